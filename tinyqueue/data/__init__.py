@@ -1,0 +1,1 @@
+"""What a session is: arrays, invariants, episode statistics, schedules, seeds. Pure NumPy."""

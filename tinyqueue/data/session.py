@@ -1,0 +1,115 @@
+"""The session batch: T ticks of B slots under one policy version. The only thing players send.
+
+Arrays are time-major. Row t holds what the policy saw, what it did, and what came of it;
+one more row of observations closes the batch, for bootstrapping.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.identity import batch_id
+from tinyqueue.data.spaces import Array, Arrays
+
+SCHEMA = 1
+"""Version of the session format. A learner takes exactly its own."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A batch of this stage that its player gave up, with the policy that said so."""
+
+    n: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where a session batch comes from.
+
+    Attributes:
+        experiment, run: What it was played for.
+        stage: Random id of the stage, 32 hexadecimal digits.
+        n: Position among the stage's batches, from 0. (stage, n) and (stage, n+1) are
+            contiguous in every slot; nothing else is.
+        user: Broker login of the worker.
+        player: Host, process id and worker name, for people.
+        policy_version: The weights that chose every action of the batch.
+        spec_version: The experiment spec that the stage was built from.
+        task: The play task in which it was played. A task that runs twice makes new
+            experience, not duplicates.
+        ended_tasks: Tasks of this child that ended since its last confirmed batch,
+            this one among them when the batch is its last.
+        seed: The stage's seed, from which every slot's is derived.
+        play_s: Seconds it took to play.
+        dropped: Batches given up since the last confirmed one.
+        epsilons: Exploration rate per slot; empty where the head has none.
+    """
+
+    experiment: str
+    run: str
+    stage: str
+    n: int
+    user: str
+    player: str
+    policy_version: int
+    spec_version: int
+    task: str = ""
+    ended_tasks: tuple[str, ...] = ()
+    seed: int = 0
+    play_s: float = 0.0
+    dropped: tuple[Drop, ...] = ()
+    epsilons: tuple[float, ...] = ()
+
+    @property
+    def batch_id(self) -> str:
+        return batch_id(self.stage, self.n)
+
+
+@dataclass(frozen=True)
+class SessionBatch:
+    """T ticks of B slots.
+
+    Attributes:
+        observations: path → ``[T+1, B, *obs]``; single frames, never stacks. The last row
+            is for bootstrapping.
+        actions: path → ``[T, B, *act]``.
+        rewards: ``[T, B]`` float32, as the environment gave them.
+        terminated, truncated: ``[T, B]`` bool, kept apart.
+        valid: ``[T, B]`` bool, false on an autoreset tick: its action was ignored and
+            leads from an episode's final observation to the next one's first.
+        extras: What the action head recorded: name → ``[T, B, …]``, or ``[T+1, B, …]``
+            for value-like ones.
+        carry: What came before tick 0: name → ``[B, …]``. ``episode_steps``,
+            ``previous_action``, ``previous_reward``, ``state/<path>``.
+        episodes: What finished in this batch.
+    """
+
+    header: Header
+    observations: Arrays
+    actions: Arrays
+    rewards: Array
+    terminated: Array
+    truncated: Array
+    valid: Array
+    extras: Arrays = field(default_factory=dict)
+    carry: Arrays = field(default_factory=dict)
+    episodes: Episodes = field(default_factory=Episodes.none)
+
+    @property
+    def ticks(self) -> int:
+        """T."""
+        return int(self.rewards.shape[0])
+
+    @property
+    def slots(self) -> int:
+        """B."""
+        return int(self.rewards.shape[1])
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps in it: its valid ticks. The unit of every clock and schedule."""
+        return int(np.count_nonzero(self.valid))

@@ -1,0 +1,89 @@
+"""Spaces as data: a flat mapping from a path to the shape, type and range of one array.
+
+A plain space has the single path ``""``; a Dict space has one path per leaf
+(``"camera"``, ``"arm/angle"``). A spec can be written as JSON, compared, and held
+against arrays without the environment library at hand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+"""A flat mapping from a path to an array."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array of a space.
+
+    Attributes:
+        dtype: Wire dtype by NumPy name (``"float32"``). 64-bit floats travel as 32-bit.
+        shape: Shape of one element, without time or slot axes.
+        n: Number of values of a discrete leaf, which are ``0 … n−1``; 0 for a continuous leaf.
+        low: Lower bound of a continuous leaf when all its elements share one, else None.
+        high: Upper bound likewise.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.n > 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "n": self.n,
+            "low": self.low,
+            "high": self.high,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Leaf:
+        return cls(
+            dtype=str(value["dtype"]),
+            shape=tuple(int(size) for size in value["shape"]),
+            n=int(value["n"]),
+            low=_bound(value["low"]),
+            high=_bound(value["high"]),
+        )
+
+
+Space = dict[str, Leaf]
+"""A space: path → leaf, in the order in which a model concatenates them."""
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """A JSON object from which :func:`space_from_json` makes an equal space."""
+    return {path: leaf.to_json() for path, leaf in space.items()}
+
+
+def space_from_json(value: Mapping[str, Any]) -> Space:
+    return {path: Leaf.from_json(leaf) for path, leaf in value.items()}
+
+
+def _bound(value: Any) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def smallest_integer_dtype(n: int) -> str:
+    """The smallest unsigned type that holds ``0 … n−1``, else int64."""
+    for name in ("uint8", "uint16", "uint32"):
+        if n - 1 <= np.iinfo(name).max:
+            return name
+    return "int64"

@@ -1,0 +1,115 @@
+"""The one error tree of tinyqueue.
+
+    TinyqueueError
+    ├── ConfigError                  a key or value that the user wrote
+    │   └── UnknownNameError         … that names nothing; suggests the nearest
+    ├── MissingExtraError            an optional dependency is not installed
+    ├── ServiceUnreachableError      broker or store does not answer
+    ├── EnvironmentMismatchError     two sides built different environments
+    ├── MessageError                 bytes from the bus that are not accepted; carries a reason
+    ├── LeaseHeldError               another learner trains this experiment
+    ├── LeaseLostError               this learner has been replaced, or could not renew in time
+    ├── StaleEpochError              a weight publish from a learner that has been replaced
+    ├── MissingVersionError          a weight version that is no longer kept
+    ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
+    └── RunDirectoryError            a run directory that is absent, in use, or of another schema
+
+Every message says what happened, why, and what to do next. The command line
+prints the message of a ``TinyqueueError`` without a traceback and exits 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TinyqueueError(Exception):
+    """Base of every error that tinyqueue raises on purpose."""
+
+
+class ConfigError(TinyqueueError):
+    """A key or a value that the user wrote is not usable."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that refers to nothing.
+
+    Args:
+        kind: What was looked up, as a person would call it: ``"algorithm"``.
+        name: What the user wrote.
+        known: The names that would have worked; the nearest is suggested.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        if nearest:
+            hint = f"did you mean {nearest[0]!r}?"
+        elif len(names) <= 20:
+            hint = f"known: {', '.join(names)}."
+        else:
+            hint = f"{len(names)} names are known and none is near."
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+class MissingExtraError(TinyqueueError):
+    """An optional dependency is needed and not installed.
+
+    Args:
+        extra: The extra of the tinyqueue distribution that brings it.
+        purpose: What needs it: ``"training"``.
+    """
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(
+            f'{purpose} needs packages that are not installed. '
+            f'Install them with: pip install "tinyqueue[{extra}]"'
+        )
+
+
+class ServiceUnreachableError(TinyqueueError):
+    """The broker or the store does not answer. The URL in the text has its password masked."""
+
+
+class EnvironmentMismatchError(TinyqueueError):
+    """An environment built here differs from the one in a spec or a checkpoint."""
+
+
+class MessageError(TinyqueueError):
+    """Bytes from the bus that are not accepted.
+
+    Args:
+        reason: A short code that is counted and travels with the message to the
+            dead-letter queue: one of ``tinyqueue.wire.limits.REASONS``.
+        detail: What exactly was wrong.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class LeaseHeldError(TinyqueueError):
+    """Another live learner trains this experiment."""
+
+
+class LeaseLostError(TinyqueueError):
+    """This learner has been replaced, or could not renew its lease in time."""
+
+
+class StaleEpochError(TinyqueueError):
+    """A newer learner has published; this one may publish no more."""
+
+
+class MissingVersionError(TinyqueueError):
+    """A weight version is not, or no longer, in the store."""
+
+
+class CheckpointError(TinyqueueError):
+    """A checkpoint is torn, corrupt, or does not belong to this experiment."""
+
+
+class RunDirectoryError(TinyqueueError):
+    """A run directory is absent, in use, or of another schema."""
