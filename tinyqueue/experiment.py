@@ -1,0 +1,336 @@
+"""What is trained: one frozen, typed schema, read from TOML; and its half that players need.
+
+An :class:`Experiment` is what a person writes. A :class:`PlaySpec` is what the learner
+makes of it for the players, kept as JSON in the store.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.data.spaces import Space, space_from_json
+from tinyqueue.errors import ConfigError, UnknownNameError
+
+Scalar = bool | int | float | str
+S = TypeVar("S", bound="Section")
+ConfigTable = Mapping[str, type[Any]]
+"""Name → frozen dataclass with that component's fields."""
+
+
+class Section(BaseModel):
+    """A table of an experiment file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class EnvironmentConfig(Section):
+    """Which environment is played."""
+
+    id: str = Field(description="Gymnasium id, such as CartPole-v1.")
+    kwargs: dict[str, Scalar] = Field(
+        default_factory=dict, description="Keyword arguments for the environment."
+    )
+    max_episode_steps: int | None = Field(
+        None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
+    )
+    realtime: bool = Field(
+        False, description="The environment cannot be paused: a task plays whole episodes."
+    )
+
+
+class SessionConfig(Section):
+    """The shape of a session batch: T ticks of B environments side by side."""
+
+    ticks: int = Field(32, gt=0, le=4096, description="T, ticks per session batch.")
+    slots: int = Field(32, gt=0, le=4096, description="B, environments per player.")
+    codec: str = Field(
+        "none", pattern="^(none|lz4|zstd)$", description="Compression on the wire; lz4 pays for images."
+    )
+    task_budget_s: float = Field(2.0, gt=0, le=600, description="Seconds that one play task lasts.")
+    queue: str = Field("play", description="The queue that play tasks are sent to.")
+
+
+class LearnerConfig(Section):
+    """How the learner takes in session batches and how often it lets others see its work."""
+
+    batches_per_update: int = Field(1, gt=0, le=1024, description="Session batches per update.")
+    queue_batches: int = Field(
+        2, gt=0, description="Session batches that may wait in the experience queue; more are refused."
+    )
+    max_policy_lag: int = Field(
+        100, gt=0, description="Batches older than this many weight versions are dropped as stale."
+    )
+    publish_every_updates: int = Field(1, gt=0, description="Updates between weight versions.")
+    checkpoint_every_s: float = Field(60.0, gt=0, description="Seconds between checkpoints.")
+    keep_checkpoints: int = Field(3, gt=0, description="Newest checkpoints kept; the best stays too.")
+    log_every_s: float = Field(2.0, gt=0, description="Seconds between lines of metrics.")
+    max_abs_reward: float = Field(
+        1e6, gt=0, description="A batch with a larger reward, either sign, is set aside."
+    )
+
+
+class StopConfig(Section):
+    """When training is over. The first that is met ends it."""
+
+    at_return: float | None = Field(
+        None, description="Mean return of greedy games; the environment's own threshold when absent."
+    )
+    max_env_steps: int | None = Field(None, gt=0, description="Env steps trained on.")
+
+
+class EvaluationConfig(Section):
+    """The games that decide whether the level is reached."""
+
+    episodes: int = Field(100, gt=0, le=10_000, description="Greedy games per evaluation.")
+    slots: int = Field(100, gt=0, le=4096, description="Games played side by side.")
+    near: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="Evaluate when the training mean has come this far from the first mean to the level.",
+    )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment as its author wrote it, with every default filled in."""
+
+    name: str
+    environment: EnvironmentConfig
+    algorithm_name: str
+    algorithm: Any
+    """The algorithm's own frozen config dataclass."""
+    model_name: str
+    model: Any
+    """The model's own frozen config dataclass."""
+    session: SessionConfig
+    learner: LearnerConfig
+    evaluation: EvaluationConfig
+    stop: StopConfig
+    seed: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """The effective experiment as plain tables, from which an equal one can be parsed."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "environment": self.environment.model_dump(exclude_none=True),
+            "algorithm": {"name": self.algorithm_name, **_plain(self.algorithm)},
+            "model": {"name": self.model_name, **_plain(self.model)},
+            "session": self.session.model_dump(),
+            "learner": self.learner.model_dump(),
+            "evaluation": self.evaluation.model_dump(),
+            "stop": self.stop.model_dump(exclude_none=True),
+        }
+
+
+class PlaySpec(Section):
+    """Everything that a player needs to play for one run. JSON in the store."""
+
+    experiment: str
+    run: str
+    environment: EnvironmentConfig
+    observation_space: dict[str, dict[str, Any]]
+    action_space: dict[str, dict[str, Any]]
+    head: str = Field(description="Name of the action head in tinyqueue.policy.heads.")
+    head_config: dict[str, Scalar] = Field(default_factory=dict)
+    state: dict[str, list[int]] = Field(
+        default_factory=dict, description="Recurrent state: path → shape of one slot's array."
+    )
+    ticks: int = Field(gt=0, le=4096)
+    slots: int = Field(gt=0, le=4096)
+    codec: str = Field("none", pattern="^(none|lz4|zstd)$")
+    task_budget_s: float = Field(2.0, gt=0, le=600)
+    queue_batches: int = Field(2, gt=0)
+    graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    seed: int = 0
+
+    @property
+    def version(self) -> int:
+        """A number that is equal exactly when the content is: 48 bits of its sha256."""
+        return int(hashlib.sha256(self.to_json().encode()).hexdigest()[:12], 16)
+
+    @property
+    def observations(self) -> Space:
+        return space_from_json(self.observation_space)
+
+    @property
+    def actions(self) -> Space:
+        return space_from_json(self.action_space)
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PlaySpec:
+        """Raises ConfigError when the text is not a spec of this schema."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ConfigError(
+                f"the experiment spec in the store is not one this version can play: {_said(error, cls)} "
+                "Run the same tinyqueue version on players and learner."
+            ) from None
+
+
+def parse_experiment(
+    document: Mapping[str, Any], *, algorithms: ConfigTable, models: ConfigTable
+) -> Experiment:
+    """Checks an experiment and fills in its defaults.
+
+    Args:
+        document: The tables of an experiment file.
+        algorithms, models: The config dataclass of each known name.
+
+    Raises:
+        ConfigError: A key or value is unknown, missing or out of range; the text names the
+            key and suggests the nearest.
+    """
+    known = ("name", "seed", "environment", "algorithm", "model", "session", "learner",
+             "evaluation", "stop")  # fmt: skip
+    for key in document:
+        if key not in known:
+            raise UnknownNameError("key", key, known)
+    environment = _section(EnvironmentConfig, document, "environment")
+    algorithm_name, algorithm = _component("algorithm", document, algorithms, "impala")
+    model_name, model = _component("model", document, models, "mlp")
+    name = document.get("name", default_name(environment.id, algorithm_name))
+    if not isinstance(name, str) or not EXPERIMENT_PATTERN.match(name):
+        raise ConfigError(
+            f"name = {name!r} is not an experiment name: 1–48 of a–z, 0–9, '-' and '_', "
+            "beginning with a letter or digit."
+        )
+    seed = document.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed = {seed!r} must be a whole number from 0.")
+    return Experiment(
+        name=name,
+        environment=environment,
+        algorithm_name=algorithm_name,
+        algorithm=algorithm,
+        model_name=model_name,
+        model=model,
+        session=_section(SessionConfig, document, "session"),
+        learner=_section(LearnerConfig, document, "learner"),
+        evaluation=_section(EvaluationConfig, document, "evaluation"),
+        stop=_section(StopConfig, document, "stop"),
+        seed=seed,
+    )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: The file cannot be read or is not TOML; the text gives line and column.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def with_overrides(document: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The document with ``section.key=value`` assignments applied; values are TOML, or else text.
+
+    Raises:
+        ConfigError: An assignment is not of that form.
+    """
+    result = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(
+                f"--set {assignment!r} is not of the form section.key=value, such as "
+                "algorithm.learning_rate=0.001."
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        table = result
+        for part in parts[:-1]:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {assignment!r}: {part!r} is a value, not a section.")
+            table = inner
+        table[parts[-1]] = value
+    return result
+
+
+def default_name(environment_id: str, algorithm: str) -> str:
+    """``ALE/Pong-v5`` played by ``impala`` is ``pong-impala``."""
+    game = environment_id.rpartition("/")[2].lower()
+    base, _, version = game.rpartition("-v")
+    game = base if base and version.isdigit() else game
+    cleaned = "".join(c if c.isalnum() or c in "_-" else "-" for c in f"{game}-{algorithm}")
+    return cleaned[:48].strip("-") or "experiment"
+
+
+def _component(
+    kind: str, document: Mapping[str, Any], table: ConfigTable, default: str
+) -> tuple[str, Any]:
+    values = dict(_table(document, kind))
+    name = values.pop("name", default)
+    if name not in table:
+        raise UnknownNameError(kind, str(name), table)
+    return name, _validated(table[name], values, kind)
+
+
+def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:
+    result: S = _validated(cls, _table(document, key), key)
+    return result
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{key} must be a table ([{key}]), not {table!r}.")
+    return table
+
+
+def _validated(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    names = _field_names(cls)
+    for key in values:
+        if key not in names:
+            raise UnknownNameError(f"key in [{where}]", key, names)
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_said(error, cls, where)) from None
+
+
+def _field_names(cls: type[Any]) -> list[str]:
+    if is_dataclass(cls):
+        return [field.name for field in fields(cls)]
+    return list(cls.model_fields)
+
+
+def _said(error: ValidationError, cls: type[Any], where: str = "") -> str:
+    parts = []
+    for item in error.errors():
+        key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+        near = difflib.get_close_matches(str(item["loc"][-1]), _field_names(cls), n=1)
+        hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
+        value = "" if item["type"] == "missing" else f" = {item['input']!r}"
+        parts.append(f"{key}{value}: {item['msg']}{hint}")
+    return "; ".join(parts) + "."
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
