@@ -1,0 +1,191 @@
+"""Runs an exported policy with ONNX Runtime: one thread, buffers bound once, weights swapped in.
+
+Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``weight:<path>``;
+outputs ``output:<name>``, ``next_state:<path>`` (ONNX wants input and output names apart).
+
+Weights below 1 MB are graph inputs: a new version is a new binding (20 µs, measured for
+six arrays) and a run of a 64-64 network at 64 slots takes 14 µs. Above, they are external
+initializers, which lets ONNX Runtime pack them: runs are 17 % faster, and a new version
+costs a new session (1.2 ms for 1.3 MB).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.errors import ConfigError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+INITIALIZERS_FROM_BYTES = 1_000_000
+"""Policies with this many bytes of weights carry them as external initializers."""
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(uint16)": np.uint16,
+    "tensor(int16)": np.int16,
+    "tensor(uint32)": np.uint32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class PolicyRunner:
+    """One weight version of a policy, ready to run.
+
+    Args:
+        graph: The ONNX model without its weights.
+        weights: Values by variable path; kept, and not copied when contiguous.
+        version: The policy version that goes into session headers.
+        threads: Intra-op threads. One is fastest for what a pool child plays.
+
+    Raises:
+        ConfigError: The graph cannot be loaded, or the weights are not the graph's.
+    """
+
+    def __init__(self, graph: bytes, weights: Arrays, version: int, threads: int = 1) -> None:
+        self.version = version
+        self._graph = graph
+        self._threads = threads
+        self._weights = _values(weights)
+        self._session = _session(graph, self._weights, threads)
+        self._as_initializers = _size(self._weights) >= INITIALIZERS_FROM_BYTES
+        self._bind_weights()
+
+    def with_weights(self, weights: Arrays, version: int) -> PolicyRunner:
+        """The same policy with other weights. This runner stays as it is.
+
+        Raises:
+            ConfigError: The weights are not the graph's.
+        """
+        if self._as_initializers:
+            return PolicyRunner(self._graph, weights, version, self._threads)
+        runner = PolicyRunner.__new__(PolicyRunner)
+        runner.version = version
+        runner._graph, runner._threads = self._graph, self._threads
+        runner._session, runner._as_initializers = self._session, False
+        runner._weights = _values(weights)
+        runner._bind_weights()
+        return runner
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Recurrent state: path → shape of one slot's array. Empty for most policies."""
+        return {
+            _path(i.name): tuple(i.shape[1:])
+            for i in self._session.get_inputs()
+            if i.name.startswith("state:")
+        }
+
+    def run(self, observations: Arrays, state: Arrays) -> tuple[Arrays, Arrays]:
+        """The network's outputs for one tick.
+
+        Args:
+            observations: path → ``[B, *obs]``.
+            state: path → ``[B, *state]``; empty for a policy without one.
+
+        Returns:
+            Outputs by name and the next state by path. Both are buffers of this runner that
+            its next run overwrites: copy what must be kept.
+        """
+        slots = len(next(iter(observations.values())))
+        if slots != self._slots:
+            self._bind_slots(slots)
+        for path, buffer in self._observations:
+            buffer[...] = observations[path]
+        for path, buffer in self._state:
+            buffer[...] = state[path]
+        self._run(self._binding, None)
+        return self._outputs, self._next_state
+
+    def _bind_weights(self) -> None:
+        inputs = self._session.get_inputs()
+        self._io = self._session.io_binding()
+        # The session's own method: the public one adds a Python layer to every tick.
+        self._run = self._session._sess.run_with_iobinding
+        self._binding = self._io._iobinding
+        self._slots = -1
+        if self._as_initializers:
+            return
+        wanted = {i.name: tuple(i.shape) for i in inputs if i.name.startswith("weight:")}
+        given = {f"weight:{path}": value.shape() for path, value in self._weights.items()}
+        if wanted != {name: tuple(shape) for name, shape in given.items()}:
+            raise ConfigError(
+                f"the weights of policy version {self.version} are not those of its graph: "
+                f"the graph wants {wanted}, the version holds {given}. "
+                "They come from different runs; restart the learner to publish both anew."
+            )
+        for path, value in self._weights.items():
+            self._io.bind_ortvalue_input(f"weight:{path}", value)
+
+    def _bind_slots(self, slots: int) -> None:
+        """Allocates and binds this runner's buffers for B slots."""
+        self._buffers: list[ort.OrtValue] = []
+        self._observations = self._bound("observation:", slots)
+        self._state = self._bound("state:", slots)
+        self._outputs = dict(self._bound("output:", slots))
+        self._next_state = dict(self._bound("next_state:", slots))
+        self._slots = slots
+
+    def _bound(self, prefix: str, slots: int) -> list[tuple[str, Array]]:
+        outputs = prefix in ("output:", "next_state:")
+        nodes = self._session.get_outputs() if outputs else self._session.get_inputs()
+        bind = self._io.bind_ortvalue_output if outputs else self._io.bind_ortvalue_input
+        bound = []
+        for node in nodes:
+            if node.name.startswith(prefix):
+                buffer = np.zeros((slots, *node.shape[1:]), _DTYPES[node.type])
+                value = _value(buffer)
+                self._buffers.append(value)
+                bind(node.name, value)
+                bound.append((_path(node.name), buffer))
+        return bound
+
+
+def _session(graph: bytes, weights: dict[str, Any], threads: int) -> ort.InferenceSession:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Spinning threads would take the core from the next player.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if _size(weights) >= INITIALIZERS_FROM_BYTES:
+        options.add_external_initializers(
+            [f"weight:{path}" for path in weights], list(weights.values())
+        )
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's exceptions have no base class of their own.
+        raise ConfigError(
+            f"the policy graph cannot be loaded with these weights: {error}. "
+            "Run the same tinyqueue version on players and learner."
+        ) from error
+
+
+def _values(weights: Arrays) -> dict[str, ort.OrtValue]:
+    return {path: _value(np.ascontiguousarray(array)) for path, array in weights.items()}
+
+
+def _value(array: Array) -> ort.OrtValue:
+    """Shares the array's memory and keeps it alive."""
+    import onnxruntime as ort
+
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _size(weights: dict[str, ort.OrtValue]) -> int:
+    return sum(value.tensor_size_in_bytes() for value in weights.values())
+
+
+def _path(name: str) -> str:
+    return name.partition(":")[2]
