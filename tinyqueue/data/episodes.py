@@ -81,8 +81,8 @@ class EpisodeAccumulator:
         ticks = len(rewards)
         played = rewards * valid
         # Sums before tick t are rows t of these: [T + 1, B].
-        sums = np.vstack([np.zeros_like(self._returns), np.cumsum(played, axis=0, dtype=np.float64)])
-        counts = np.vstack([np.zeros_like(self._lengths), np.cumsum(valid, axis=0, dtype=np.int64)])
+        sums = np.vstack([np.zeros_like(self._returns), np.cumsum(played, 0, np.float64)])
+        counts = np.vstack([np.zeros_like(self._lengths), np.cumsum(valid, 0, np.int64)])
         at, slots = np.nonzero(ended & valid)
         order = np.lexsort((at, slots))
         at, slots = at[order], slots[order]

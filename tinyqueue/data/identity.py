@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import secrets
 
-EXPERIMENT_PATTERN = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
-_BATCH_ID = re.compile(r"^([0-9a-f]{32}):(0|[1-9][0-9]{0,17})$")
+EXPERIMENT_PATTERN = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}\Z")
+_BATCH_ID = re.compile(r"^([0-9a-f]{32}):(0|[1-9][0-9]{0,17})\Z")
 
 
 def new_id() -> str:

@@ -1,0 +1,190 @@
+"""What a learner asks of every session batch, from its own spaces, never from the sender's.
+
+Checked once, at the boundary; after that a batch is trusted. Bounds of float spaces are not
+enforced: real environments overstep their own (a Box may also be unbounded, and then contains
+Inf), so a float must be finite and nothing more. Discrete values must be in range, since they
+become indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
+from tinyqueue.errors import MessageError
+
+_ROUNDING = 1e-4
+"""A float32 log-softmax of a near-certain action comes out this little above zero."""
+
+Kind = Literal["log-probability", "value"]
+Rows = Literal["ticks", "ticks+1"]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One array that an action head records.
+
+    Attributes:
+        dtype: By NumPy name.
+        shape: Behind the time and slot axes.
+        rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
+        kind: ``log-probability`` is at most 0; ``value`` is any finite number.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+    rows: Rows = "ticks"
+    kind: Kind = "value"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The session batches of one run.
+
+    Attributes:
+        experiment, run: The only ones accepted.
+        observations, actions: The learner's own spaces.
+        ticks, slots: T and B of every batch.
+        extras: What the action head records: exactly these must be there.
+        max_abs_reward: Largest reward, either sign.
+        state: Recurrent state: path → leaf of one slot; ``carry`` must hold ``state/<path>``.
+    """
+
+    experiment: str
+    run: str
+    observations: Space
+    actions: Space
+    ticks: int
+    slots: int
+    extras: Mapping[str, Extra]
+    max_abs_reward: float
+    state: Mapping[str, Leaf] = field(default_factory=dict)
+
+    def check(self, batch: SessionBatch) -> None:
+        """Returns when the batch may be trusted.
+
+        Raises:
+            MessageError: The first rule that it breaks, by reason and in words.
+        """
+        header = batch.header
+        if header.experiment != self.experiment:
+            raise MessageError("experiment", f"{header.experiment!r} is not {self.experiment!r}")
+        if header.run != self.run:
+            raise MessageError("run", f"{header.run!r} is not {self.run!r}")
+        if len(header.epsilons) not in (0, self.slots):
+            raise MessageError("shape", f"{len(header.epsilons)} epsilons for {self.slots} slots")
+        self._check_ticks(batch)
+        self._check_rewards("rewards", batch.rewards)
+        rows = (self.ticks, self.slots)
+        more = (self.ticks + 1, self.slots)
+        _check_space("observations", self.observations, batch.observations, more)
+        _check_space("actions", self.actions, batch.actions, rows)
+        _check_names("extras", batch.extras, self.extras)
+        for name, extra in self.extras.items():
+            axes = rows if extra.rows == "ticks" else more
+            array = batch.extras[name]
+            _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
+            _check_extra(name, extra, array)
+        if batch.carry or self.state:
+            self._check_carry(batch.carry)
+        if len(batch.episodes):
+            self._check_episodes(batch)
+
+    def _check_ticks(self, batch: SessionBatch) -> None:
+        """Next-step autoreset: the tick after an episode's end is not valid, and no other."""
+        shape = (self.ticks, self.slots)
+        terminated, truncated, valid = batch.terminated, batch.truncated, batch.valid
+        _check_type("rewards", batch.rewards, "float32", shape)
+        _check_type("terminated", terminated, "bool", shape)
+        _check_type("truncated", truncated, "bool", shape)
+        _check_type("valid", valid, "bool", shape)
+        ended = terminated | truncated
+        if (ended > valid).any():
+            raise MessageError("autoreset", "an episode ends on a tick that is not valid")
+        if (valid[1:] == ended[:-1]).any():
+            raise MessageError(
+                "autoreset", "ticks must be invalid right after an episode's end and nowhere else"
+            )
+
+    def _check_rewards(self, name: str, rewards: Array) -> None:
+        # A NaN makes both comparisons false.
+        if not (rewards.max() <= self.max_abs_reward and rewards.min() >= -self.max_abs_reward):
+            raise MessageError("reward", f"{name} go beyond ±{self.max_abs_reward:g} or are NaN")
+
+    def _check_carry(self, carry: Arrays) -> None:
+        """``state/<path>`` must be there; the other known names may be."""
+        slots = (self.slots,)
+        for path, leaf in self.state.items():
+            if f"state/{path}" not in carry:
+                raise MessageError("missing", f"carry lacks state/{path}")
+            _check_leaf(f"carry/state/{path}", leaf, carry[f"state/{path}"], slots)
+        for name, array in carry.items():
+            group, slash, path = name.partition("/")
+            if group == "state" and path in self.state:
+                continue
+            if name == "episode_steps":
+                _check_type("carry/episode_steps", array, "int32", slots)
+                if array.min() < 0:
+                    raise MessageError("range", "carry/episode_steps holds a negative count")
+            elif name == "previous_reward":
+                _check_type("carry/previous_reward", array, "float32", slots)
+                self._check_rewards("carry/previous_reward", array)
+            elif group == "previous_action" and path in self.actions and bool(slash) == bool(path):
+                _check_leaf(f"carry/{name}", self.actions[path], array, slots)
+            else:
+                raise MessageError("unknown", f"carry holds {name[:64]!r}")
+
+    def _check_episodes(self, batch: SessionBatch) -> None:
+        episodes = batch.episodes
+        if len(episodes) != np.count_nonzero(batch.terminated | batch.truncated):
+            raise MessageError("range", "the list of finished episodes does not match their ends")
+        if episodes.slots.min() < 0 or episodes.slots.max() >= self.slots:
+            raise MessageError("range", f"an episode's slot is not 0 … {self.slots - 1}")
+        if episodes.lengths.min() < 1 or not episodes.seconds.min() >= 0:
+            raise MessageError("range", "an episode's length or duration is too small")
+        if not np.isfinite(episodes.returns).all() or not np.isfinite(episodes.seconds).all():
+            raise MessageError("not-finite", "an episode's return or duration is not a number")
+
+
+def _check_names(group: str, found: Arrays, wanted: Mapping[str, object]) -> None:
+    if found.keys() != wanted.keys():
+        absent = sorted(wanted.keys() - found.keys())
+        surplus = [name[:64] for name in sorted(found.keys() - wanted.keys())]
+        if absent:
+            raise MessageError("missing", f"{group} lack {absent}; {surplus} are not known")
+        raise MessageError("unknown", f"{group} hold {surplus}")
+
+
+def _check_space(group: str, space: Space, found: Arrays, axes: tuple[int, ...]) -> None:
+    _check_names(group, found, space)
+    for path, leaf in space.items():
+        _check_leaf(f"{group}/{path}", leaf, found[path], axes)
+
+
+def _check_leaf(name: str, leaf: Leaf, array: Array, axes: tuple[int, ...]) -> None:
+    _check_type(name, array, leaf.dtype, axes + leaf.shape)
+    if leaf.is_discrete:
+        if array.max() >= leaf.n or (array.dtype.kind == "i" and array.min() < 0):
+            raise MessageError("range", f"{name} holds a value outside 0 … {leaf.n - 1}")
+    elif array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise MessageError("not-finite", f"{name} holds NaN or infinity")
+
+
+def _check_type(name: str, array: Array, dtype: str, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype:
+        raise MessageError("dtype", f"{name} is {array.dtype}, not {dtype}")
+    if array.shape != shape:
+        raise MessageError("shape", f"{name} is {array.shape}, not {shape}")
+
+
+def _check_extra(name: str, extra: Extra, array: Array) -> None:
+    if extra.kind == "log-probability":
+        if not (array.max() <= _ROUNDING and array.min() > -np.inf):
+            raise MessageError("probability", f"extras/{name} are no logarithms of probabilities")
+    elif array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise MessageError("not-finite", f"extras/{name} holds NaN or infinity")

@@ -1,0 +1,80 @@
+"""Reading plain values that someone else wrote: each is there, of its type, and bounded."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from tinyqueue.errors import MessageError
+
+_MOST = 2**63
+"""Whole numbers end up in SQLite columns, which hold 63 bits and a sign."""
+_MOST_TEXT = 256
+
+
+class Fields:
+    """Typed access to an untrusted mapping.
+
+    Args:
+        values: What was received.
+        reason: Reason code of the MessageError that every method raises.
+    """
+
+    def __init__(self, values: Mapping[str, Any], reason: str = "malformed") -> None:
+        self._values = values
+        self._reason = reason
+
+    def integer(self, name: str) -> int:
+        """A whole number from 0, below 2⁶³."""
+        value = self._values.get(name)
+        if type(value) is not int or not 0 <= value < _MOST:
+            raise self._refusal(name, "a whole number from 0")
+        return value
+
+    def number(self, name: str) -> float:
+        """A finite float from 0."""
+        value = self._values.get(name)
+        if type(value) is not float or not math.isfinite(value) or value < 0:
+            raise self._refusal(name, "a finite number from 0")
+        return value
+
+    def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
+        """At most 256 printable characters, so that it can go into a log or a terminal as it is."""
+        value = self._values.get(name)
+        if not is_short_text(value) or (pattern is not None and not pattern.fullmatch(value)):
+            raise self._refusal(name, pattern.pattern if pattern else "a short printable text")
+        return value
+
+    def items(self, name: str) -> list[Any]:
+        """A list of anything."""
+        value = self._values.get(name)
+        if type(value) is not list:
+            raise self._refusal(name, "a list")
+        return value
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """A map from names to anything."""
+        value = self._values.get(name)
+        if type(value) is not dict:
+            raise self._refusal(name, "a map")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        value = self._values.get(name)
+        if type(value) is not bool:
+            raise self._refusal(name, "true or false")
+        return value
+
+    def _refusal(self, name: str, wanted: str) -> MessageError:
+        if name not in self._values:
+            return MessageError(self._reason, f"{name} is missing")
+        found = repr(self._values[name])[:80]
+        return MessageError(self._reason, f"{name} = {found} is not {wanted}")
+
+
+def is_short_text(value: object) -> TypeGuard[str]:
+    """Whether it is a str of at most 256 printable characters."""
+    return type(value) is str and len(value) <= _MOST_TEXT and value.isprintable()
