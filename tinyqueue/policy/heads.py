@@ -85,11 +85,14 @@ class Categorical:
         return actions
 
     def recorded(self) -> Arrays:
-        logits = self._logits
-        chosen = np.take_along_axis(logits, self._actions[..., None].astype(np.intp), axis=-1)
-        top = logits.max(axis=-1, keepdims=True)
-        total = np.exp(logits - top).sum(axis=-1)
-        return {LOG_PROB: np.minimum((chosen - top)[..., 0] - np.log(total), 0.0)}
+        # Actions first: NumPy reduces a short last axis four times slower.
+        scores = np.ascontiguousarray(self._logits.reshape(-1, self._n).T)
+        scores -= scores.max(axis=0)
+        actions = self._actions.ravel()
+        chosen = scores[actions, np.arange(len(actions))]
+        total = np.exp(scores, out=scores).sum(axis=0)
+        log_probs = np.minimum(chosen - np.log(total), 0.0)
+        return {LOG_PROB: log_probs.reshape(self._actions.shape)}
 
     def _resize(self, ticks: int, slots: int) -> None:
         self._noise = np.empty((ticks, slots, self._n), np.float32)
