@@ -91,9 +91,9 @@ def unpack(data: bytes | memoryview, limits: Limits) -> tuple[dict[str, Any], Ar
             raise MessageError("malformed", f"array {name[:64]!r} is listed twice")
         start = _data_start(at)
         end = start + length
-        if end > len(view) or view[at : start - 5] != _NILS[start - 5 - at]:
-            raise MessageError("malformed", f"the body ends or breaks before array {name[:64]!r}")
-        if _BIN.unpack_from(view, start - 5) != (_BIN_TAG, length):
+        if end > len(view):
+            raise MessageError("malformed", f"the body ends before array {name[:64]!r} does")
+        if view[at:start] != _NILS[start - _BIN.size - at] + _BIN.pack(_BIN_TAG, length):
             raise MessageError("shape", f"array {name[:64]!r}: its shape does not fit its bytes")
         array: Array = np.ndarray(shape, _DTYPES[code], view, start)
         if code == _BOOL and array.view(np.uint8).max() > 1:

@@ -58,5 +58,6 @@ class Limits:
 
 
 SESSION_LIMITS = Limits()
+EVALUATION_LIMITS = Limits(body_bytes=MIB, raw_bytes=MIB, arrays=2)
 WEIGHT_LIMITS = Limits(body_bytes=512 * MIB, raw_bytes=512 * MIB, head_bytes=MIB, arrays=4096)
 """A string in Redis holds at most 512 MiB."""

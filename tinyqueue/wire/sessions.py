@@ -19,7 +19,7 @@ from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import SCHEMA, Drop, Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
-from tinyqueue.errors import MessageError
+from tinyqueue.errors import ConfigError, MessageError
 from tinyqueue.wire.arrays import pack, unpack
 from tinyqueue.wire.compression import compress, decompress
 from tinyqueue.wire.fields import Fields, is_short_text
@@ -30,7 +30,7 @@ SESSION_TYPE = "application/x-tinyqueue-session"
 
 _MOST_ENDED_TASKS = 1024
 _STAGE = re.compile("[0-9a-f]{32}")
-_REASON = re.compile("[a-z][a-z-]{0,31}")
+_REASON = re.compile("[a-z][a-z -]{0,31}")
 _REPEATED = ("experiment", "run", "policy_version", "spec_version", "player")
 _PLAIN = ("rewards", "terminated", "truncated", "valid")
 _EPISODES = {"slots": "int32", "returns": "float32", "lengths": "int32", "seconds": "float32"}
@@ -51,14 +51,22 @@ def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
     the learner, or stay counted as missing.
 
     Raises:
+        ConfigError: The batch is larger than a learner takes.
         ValueError: An array is empty or of a dtype that cannot travel, or the codec is unknown.
     """
     slot_major = codec != "none"
     values = {"header": _header_values(batch.header), "slot_major": slot_major}
     raw = pack(values, _flat(batch, slot_major))
+    body = compress(codec, raw)
+    if len(body) > SESSION_LIMITS.body_bytes or len(raw) > SESSION_LIMITS.raw_bytes:
+        raise ConfigError(
+            f"a session batch of {batch.ticks} ticks of {batch.slots} slots has {len(body)} bytes "
+            f"({len(raw)} before {codec} compression); a learner takes {SESSION_LIMITS.body_bytes} "
+            f"({SESSION_LIMITS.raw_bytes}). Lower session.ticks or session.slots."
+        )
     header = batch.header
     return Encoded(
-        compress(codec, raw),
+        body,
         {
             "schema": SCHEMA,
             "experiment": header.experiment,
@@ -182,7 +190,7 @@ def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
             raise MessageError("malformed", "a drop is not [reason, first, count]")
         reason, first, count = item
         if type(reason) is not str or not _REASON.fullmatch(reason):
-            raise MessageError("malformed", "a drop's reason is not a short code")
+            raise MessageError("malformed", "a drop's reason is not a few small letters")
         if type(first) is not int or type(count) is not int or first < 0 or count < 1:
             raise MessageError("malformed", "a drop's numbers are not whole and positive")
         if first + count > before or len(drops) + count > most:

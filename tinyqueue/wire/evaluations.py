@@ -1,0 +1,98 @@
+"""What an evaluation came to, as a message on the bus: players write to no store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.data.session import SCHEMA
+from tinyqueue.data.spaces import Array
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.arrays import pack, unpack
+from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.limits import EVALUATION_LIMITS, Limits
+
+EVALUATION_TYPE = "application/x-tinyqueue-evaluation"
+"""Content type of an evaluation message."""
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The games that one worker played with one pinned weight version.
+
+    Attributes:
+        request: Id of the request that it answers.
+        experiment, run: What was evaluated.
+        policy_version: The weights that played.
+        returns: ``[E]`` float32, one per game, of the environment's own rewards.
+        lengths: ``[E]`` int32, in env steps.
+        seconds: Wall time of all of it.
+        player: Host, process id and worker name, for people.
+    """
+
+    request: str
+    experiment: str
+    run: str
+    policy_version: int
+    returns: Array
+    lengths: Array
+    seconds: float
+    player: str
+
+
+def encode_evaluation(result: EvaluationResult) -> bytes:
+    """The body of a message of type :data:`EVALUATION_TYPE`. Raises ValueError without games."""
+    values = {
+        "schema": SCHEMA,
+        "request": result.request,
+        "experiment": result.experiment,
+        "run": result.run,
+        "policy_version": result.policy_version,
+        "seconds": float(result.seconds),
+        "player": result.player,
+    }
+    columns = {
+        "returns": np.asarray(result.returns, np.float32),
+        "lengths": np.asarray(result.lengths, np.int32),
+    }
+    return pack(values, columns)
+
+
+def decode_evaluation(
+    body: bytes | memoryview, limits: Limits = EVALUATION_LIMITS
+) -> EvaluationResult:
+    """The result: finite returns and positive lengths, as many of each.
+
+    Raises:
+        MessageError: And nothing else, whatever the bytes are.
+    """
+    if len(body) > limits.body_bytes:
+        raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
+    values, arrays = unpack(body, limits)
+    fields = Fields(values)
+    schema = fields.integer("schema")
+    if schema != SCHEMA:
+        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    returns, lengths = arrays.get("returns"), arrays.get("lengths")
+    if returns is None or lengths is None or len(arrays) != 2:
+        raise MessageError("missing", "an evaluation holds exactly returns and lengths")
+    if returns.dtype != np.float32 or lengths.dtype != np.int32:
+        raise MessageError("dtype", "returns are not float32 or lengths not int32")
+    if returns.ndim != 1 or returns.shape != lengths.shape:
+        raise MessageError("shape", "returns and lengths are not one of each per game")
+    if not np.isfinite(returns).all():
+        raise MessageError("not-finite", "a return is NaN or infinite")
+    if lengths.min() < 1:
+        raise MessageError("range", "a game of no steps")
+    return EvaluationResult(
+        request=fields.text("request"),
+        experiment=fields.text("experiment", EXPERIMENT_PATTERN),
+        run=fields.text("run"),
+        policy_version=fields.integer("policy_version"),
+        returns=returns,
+        lengths=lengths,
+        seconds=fields.number("seconds"),
+        player=fields.text("player"),
+    )
