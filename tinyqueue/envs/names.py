@@ -1,0 +1,81 @@
+"""Which environments an id may name, and which modules may be imported to find them.
+
+An id can come from the network, so it never decides what is imported: the modules are this
+machine's own allow-list, and the namespaces below are those that tinyqueue itself knows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Mapping
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
+
+from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
+
+ENVIRONMENT_ID = re.compile(
+    r"^(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+)
+"""``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what stands before it."""
+
+_NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
+# Namespace → the module that registers it, and the extra that brings the module.
+
+
+def import_allowed(modules: Iterable[str]) -> None:
+    """Imports the modules that register environments on this machine.
+
+    Raises:
+        ConfigError: One of them cannot be imported.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(
+                f"the environment module {module!r} cannot be imported ({error}). Install it here, "
+                "or take it out of TINYQUEUE_ENVIRONMENT_MODULES."
+            ) from error
+
+
+def find_environment(environment_id: str) -> EnvSpec:
+    """The registered environment of exactly this id.
+
+    Raises:
+        ConfigError: The id has a form that is not allowed.
+        UnknownNameError: Nothing is registered under it; the text suggests its newest version,
+            else the nearest id.
+        MissingExtraError: The package that registers its namespace is not installed.
+    """
+    if not ENVIRONMENT_ID.match(environment_id):
+        raise ConfigError(
+            f"{environment_id!r} is not an environment id: write [namespace/]name-v<version>, such "
+            "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "
+            "TINYQUEUE_ENVIRONMENT_MODULES, never in the id."
+        )
+    namespace = environment_id.rpartition("/")[0]
+    if namespace in _NAMESPACES:
+        module, extra = _NAMESPACES[namespace]
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(extra, f"the environment {environment_id}") from error
+    found = gymnasium.registry.get(environment_id)
+    if found is None:
+        raise UnknownNameError("environment", environment_id, _suggestions(environment_id))
+    return found
+
+
+def _suggestions(environment_id: str) -> list[str]:
+    """The newest version of the same environment, else every registered id."""
+    namespace, name, _ = parse_env_id(environment_id)
+    versions = [
+        spec.version
+        for spec in gymnasium.registry.values()
+        if (spec.namespace, spec.name) == (namespace, name) and spec.version is not None
+    ]
+    if versions:
+        return [get_env_id(namespace, name, max(versions))]
+    return list(gymnasium.registry)

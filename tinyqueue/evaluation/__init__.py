@@ -1,0 +1,1 @@
+"""Greedy games of a pinned policy, and what they say about it."""

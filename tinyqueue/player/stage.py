@@ -1,0 +1,210 @@
+"""The stage: B environments of one pool child, played side by side, one session batch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyqueue.data.episodes import EpisodeAccumulator
+from tinyqueue.data.identity import new_id
+from tinyqueue.data.seeds import generator
+from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.data.spaces import Arrays, Space, space_to_json
+from tinyqueue.envs.build import make_vector, reset_seeded
+from tinyqueue.envs.names import import_allowed
+from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.errors import EnvironmentMismatchError
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.runner import PolicyRunner
+
+_ENVIRONMENTS, _HEAD = 0, 1
+# What a generator derived from the stage's seed is for.
+
+
+class Stage:
+    """Environments that go on from batch to batch, and the buffers that they are recorded in.
+
+    Args:
+        spec: What is played.
+        user: Broker login of this worker.
+        player: Name of this pool child, for people.
+        seed: Where every draw of this stage comes from.
+        modules: This machine's modules that register environments.
+
+    Raises:
+        EnvironmentMismatchError: The environment built here has other spaces than the spec.
+        UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or not be played
+            with the spec's action head.
+    """
+
+    def __init__(
+        self, spec: PlaySpec, *, user: str, player: str, seed: int, modules: Sequence[str] = ()
+    ) -> None:
+        self.id = new_id()
+        """Random, new with every stage: 32 hexadecimal digits."""
+        self._spec, self._user, self._player, self._seed = spec, user, player, seed
+        self._spec_version = spec.version
+        self._n = 0
+        self._interrupted = False
+        self._head = make_head(spec.head, spec.head_config, spec.actions)
+        self._rng = generator(seed, _HEAD)
+        import_allowed(modules)
+        self._environments = make_vector(spec.environment, spec.slots)
+        try:
+            self._lay_out()
+        except BaseException:
+            self._environments.close()
+            raise
+
+    @property
+    def interrupted(self) -> bool:
+        """True when a batch was begun and not finished: the stage can only be closed."""
+        return self._interrupted
+
+    def play(self, runner: PolicyRunner, task: str) -> SessionBatch:
+        """Plays T ticks; tick 0 goes on from the last row of the batch before.
+
+        Args:
+            runner: The policy that chooses every action.
+            task: Id of the play task, for the header.
+
+        Returns:
+            The next batch of this stage. Its arrays are the stage's own buffers, valid until
+            the next call.
+
+        Raises:
+            RuntimeError: An earlier call did not return, so that batches would not be contiguous.
+        """
+        if self._interrupted:
+            raise RuntimeError(
+                f"stage {self.id} was interrupted while it played batch {self._n}; build a new one."
+            )
+        self._interrupted = True
+        start_s = time.perf_counter()
+        carry = self._begin()
+        self._head.begin(self._spec.ticks, self._spec.slots, self._rng)
+        self._play_ticks(runner)
+        end_s = time.perf_counter()
+        header = self._header(runner.version, task, end_s - start_s)
+        batch = self._finish(header, carry, start_s, end_s)
+        self._n += 1
+        self._interrupted = False
+        return batch
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._environments.close()
+
+    def _lay_out(self) -> None:
+        """Checks the spaces, makes the buffers, and resets the environments into the first row."""
+        spec, vector = self._spec, self._environments
+        name = spec.environment.id
+        self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
+        self._acted = Layout(vector.single_action_space, f"the actions of {name}")
+        _require_equal(f"the observations of {name}", self._observed.space, spec.observations)
+        _require_equal(f"the actions of {name}", self._acted.space, spec.actions)
+        ticks, slots = spec.ticks, spec.slots
+        self._observations = empty(spec.observations, ticks + 1, slots)
+        self._rows = [
+            {path: rows[tick] for path, rows in self._observations.items()}
+            for tick in range(ticks + 1)
+        ]
+        self._actions = empty(spec.actions, ticks, slots)
+        (self._action_path,) = self._actions
+        self._previous_action_name = "/".join(["previous_action", *filter(None, self._actions)])
+        self._rewards = np.zeros((ticks, slots), np.float32)
+        self._terminated, self._truncated, self._valid = np.zeros((3, ticks, slots), bool)
+        self._ended_last = np.zeros(slots, bool)
+        self._previous_action = np.zeros_like(self._actions[self._action_path][0])
+        self._state: Arrays = {
+            path: np.zeros((slots, *shape), np.float32) for path, shape in spec.state.items()
+        }
+        self._episodes = EpisodeAccumulator(slots)
+        self._observed.write(reset_seeded(vector, self._seed, _ENVIRONMENTS), self._rows[-1])
+        self._episodes.begin(time.perf_counter())
+
+    def _begin(self) -> Arrays:
+        """Moves the last row to the front; returns what came before it.
+
+        An array of zeros for a slot whose row 0 is the first of an episode. At an invalid
+        tick 0 ``episode_steps`` is 0 too: the episode of that row is over.
+        """
+        for path, row in self._rows[-1].items():
+            self._rows[0][path][...] = row
+        carry = {
+            "episode_steps": self._episodes.lengths.astype(np.int32),
+            self._previous_action_name: self._previous_action,
+            "previous_reward": self._rewards[-1].copy(),
+        }
+        return carry | {f"state/{path}": state for path, state in self._state.items()}
+
+    def _play_ticks(self, runner: PolicyRunner) -> None:
+        run, act, step = runner.run, self._head.act, self._environments.step
+        unflatten, write, rows = self._acted.unflatten, self._observed.write, self._rows
+        actions, rewards = self._actions[self._action_path], self._rewards
+        terminated, truncated = self._terminated, self._truncated
+        path, state, ended = self._action_path, self._state, self._ended_last
+        for tick in range(self._spec.ticks):
+            outputs, state = run(rows[tick], state)
+            action = act(tick, outputs)
+            actions[tick] = action
+            observed, rewards[tick], terminated[tick], truncated[tick], _ = step(
+                unflatten({path: action})
+            )
+            write(observed, rows[tick + 1])
+            if state:
+                # A slot that had ended before this tick now shows its next episode's first row.
+                for values in state.values():
+                    values[ended] = 0
+                ended = terminated[tick] | truncated[tick]
+        # The runner's buffers are overwritten by its next run.
+        self._state = {name: values.copy() for name, values in state.items()}
+
+    def _finish(self, header: Header, carry: Arrays, start_s: float, end_s: float) -> SessionBatch:
+        ended = self._terminated | self._truncated
+        valid = self._valid
+        np.logical_not(self._ended_last, out=valid[0])
+        np.logical_not(ended[:-1], out=valid[1:])
+        self._ended_last = ended[-1]
+        last = self._actions[self._action_path][-1]
+        mask = valid[-1].reshape((-1,) + (1,) * (last.ndim - 1))
+        self._previous_action = np.where(mask, last, np.zeros_like(last))
+        return SessionBatch(
+            header=header,
+            observations=dict(self._observations),
+            actions=dict(self._actions),
+            rewards=self._rewards,
+            terminated=self._terminated,
+            truncated=self._truncated,
+            valid=valid,
+            extras=self._head.recorded(),
+            carry=carry,
+            episodes=self._episodes.add(self._rewards, ended, valid, start_s, end_s),
+        )
+
+    def _header(self, policy_version: int, task: str, play_s: float) -> Header:
+        return Header(
+            experiment=self._spec.experiment,
+            run=self._spec.run,
+            stage=self.id,
+            n=self._n,
+            user=self._user,
+            player=self._player,
+            policy_version=policy_version,
+            spec_version=self._spec_version,
+            task=task,
+            seed=self._seed,
+            play_s=play_s,
+        )
+
+
+def _require_equal(of: str, here: Space, wanted: Space) -> None:
+    if list(here) == list(wanted) and here == wanted:
+        return
+    raise EnvironmentMismatchError(
+        f"{of} are {space_to_json(here)} here, and {space_to_json(wanted)} in the experiment's "
+        "spec. Install the same versions of the environment's packages on players and learner."
+    )
