@@ -7,8 +7,6 @@ frames of one game are then neighbours, which is what makes them small.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,21 +14,18 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.episodes import Episodes
-from tinyqueue.data.identity import EXPERIMENT_PATTERN
-from tinyqueue.data.session import SCHEMA, Drop, Header, SessionBatch
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.session import SCHEMA, Header, SessionBatch
+from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import ConfigError, MessageError
 from tinyqueue.wire.arrays import pack, unpack
 from tinyqueue.wire.compression import compress, decompress
-from tinyqueue.wire.fields import Fields, is_short_text
+from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.headers import header_from, header_values
 from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
 SESSION_TYPE = "application/x-tinyqueue-session"
 """Content type of a session message."""
 
-_MOST_ENDED_TASKS = 1024
-_STAGE = re.compile("[0-9a-f]{32}")
-_REASON = re.compile("[a-z][a-z -]{0,31}")
 _REPEATED = ("experiment", "run", "policy_version", "spec_version", "player")
 _PLAIN = ("rewards", "terminated", "truncated", "valid")
 _EPISODES = {"slots": "int32", "returns": "float32", "lengths": "int32", "seconds": "float32"}
@@ -55,7 +50,7 @@ def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
         ValueError: An array is empty or of a dtype that cannot travel, or the codec is unknown.
     """
     slot_major = codec != "none"
-    values = {"header": _header_values(batch.header), "slot_major": slot_major}
+    values = {"header": header_values(batch.header), "slot_major": slot_major}
     raw = pack(values, _flat(batch, slot_major))
     body = compress(codec, raw)
     if len(body) > SESSION_LIMITS.body_bytes or len(raw) > SESSION_LIMITS.raw_bytes:
@@ -105,41 +100,10 @@ def decode_session(
         )
     values, arrays = unpack(decompress(outer.text("codec"), view, raw_bytes), limits)
     fields = Fields(values)
-    header = _header(fields, arrays.pop("epsilons", None), limits)
+    header = header_from(Fields(fields.table("header")), arrays.pop("epsilons", None), limits)
     batch = _batch(header, arrays, fields.flag("slot_major"))
     _agree(batch, headers)
     return batch
-
-
-def _header_values(header: Header) -> dict[str, Any]:
-    return {
-        "experiment": header.experiment,
-        "run": header.run,
-        "stage": header.stage,
-        "n": header.n,
-        "user": header.user,
-        "player": header.player,
-        "policy_version": header.policy_version,
-        "spec_version": header.spec_version,
-        "task": header.task,
-        "ended_tasks": header.ended_tasks[-_MOST_ENDED_TASKS:],
-        "seed": header.seed,
-        "play_s": float(header.play_s),
-        "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :]),
-    }
-
-
-def _ranges(dropped: tuple[Drop, ...]) -> list[tuple[str, int, int]]:
-    """Drops as (reason, first n, how many): a player cut off for a day gives up thousands."""
-    ranges: list[tuple[str, int, int]] = []
-    for drop in dropped:
-        if ranges:
-            reason, first, count = ranges[-1]
-            if reason == drop.reason and drop.n == first + count:
-                ranges[-1] = (reason, first, count + 1)
-                continue
-        ranges.append((drop.reason, drop.n, 1))
-    return ranges
 
 
 def _flat(batch: SessionBatch, slot_major: bool) -> Arrays:
@@ -157,55 +121,6 @@ def _flat(batch: SessionBatch, slot_major: bool) -> Arrays:
     if batch.header.epsilons:
         flat["epsilons"] = np.array(batch.header.epsilons, np.float64)
     return flat
-
-
-def _header(fields: Fields, epsilons: Array | None, limits: Limits) -> Header:
-    inner = Fields(fields.table("header"))
-    n = inner.integer("n")
-    ended = inner.items("ended_tasks")
-    if len(ended) > _MOST_ENDED_TASKS or not all(map(is_short_text, ended)):
-        raise MessageError("malformed", "ended_tasks are not at most 1,024 short texts")
-    return Header(
-        experiment=inner.text("experiment", EXPERIMENT_PATTERN),
-        run=inner.text("run"),
-        stage=inner.text("stage", _STAGE),
-        n=n,
-        user=inner.text("user"),
-        player=inner.text("player"),
-        policy_version=inner.integer("policy_version"),
-        spec_version=inner.integer("spec_version"),
-        task=inner.text("task"),
-        ended_tasks=tuple(ended),
-        seed=inner.integer("seed"),
-        play_s=inner.number("play_s"),
-        dropped=_drops(inner.items("dropped"), n, limits.drops),
-        epsilons=() if epsilons is None else _epsilons(epsilons),
-    )
-
-
-def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
-    drops: list[Drop] = []
-    for item in ranges:
-        if type(item) is not list or len(item) != 3:
-            raise MessageError("malformed", "a drop is not [reason, first, count]")
-        reason, first, count = item
-        if type(reason) is not str or not _REASON.fullmatch(reason):
-            raise MessageError("malformed", "a drop's reason is not a few small letters")
-        if type(first) is not int or type(count) is not int or first < 0 or count < 1:
-            raise MessageError("malformed", "a drop's numbers are not whole and positive")
-        if first + count > before or len(drops) + count > most:
-            raise MessageError("range", f"drops reach {first + count}, past batch {before}")
-        drops.extend(Drop(n, reason) for n in range(first, first + count))
-    return tuple(drops)
-
-
-def _epsilons(array: Array) -> tuple[float, ...]:
-    if array.dtype != np.float64 or array.ndim != 1:
-        raise MessageError("shape", "epsilons are not one float64 per slot")
-    values = array.tolist()
-    if not all(math.isfinite(value) and 0 <= value <= 1 for value in values):
-        raise MessageError("probability", "an exploration rate is outside 0 … 1")
-    return tuple(values)
 
 
 def _batch(header: Header, arrays: Arrays, slot_major: bool) -> SessionBatch:

@@ -1,0 +1,101 @@
+"""The header of a session batch as plain values, and back."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.data.session import Drop, Header
+from tinyqueue.data.spaces import Array
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.fields import Fields, is_short_text
+from tinyqueue.wire.limits import SESSION_LIMITS, Limits
+
+_MOST_ENDED_TASKS = 1024
+_STAGE = re.compile("[0-9a-f]{32}")
+_REASON = re.compile("[a-z][a-z -]{0,31}")
+
+
+def header_values(header: Header) -> dict[str, Any]:
+    """The header as plain values; its epsilons travel as an array."""
+    return {
+        "experiment": header.experiment,
+        "run": header.run,
+        "stage": header.stage,
+        "n": header.n,
+        "user": header.user,
+        "player": header.player,
+        "policy_version": header.policy_version,
+        "spec_version": header.spec_version,
+        "task": header.task,
+        "ended_tasks": header.ended_tasks[-_MOST_ENDED_TASKS:],
+        "seed": header.seed,
+        "play_s": float(header.play_s),
+        "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :]),
+    }
+
+
+def _ranges(dropped: tuple[Drop, ...]) -> list[tuple[str, int, int]]:
+    """Drops as (reason, first n, how many): a player cut off for a day gives up thousands."""
+    ranges: list[tuple[str, int, int]] = []
+    for drop in dropped:
+        if ranges:
+            reason, first, count = ranges[-1]
+            if reason == drop.reason and drop.n == first + count:
+                ranges[-1] = (reason, first, count + 1)
+                continue
+        ranges.append((drop.reason, drop.n, 1))
+    return ranges
+
+
+def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Header:
+    """The header, each value checked for type and size. Raises MessageError."""
+    n = fields.integer("n")
+    ended = fields.items("ended_tasks")
+    if len(ended) > _MOST_ENDED_TASKS or not all(map(is_short_text, ended)):
+        raise MessageError("malformed", "ended_tasks are not at most 1,024 short texts")
+    return Header(
+        experiment=fields.text("experiment", EXPERIMENT_PATTERN),
+        run=fields.text("run"),
+        stage=fields.text("stage", _STAGE),
+        n=n,
+        user=fields.text("user"),
+        player=fields.text("player"),
+        policy_version=fields.integer("policy_version"),
+        spec_version=fields.integer("spec_version"),
+        task=fields.text("task"),
+        ended_tasks=tuple(ended),
+        seed=fields.integer("seed"),
+        play_s=fields.number("play_s"),
+        dropped=_drops(fields.items("dropped"), n, limits.drops),
+        epsilons=() if epsilons is None else _epsilons(epsilons),
+    )
+
+
+def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
+    drops: list[Drop] = []
+    for item in ranges:
+        if type(item) is not list or len(item) != 3:
+            raise MessageError("malformed", "a drop is not [reason, first, count]")
+        reason, first, count = item
+        if type(reason) is not str or not _REASON.fullmatch(reason):
+            raise MessageError("malformed", "a drop's reason is not a few small letters")
+        if type(first) is not int or type(count) is not int or first < 0 or count < 1:
+            raise MessageError("malformed", "a drop's numbers are not whole and positive")
+        if first + count > before or len(drops) + count > most:
+            raise MessageError("range", f"drops reach {first + count}, past batch {before}")
+        drops.extend(Drop(n, reason) for n in range(first, first + count))
+    return tuple(drops)
+
+
+def _epsilons(array: Array) -> tuple[float, ...]:
+    if array.dtype != np.float64 or array.ndim != 1:
+        raise MessageError("shape", "epsilons are not one float64 per slot")
+    values = array.tolist()
+    if not all(math.isfinite(value) and 0 <= value <= 1 for value in values):
+        raise MessageError("probability", "an exploration rate is outside 0 … 1")
+    return tuple(values)
