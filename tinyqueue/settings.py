@@ -7,10 +7,11 @@ secrets never have to appear in a process list.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +20,9 @@ from tinyqueue.errors import ConfigError
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@localhost:5672//"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
+
+_PASSWORD = re.compile(r"://([^:@/]*):(?:(?!://).)*@")
+_QUERY_PASSWORD = re.compile(r"([?&]password=)[^&;]*")
 
 
 class Settings(BaseSettings):
@@ -50,7 +54,9 @@ class Settings(BaseSettings):
     )
     runs_dir: Path = Field(Path("runs"), description="Where run directories are made.")
     worker_max_tasks_per_child: int | None = Field(
-        None, gt=0, description="Replace a pool child after so many tasks: for environments that leak."
+        None,
+        gt=0,
+        description="Replace a pool child after so many tasks: for environments that leak.",
     )
     publish_journal: Path | None = Field(
         None,
@@ -75,7 +81,7 @@ class Settings(BaseSettings):
     @property
     def login(self) -> str:
         """The user part of routing keys: ``user``, else the broker URL's login, else ``local``."""
-        return self.user or urlsplit(self.broker).username or "local"
+        return self.user or unquote(urlsplit(self.broker).username or "") or "local"
 
 
 def load_settings() -> Settings:
@@ -90,10 +96,11 @@ def load_settings() -> Settings:
         if path:
             try:
                 from_files[name] = Path(path).read_text().strip()
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ConfigError(
-                    f"TINYQUEUE_{name.upper()}_FILE names {path}, which cannot be read "
-                    f"({error.strerror}). Correct the path or its permissions."
+                    f"TINYQUEUE_{name.upper()}_FILE names {path}, which cannot be read ({why}). "
+                    "Correct the path, its permissions or its content."
                 ) from error
     try:
         return Settings(**from_files)  # type: ignore[arg-type]
@@ -105,12 +112,12 @@ def load_settings() -> Settings:
 
 
 def masked(url: str) -> str:
-    """The URL without its password, for logs and errors."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    """The URL, or several joined by ``;``, without any password, for logs and errors.
+
+    By pattern and not by parsing: a password whose ``/`` or ``#`` was not escaped is what makes
+    a URL fail, and then it is shown.
+    """
+    return _QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"://\1:***@", url))
 
 
 def host_name() -> str:
