@@ -1,0 +1,75 @@
+# One obvious command per chore; `make help` lists them.
+# PYTHON chooses the interpreter for .venv: make demo PYTHON=/opt/python3.12/bin/python3
+
+# 3.13 comes last: the embedded Redis server has no wheel for it.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+    if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
+    then echo $$p; break; fi; done)
+ENVIRONMENT ?= CartPole-v1
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_INSTALLED := $(VENV)/.installed-demo
+INSTALLED := $(VENV)/.installed-all
+
+# Commands of the environment first, also for the processes that tests start.
+WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: help demo install test services lint format bench docs wheel constraints clean
+.NOTPARALLEL:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(DEMO_INSTALLED)  ## install what training needs, and train CartPole-v1 on embedded services
+	$(WITH_VENV) tinyqueue train $(ENVIRONMENT)
+
+install: $(INSTALLED)  ## everything, for development
+
+test: $(INSTALLED) services  ## services, lint, types, import contracts and all tests
+	@$(MAKE) --no-print-directory lint
+	$(WITH_VENV) python -m pytest
+
+services:  ## RabbitMQ and Redis for the tests: installed when missing, not started
+	@sh scripts/install-services.sh
+
+lint: $(INSTALLED)  ## ruff, format, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) services  ## CartPole through real RabbitMQ and Redis, 30 s
+	$(WITH_VENV) python benchmarks/throughput.py cartpole --seconds 30 --json
+
+docs: $(INSTALLED)  ## docs/_build/html
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx -W -q docs docs/_build/html
+
+wheel: $(INSTALLED)  ## dist/tinyqueue-*.whl, for the containers in workers/
+	$(BIN)/python -m build --wheel --outdir dist
+
+constraints:  ## resolve constraints.txt anew; needs uv
+	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --quiet \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    pyproject.toml --output-file constraints.txt
+
+clean:  ## remove .venv and everything built
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache \
+	    .import_linter_cache .hypothesis .benchmarks
+
+$(BIN)/python:
+	@sh scripts/make-venv.sh "$(PYTHON)" $(VENV)
+
+$(DEMO_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV); TensorFlow is a large download the first time."
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[learner,local,plot]'
+	@touch $@
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV); TensorFlow is a large download the first time."
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[all,dev]'
+	@touch $(DEMO_INSTALLED) $@
