@@ -6,16 +6,18 @@ makes of it for the players, kept as JSON in the store.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.spaces import Space, space_from_json
@@ -30,7 +32,7 @@ ConfigTable = Mapping[str, type[Any]]
 class Section(BaseModel):
     """A table of an experiment file: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EnvironmentConfig(Section):
@@ -54,7 +56,9 @@ class SessionConfig(Section):
     ticks: int = Field(32, gt=0, le=4096, description="T, ticks per session batch.")
     slots: int = Field(32, gt=0, le=4096, description="B, environments per player.")
     codec: str = Field(
-        "none", pattern="^(none|lz4|zstd)$", description="Compression on the wire; lz4 pays for images."
+        "none",
+        pattern="^(none|lz4|zstd)$",
+        description="Compression on the wire; lz4 pays for images.",
     )
     task_budget_s: float = Field(2.0, gt=0, le=600, description="Seconds that one play task lasts.")
     queue: str = Field("play", description="The queue that play tasks are sent to.")
@@ -65,14 +69,18 @@ class LearnerConfig(Section):
 
     batches_per_update: int = Field(1, gt=0, le=1024, description="Session batches per update.")
     queue_batches: int = Field(
-        2, gt=0, description="Session batches that may wait in the experience queue; more are refused."
+        2,
+        gt=0,
+        description="Session batches that may wait in the experience queue; more are refused.",
     )
     max_policy_lag: int = Field(
         100, gt=0, description="Batches older than this many weight versions are dropped as stale."
     )
     publish_every_updates: int = Field(1, gt=0, description="Updates between weight versions.")
     checkpoint_every_s: float = Field(60.0, gt=0, description="Seconds between checkpoints.")
-    keep_checkpoints: int = Field(3, gt=0, description="Newest checkpoints kept; the best stays too.")
+    keep_checkpoints: int = Field(
+        3, gt=0, description="Newest checkpoints kept; the best stays too."
+    )
     log_every_s: float = Field(2.0, gt=0, description="Seconds between lines of metrics.")
     max_abs_reward: float = Field(
         1e6, gt=0, description="A batch with a larger reward, either sign, is set aside."
@@ -83,7 +91,8 @@ class StopConfig(Section):
     """When training is over. The first that is met ends it."""
 
     at_return: float | None = Field(
-        None, description="Mean return of greedy games; the environment's own threshold when absent."
+        None,
+        description="Mean return of greedy games; the environment's own threshold when absent.",
     )
     max_env_steps: int | None = Field(None, gt=0, description="Env steps trained on.")
 
@@ -155,6 +164,15 @@ class PlaySpec(Section):
     graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     seed: int = 0
 
+    @field_validator("observation_space", "action_space")
+    @classmethod
+    def _is_space(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        try:
+            space_from_json(value)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not a space ({type(error).__name__}: {error})") from None
+        return value
+
     @property
     def version(self) -> int:
         """A number that is equal exactly when the content is: 48 bits of its sha256."""
@@ -169,7 +187,8 @@ class PlaySpec(Section):
         return space_from_json(self.action_space)
 
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(), sort_keys=True)
+        """Keys stay in their order: that of a space is part of what it says."""
+        return json.dumps(self.model_dump())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PlaySpec:
@@ -178,8 +197,8 @@ class PlaySpec(Section):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ConfigError(
-                f"the experiment spec in the store is not one this version can play: {_said(error, cls)} "
-                "Run the same tinyqueue version on players and learner."
+                "the experiment spec in the store is not one this version can play: "
+                f"{_said(error, cls)} Run the same tinyqueue version on players and learner."
             ) from None
 
 
@@ -249,7 +268,7 @@ def with_overrides(document: Mapping[str, Any], assignments: list[str]) -> dict[
     Raises:
         ConfigError: An assignment is not of that form.
     """
-    result = {k: dict(v) if isinstance(v, Mapping) else v for k, v in document.items()}
+    result = copy.deepcopy(dict(document))
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         parts = key.strip().split(".")
@@ -277,8 +296,8 @@ def default_name(environment_id: str, algorithm: str) -> str:
     game = environment_id.rpartition("/")[2].lower()
     base, _, version = game.rpartition("-v")
     game = base if base and version.isdigit() else game
-    cleaned = "".join(c if c.isalnum() or c in "_-" else "-" for c in f"{game}-{algorithm}")
-    return cleaned[:48].strip("-") or "experiment"
+    cleaned = re.sub("[^a-z0-9_-]", "-", f"{game}-{algorithm}".lower())
+    return cleaned.lstrip("_-")[:48].rstrip("-") or "experiment"
 
 
 def _component(
@@ -286,7 +305,7 @@ def _component(
 ) -> tuple[str, Any]:
     values = dict(_table(document, kind))
     name = values.pop("name", default)
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise UnknownNameError(kind, str(name), table)
     return name, _validated(table[name], values, kind)
 
@@ -324,9 +343,9 @@ def _said(error: ValidationError, cls: type[Any], where: str = "") -> str:
     parts = []
     for item in error.errors():
         key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
-        near = difflib.get_close_matches(str(item["loc"][-1]), _field_names(cls), n=1)
+        near = difflib.get_close_matches(key.rpartition(".")[2], _field_names(cls), n=1)
         hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
-        value = "" if item["type"] == "missing" else f" = {item['input']!r}"
+        value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
         parts.append(f"{key}{value}: {item['msg']}{hint}")
     return "; ".join(parts) + "."
 
