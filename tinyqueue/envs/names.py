@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(
-    r"^(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+    r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 )
 """``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what stands before it."""
 
@@ -49,7 +49,7 @@ def find_environment(environment_id: str) -> EnvSpec:
             else the nearest id.
         MissingExtraError: The package that registers its namespace is not installed.
     """
-    if not ENVIRONMENT_ID.match(environment_id):
+    if not ENVIRONMENT_ID.fullmatch(environment_id):
         raise ConfigError(
             f"{environment_id!r} is not an environment id: write [namespace/]name-v<version>, such "
             "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "

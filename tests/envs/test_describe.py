@@ -1,0 +1,70 @@
+"""What an environment is, found out here or in a child process."""
+
+import pytest
+
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.envs.describe import EnvironmentInfo, describe, describe_in_child
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import EnvironmentConfig
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module that a child process can import, and returns its name."""
+
+    def write(source):
+        (tmp_path / "written_envs.py").write_text(source)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+        return "written_envs"
+
+    return write
+
+
+def test_cartpole_is_described():
+    info = describe(EnvironmentConfig(id="CartPole-v1"))
+    assert info == EnvironmentInfo(
+        id="CartPole-v1",
+        observation_space={"": Leaf("float32", (4,))},
+        action_space={"": Leaf("uint8", (), n=2)},
+        reward_threshold=475.0,
+        max_episode_steps=500,
+    )
+
+
+def test_a_configured_limit_replaces_the_environments_own():
+    info = describe(EnvironmentConfig(id="Acrobot-v1", max_episode_steps=50))
+    assert info.max_episode_steps == 50
+
+
+def test_an_environment_without_a_threshold_has_none():
+    assert describe(EnvironmentConfig(id="Pendulum-v1")).reward_threshold is None
+
+
+def test_the_child_says_the_same():
+    config = EnvironmentConfig(id="FrozenLake-v1", kwargs={"map_name": "8x8"})
+    assert describe_in_child(config) == describe(config)
+
+
+def test_what_an_environment_prints_does_not_spoil_the_answer(module):
+    name = module(
+        "import os, gymnasium\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Loud(CartPoleEnv):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs); print('{'); os.system('echo hello')\n"
+        "gymnasium.register('Loud-v0', Loud, reward_threshold=3.0)\n"
+    )
+    info = describe_in_child(EnvironmentConfig(id="Loud-v0"), [name])
+    assert info.reward_threshold == 3.0
+    assert info.max_episode_steps is None
+
+
+def test_an_error_in_the_child_comes_back_as_its_text():
+    with pytest.raises(ConfigError, match="did you mean 'CartPole-v1'"):
+        describe_in_child(EnvironmentConfig(id="CartPoel-v1"))
+
+
+def test_a_child_that_is_killed_by_its_environment_is_told_by_signal(module):
+    name = module("import os; os.write(2, b'last words'); os.kill(os.getpid(), 11)")
+    with pytest.raises(ConfigError, match=r"CartPole-v1 ended its process: SIGSEGV.*last words"):
+        describe_in_child(EnvironmentConfig(id="CartPole-v1"), [name])

@@ -1,0 +1,72 @@
+"""Environment ids: which are allowed, and what a wrong one is told."""
+
+import sys
+
+import gymnasium
+import pytest
+
+from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
+
+
+def test_a_registered_id_is_found_exactly():
+    assert find_environment("CartPole-v1").id == "CartPole-v1"
+
+
+@pytest.mark.parametrize(
+    "environment_id",
+    ["os:CartPole-v1", "a/b/CartPole-v1", "", "CartPole-v1\n", "../x", "x" * 200, "CartPole v1"],
+)
+def test_an_id_of_another_form_is_refused_before_anything_is_imported(environment_id):
+    with pytest.raises(ConfigError, match="is not an environment id"):
+        find_environment(environment_id)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "suggested"),
+    [
+        ("LunarLander-v2", "LunarLander-v3"),
+        ("Taxi-v99", "Taxi-v"),
+        ("CartPole", "CartPole-v1"),
+        ("CartPoel-v1", "CartPole-v1"),
+    ],
+)
+def test_an_unknown_id_is_told_the_newest_version_or_the_nearest_name(wrong, suggested):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{suggested}"):
+        find_environment(wrong)
+
+
+def test_an_unknown_id_imports_no_module_named_after_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with pytest.raises(ConfigError):
+        find_environment("this:CartPole-v1")
+    with pytest.raises(UnknownNameError):
+        find_environment("this/CartPole-v1")
+    assert "this" not in sys.modules
+
+
+def test_atari_without_its_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(MissingExtraError, match=r"tinyqueue\[atari\]"):
+        find_environment("ALE/Pong-v5")
+
+
+def test_allowed_modules_are_imported_and_register_their_environments(tmp_path, monkeypatch):
+    (tmp_path / "my_maze_envs.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('MyMaze-v0', 'gymnasium.envs.toy_text.taxi:TaxiEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownNameError):
+        find_environment("MyMaze-v0")
+    try:
+        import_allowed(["my_maze_envs"])
+        assert find_environment("MyMaze-v0").id == "MyMaze-v0"
+    finally:
+        gymnasium.registry.pop("MyMaze-v0", None)
+        sys.modules.pop("my_maze_envs", None)
+
+
+def test_an_allowed_module_that_is_absent_is_named_with_its_setting():
+    with pytest.raises(ConfigError, match=r"'no_such_maze'.*TINYQUEUE_ENVIRONMENT_MODULES"):
+        import_allowed(["no_such_maze"])

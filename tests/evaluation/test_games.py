@@ -1,0 +1,185 @@
+"""Whole games of one policy: which episodes count, and what they cost."""
+
+from collections import Counter
+from typing import ClassVar
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from onnx import TensorProto, helper
+
+from tinyqueue.errors import UnknownNameError
+from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.table import make_table
+from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.policy.heads import Categorical, Greedy
+from tinyqueue.policy.runner import PolicyRunner
+
+FLOAT = TensorProto.FLOAT
+LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space[""])
+
+
+class Lengths(gymnasium.Env):
+    """Its n-th building plays games of ``n`` steps, observes n, and rewards each step with 2."""
+
+    observation_space = spaces.Box(0, 1000, (4,))
+    action_space = spaces.Discrete(2)
+    built = 0
+    counts: ClassVar[Counter] = Counter()
+
+    def __init__(self):
+        Lengths.built += 1
+        self.name, self.at = Lengths.built, 0
+
+    def reset(self, *, seed=None, options=None):
+        assert seed is not None
+        Lengths.counts[self.name, "resets"] += 1
+        self.at = 0
+        return np.full(4, self.name, np.float32), {}
+
+    def step(self, action):
+        Lengths.counts[self.name, "steps"] += 1
+        self.at += 1
+        return np.full(4, self.name, np.float32), 2.0, self.at == self.name, False, {}
+
+
+@pytest.fixture
+def lengths():
+    Lengths.built = 0
+    Lengths.counts = Counter()
+    gymnasium.register("Lengths-v0", Lengths)
+    yield EnvironmentConfig(id="Lengths-v0")
+    del gymnasium.registry["Lengths-v0"]
+
+
+@pytest.fixture
+def one_cart():
+    """CartPole without a vectorised form."""
+    gymnasium.register("OneCart-v0", CartPoleEnv)
+    yield
+    del gymnasium.registry["OneCart-v0"]
+
+
+def linear(weight, sums=False):
+    """Logits = observation · weight; with ``sums``, those of all ticks so far, added up in a state."""
+    nodes = [helper.make_node("MatMul", ["observation:", "weight:w"], ["x"])]
+    inputs = [
+        helper.make_tensor_value_info("observation:", FLOAT, ["B", 4]),
+        helper.make_tensor_value_info("weight:w", FLOAT, [4, 2]),
+    ]
+    outputs = [helper.make_tensor_value_info("output:logits", FLOAT, ["B", 2])]
+    if sums:
+        inputs.append(helper.make_tensor_value_info("state:n", FLOAT, ["B", 2]))
+        outputs.append(helper.make_tensor_value_info("next_state:n", FLOAT, ["B", 2]))
+        nodes.append(helper.make_node("Add", ["state:n", "x"], ["next_state:n"]))
+        nodes.append(helper.make_node("Identity", ["next_state:n"], ["output:logits"]))
+    else:
+        nodes.append(helper.make_node("Identity", ["x"], ["output:logits"]))
+    graph = helper.make_graph(nodes, "policy", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return PolicyRunner(model.SerializeToString(), {"w": np.asarray(weight, np.float32)}, 1)
+
+
+IDLE = np.zeros((4, 2))
+BALANCES = np.outer([0.1, 0.5, 4.0, 1.0], [-1, 1])
+"""Pushes to the side that the pole falls to: holds CartPole up to its limit."""
+
+
+def play(config, policy, episodes, slots, seed=0, head=LEFT_RIGHT, **kwargs):
+    return play_games(config, policy, head, episodes=episodes, slots=slots, seed=seed, **kwargs)
+
+
+def test_a_policy_that_balances_reaches_the_limit_in_every_game():
+    games = play(EnvironmentConfig(id="CartPole-v1"), linear(BALANCES), 12, 5)
+    assert games.returns.tolist() == [500.0] * 12
+    assert games.lengths.tolist() == [500] * 12
+    assert games.returns.dtype == np.float32
+    assert games.lengths.dtype == np.int32
+    assert games.seconds > 0
+
+
+def test_returns_of_a_vectorised_environment_stop_at_each_games_end():
+    games = play(EnvironmentConfig(id="CartPole-v1"), linear(IDLE), 50, 20)
+    assert len(set(games.lengths.tolist())) > 1
+    assert games.lengths.max() < 15  # Always pushing left topples the pole at once.
+    assert np.array_equal(games.returns, games.lengths)
+
+
+def test_the_first_game_of_each_slot_counts_however_long(lengths):
+    games = play(lengths, linear(IDLE), 4, 4)
+    assert games.lengths.tolist() == [1, 2, 3, 4]
+    assert games.returns.tolist() == [2.0, 4.0, 6.0, 8.0]
+
+
+def test_a_slot_costs_nothing_after_its_game(lengths):
+    play(lengths, linear(IDLE), 40, 40)
+    assert [Lengths.counts[n, "steps"] for n in range(1, 41)] == list(range(1, 41))
+    assert all(Lengths.counts[n, "resets"] == 1 for n in range(1, 41))
+
+
+def test_the_last_wave_plays_only_the_games_that_are_missing(lengths):
+    games = play(lengths, linear(IDLE), 5, 3)
+    assert games.lengths.tolist() == [1, 2, 3, 1, 2]
+    assert [Lengths.counts[n, "resets"] for n in (1, 2, 3)] == [2, 2, 1]
+
+
+def test_no_more_environments_are_built_than_games(lengths):
+    play(lengths, linear(IDLE), 2, 100)
+    assert Lengths.built == 2
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "OneCart-v0"])
+@pytest.mark.parametrize("head", [Greedy, Categorical])
+def test_the_same_seed_plays_the_same_games(one_cart, name, head):
+    config = EnvironmentConfig(id=name)
+    actor = head(make_table(config, 1).actions.space[""])
+    once, again, other = (
+        play(config, linear(IDLE), 20, 8, seed=seed, head=actor).lengths.tolist()
+        for seed in (1, 1, 2)
+    )
+    assert once == again
+    assert once != other
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "OneCart-v0"])
+def test_waves_play_different_games(one_cart, name):
+    games = play(EnvironmentConfig(id=name), linear(IDLE), 20, 10)
+    assert games.lengths[:10].tolist() != games.lengths[10:].tolist()
+
+
+def test_recurrent_state_begins_at_nought_in_every_wave_and_stays_with_its_slot(lengths):
+    chosen = []
+
+    class Watching(Greedy):
+        def act(self, tick, outputs):
+            chosen.append(outputs["logits"][:, 0].tolist())
+            return super().act(tick, outputs)
+
+    watching = Watching(make_table(lengths, 1).actions.space[""])
+    Lengths.built = 15  # Games of 16, 17 and 18 steps; the shortest fills one stretch.
+    play(lengths, linear(np.tile([0.25, 0], (4, 1)), sums=True), 4, 3, head=watching)
+    all_three = [[16 * k, 17 * k, 18 * k] for k in range(1, 17)]
+    two_left = [[17 * k, 18 * k] for k in (17, 18)]
+    second_wave = [[16 * k] for k in range(1, 17)]
+    assert chosen == [*all_three, *two_left, *second_wave]
+
+
+def test_progress_is_told_as_games_finish(lengths):
+    told = []
+    play(lengths, linear(IDLE), 40, 40, on_progress=told.append)
+    assert told == [16, 32, 40]
+
+
+def test_what_progress_raises_ends_the_games(lengths):
+    def lease_lost(done):
+        raise TimeoutError("lease")
+
+    with pytest.raises(TimeoutError, match="lease"):
+        play(lengths, linear(IDLE), 40, 40, on_progress=lease_lost)
+
+
+def test_an_unknown_environment_is_refused():
+    with pytest.raises(UnknownNameError, match="CartPole-v1"):
+        play(EnvironmentConfig(id="CartPole-v3"), linear(IDLE), 1, 1)
