@@ -1,0 +1,170 @@
+"""The ledger's tables in SQLite, and nothing of what they mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tinyqueue.errors import RunDirectoryError
+from tinyqueue.learner.durable_files import sync_directory
+from tinyqueue.learner.stage_count import GapChange, StageCount
+
+SCHEMA = 1
+_TABLES = """
+CREATE TABLE stages (
+    stage TEXT PRIMARY KEY, next_n INTEGER NOT NULL, accepted INTEGER NOT NULL,
+    set_aside INTEGER NOT NULL, dropped INTEGER NOT NULL, env_steps INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE gaps (
+    stage TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (stage, first)
+) WITHOUT ROWID;
+CREATE TABLE reasons (
+    fate TEXT NOT NULL, reason TEXT NOT NULL, batches INTEGER NOT NULL,
+    PRIMARY KEY (fate, reason)
+) WITHOUT ROWID;
+CREATE TABLE again (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class ReasonKey(NamedTuple):
+    fate: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LedgerRows:
+    """Rows to be written together, or all that there are.
+
+    Attributes:
+        stages: Stage id → its count.
+        gap_changes: Stage id and change, in the order in which they happened.
+        reasons: Batches that were set aside or dropped.
+        again: ``duplicates`` and ``late_drops``.
+    """
+
+    stages: Mapping[str, StageCount]
+    gap_changes: Iterable[tuple[str, GapChange]]
+    reasons: Mapping[ReasonKey, int]
+    again: Mapping[str, int]
+
+
+class LedgerFile:
+    """One SQLite file in WAL mode that waits for the disk at every commit.
+
+    Args:
+        path: The file, made when absent.
+
+    Raises:
+        RunDirectoryError: It is damaged, of another schema, or cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise RunDirectoryError(
+                f"the ledger {path} cannot be opened: {error}. Correct the path or its permissions."
+            ) from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._damaged(str(error)) from error
+        except BaseException:
+            self._database.close()
+            raise
+
+    def read(self) -> LedgerRows:
+        """Everything, with the gaps inside the stages.
+
+        Raises:
+            RunDirectoryError: The file cannot be read, or a stage's counts do not balance.
+        """
+        query = self._database.execute
+        try:
+            stages = {
+                stage: StageCount(stage, next_n, [], 0, *fates)
+                for stage, next_n, *fates in query("SELECT * FROM stages")
+            }
+            for stage, first, last in query("SELECT * FROM gaps ORDER BY stage, first"):
+                stages[stage].gaps.append((first, last))
+                stages[stage].missing += last - first + 1
+            reasons = {ReasonKey(*key): n for *key, n in query("SELECT * FROM reasons")}
+            again = dict(query("SELECT * FROM again"))
+        except (sqlite3.Error, KeyError) as error:
+            raise self._damaged(str(error)) from error
+        wrong = [stage.stage for stage in stages.values() if stage.unbalanced]
+        if wrong:
+            raise self._damaged(f"the counts of stage {wrong[0] or '(without id)'} do not balance")
+        return LedgerRows(stages, (), reasons, again)
+
+    def write(self, rows: LedgerRows) -> None:
+        """Writes the rows in one transaction; on return they are on the disk.
+
+        Raises:
+            RunDirectoryError: They are not, and nothing has changed.
+        """
+        run = self._database.execute
+        try:
+            run("BEGIN IMMEDIATE")
+            for s in rows.stages.values():
+                values = (s.stage, s.next_n, s.accepted, s.set_aside, s.dropped, s.env_steps)
+                run("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?, ?, ?)", values)
+            for stage, change in rows.gap_changes:
+                if change.removed:
+                    key = (stage, change.removed[0])
+                    run("DELETE FROM gaps WHERE stage = ? AND first = ?", key)
+                for gap in change.added:
+                    run("INSERT INTO gaps VALUES (?, ?, ?)", (stage, *gap))
+            for reason, batches in rows.reasons.items():
+                run("INSERT OR REPLACE INTO reasons VALUES (?, ?, ?)", (*reason, batches))
+            for kind, messages in rows.again.items():
+                run("INSERT OR REPLACE INTO again VALUES (?, ?)", (kind, messages))
+            run("COMMIT")
+        except BaseException as error:
+            if self._database.in_transaction:
+                self._database.rollback()
+            if isinstance(error, sqlite3.Error):
+                raise RunDirectoryError(
+                    f"the ledger {self._path} cannot be written: {error}. Nothing was recorded "
+                    "and nothing may be acked. Free disk space and resume the run."
+                ) from error
+            raise
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _prepare(self) -> None:
+        run = self._database.execute
+        # A commit changes two or three small rows. With pages of 1 kB it takes 145 µs (p99 0.4 ms),
+        # with SQLite's 4 kB 170 µs (p99 4 ms): measured on a disk whose fsync takes 105 µs.
+        run("PRAGMA page_size = 1024")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        (schema,) = run("PRAGMA user_version").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables == 0:
+            self._database.executescript(
+                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
+            )
+            sync_directory(self._path.parent)
+        elif schema != SCHEMA:
+            raise RunDirectoryError(
+                f"the ledger {self._path} is of schema {schema}; this tinyqueue reads {SCHEMA}. "
+                "Resume the run with the tinyqueue that made it, or start a new run."
+            )
+        else:
+            (verdict,) = run("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise self._damaged(verdict)
+
+    def _damaged(self, why: str) -> RunDirectoryError:
+        return RunDirectoryError(
+            f"the ledger {self._path} is damaged: {why}. Restore it from a copy, or start a new "
+            "run: without it batches could be accepted twice."
+        )
