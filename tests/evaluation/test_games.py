@@ -63,7 +63,7 @@ def one_cart():
 
 
 def linear(weight, sums=False):
-    """Logits = observation · weight; with ``sums``, those of all ticks so far, added up in a state."""
+    """Logits = observation · weight; with ``sums``, summed over all ticks so far."""
     nodes = [helper.make_node("MatMul", ["observation:", "weight:w"], ["x"])]
     inputs = [
         helper.make_tensor_value_info("observation:", FLOAT, ["B", 4]),

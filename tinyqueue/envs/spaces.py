@@ -80,13 +80,6 @@ class Layout:
         return result
 
 
-def flatten_observation(layout: Layout, values: Any, slots: int) -> Arrays:
-    """Batched observations of ``slots`` environments as new arrays, path → ``[B, …]``."""
-    rows = empty(layout.space, slots)
-    layout.write(values, rows)
-    return rows
-
-
 def empty(space: Space, *lead: int) -> Arrays:
     """Zeros of a space with the given leading axes, path → ``[*lead, …]``."""
     return {path: np.zeros((*lead, *leaf.shape), leaf.dtype) for path, leaf in space.items()}
