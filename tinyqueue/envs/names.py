@@ -15,9 +15,7 @@ from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
 
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
-ENVIRONMENT_ID = re.compile(
-    r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-)
+ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what stands before it."""
 
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}

@@ -1,0 +1,79 @@
+"""The stage with environments of every kind: all that it plays is accepted, the rest is refused."""
+
+import numpy as np
+import pytest
+
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.errors import ConfigError, EnvironmentMismatchError, UnknownNameError
+from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.policy.heads import make_head
+from tinyqueue.wire.contract import Contract
+
+
+def contract(played):
+    head = make_head(played.head, played.head_config, played.actions)
+    state = {path: Leaf("float32", tuple(shape)) for path, shape in played.state.items()}
+    return Contract(
+        experiment=played.experiment,
+        run=played.run,
+        observations=played.observations,
+        actions=played.actions,
+        ticks=played.ticks,
+        slots=played.slots,
+        extras=head.extras,
+        max_abs_reward=1e6,
+        state=state,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("CartPole-v1", None),
+        ("CartPole-v1", 3),
+        ("Acrobot-v1", 5),
+        ("FrozenLake-v1", None),
+        ("Taxi-v4", 9),
+        ("Rooms-v0", 2),
+        ("Countdown-v0", None),
+    ],
+)
+def test_every_batch_is_what_the_learner_accepts(spec, batches, name, limit):
+    played = spec(name, ticks=16, slots=4, max_episode_steps=limit)
+    rules = contract(played)
+    for batch in batches(played, 12):
+        rules.check(batch)
+
+
+def test_discrete_observations_travel_in_the_smallest_integer(spec, batches):
+    (taxi,) = batches(spec("Taxi-v4", ticks=4, slots=3), 1)
+    assert taxi.observations[""].dtype == np.uint16
+    assert taxi.observations[""].shape == (5, 3)
+    assert taxi.actions[""].dtype == np.uint8
+
+
+def test_a_dict_is_recorded_by_path_and_values_are_counted_from_zero(spec, batches):
+    (batch,) = batches(spec("Rooms-v0", ticks=2, slots=3), 1)
+    assert sorted(batch.observations) == ["at/room", "light"]
+    assert batch.observations["at/room"].tolist() == [[0] * 3, [2] * 3, [2] * 3]
+    assert batch.observations["light"][:, 0, 0].tolist() == [0.0, 1.0, 1.0]
+    assert batch.actions[""].max() <= 1
+
+
+def test_an_environment_that_differs_from_the_spec_is_refused_with_both_said(spec, stage):
+    wanted = spec("Acrobot-v1", ticks=4, slots=2)
+    built = wanted.model_copy(update={"environment": EnvironmentConfig(id="MountainCar-v0")})
+    with pytest.raises(EnvironmentMismatchError, match=r"MountainCar-v0 .*\[2\].*\[6\]"):
+        stage(built)
+
+
+def test_an_unknown_environment_is_refused_with_the_nearest(spec, stage):
+    wanted = spec("Acrobot-v1", ticks=4, slots=2)
+    built = wanted.model_copy(update={"environment": EnvironmentConfig(id="Acrobot-v3")})
+    with pytest.raises(UnknownNameError, match="Acrobot-v1"):
+        stage(built)
+
+
+def test_continuous_actions_are_refused_where_the_head_cannot_choose_them(spec, stage):
+    with pytest.raises(ConfigError, match="discrete"):
+        stage(spec("Pendulum-v1", ticks=4, slots=2))
