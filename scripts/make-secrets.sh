@@ -1,0 +1,23 @@
+#!/bin/sh
+# make-secrets.sh [RABBITMQ_HOST [REDIS_HOST]]: random passwords for every role, and the URLs that
+# contain them, as files in secrets/. What exists already is kept.
+set -eu
+cd "$(dirname "$0")/.."
+rabbitmq=${1:-rabbitmq}
+redis=${2:-redis}
+umask 077
+mkdir -p secrets
+
+for role in learner player monitor web; do
+    [ -s "secrets/$role-password" ] ||
+        od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"secrets/$role-password"
+done
+for role in learner player monitor; do
+    password=$(cat "secrets/$role-password")
+    printf 'amqp://%s:%s@%s:5672/tinyqueue' "$role" "$password" "$rabbitmq" >"secrets/$role-broker-url"
+    printf 'redis://%s:%s@%s:6379/0' "$role" "$password" "$redis" >"secrets/$role-redis-url"
+done
+# Containers read their secrets as users of their own; the folder keeps others out.
+chmod 700 secrets
+chmod 644 secrets/*
+echo "Passwords and URLs are in secrets/, one file per role."

@@ -1,0 +1,35 @@
+#!/bin/sh
+# rabbitmq-users.sh LOGIN=ROLE:PASSWORD_FILE…: makes the vhost `tinyqueue` and these logins, each with the
+# permissions of its role in config/services/rabbitmq-permissions.tsv. May be run again at any time.
+# VHOST and RABBITMQCTL override the names. Passwords are read from files and passed by standard input.
+set -eu
+ctl=${RABBITMQCTL:-rabbitmqctl}
+vhost=${VHOST:-tinyqueue}
+table=$(dirname "$0")/../config/services/rabbitmq-permissions.tsv
+tab=$(printf '\t')
+
+[ $# -gt 0 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
+
+$ctl list_vhosts --quiet | grep -qx "$vhost" || $ctl add_vhost "$vhost" --quiet
+
+for user in "$@"; do
+    login=${user%%=*}
+    file=${user#*:}
+    role=${user#*=}
+    role=${role%%:*}
+    row=$(grep "^$role$tab" "$table") || { echo "no role '$role' in $table" >&2; exit 1; }
+    field() { printf '%s\n' "$row" | cut -f"$1"; }
+
+    if $ctl list_users --quiet --no-table-headers | cut -f1 | grep -qx "$login"; then
+        $ctl change_password "$login" --quiet <"$file"
+    else
+        $ctl add_user "$login" --quiet <"$file"
+    fi
+    tags=$(field 2)
+    [ "$tags" != - ] || tags=
+    # shellcheck disable=SC2086  # no tag is no argument
+    $ctl set_user_tags "$login" $tags --quiet
+    $ctl set_permissions --vhost "$vhost" "$login" "$(field 3)" "$(field 4)" "$(field 5)" --quiet
+    $ctl set_topic_permissions --vhost "$vhost" "$login" experience "$(field 6)" '.*' --quiet
+    echo "$login may now do in vhost $vhost what a $role does."
+done

@@ -1,0 +1,115 @@
+"""The access rules for Redis, applied to a real server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+ROOT = Path(__file__).parents[2]
+PASSWORDS = {"player": "play", "learner": "learn", "monitor": "watch"}
+Connect = Callable[[str], redis.Redis]
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connect]:
+    """A server with config/services/redis.conf and the rules; gives a client per role."""
+    directory = tmp_path_factory.mktemp("acl")
+    for role, password in PASSWORDS.items():
+        (directory / f"{role}-password").write_text(password)
+    script = ROOT / "scripts" / "redis-acl.sh"
+    rules = subprocess.run(["sh", script, directory], check=True, capture_output=True).stdout
+    (directory / "users.acl").write_bytes(rules)
+    program = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    assert program is not None, "these rules need Redis 7; `make services` installs it"
+    socket = directory / "s"
+    where = ["--port", "0", "--unixsocket", socket, "--dir", directory]
+    server = subprocess.Popen(
+        [
+            program,
+            ROOT / "config/services/redis.conf",
+            "--aclfile",
+            directory / "users.acl",
+            *where,
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    clients: list[redis.Redis] = []
+
+    def client(role: str) -> redis.Redis:
+        made = redis.Redis(unix_socket_path=str(socket), username=role, password=PASSWORDS[role])
+        clients.append(made)
+        return made
+
+    deadline = time.monotonic() + 10
+    while not socket.exists() and server.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.poll() is None, "redis-server refused the configuration or the rules"
+    yield client
+    for made in clients:
+        made.close()
+    server.kill()
+    server.wait()
+
+
+def test_a_stranger_is_refused(connect: Connect) -> None:
+    path = connect("player").connection_pool.connection_kwargs["path"]
+    with redis.Redis(unix_socket_path=path) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.get("tinyqueue:experiments")
+
+
+def test_a_player_reads_what_a_learner_has_published(connect: Connect) -> None:
+    learner = connect("learner")
+    learner.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "tinyqueue:cartpole:head", "7")
+
+    player = connect("player")
+
+    assert player.get("tinyqueue:cartpole:head") == b"7"
+    assert player.mget(["tinyqueue:cartpole:head", "tinyqueue:cartpole:spec"]) == [b"7", None]
+
+
+def test_a_player_counts_the_deliveries_of_a_task_and_writes_nothing_else(connect: Connect) -> None:
+    player = connect("player")
+
+    assert player.incr("tinyqueue:attempts:task-1") == 1
+    assert player.expire("tinyqueue:attempts:task-1", 60)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        player.incr("tinyqueue:cartpole:head")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        player.set("tinyqueue:attempts:task-1", "0")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        player.get("somebody-else")
+
+
+@pytest.mark.parametrize("role", ["learner", "monitor", "player"])
+def test_no_role_may_empty_or_reconfigure_the_server(connect: Connect, role: str) -> None:
+    client = connect(role)
+
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client.flushall()
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client.config_set("maxmemory", "1mb")
+
+
+def test_a_learner_stays_among_its_own_keys(connect: Connect) -> None:
+    learner = connect("learner")
+
+    assert learner.set("tinyqueue:cartpole:weights:1", b"w", ex=30)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        learner.set("celery-task-meta-1", "x")
+
+
+def test_a_monitor_reads_and_does_not_write(connect: Connect) -> None:
+    connect("learner").sadd("tinyqueue:experiments", "cartpole")
+    monitor = connect("monitor")
+
+    assert monitor.smembers("tinyqueue:experiments") == {b"cartpole"}
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        monitor.delete("tinyqueue:experiments")

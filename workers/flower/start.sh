@@ -1,0 +1,13 @@
+#!/bin/sh
+# Starts Flower. Passwords reach it by environment, not by arguments.
+set -eu
+read_secret() { [ -z "${1:-}" ] || cat "$1"; }
+
+password=$(read_secret "${FLOWER_WEB_PASSWORD_FILE:-}")
+[ -z "$password" ] || export FLOWER_BASIC_AUTH="${FLOWER_WEB_LOGIN:-tinyqueue}:$password"
+
+if [ -n "${FLOWER_API_HOST:-}" ]; then
+    password=$(read_secret "${FLOWER_API_PASSWORD_FILE:-}")
+    export FLOWER_BROKER_API="http://monitor:$password@$FLOWER_API_HOST/api/tinyqueue"
+fi
+exec celery -A tinyqueue flower
