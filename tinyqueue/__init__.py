@@ -1,0 +1,30 @@
+"""Deep reinforcement learning with whatever machines a person has.
+
+``tinyqueue.load(RUN).act(observation)`` plays what a run has learned, without TensorFlow;
+``tinyqueue.train(...)`` trains, as ``tinyqueue train`` does. Both are imported when they are
+first used: a worker that starts must not wait for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyqueue.learned import Learned, load
+    from tinyqueue.training import train
+
+__all__ = ["Learned", "load", "train"]
+
+_HOME = {
+    "Learned": "tinyqueue.learned",
+    "load": "tinyqueue.learned",
+    "train": "tinyqueue.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tinyqueue' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

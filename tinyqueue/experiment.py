@@ -45,9 +45,6 @@ class EnvironmentConfig(Section):
     max_episode_steps: int | None = Field(
         None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
     )
-    realtime: bool = Field(
-        False, description="The environment cannot be paused: a task plays whole episodes."
-    )
 
 
 class SessionConfig(Section):
@@ -103,10 +100,19 @@ class EvaluationConfig(Section):
     episodes: int = Field(100, gt=0, le=10_000, description="Greedy games per evaluation.")
     slots: int = Field(100, gt=0, le=4096, description="Games played side by side.")
     near: float = Field(
-        0.95,
+        0.6,
         gt=0,
         le=1,
-        description="Evaluate when the training mean has come this far from the first mean to the level.",
+        description="Evaluate once the training mean has come this share of the way from the "
+        "first mean to the level; sampling plays worse than the greedy policy does.",
+    )
+    every_env_steps: int = Field(
+        20_000, gt=0, description="Least env steps between two evaluations."
+    )
+    here_after_s: float = Field(
+        10.0,
+        ge=0,
+        description="Without an answer from an evaluating worker, the learner plays itself.",
     )
 
 

@@ -1,0 +1,80 @@
+"""The Celery app that ``celery -A tinyqueue`` finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE, task_queues
+from tinyqueue.settings import Settings, load_settings
+
+MAX_BUDGET_S = 600.0
+"""The longest play task that a spec may ask for."""
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings, each with its reason."""
+    return {
+        "broker_url": settings.broker,
+        "include": ["tinyqueue.tasks"],
+        "task_queues": task_queues(settings),
+        "task_default_queue": settings.play_queues[0],
+        "task_default_exchange": TASKS_EXCHANGE,
+        "task_default_routing_key": settings.play_queues[0],
+        "task_routes": {"evaluate-policy": {"queue": EVALUATE_QUEUE}},
+        # A misspelt -Q must fail instead of making a queue that nobody feeds.
+        "task_create_missing_queues": False,
+        # A task that dies with its worker is played again; sessions carry their own ids.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # A task that raises has said why and is over; one over its time limit is a hanging
+        # environment, which is requeued until its redeliveries send it to the dead letters.
+        "task_acks_on_failure": True,
+        "task_acks_on_timeout": False,
+        # Nothing is reserved beyond what is being played, so that a leaving worker takes
+        # no tasks with it.
+        "worker_prefetch_multiplier": 1,
+        # No pickle from the network.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        # Results travel as messages on the experience exchange.
+        "task_ignore_result": True,
+        # Players outlive their broker: keep trying instead of giving up after 100 tries, and
+        # survive a channel error such as a queue that was declared with other arguments.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_heartbeat": 20,
+        "broker_transport_options": _transport_options(settings),
+        # The root logger and the standard streams belong to whoever started the worker.
+        "worker_redirect_stdouts": False,
+        "worker_hijack_root_logger": False,
+        "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        # Flower sees workers and tasks without further options.
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        # A backstop for tasks that were sent without limits of their own.
+        "task_soft_time_limit": 3 * MAX_BUDGET_S,
+        "task_time_limit": 5 * MAX_BUDGET_S,
+        # Warm shutdown has no bound of its own: after this a task is cancelled and requeued.
+        "worker_soft_shutdown_timeout": 5.0,
+    }
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery app for the services that the settings name."""
+    app = Celery("tinyqueue")
+    app.conf.update(configuration(settings))
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if settings.broker.startswith("amqp"):
+        return {"confirm_publish": True}
+    # On Redis an unacked task returns after this long: two of the longest time limits.
+    return {"visibility_timeout": int(2 * 5 * MAX_BUDGET_S)}
+
+
+app = make_app(load_settings())

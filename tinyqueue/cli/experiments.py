@@ -1,0 +1,96 @@
+"""From what a person types to an experiment and its run directory."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import Experiment, read_document, with_overrides
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.presets import make_experiment, preset_for, presets
+from tinyqueue.settings import host_name
+
+_SHIPPED = ("tinyqueue", "tensorflow-cpu", "tensorflow", "keras", "gymnasium", "numpy", "onnxruntime")
+
+
+def find_document(target: str) -> tuple[dict[str, Any], str]:
+    """The document of a TOML file, a preset, or an environment id; and what it was taken from.
+
+    Raises:
+        ConfigError: A file that cannot be read.
+    """
+    if target.endswith(".toml") or "/" in target and Path(target).exists():
+        return read_document(Path(target)), target
+    known = presets()
+    if target in known:
+        return read_document(known[target]), f"preset {target}"
+    preset = preset_for(target)
+    if preset is not None:
+        return read_document(preset), f"preset {preset.stem}"
+    return {"environment": {"id": target}}, "documented defaults (there is no preset for it)"
+
+
+def configured(
+    document: dict[str, Any],
+    assignments: tuple[str, ...],
+    *,
+    seed: int | None = None,
+    stop_at_return: float | None = None,
+    max_env_steps: int | None = None,
+) -> Experiment:
+    """The experiment with a command's options applied over its document.
+
+    Raises:
+        ConfigError: A key or value is unknown, missing or out of range.
+    """
+    document = with_overrides(document, list(assignments))
+    if seed is not None:
+        document["seed"] = seed
+    stop = dict(document.get("stop", {}))
+    if stop_at_return is not None:
+        stop["at_return"] = stop_at_return
+    if max_env_steps is not None:
+        stop["max_env_steps"] = max_env_steps
+    if stop:
+        document["stop"] = stop
+    return make_experiment(document)
+
+
+def new_run(runs: Path, experiment: Experiment) -> RunDirectory:
+    """A new numbered run directory."""
+    return RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
+
+
+def open_run(path: Path, assignments: tuple[str, ...] = ()) -> tuple[RunDirectory, Experiment]:
+    """An existing run and its experiment.
+
+    Raises:
+        RunDirectoryError: There is none, or it is in use.
+        ConfigError: Its experiment cannot be used by this version.
+    """
+    run = RunDirectory.open(path)
+    try:
+        return run, configured(run.document(), assignments)
+    except ConfigError:
+        run.close()
+        raise
+
+
+def _surroundings(experiment: Experiment) -> dict[str, Any]:
+    versions = {}
+    for name in _SHIPPED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "host": host_name(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "versions": versions,
+        "seed": experiment.seed,
+    }

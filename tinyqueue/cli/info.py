@@ -1,0 +1,119 @@
+"""``tinyqueue info``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from tinyqueue.errors import RunDirectoryError
+from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.reporter import count_document
+from tinyqueue.settings import load_settings
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import read_lease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.status import StatusBoard
+from tinyqueue.store.weights import WeightStore
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: experiment → facts.")
+@click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
+def info(run: Path | None, as_json: bool, watch: bool) -> None:
+    """Show experiments, learners, players, versions, lag, queue depth, and the count.
+
+    The count says what became of every session batch that players made: attempted = accepted +
+    set aside + dropped + missing (in flight, or lost with a player). With a RUN directory it is
+    read from disk, without any service.
+    """
+    console = Console()
+    while True:
+        found = _of_run(run) if run else _of_store()
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            if watch:
+                console.clear()
+            _show(console, found)
+        if not watch:
+            return
+        time.sleep(1.0)
+
+
+def _of_run(run: Path) -> dict[str, Any]:
+    path = run / "sessions.db"
+    if not path.is_file():
+        raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
+    with Ledger(path) as ledger:
+        return {run.parent.name: {"run_directory": str(run), "count": count_document(ledger.count())}}
+
+
+def _of_store() -> dict[str, Any]:
+    redis = connect(load_settings().redis)
+    board = StatusBoard(redis)
+    found = {}
+    for name in SpecStore(redis).experiments():
+        lease = read_lease(redis, name)
+        found[name] = {
+            **(board.read(name) or {}),
+            "learner": str(lease) if lease else None,
+            "head": WeightStore(redis, name).head(),
+        }
+    return found
+
+
+def _show(console: Console, found: dict[str, Any]) -> None:
+    if not found:
+        console.print("no experiment is known here. Start one: tinyqueue learner start FILE.toml")
+    for name, facts in found.items():
+        table = Table(title=name, title_justify="left", show_header=False, min_width=60)
+        for key, text in _rows(facts):
+            table.add_row(key, text)
+        console.print(table)
+
+
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    if "head" in facts:
+        rows.append(("learner", facts["learner"] or "none"))
+        rows.append(("newest version", str(facts["head"])))
+    if "env_steps" in facts:
+        age_s = time.time() - facts["written_s"]
+        rows += [
+            ("as of", f"{age_s:.0f} s ago"),
+            ("environment", f"{facts['environment']} with {facts['algorithm']}"),
+            ("run", f"{facts['run']}  {facts['run_directory']}"),
+            ("players", f"{facts['players']}"),
+            ("env steps", f"{facts['env_steps']:,}  ({facts['env_steps_per_s']:,.0f}/s)"),
+            ("updates", f"{facts['updates']:,}  ({facts['updates_per_s']:,.1f}/s)"),
+            ("return", f"{facts['return_mean']}"),
+            ("policy lag", f"{facts['policy_lag_mean']:.1f} versions"),
+            ("queue depth", f"{facts['queue_depth']} batches"),
+        ]
+    if "count" in facts:
+        rows += _count_rows(facts["count"])
+    return rows
+
+
+def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:
+    aside, dropped = count["set_aside"], count["dropped"]
+    balance = "balanced" if count["unbalanced"] == 0 else f"OFF BY {count['unbalanced']}"
+    return [
+        ("attempted", f"{count['attempted']:,}  ({balance})"),
+        ("= accepted", f"{count['accepted']:,}"),
+        ("+ set aside", f"{sum(aside.values()):,}  {_by_reason(aside)}"),
+        ("+ dropped", f"{sum(dropped.values()):,}  {_by_reason(dropped)}"),
+        ("+ missing", f"{count['missing']:,}  in flight, or lost with a player"),
+        ("duplicates", f"{count['duplicates']:,}  recognised, not trained again"),
+    ]
+
+
+def _by_reason(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason}: {n}" for reason, n in sorted(counts.items()))

@@ -1,0 +1,50 @@
+"""``tinyqueue``: the group of all commands, and how errors are said."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from tinyqueue.cli.lazy import LazyGroup
+from tinyqueue.errors import TinyqueueError
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "train": ("tinyqueue.cli.train:train", "Train on this machine, with nothing else installed."),
+        "learner": ("tinyqueue.cli.learner:learner", "Start, look at or stop a learner service."),
+        "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Play greedy games of what a run learned."),
+        "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
+        "plot": ("tinyqueue.cli.plot:plot", "Draw the learning curve of one or more runs."),
+        "presets": ("tinyqueue.cli.presets:list_presets", "List the experiments that come along."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(version("tinyqueue"), prog_name="tinyqueue")
+def cli() -> None:
+    """Deep reinforcement learning with whatever machines a person has.
+
+    Players are Celery workers: celery -A tinyqueue worker -Q play
+    """
+
+
+def main() -> None:
+    """Entry point. Errors made by people or machines are said in a sentence, without a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except TinyqueueError as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

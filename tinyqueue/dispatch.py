@@ -1,0 +1,93 @@
+"""Sending the Celery tasks, from whoever feeds the workers."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from tinyqueue.bus.topology import EVALUATE_QUEUE
+from tinyqueue.errors import ServiceUnreachableError
+
+EXPIRES_S = 600.0
+"""A task nobody took is void after this. Workers compare it with their own clock, so it is
+long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
+LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30.0, 60.0
+"""Room for a first task, which builds its environments."""
+
+
+class TaskSender:
+    """Publishes ``play-episode`` and ``evaluate-policy`` tasks.
+
+    Args:
+        app: Where the tasks are sent.
+        queue: The play queue of the experiment.
+    """
+
+    def __init__(self, app: Celery, queue: str) -> None:
+        self._app = app
+        self._queue = queue
+
+    def play(
+        self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
+    ) -> None:
+        """Raises ServiceUnreachableError when the broker does not take it."""
+        self._send(
+            "play-episode",
+            task_id,
+            self._queue,
+            {
+                "experiment": experiment,
+                "run": run,
+                "spec_version": spec_version,
+                "budget_s": budget_s,
+            },
+            budget_s,
+        )
+
+    def evaluate(
+        self,
+        request: str,
+        *,
+        experiment: str,
+        run: str,
+        version: int,
+        episodes: int,
+        slots: int,
+        seed: int,
+    ) -> None:
+        """Raises ServiceUnreachableError when the broker does not take it."""
+        self._send(
+            "evaluate-policy",
+            request,
+            EVALUATE_QUEUE,
+            {
+                "request": request,
+                "experiment": experiment,
+                "run": run,
+                "version": version,
+                "episodes": episodes,
+                "slots": slots,
+                "seed": seed,
+            },
+            EXPIRES_S,
+        )
+
+    def _send(
+        self, name: str, task_id: str, queue: str, kwargs: dict[str, object], budget_s: float
+    ) -> None:
+        try:
+            self._app.send_task(
+                name,
+                kwargs=kwargs,
+                task_id=task_id,
+                queue=queue,
+                expires=EXPIRES_S,
+                soft_time_limit=max(3 * budget_s, LEAST_SOFT_LIMIT_S),
+                time_limit=max(5 * budget_s, LEAST_HARD_LIMIT_S),
+                retry=False,
+                ignore_result=True,
+            )
+        except (OperationalError, OSError) as error:
+            raise ServiceUnreachableError(
+                f"the broker did not take a {name} task ({error}); it is sent again."
+            ) from error

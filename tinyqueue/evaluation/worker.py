@@ -1,0 +1,114 @@
+"""An evaluating worker: greedy games of a pinned weight version, far from the learner."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import structlog
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.evaluation.games import play_games
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.settings import Settings, host_name
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import read_lease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluateTask:
+    """What an ``evaluate-policy`` task asks for."""
+
+    request: str
+    experiment: str
+    run: str
+    version: int
+    episodes: int
+    slots: int
+    seed: int
+
+
+class Evaluator:
+    """Plays evaluation tasks in one process. Made in its first task, after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._redis = connect(settings.redis)
+        self._specs = SpecStore(self._redis)
+        self._broker = Broker(settings.broker)
+        self._graphs: dict[str, bytes] = {}
+
+    def evaluate(self, task: EvaluateTask) -> None:
+        """Plays the games and publishes their returns.
+
+        Raises:
+            MissingVersionError: The version is no longer kept.
+            TinyqueueError: The environment cannot be built here, or a service does not answer.
+        """
+        spec = self._specs.load(task.experiment)
+        if spec is None or spec.run != task.run:
+            log.info("evaluation ended", request=task.request, reason="nobody trains this run")
+            return
+        weights = WeightStore(self._redis, task.experiment).fetch(task.version)
+        runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version)
+        games = play_games(
+            spec.environment,
+            runner,
+            make_head("greedy", {}, spec.actions),
+            episodes=task.episodes,
+            slots=task.slots,
+            seed=task.seed,
+            modules=self._settings.environment_modules,
+        )
+        self._publish(
+            spec,
+            EvaluationResult(
+                request=task.request,
+                experiment=task.experiment,
+                run=task.run,
+                policy_version=weights.version,
+                returns=games.returns,
+                lengths=games.lengths,
+                seconds=games.seconds,
+                player=f"{host_name()}:{os.getpid()}",
+            ),
+        )
+
+    def _graph(self, spec: PlaySpec) -> bytes:
+        if spec.graph_sha256 not in self._graphs:
+            self._graphs = {spec.graph_sha256: self._specs.graph(spec.experiment, spec.graph_sha256)}
+        return self._graphs[spec.graph_sha256]
+
+    def _publish(self, spec: PlaySpec, result: EvaluationResult) -> None:
+        publisher = ExperiencePublisher(
+            self._broker,
+            self._settings.login,
+            queue_batches=spec.queue_batches,
+            learner_is_alive=lambda name: read_lease(self._redis, name) is not None,
+        )
+        message = Outgoing(
+            experiment=result.experiment,
+            body=encode_evaluation(result),
+            content_type=EVALUATION_TYPE,
+            message_id=result.request,
+            correlation_id=result.request,
+            headers={},
+        )
+        try:
+            outcome = publisher.publish_patiently(message, for_s=30.0)
+        finally:
+            publisher.close()
+        if outcome is not Outcome.CONFIRMED:
+            raise ServiceUnreachableError(
+                f"the result of evaluation {result.request} was not taken ({outcome.name.lower()}); "
+                "the learner will ask again."
+            )

@@ -1,0 +1,87 @@
+"""What a run has learned, as something that acts: plain arrays and an ONNX graph, no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.errors import CheckpointError
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.learner.checkpoint import Checkpoint
+from tinyqueue.learner.checkpoints import CheckpointReader
+from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.runner import PolicyRunner
+
+
+class Learned:
+    """The policy of a checkpoint.
+
+    Attributes:
+        spec: Environment, spaces and action head it was trained for.
+        version: The weight version that was published with these weights.
+        env_steps: When in the run.
+        runner: Runs the acting graph on a batch.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.spec = PlaySpec.model_validate(checkpoint.spec)
+        self.version = checkpoint.version
+        self.env_steps = checkpoint.env_steps
+        self.runner = PolicyRunner(checkpoint.graph, checkpoint.weights, checkpoint.version)
+        self._greedy = make_head("greedy", {}, self.spec.actions)
+        self._rng = np.random.default_rng(0)
+
+    def act(
+        self, observation: Array | Arrays, state: Arrays | None = None
+    ) -> tuple[int, Arrays]:
+        """The greedy action for one observation.
+
+        Args:
+            observation: One observation of the environment, without a batch axis; for a Dict
+                space a mapping from path to array.
+            state: Recurrent state, ``[1, …]`` per path, from the call before; None begins an
+                episode.
+
+        Returns:
+            The action, and the state for the next call.
+        """
+        given = observation if isinstance(observation, dict) else {"": observation}
+        batch = {
+            path: np.asarray(given[path], leaf.dtype)[None]
+            for path, leaf in self.spec.observations.items()
+        }
+        before = {} if state is None else state
+        if state is None:
+            before = {
+                path: np.zeros((1, *shape), np.float32)
+                for path, shape in self.runner.state_shapes.items()
+            }
+        outputs, after = self.runner.run(batch, before)
+        self._greedy.begin(1, 1, self._rng)
+        return int(self._greedy.act(0, outputs)[0]), after
+
+
+def load(run: Path | str, *, checkpoint: Path | None = None, best: bool = False) -> Learned:
+    """Loads what a run has learned.
+
+    Args:
+        run: A run directory. It may be training at this moment.
+        checkpoint: One of its checkpoint folders; by default the newest whole one.
+        best: The one of the best evaluation instead.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or it is damaged.
+    """
+    folder = Path(run) / "checkpoints"
+    reader = CheckpointReader(folder)
+    if checkpoint is not None:
+        return Learned(reader.load(checkpoint))
+    found = reader.best() if best else reader.newest()
+    if found is None:
+        raise CheckpointError(
+            f"{folder} holds no {'evaluated ' if best else ''}checkpoint. "
+            f"Give a run directory, such as runs/<experiment>/<number>, that has been trained."
+        )
+    return Learned(found)

@@ -1,0 +1,1 @@
+"""The learner: ingest, ledger, trainer, checkpoints, and the service that joins them."""

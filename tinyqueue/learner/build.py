@@ -1,0 +1,106 @@
+"""From an experiment and its environment to everything that trains: TensorFlow begins here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.data.spaces import space_to_json
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import Experiment, PlaySpec
+from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.registry import MODELS
+from tinyqueue.policy.export import PolicyExport
+from tinyqueue.policy.heads import make_head
+from tinyqueue.wire.contract import Contract
+
+
+@dataclass(frozen=True)
+class Built:
+    """What is trained, what players play, and what comes back.
+
+    Attributes:
+        threshold: Mean return of greedy games that ends training; None without one.
+    """
+
+    algorithm: Algorithm
+    export: PolicyExport
+    spec: PlaySpec
+    contract: Contract
+    threshold: float | None
+
+
+def stop_threshold(experiment: Experiment, info: EnvironmentInfo) -> float | None:
+    """The level to reach: the experiment's, else the environment's own.
+
+    Raises:
+        ConfigError: There is neither a level nor a limit of env steps, so training would not end.
+    """
+    threshold = experiment.stop.at_return
+    if threshold is None:
+        threshold = info.reward_threshold
+    if threshold is None and experiment.stop.max_env_steps is None:
+        raise ConfigError(
+            f"{info.id} says no return at which it is solved, so training would never end. "
+            "Give --max-env-steps N, or --stop-at-return R."
+        )
+    return threshold
+
+
+def build(
+    experiment: Experiment, info: EnvironmentInfo, run: str, *, deterministic: bool = False
+) -> Built:
+    """Builds model and algorithm and exports the acting half.
+
+    Args:
+        experiment: What is trained.
+        info: What its environment is like.
+        run: Id of the run.
+        deterministic: The same seed must give the same weights, bit for bit.
+
+    Raises:
+        ConfigError: Algorithm, model and environment do not fit each other.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    threshold = stop_threshold(experiment, info)
+    tf, _ = import_keras()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    algorithms = ALGORITHMS[experiment.algorithm_name]
+    outputs = algorithms.outputs(info.action_space)
+    model = MODELS[experiment.model_name].build(
+        info.observation_space, outputs, experiment.model, experiment.seed
+    )
+    algorithm = algorithms.make(experiment.algorithm, model, info.action_space)
+    export = PolicyExport(model, algorithm.acting_outputs)
+    head = make_head(algorithm.head, algorithm.head_config, info.action_space)
+    session = experiment.session
+    spec = PlaySpec(
+        experiment=experiment.name,
+        run=run,
+        environment=experiment.environment,
+        observation_space=space_to_json(info.observation_space),
+        action_space=space_to_json(info.action_space),
+        head=algorithm.head,
+        head_config=dict(algorithm.head_config),
+        ticks=session.ticks,
+        slots=session.slots,
+        codec=session.codec,
+        task_budget_s=session.task_budget_s,
+        queue_batches=experiment.learner.queue_batches,
+        graph_sha256=export.sha256,
+        seed=experiment.seed,
+    )
+    contract = Contract(
+        experiment=experiment.name,
+        run=run,
+        observations=info.observation_space,
+        actions=info.action_space,
+        ticks=session.ticks,
+        slots=session.slots,
+        extras=head.extras,
+        max_abs_reward=experiment.learner.max_abs_reward,
+    )
+    return Built(algorithm, export, spec, contract, threshold)

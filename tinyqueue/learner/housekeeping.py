@@ -1,0 +1,73 @@
+"""What a learner does beside training, on a thread of its own: feeding players, healing the store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tinyqueue.errors import TinyqueueError
+
+log = structlog.get_logger(__name__)
+
+
+class Chore:
+    """Something done every so often; its failure is said once and tried again.
+
+    Args:
+        name: For the log.
+        every_s: Seconds between two times.
+        do: What is done.
+    """
+
+    def __init__(self, name: str, every_s: float, do: Callable[[], object]) -> None:
+        self.name = name
+        self.every_s = every_s
+        self._do = do
+        self._due_s = 0.0
+        self._failing = False
+
+    def run_if_due(self, now_s: float) -> None:
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + self.every_s
+        try:
+            self._do()
+        except TinyqueueError as error:
+            if not self._failing:
+                log.warning("will be tried again", chore=self.name, error=str(error))
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("works again", chore=self.name)
+            self._failing = False
+
+
+class Housekeeping:
+    """Runs chores in turn until stopped. An unforeseen error is kept in :attr:`error`."""
+
+    def __init__(self, chores: list[Chore]) -> None:
+        self._chores = chores
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        pause_s = min(chore.every_s for chore in self._chores)
+        try:
+            while not self._stopping.wait(pause_s):
+                for chore in self._chores:
+                    chore.run_if_due(time.monotonic())
+        except BaseException as error:
+            log.exception("housekeeping ended")
+            self.error = error

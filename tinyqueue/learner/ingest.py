@@ -1,0 +1,182 @@
+"""From delivery to the trainer's queue, and back to the ack: each batch is accepted once.
+
+Runs in the consumer's thread, except :meth:`Ingest.take` and :meth:`Ingest.trained`,
+which the trainer calls.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
+from tinyqueue.data.identity import parse_batch_id
+from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.errors import MessageError
+from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.wire.contract import Contract
+from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
+from tinyqueue.wire.limits import Limits
+from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
+
+log = structlog.get_logger(__name__)
+
+
+class Ingest:
+    """Takes deliveries in, and settles them when they have been trained on.
+
+    Args:
+        contract: What a batch of this run must look like.
+        ledger: What has been accepted; the truth about duplicates.
+        max_policy_lag: Older batches are dropped as stale.
+        head: The newest published version.
+        heard: Called with the player's name and the tasks it has ended.
+        evaluated: Called with every evaluation result.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        ledger: Ledger,
+        *,
+        max_policy_lag: int,
+        head: Callable[[], int],
+        heard: Callable[[str, Sequence[str]], None],
+        evaluated: Callable[[EvaluationResult], None],
+    ) -> None:
+        self._contract = contract
+        self._ledger = ledger
+        self._max_policy_lag = max_policy_lag
+        self._head = head
+        self._heard = heard
+        self._evaluated = evaluated
+        self._limits = Limits()
+        self._ready: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
+        self._partial: list[SessionBatch] = []
+        self._in_hand: dict[str, Delivery] = {}
+        self._lock = threading.Lock()
+        self._consumer: ExperienceConsumer | None = None
+        self.reasons: Counter[str] = Counter()
+
+    def attach(self, consumer: ExperienceConsumer) -> None:
+        """The consumer through which deliveries are settled; before it starts."""
+        self._consumer = consumer
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        """Takes in one message, in the consumer's thread."""
+        if delivery.content_type == EVALUATION_TYPE:
+            self._take_evaluation(delivery)
+            return
+        batch_id = delivery.message_id
+        if self._is_repeated(batch_id, delivery):
+            return
+        try:
+            if delivery.content_type != SESSION_TYPE:
+                raise MessageError("type", f"content type {delivery.content_type!r}")
+            batch = decode_session(delivery.body, delivery.headers, self._limits)
+            self._check(batch, batch_id)
+        except MessageError as error:
+            self._set_aside(delivery, error)
+            return
+        header = batch.header
+        self._heard(header.player, header.ended_tasks)
+        reason = self._reason_to_drop(header)
+        if reason:
+            self._drop(delivery, header, reason)
+            return
+        with self._lock:
+            self._in_hand[batch_id] = delivery
+        self._ready.put(batch)
+
+    def take(self, count: int, timeout_s: float) -> list[SessionBatch]:
+        """``count`` batches in the order of arrival, or none when the first takes too long.
+
+        A started group is waited for: its batches stay in hand until the group is whole.
+        """
+        batches = self._partial
+        while len(batches) < count:
+            try:
+                batches.append(self._ready.get(timeout=timeout_s))
+            except queue.Empty:
+                return []
+        self._partial = []
+        return batches
+
+    def trained(self, batches: Sequence[SessionBatch]) -> None:
+        """The batches are in the weights: they are marked accepted, then acked."""
+        for batch in batches:
+            header = batch.header
+            with self._lock:
+                delivery = self._in_hand.get(header.batch_id)
+            if delivery is not None:
+                mark = Mark(
+                    header.batch_id,
+                    "accepted",
+                    env_steps=batch.env_steps,
+                    announced=header.dropped,
+                )
+                self._settle(delivery, mark)
+
+    def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
+        """One ledger transaction for a group, before it is acked. In the consumer's thread."""
+        marks = [mark for _, mark in settled if mark is not None]
+        self._ledger.record(marks)
+        with self._lock:
+            for mark in marks:
+                if mark.batch_id:
+                    self._in_hand.pop(mark.batch_id, None)
+
+    def _is_repeated(self, batch_id: str, delivery: Delivery) -> bool:
+        """Settles a batch that is known already; one still in hand takes over the newer delivery."""
+        with self._lock:
+            if batch_id in self._in_hand:
+                self._in_hand[batch_id] = delivery
+                return True
+        if parse_batch_id(batch_id) and self._ledger.knows(batch_id):
+            self.reasons["duplicate"] += 1
+            self._settle(delivery, Mark(batch_id, "duplicate"))
+            return True
+        return False
+
+    def _check(self, batch: SessionBatch, batch_id: str) -> None:
+        if batch.header.batch_id != batch_id:
+            raise MessageError("malformed", f"message id {batch_id!r} is not the batch's own")
+        if batch.header.run == self._contract.run:
+            self._contract.check(batch)
+            if batch.header.policy_version > self._head():
+                raise MessageError("version", f"policy version {batch.header.policy_version} is unknown")
+
+    def _reason_to_drop(self, header: Header) -> str:
+        if header.run != self._contract.run:
+            return "other run"
+        if self._head() - header.policy_version > self._max_policy_lag:
+            return "stale"
+        return ""
+
+    def _drop(self, delivery: Delivery, header: Header, reason: str) -> None:
+        self.reasons[reason] += 1
+        self._settle(
+            delivery, Mark(header.batch_id, "dropped", reason, announced=header.dropped)
+        )
+
+    def _set_aside(self, delivery: Delivery, error: MessageError) -> None:
+        self.reasons[error.reason] += 1
+        log.warning("message set aside", batch=delivery.message_id, reason=str(error))
+        batch_id = delivery.message_id if parse_batch_id(delivery.message_id) else None
+        self._settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
+
+    def _take_evaluation(self, delivery: Delivery) -> None:
+        try:
+            self._evaluated(decode_evaluation(delivery.body))
+        except MessageError as error:
+            self._settle(delivery, None, set_aside=error.reason)
+            return
+        self._settle(delivery, None)
+
+    def _settle(self, delivery: Delivery, mark: Mark | None, set_aside: str | None = None) -> None:
+        assert self._consumer is not None
+        self._consumer.settle(delivery, mark, set_aside)

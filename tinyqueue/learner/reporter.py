@@ -1,0 +1,255 @@
+"""Telling people and files how a run goes: the view, the run directory, TensorBoard, the status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.experiment import Experiment
+from tinyqueue.learner.level import Evaluated
+from tinyqueue.learner.marks import Count
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.tensorboard import TensorBoard
+from tinyqueue.learner.trainer import Trainer
+from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.monitor.view import Header, Snapshot, View
+
+EPISODES_EVERY_S = 0.5
+"""Episodes are written in groups: CartPole ends thousands of them in a second."""
+
+Sources = Callable[[], Mapping[Metric, float]]
+"""Numbers that the trainer does not know: the queue's depth, players, outstanding tasks."""
+
+
+class Reporter:
+    """Writes ``metrics.jsonl``, ``episodes.jsonl`` and ``evaluations.jsonl``, and shows a view.
+
+    Args:
+        experiment: What is trained.
+        run: Where its lines go.
+        view: Where a person looks.
+        trainer: Whose clock and progress are told.
+        threshold: The level, for the view.
+        services: What joins players and learner, in words.
+        sources: Numbers from around the trainer.
+        count: The ledger's count; None where there is none.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        run: RunDirectory,
+        view: View,
+        trainer: Trainer,
+        *,
+        threshold: float | None,
+        services: str,
+        sources: Sources,
+        count: Callable[[], Count] | None,
+    ) -> None:
+        self._experiment = experiment
+        self._run = run
+        self._view = view
+        self._trainer = trainer
+        self._sources = sources
+        self._count = count
+        self._board = TensorBoard(run.path / "tb")
+        self._rates = _Rates()
+        self._logged_s = self._wrote_episodes_s = time.monotonic()
+        self._returns: list[float] = []
+        self._lengths: list[int] = []
+        self._greedy_mean: float | None = None
+        self.is_evaluating = False
+        view.start(
+            Header(
+                experiment=experiment.name,
+                environment=experiment.environment.id,
+                algorithm=experiment.algorithm_name,
+                run_directory=_shown(run.path),
+                services=services,
+                level=threshold,
+                max_env_steps=experiment.stop.max_env_steps,
+                queue_batches=experiment.learner.queue_batches,
+            )
+        )
+
+    def message(self, text: str) -> None:
+        self._view.message(text)
+
+    def trained(self, batches: Sequence[SessionBatch]) -> None:
+        """After every update."""
+        for batch in batches:
+            self._returns.extend(batch.episodes.returns.tolist())
+            self._lengths.extend(batch.episodes.lengths.tolist())
+        now_s = time.monotonic()
+        if now_s - self._wrote_episodes_s >= EPISODES_EVERY_S:
+            self._write_episodes(now_s)
+        if now_s - self._logged_s >= self._experiment.learner.log_every_s:
+            self._log(now_s)
+        self.look()
+
+    def look(self) -> None:
+        """Shows the present state when the view wants one."""
+        if self._view.is_due:
+            self._view.update(self._snapshot())
+
+    def evaluated(self, evaluated: Evaluated, threshold: float | None) -> None:
+        """An evaluation has come back."""
+        self.is_evaluating = False
+        result = evaluated.result
+        self._greedy_mean = evaluated.mean_return
+        line: dict[str, object] = {
+            EvaluationField.ENV_STEPS: evaluated.checkpoint.env_steps,
+            EvaluationField.TIME_S: round(self._trainer.clock.trained_s, 3),
+            EvaluationField.POLICY_VERSION: result.policy_version,
+            EvaluationField.EPISODES: len(result.returns),
+            EvaluationField.RETURN_MEAN: evaluated.mean_return,
+            EvaluationField.RETURN_MIN: float(np.min(result.returns)),
+            EvaluationField.RETURN_MAX: float(np.max(result.returns)),
+            EvaluationField.LENGTH_MEAN: float(np.mean(result.lengths)),
+            EvaluationField.SECONDS: result.seconds,
+            EvaluationField.LEVEL: threshold,
+        }
+        self._run.append("evaluations", line)
+        self._board.write("evaluation", {"return_mean": evaluated.mean_return}, evaluated.checkpoint.env_steps)  # fmt: skip
+        self._view.message(
+            f"greedy mean of {len(result.returns)} games: {evaluated.mean_return:.1f} "
+            f"(version {result.policy_version}, {evaluated.checkpoint.env_steps:,} env steps)"
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The document behind ``tinyqueue info``."""
+        snapshot = self._snapshot()
+        document: dict[str, Any] = {
+            "experiment": self._experiment.name,
+            "environment": self._experiment.environment.id,
+            "algorithm": self._experiment.algorithm_name,
+            "run": self._run.run_id,
+            "run_directory": _shown(self._run.path),
+            "written_s": time.time(),
+            **self._numbers(snapshot),
+        }
+        if self._count is not None:
+            document["count"] = count_document(self._count())
+        return document
+
+    def close(self) -> None:
+        """Writes what is left over. The view stays for whoever made it."""
+        now_s = time.monotonic()
+        self._write_episodes(now_s)
+        self._log(now_s)
+        self._board.close()
+
+    def _snapshot(self) -> Snapshot:
+        clock, progress = self._trainer.clock, self._trainer.progress
+        sources = self._sources()
+        env_steps_per_s, updates_per_s = self._rates.at(time.monotonic(), clock.env_steps, clock.updates)
+        count = self._count() if self._count else Count()
+        return Snapshot(
+            time_s=clock.trained_s,
+            env_steps=clock.env_steps,
+            updates=clock.updates,
+            policy_version=clock.version,
+            episodes=progress.returns.count,
+            return_mean=progress.returns.mean_return,
+            length_mean=progress.returns.mean_length,
+            env_steps_per_s=env_steps_per_s,
+            updates_per_s=updates_per_s,
+            policy_lag_mean=progress.policy_lag,
+            queue_depth=int(sources.get(Metric.QUEUE_DEPTH, 0)),
+            players=int(sources.get(Metric.PLAYERS, 0)),
+            batches_set_aside=sum(count.set_aside.values()),
+            batches_dropped=sum(count.dropped.values()),
+            greedy_mean=self._greedy_mean,
+            is_evaluating=self.is_evaluating,
+        )
+
+    def _numbers(self, snapshot: Snapshot) -> dict[str, float]:
+        count = self._count() if self._count else Count()
+        return {
+            Metric.TIME_S: round(snapshot.time_s, 3),
+            Metric.ENV_STEPS: snapshot.env_steps,
+            Metric.UPDATES: snapshot.updates,
+            Metric.POLICY_VERSION: snapshot.policy_version,
+            Metric.EPISODES: snapshot.episodes,
+            Metric.RETURN_MEAN: snapshot.return_mean,
+            Metric.LENGTH_MEAN: snapshot.length_mean,
+            Metric.ENV_STEPS_PER_S: snapshot.env_steps_per_s,
+            Metric.UPDATES_PER_S: snapshot.updates_per_s,
+            Metric.POLICY_LAG_MEAN: snapshot.policy_lag_mean,
+            **self._sources(),
+            Metric.BATCHES_ATTEMPTED: count.attempted,
+            Metric.BATCHES_ACCEPTED: count.accepted,
+            Metric.BATCHES_SET_ASIDE: snapshot.batches_set_aside,
+            Metric.BATCHES_DROPPED: snapshot.batches_dropped,
+            Metric.BATCHES_MISSING: count.missing,
+            **self._trainer.progress.metrics,
+        }
+
+    def _log(self, now_s: float) -> None:
+        self._logged_s = now_s
+        numbers = self._numbers(self._snapshot())
+        self._run.append("metrics", numbers)
+        self._board.write("train", numbers, self._trainer.clock.env_steps)
+
+    def _write_episodes(self, now_s: float) -> None:
+        self._wrote_episodes_s = now_s
+        if not self._returns:
+            return
+        line: dict[str, object] = {
+            EpisodeColumn.ENV_STEPS: self._trainer.clock.env_steps,
+            EpisodeColumn.POLICY_VERSION: self._trainer.clock.version,
+            EpisodeColumn.RETURNS: self._returns,
+            EpisodeColumn.LENGTHS: self._lengths,
+        }
+        self._run.append("episodes", line)
+        self._returns, self._lengths = [], []
+
+
+class _Rates:
+    """Env steps and updates per second over the last second or so, whoever asks how often."""
+
+    def __init__(self, window_s: float = 1.0) -> None:
+        self._window_s = window_s
+        self._from: tuple[float, int, int] | None = None
+        self._rates = (0.0, 0.0)
+
+    def at(self, now_s: float, env_steps: int, updates: int) -> tuple[float, float]:
+        if self._from is None:
+            self._from = (now_s, env_steps, updates)
+        elapsed_s = now_s - self._from[0]
+        if elapsed_s >= self._window_s:
+            self._rates = (
+                (env_steps - self._from[1]) / elapsed_s,
+                (updates - self._from[2]) / elapsed_s,
+            )
+            self._from = (now_s, env_steps, updates)
+        return self._rates
+
+
+def count_document(count: Count) -> dict[str, Any]:
+    """A ledger's count as plain values: attempted = accepted + set aside + dropped + missing."""
+    return {
+        "attempted": count.attempted,
+        "accepted": count.accepted,
+        "set_aside": dict(count.set_aside),
+        "dropped": dict(count.dropped),
+        "missing": count.missing,
+        "duplicates": count.duplicates,
+        "late_drops": count.late_drops,
+        "env_steps": count.env_steps,
+        "unbalanced": count.unbalanced,
+    }
+
+
+def _shown(path: Path) -> str:
+    """The path as a person would type it here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,84 @@
+"""Publishing weights so that players can always find them, whatever happens to the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.weights import WeightVersion
+
+log = structlog.get_logger(__name__)
+
+
+class WeightPublisher:
+    """Publishes versions, and publishes spec and head anew when the store has lost them.
+
+    Args:
+        weights: Versions of this experiment.
+        specs: Where the spec and the acting graph go.
+        spec, graph: What players play.
+        check: Raises when this learner's lease is over; nothing is published then.
+    """
+
+    def __init__(
+        self,
+        weights: WeightStore,
+        specs: SpecStore,
+        spec: PlaySpec,
+        graph: bytes,
+        check: Callable[[], None],
+    ) -> None:
+        self._weights = weights
+        self._specs = specs
+        self._spec = spec
+        self._graph = graph
+        self._check = check
+        self._newest: WeightVersion | None = None
+        self._lock = threading.Lock()
+        self._failing = False
+
+    def publish_spec(self) -> None:
+        """Raises ServiceUnreachableError when the store does not take it."""
+        self._check()
+        self._specs.publish(self._spec, self._graph)
+
+    def publish(self, weights: WeightVersion) -> None:
+        """Publishes a version. A store that is away is no reason to stop training: it is
+        said once, and :meth:`heal` publishes the newest version when it is back.
+
+        Raises:
+            LeaseLostError, StaleEpochError: Another learner has taken over.
+        """
+        self._check()
+        with self._lock:
+            self._newest = weights
+            try:
+                self._weights.publish(weights)
+                self._failing = False
+            except ServiceUnreachableError as error:
+                if not self._failing:
+                    log.warning("weights not published; training goes on", error=str(error))
+                self._failing = True
+
+    def heal(self) -> None:
+        """Publishes again what the store should hold and does not.
+
+        Raises:
+            ServiceUnreachableError: The store does not answer; try again later.
+        """
+        if self._specs.load(self._spec.experiment) != self._spec:
+            log.warning("the store has lost the spec; published anew")
+            self.publish_spec()
+        with self._lock:
+            newest = self._newest
+            if newest is not None and self._weights.head() < newest.version:
+                log.warning("the store has lost the weights; published anew", version=newest.version)
+                self._check()
+                self._weights.publish(newest)
+                self._failing = False

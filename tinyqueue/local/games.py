@@ -1,0 +1,71 @@
+"""Greedy games in this process, for a learner without evaluating workers and for ``--serial``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyqueue.data.spaces import Space
+from tinyqueue.evaluation.games import play_games
+from tinyqueue.experiment import Experiment
+from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.weights import WeightVersion
+
+
+def play_here(
+    experiment: Experiment,
+    actions: Space,
+    modules: Sequence[str],
+    weights: WeightVersion,
+    graph: bytes,
+    request: str,
+    seed: int,
+) -> EvaluationResult:
+    """Plays an experiment's evaluation games.
+
+    Raises:
+        TinyqueueError: The environment cannot be built here.
+    """
+    evaluation = experiment.evaluation
+    games = play_games(
+        experiment.environment,
+        PolicyRunner(graph, weights.arrays, weights.version),
+        make_head("greedy", {}, actions),
+        episodes=evaluation.episodes,
+        slots=evaluation.slots,
+        seed=seed,
+        modules=modules,
+    )
+    return EvaluationResult(
+        request=request,
+        experiment=experiment.name,
+        run=weights.run,
+        policy_version=weights.version,
+        returns=games.returns,
+        lengths=games.lengths,
+        seconds=games.seconds,
+        player="learner",
+    )
+
+
+class GamesHere:
+    """Plays every request at once, in the caller's thread: the serial loop's evaluator."""
+
+    def __init__(
+        self, experiment: Experiment, actions: Space, modules: Sequence[str], graph: bytes
+    ) -> None:
+        self._experiment = experiment
+        self._actions = actions
+        self._modules = modules
+        self._graph = graph
+        self._result: EvaluationResult | None = None
+
+    def request(self, weights: WeightVersion, request: str, seed: int) -> None:
+        self._result = play_here(
+            self._experiment, self._actions, self._modules, weights, self._graph, request, seed
+        )
+
+    def poll(self) -> EvaluationResult | None:
+        result, self._result = self._result, None
+        return result

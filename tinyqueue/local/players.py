@@ -1,0 +1,75 @@
+"""Celery workers of this machine, as child processes that end with their parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+from tinyqueue.local.guard import end_guarded, start_guarded, tail
+from tinyqueue.settings import Settings
+
+
+class LocalPlayers:
+    """One prefork worker with some pool children, which play and evaluate.
+
+    Args:
+        settings: Where the services are; handed on by environment variables.
+        count: Pool children, each a player.
+        queues: The queues they take tasks from.
+        log: File that takes what they print.
+    """
+
+    def __init__(self, settings: Settings, count: int, queues: tuple[str, ...], log: Path) -> None:
+        self._settings = settings
+        self._count = count
+        self._queues = queues
+        self._log = log
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns at once; the workers connect by themselves."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "tinyqueue", "worker"),
+            *("-Q", ",".join(self._queues), "-c", str(self._count)),
+            *("-n", f"local-{os.getpid()}@%h", "--loglevel", "INFO"),
+            # Nobody else is there to gossip with, and start-up waits for a mingle.
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ]
+        self._guard = start_guarded([command], self._log, self._environment())
+
+    def stop(self) -> None:
+        """Ends them: tasks that are being played are finished first, for ten seconds at most."""
+        if self._guard is not None:
+            end_guarded(self._guard)
+            self._guard = None
+
+    @property
+    def ended(self) -> str | None:
+        """What the worker said last when it has ended by itself; None while it runs."""
+        if self._guard is None or self._guard.poll() is None:
+            return None
+        return tail(self._log) or f"exit code {self._guard.returncode}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _environment(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        environment.update(
+            TINYQUEUE_BROKER_URL=self._settings.broker,
+            TINYQUEUE_REDIS_URL=self._settings.redis,
+            # One thread per player: they share the cores with the learner.
+            OMP_NUM_THREADS="1",
+            OPENBLAS_NUM_THREADS="1",
+        )
+        for name in ("TINYQUEUE_BROKER_URL_FILE", "TINYQUEUE_REDIS_URL_FILE"):
+            environment.pop(name, None)
+        return environment

@@ -1,0 +1,98 @@
+"""The whole loop in one process without a broker: the same stage, the same update.
+
+The debugger's target, the tutorial, and the reference that the distributed run is held
+against. With the same seed it plays and learns the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinyqueue.data.seeds import seed32
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.experiment import Experiment
+from tinyqueue.learner.build import build
+from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.learner.level import Level
+from tinyqueue.learner.outcome import Outcome
+from tinyqueue.learner.reporter import Reporter
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.trainer import Trainer
+from tinyqueue.learner.training import Training
+from tinyqueue.learner.versions import Versions
+from tinyqueue.local.games import GamesHere
+from tinyqueue.monitor.metrics import Metric
+from tinyqueue.monitor.view import View
+from tinyqueue.player.stage import Stage
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.settings import Settings
+from tinyqueue.wire.weights import WeightVersion
+
+_STAGE_SEED = 1
+
+
+def train_serial(
+    experiment: Experiment,
+    run: RunDirectory,
+    info: EnvironmentInfo,
+    settings: Settings,
+    view: View,
+    stopping: Callable[[], bool],
+) -> Outcome:
+    """Plays a batch, trains on it, plays on with the new weights.
+
+    Args:
+        experiment: What is trained.
+        run: Where it is kept.
+        info: What its environment is like.
+        settings: Which modules environments may come from.
+        view: Where a person looks.
+        stopping: Asked after every update.
+    """
+    built = build(experiment, info, run.run_id, deterministic=True)
+    modules = settings.environment_modules
+    newest: list[PolicyRunner] = []
+
+    def publish(weights: WeightVersion) -> None:
+        newest[:] = [
+            newest[0].with_weights(weights.arrays, weights.version)
+            if newest
+            else PolicyRunner(built.export.graph, weights.arrays, weights.version)
+        ]
+
+    versions = Versions(run)
+    trainer = Trainer(
+        experiment,
+        built.algorithm,
+        built.export,
+        built.spec,
+        epoch=run.reserve_epoch(run.epoch),
+        next_version=versions.next,
+        publish=publish,
+    )
+    games = GamesHere(experiment, info.action_space, modules, built.export.graph)
+    reporter = Reporter(
+        experiment,
+        run,
+        view,
+        trainer,
+        threshold=built.threshold,
+        services="none (serial)",
+        sources=lambda: {Metric.PLAYERS: 1},
+        count=None,
+    )
+    checkpoints = Checkpoints(run.path / "checkpoints", keep=experiment.learner.keep_checkpoints)
+    level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
+    training = Training(experiment, trainer, checkpoints, level, reporter)
+    training.restore(None)
+    trainer.publish()
+    seed = seed32(experiment.seed, _STAGE_SEED, trainer.clock.updates)
+    stage = Stage(built.spec, user="local", player="serial", seed=seed, modules=modules)
+    try:
+        while not stopping() and not training.is_over():
+            # Batches of one group are views of the same buffers: train before playing on.
+            training.update([stage.play(newest[0], task="serial")])
+        return training.finish()
+    finally:
+        stage.close()
+        reporter.close()

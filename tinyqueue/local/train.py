@@ -1,0 +1,188 @@
+"""``tinyqueue train``: services, players and a learner on one machine, from one command."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from tinyqueue.bus.topology import EVALUATE_QUEUE
+from tinyqueue.celery import make_app
+from tinyqueue.dispatch import TaskSender
+from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
+from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.errors import TinyqueueError
+from tinyqueue.experiment import Experiment
+from tinyqueue.learner.outcome import Outcome
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.service import LearnerService, Surroundings
+from tinyqueue.local.games import play_here
+from tinyqueue.local.players import LocalPlayers
+from tinyqueue.local.serial import train_serial
+from tinyqueue.local.services import Choice, local_services
+from tinyqueue.monitor.view import View
+from tinyqueue.settings import Settings
+
+
+@dataclass(frozen=True)
+class Where:
+    """How a run is laid out on this machine.
+
+    Attributes:
+        services: Whose broker and store.
+        players: Pool children; 0 leaves playing to workers elsewhere.
+        serial: All in one process, without broker and players.
+    """
+
+    services: Choice = "auto"
+    players: int = 2
+    serial: bool = False
+
+
+def train(
+    experiment: Experiment, run: RunDirectory, settings: Settings, view: View, where: Where
+) -> Outcome:
+    """Trains a run to its end, and ends everything that it started.
+
+    Ctrl-C or SIGTERM while it trains saves and returns; before that it raises
+    KeyboardInterrupt, and nothing is left running either.
+
+    Raises:
+        TinyqueueError: The experiment or the services cannot be used.
+    """
+    import_allowed(settings.environment_modules)
+    find_environment(experiment.environment.id)
+    with _described(experiment, settings) as environment, _interruptible() as interruption:
+        if where.serial:
+            info = environment.result()
+            return train_serial(experiment, run, info, settings, view, interruption.take)
+        with local_services(where.services, settings) as services:
+            players = LocalPlayers(
+                services.settings,
+                where.players,
+                (experiment.session.queue, EVALUATE_QUEUE),
+                run.path / "players.log",
+            )
+            with players if where.players else _nobody():
+                service = make_learner(experiment, run, services.settings, view, environment)
+                with interruption.calls(service.stop), _watching(players, service):
+                    outcome = service.run()
+                if players.ended is not None and outcome.ended == "stopped":
+                    raise TinyqueueError(
+                        f"the local players ended by themselves: {players.ended}. "
+                        f"All they said is in {run.path / 'players.log'}."
+                    )
+                return outcome
+
+
+def make_learner(
+    experiment: Experiment,
+    run: RunDirectory,
+    settings: Settings,
+    view: View,
+    environment: Future[EnvironmentInfo],
+) -> LearnerService:
+    """A learner service that sends its tasks through Celery.
+
+    Raises:
+        ServiceUnreachableError: Broker or store do not answer.
+    """
+
+    def games(weights: Any, graph: bytes, request: str, seed: int) -> Any:
+        actions = environment.result().action_space
+        modules = settings.environment_modules
+        return play_here(experiment, actions, modules, weights, graph, request, seed)
+
+    return LearnerService(
+        experiment,
+        run,
+        Surroundings(
+            settings=settings,
+            environment=environment.result,
+            tasks=TaskSender(make_app(settings), experiment.session.queue),
+            play_here=games,
+            view=view,
+        ),
+    )
+
+
+@contextmanager
+def _described(experiment: Experiment, settings: Settings) -> Iterator[Future[EnvironmentInfo]]:
+    """The environment's description, made while other things start."""
+    with ThreadPoolExecutor(1, thread_name_prefix="describe") as pool:
+        yield pool.submit(
+            describe_in_child, experiment.environment, settings.environment_modules
+        )
+
+
+class _Interruption:
+    """What Ctrl-C does: nothing is lost when somebody can be asked to stop."""
+
+    def __init__(self) -> None:
+        self._stop: Callable[[], None] | None = None
+        self._asked = False
+
+    def take(self) -> bool:
+        """Whether Ctrl-C came. From the first call on, it no longer raises."""
+        self._stop = self._stop or (lambda: None)
+        return self._asked
+
+    @contextmanager
+    def calls(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Inside, Ctrl-C calls ``stop`` the first time."""
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self._stop is None or self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        self._stop()
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Interruption]:
+    interruption = _Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interruption.handle) for number in numbers]
+    try:
+        yield interruption
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watching(players: LocalPlayers, service: LearnerService) -> Iterator[None]:
+    """Ends training when the local players have ended: nobody would ever play again."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if players.ended is not None:
+                service.stop()
+                return
+
+    thread = threading.Thread(target=watch, name="watch-players", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _nobody() -> Iterator[None]:
+    yield

@@ -1,0 +1,99 @@
+"""What a player keeps between tasks: its stage, its policy, and the batch not yet confirmed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tinyqueue.bus.publisher import Outgoing
+from tinyqueue.data.session import Drop, SessionBatch
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.player.journal import PublishJournal
+from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.player.stage import Stage
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
+
+
+@dataclass
+class OpenStage:
+    """One stage with everything that belongs to it.
+
+    Attributes:
+        pending: The batch that is not confirmed yet, with its id; at most one.
+        pending_since_s: When it was first offered, on this process's monotonic clock.
+        dropped: Batches given up, and tasks ended, that no confirmed header has told of.
+        batch_s: How long a batch takes to play; a running mean.
+    """
+
+    spec: PlaySpec
+    stage: Stage
+    policy: NewestPolicy
+    journal: PublishJournal | None = None
+    pending: Outgoing | None = None
+    pending_since_s: float = 0.0
+    pending_n: int = -1
+    told: tuple[tuple[Drop, ...], tuple[str, ...]] = ((), ())
+    dropped: list[Drop] = field(default_factory=list)
+    ended_tasks: list[str] = field(default_factory=list)
+    batch_s: float = 0.0
+    used_s: float = field(default_factory=time.monotonic)
+
+    def play(self, runner: PolicyRunner, task: str, *, is_last: Callable[[float], bool]) -> None:
+        """Plays one batch and makes it the pending one.
+
+        Args:
+            runner: The policy that chooses every action of the batch.
+            task: Id of the play task.
+            is_last: Given the seconds that a batch takes, whether the task's budget is
+                spent with this one.
+        """
+        began_s = time.monotonic()
+        batch = self.stage.play(runner, task)
+        played_s = time.monotonic() - began_s
+        self.batch_s = played_s if self.batch_s == 0 else 0.8 * self.batch_s + 0.2 * played_s
+        if is_last(self.batch_s):
+            self.ended_tasks.append(task)
+        self._offer(batch)
+
+    def _offer(self, batch: SessionBatch) -> None:
+        self.told = (tuple(self.dropped), tuple(self.ended_tasks))
+        header = replace(batch.header, dropped=self.told[0], ended_tasks=self.told[1])
+        encoded = encode_session(replace(batch, header=header), self.spec.codec)
+        self.pending = Outgoing(
+            experiment=self.spec.experiment,
+            body=encoded.body,
+            content_type=SESSION_TYPE,
+            message_id=header.batch_id,
+            correlation_id=header.task,
+            headers=encoded.headers,
+        )
+        self.pending_n = header.n
+        self.pending_since_s = time.monotonic()
+        if self.journal:
+            self.journal.write(header.batch_id, "attempted")
+
+    def confirmed(self) -> None:
+        """The pending batch has arrived, and what its header told is known."""
+        drops, ended = self.told
+        self.dropped = self.dropped[len(drops) :]
+        self.ended_tasks = [task for task in self.ended_tasks if task not in ended]
+        self._close_pending("confirmed")
+
+    def drop(self, reason: str) -> None:
+        """Gives the pending batch up; the next header says so."""
+        self.dropped.append(Drop(self.pending_n, reason))
+        self._close_pending("dropped")
+
+    def close(self) -> None:
+        """Ends the stage: its environments, its thread, its open files."""
+        self.policy.close()
+        self.stage.close()
+        if self.journal:
+            self.journal.close()
+
+    def _close_pending(self, event: str) -> None:
+        if self.journal and self.pending:
+            self.journal.write(self.pending.message_id, event)
+        self.pending = None

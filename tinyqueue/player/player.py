@@ -1,0 +1,244 @@
+"""The play loop: a task is a lease to play for an experiment, for a budget of seconds."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.data.identity import batch_id
+from tinyqueue.errors import ConfigError, TinyqueueError
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.player.journal import PublishJournal
+from tinyqueue.player.open_stage import OpenStage
+from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.player.stage import Stage
+from tinyqueue.settings import Settings, host_name
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import read_lease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.weights import WeightStore
+
+MAX_STAGES = 4
+IDLE_STAGE_S = 300.0
+GIVE_UP_S = 30.0
+"""How long an unconfirmed batch is offered before it is dropped."""
+_LEASE_CHECK_S = 1.0
+_FIRST_BACKOFF_S, _MAX_BACKOFF_S = 0.002, 0.1
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class PlayTask:
+    """What a ``play-episode`` task asks for."""
+
+    id: str
+    experiment: str
+    run: str
+    spec_version: int
+    budget_s: float
+
+
+@dataclass
+class PlayReport:
+    """What came of a task.
+
+    Attributes:
+        batches, env_steps: Confirmed.
+        ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
+            ``no weights`` or ``broker``.
+    """
+
+    ended: str = "budget"
+    batches: int = 0
+
+
+class Player:
+    """One pool child. Makes its connections when the first task comes, after the fork.
+
+    Args:
+        settings: Where the services are.
+        seed: From which the seeds of its stages are drawn; random when None.
+    """
+
+    def __init__(self, settings: Settings, seed: int | None = None) -> None:
+        self.name = f"{host_name()}:{os.getpid()}"
+        self._settings = settings
+        self._random = random.Random(seed if seed is not None else secrets.randbits(64))
+        self._redis = connect(settings.redis)
+        self._specs = SpecStore(self._redis)
+        self._broker = Broker(settings.broker)
+        self._publishers: dict[str, ExperiencePublisher] = {}
+        self._stages: dict[str, OpenStage] = {}
+        self._backoff_s = _FIRST_BACKOFF_S
+
+    def play(self, task: PlayTask) -> PlayReport:
+        """Plays until the task's budget is spent, or there is nothing to play for.
+
+        Raises:
+            EnvironmentMismatchError: The environment built here is not the learner's.
+            TinyqueueError: The environment or the spec cannot be used here.
+        """
+        deadline_s = time.monotonic() + task.budget_s
+        self._close_idle()
+        opened = self._open(task)
+        if isinstance(opened, str):
+            log.info("task ended", task=task.id, experiment=task.experiment, reason=opened)
+            return PlayReport(opened)
+        report = PlayReport()
+        try:
+            self._play_until(opened, task, deadline_s, report)
+        except BaseException:
+            # The time limit strikes anywhere: in the middle of a tick, or of a publish.
+            self._close_publisher(task.experiment)
+            if opened.stage.interrupted:
+                self._close(task.experiment, "its last task did not end by itself")
+            raise
+        if task.id not in opened.ended_tasks and report.ended != "budget":
+            opened.ended_tasks.append(task.id)
+        opened.used_s = time.monotonic()
+        return report
+
+    def close(self) -> None:
+        for experiment in list(self._stages):
+            self._close(experiment, "the player ends")
+
+    def _play_until(
+        self, opened: OpenStage, task: PlayTask, deadline_s: float, report: PlayReport
+    ) -> None:
+        last = False
+
+        def is_last(batch_s: float) -> bool:
+            nonlocal last
+            last = time.monotonic() + 0.5 * batch_s >= deadline_s
+            return last
+
+        while True:
+            if opened.pending is not None:
+                ended = self._deliver(opened, deadline_s)
+                if ended:
+                    report.ended = ended
+                    return
+                report.batches += 1
+            if last or time.monotonic() >= deadline_s:
+                if not last:
+                    opened.ended_tasks.append(task.id)
+                return
+            runner = opened.policy.newest(timeout_s=task.budget_s)
+            if runner is None:
+                report.ended = "no weights"
+                return
+            opened.play(runner, task.id, is_last=is_last)
+
+    def _deliver(self, opened: OpenStage, deadline_s: float) -> str:
+        """Offers the pending batch until it is taken; else says why the task ends."""
+        pending = opened.pending
+        assert pending is not None
+        checked_s = time.monotonic()
+        while True:
+            outcome = self._publisher(opened.spec).publish(pending)
+            if outcome is Outcome.CONFIRMED:
+                self._backoff_s = max(_FIRST_BACKOFF_S, 0.7 * self._backoff_s)
+                opened.confirmed()
+                return ""
+            now_s = time.monotonic()
+            if outcome is Outcome.NO_LEARNER:
+                opened.drop("no learner")
+                return "no learner"
+            if now_s - opened.pending_since_s > GIVE_UP_S:
+                opened.drop("queue full" if outcome is Outcome.FULL else "broker unreachable")
+            elif now_s - checked_s > _LEASE_CHECK_S:
+                checked_s = now_s
+                if not self._learner_is_alive(opened.spec.experiment):
+                    opened.drop("no learner")
+                    return "no learner"
+            if opened.pending is None or now_s >= deadline_s:
+                return "full" if outcome is Outcome.FULL else "broker"
+            time.sleep(self._backoff_s * (0.5 + self._random.random()))
+            self._backoff_s = min(_MAX_BACKOFF_S, 1.4 * self._backoff_s)
+
+    def _open(self, task: PlayTask) -> OpenStage | str:
+        opened = self._stages.get(task.experiment)
+        if opened and opened.spec.run == task.run and opened.spec.version == task.spec_version:
+            return opened
+        spec = self._specs.load(task.experiment)
+        if spec is None:
+            return "no spec"
+        if spec.run != task.run:
+            return "other run"
+        if opened and opened.spec.version == spec.version:
+            return opened
+        self._close(task.experiment, "its experiment has changed")
+        self._make_room()
+        self._stages[task.experiment] = self._build(spec)
+        return self._stages[task.experiment]
+
+    def _build(self, spec: PlaySpec) -> OpenStage:
+        graph = self._specs.graph(spec.experiment, spec.graph_sha256)
+        policy = NewestPolicy(
+            graph, spec.graph_sha256, WeightStore(self._redis, spec.experiment).fetch_if_newer
+        )
+        try:
+            stage = Stage(
+                spec,
+                user=self._settings.login,
+                player=self.name,
+                seed=self._random.getrandbits(63),
+                modules=self._settings.environment_modules,
+            )
+        except BaseException:
+            policy.close()
+            raise
+        folder = self._settings.publish_journal
+        journal = PublishJournal(folder, stage.id) if folder else None
+        log.info("stage opened", experiment=spec.experiment, stage=stage.id, slots=spec.slots)
+        return OpenStage(spec, stage, policy, journal)
+
+    def _publisher(self, spec: PlaySpec) -> ExperiencePublisher:
+        if spec.experiment not in self._publishers:
+            self._publishers[spec.experiment] = ExperiencePublisher(
+                self._broker,
+                self._settings.login,
+                queue_batches=spec.queue_batches,
+                learner_is_alive=self._learner_is_alive,
+            )
+        return self._publishers[spec.experiment]
+
+    def _learner_is_alive(self, experiment: str) -> bool:
+        try:
+            return read_lease(self._redis, experiment) is not None
+        except TinyqueueError:
+            # A store that does not answer says nothing about the learner.
+            return True
+
+    def _close_idle(self) -> None:
+        oldest_s = time.monotonic() - IDLE_STAGE_S
+        for experiment in [e for e, opened in self._stages.items() if opened.used_s < oldest_s]:
+            self._close(experiment, "idle for five minutes")
+
+    def _make_room(self) -> None:
+        while len(self._stages) >= MAX_STAGES:
+            least = min(self._stages, key=lambda experiment: self._stages[experiment].used_s)
+            self._close(least, f"more than {MAX_STAGES} experiments are played in turn")
+
+    def _close(self, experiment: str, reason: str) -> None:
+        opened = self._stages.pop(experiment, None)
+        if opened is None:
+            return
+        if opened.pending is not None:
+            log.warning("unconfirmed batch given up", batch=opened.pending.message_id)
+        opened.close()
+        self._close_publisher(experiment)
+        log.info("stage closed", experiment=experiment, stage=opened.stage.id, reason=reason)
+
+    def _close_publisher(self, experiment: str) -> None:
+        publisher = self._publishers.pop(experiment, None)
+        if publisher:
+            publisher.close()

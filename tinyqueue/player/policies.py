@@ -1,0 +1,92 @@
+"""The newest policy, fetched in the background: a slow store never holds up play."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tinyqueue.errors import MessageError, MissingVersionError, ServiceUnreachableError
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.wire.weights import WeightVersion
+
+POLL_S = 0.01
+IDLE_S = 2.0
+_RETRY_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class NewestPolicy:
+    """Follows the head version of one experiment.
+
+    A thread asks for weights newer than the ones at hand, prepares them, and swaps them
+    in; the play loop reads :meth:`newest` between session batches. Any error keeps the
+    weights that are there. The thread rests while nobody plays.
+
+    Args:
+        graph: The acting graph, ONNX without weights.
+        fetch_if_newer: Asks the store for a version above the given one.
+        graph_sha256: Weights made for another graph are not for this stage.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        graph_sha256: str,
+        fetch_if_newer: Callable[[int], WeightVersion | None],
+    ) -> None:
+        self._graph = graph
+        self._graph_sha256 = graph_sha256
+        self._fetch_if_newer = fetch_if_newer
+        self._runner: PolicyRunner | None = None
+        self._seen = -1
+        self._used_s = time.monotonic()
+        self._wake = threading.Event()
+        self._arrived = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._follow, name="weights", daemon=True)
+        self._thread.start()
+
+    def newest(self, timeout_s: float) -> PolicyRunner | None:
+        """The newest policy at hand; waits for the first one, and gives None when none came."""
+        self._used_s = time.monotonic()
+        self._wake.set()
+        if self._runner is None:
+            self._arrived.wait(timeout_s)
+        return self._runner
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def _follow(self) -> None:
+        failing = False
+        while not self._closed:
+            if time.monotonic() - self._used_s > IDLE_S:
+                self._wake.clear()
+                self._wake.wait(60)
+                continue
+            try:
+                self._take(self._fetch_if_newer(self._seen))
+                failing = False
+                time.sleep(POLL_S)
+            except (ServiceUnreachableError, MissingVersionError, MessageError) as error:
+                if not failing:
+                    log.warning("weights not fetched; playing on with the ones at hand", error=str(error))
+                failing = True
+                time.sleep(_RETRY_S)
+
+    def _take(self, weights: WeightVersion | None) -> None:
+        if weights is None:
+            return
+        self._seen = weights.version
+        if weights.graph_sha256 != self._graph_sha256:
+            return
+        if self._runner is None:
+            self._runner = PolicyRunner(self._graph, weights.arrays, weights.version)
+        else:
+            self._runner = self._runner.with_weights(weights.arrays, weights.version)
+        self._arrived.set()

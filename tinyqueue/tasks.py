@@ -1,0 +1,93 @@
+"""The Celery tasks: thin, and safe to run twice.
+
+One player and one evaluator are made per process, in its first task: sockets, threads
+and inference sessions must not be made before a pool forks.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import structlog
+from celery import Task
+from celery.exceptions import Reject, SoftTimeLimitExceeded
+
+from tinyqueue.celery import app
+from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
+from tinyqueue.player.player import Player, PlayTask
+from tinyqueue.settings import load_settings
+from tinyqueue.store.attempts import count_attempt
+from tinyqueue.store.client import connect
+
+MAX_DELIVERIES = 3
+"""A task that was delivered more often than this has ended its workers: it is put aside."""
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name="play-episode", bind=True)
+def play_episode(
+    self: Task[Any, Any], experiment: str, run: str, spec_version: int, budget_s: float
+) -> None:
+    """Plays sessions for an experiment until the budget is spent.
+
+    Raises:
+        Reject: The task has been delivered too often; its queue dead-letters it.
+    """
+    _refuse_poison(self)
+    task = PlayTask(str(self.request.id), experiment, run, spec_version, budget_s)
+    try:
+        _player(os.getpid()).play(task)
+    except SoftTimeLimitExceeded:
+        log.error("play task over its time limit; its stage is closed", task=task.id)
+    except TinyqueueError as error:
+        log.error("play task refused", task=task.id, experiment=experiment, error=str(error))
+
+
+@app.task(name="evaluate-policy", bind=True)
+def evaluate_policy(
+    self: Task[Any, Any],
+    request: str,
+    experiment: str,
+    run: str,
+    version: int,
+    episodes: int,
+    slots: int,
+    seed: int,
+) -> None:
+    """Plays greedy games of a pinned weight version and publishes their returns.
+
+    Raises:
+        Reject: The task has been delivered too often; its queue dead-letters it.
+    """
+    _refuse_poison(self)
+    task = EvaluateTask(request, experiment, run, version, episodes, slots, seed)
+    try:
+        _evaluator(os.getpid()).evaluate(task)
+    except SoftTimeLimitExceeded:
+        log.error("evaluation over its time limit", request=request, experiment=experiment)
+    except TinyqueueError as error:
+        log.error("evaluation refused", request=request, experiment=experiment, error=str(error))
+
+
+@functools.cache
+def _player(process: int) -> Player:
+    return Player(load_settings())
+
+
+@functools.cache
+def _evaluator(process: int) -> Evaluator:
+    return Evaluator(load_settings())
+
+
+def _refuse_poison(task: Task[Any, Any]) -> None:
+    info = task.request.delivery_info or {}
+    if not info.get("redelivered"):
+        return
+    attempts = count_attempt(connect(load_settings().redis), str(task.request.id))
+    if attempts >= MAX_DELIVERIES:
+        log.error("task delivered too often; put aside", task=task.request.id, deliveries=attempts + 1)
+        raise Reject("delivered too often", requeue=False)
