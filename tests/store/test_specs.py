@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+import redis
+
+from tinyqueue.errors import ConfigError, MessageError, MissingVersionError
+from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.store.keys import Keys
+from tinyqueue.store.specs import SpecStore
+
+pytestmark = pytest.mark.integration
+
+FIRST, SECOND = b"first graph", b"second graph"
+
+
+def sha(graph: bytes) -> str:
+    return hashlib.sha256(graph).hexdigest()
+
+
+def spec(graph: bytes = FIRST, **changes: Any) -> PlaySpec:
+    leaf = {"dtype": "float32", "shape": [4], "n": 0, "low": None, "high": None}
+    action = {"dtype": "uint8", "shape": [], "n": 2, "low": None, "high": None}
+    given: dict[str, Any] = {
+        "experiment": "cartpole",
+        "run": "0" * 32,
+        "environment": EnvironmentConfig(id="CartPole-v1", max_episode_steps=None),
+        "observation_space": {"": leaf},
+        "action_space": {"": action},
+        "head": "categorical",
+        "ticks": 32,
+        "slots": 64,
+        "graph_sha256": sha(graph),
+    }
+    return PlaySpec(**{**given, **changes})
+
+
+@pytest.fixture
+def store(client: redis.Redis) -> SpecStore:
+    return SpecStore(client)
+
+
+def test_an_experiment_that_was_never_trained_has_no_spec(store: SpecStore) -> None:
+    assert store.load("cartpole") is None
+    assert store.experiments() == []
+
+
+def test_a_published_spec_and_its_graph_come_back_equal(store: SpecStore) -> None:
+    store.publish(spec(), FIRST)
+    loaded = store.load("cartpole")
+    assert loaded == spec()
+    assert loaded is not None
+    assert loaded.version == spec().version
+    assert store.graph("cartpole", sha(FIRST)) == FIRST
+
+
+def test_experiments_are_listed_in_alphabetical_order(store: SpecStore) -> None:
+    for name in ("pong", "acrobot", "pong"):
+        store.publish(spec(experiment=name), FIRST)
+    assert store.experiments() == ["acrobot", "pong"]
+
+
+def test_a_graph_of_another_hash_is_not_published(store: SpecStore) -> None:
+    with pytest.raises(MessageError, match="sha256"):
+        store.publish(spec(FIRST), SECOND)
+    assert store.load("cartpole") is None
+
+
+def test_a_replaced_graph_is_kept_ten_minutes_and_the_new_one_without_limit(
+    store: SpecStore, client: redis.Redis
+) -> None:
+    store.publish(spec(FIRST), FIRST)
+    store.publish(spec(SECOND), SECOND)
+    keys = Keys("cartpole")
+    assert 590 < client.ttl(keys.graph(sha(FIRST))) <= 600
+    assert client.ttl(keys.graph(sha(SECOND))) == -1
+    store.publish(spec(FIRST), FIRST)
+    assert client.ttl(keys.graph(sha(FIRST))) == -1
+
+
+def test_a_graph_that_is_gone_asks_to_load_the_spec_again(store: SpecStore) -> None:
+    with pytest.raises(MissingVersionError, match="Load the experiment's spec again"):
+        store.graph("cartpole", sha(FIRST))
+
+
+def test_a_graph_with_a_flipped_bit_is_refused(store: SpecStore, client: redis.Redis) -> None:
+    store.publish(spec(), FIRST)
+    client.setbit(Keys("cartpole").graph(sha(FIRST)), 3, 1)
+    with pytest.raises(MessageError) as caught:
+        store.graph("cartpole", sha(FIRST))
+    assert caught.value.reason == "hash"
+
+
+def test_a_spec_of_another_schema_asks_for_equal_versions(
+    store: SpecStore, client: redis.Redis
+) -> None:
+    client.set(Keys("cartpole").spec, '{"experiment": "cartpole", "newer": 1}')
+    with pytest.raises(ConfigError, match="same tinyqueue version"):
+        store.load("cartpole")

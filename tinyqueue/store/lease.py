@@ -1,0 +1,212 @@
+"""The right to train an experiment: one learner at a time, fenced by a rising epoch.
+
+The lease is a hash in Redis with a time to live. Its holder extends it from a thread, and
+may do nothing to the outside once its own deadline has passed; the deadline counts from
+*before* the renewal was sent, so that it is never later than the end in Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from tinyqueue.errors import LeaseHeldError, LeaseLostError, ServiceUnreachableError
+from tinyqueue.settings import host_name
+from tinyqueue.store.client import answering
+from tinyqueue.store.keys import Keys
+from tinyqueue.store.lease_info import LeaseInfo, learner_is_alive, read_lease, request_stop
+
+__all__ = ["LearnerLease", "LeaseInfo", "learner_is_alive", "read_lease", "request_stop"]
+
+RETRY_S = 0.5
+"""After a renewal that failed."""
+
+_WRITE = """
+local function write(epoch)
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'token', ARGV[1], 'epoch', epoch, 'holder', ARGV[4],
+             'host', ARGV[5], 'run', ARGV[6], 'since', redis.call('TIME')[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('SET', KEYS[2], epoch)
+end
+local seen = tonumber(redis.call('GET', KEYS[2]) or '0')
+local token = redis.call('HGET', KEYS[1], 'token')
+"""
+_ACQUIRE = (
+    _WRITE
+    + """
+if token then return -1 end
+local epoch = string.format('%.0f', math.max(seen, tonumber(ARGV[3])) + 1)
+write(epoch)
+return tonumber(epoch)
+"""
+)
+_RENEW = (
+    _WRITE
+    + """
+if (token and token ~= ARGV[1]) or seen > tonumber(ARGV[3]) then return {0, ''} end
+if token then redis.call('PEXPIRE', KEYS[1], ARGV[2]) else write(ARGV[3]) end
+return {1, redis.call('GET', KEYS[3]) or ''}
+"""
+)
+_RELEASE = """
+if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
+
+class LearnerLease:
+    """One learner's lease on one experiment.
+
+    Args:
+        client: May be shared with other threads.
+        experiment, run: What is trained.
+        holder: A name for people, such as the process id and run directory.
+        ttl_s: How long the lease lasts without renewal; it is renewed three times as often.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        experiment: str,
+        run: str,
+        holder: str,
+        ttl_s: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._experiment = experiment
+        self._keys = Keys(experiment)
+        self._who = (holder, host_name(), run)
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._token = secrets.token_hex(16)
+        self._epoch = 0
+        self._deadline = -math.inf
+        self._replaced_by = ""
+        self._stop_requested = False
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Of this lease; 0 before :meth:`acquire`."""
+        return self._epoch
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether this learner may act now. May turn true again, unless it was replaced."""
+        return not self._replaced_by and self._clock() < self._deadline
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another learner has or had the lease since: this one is over for good."""
+        return bool(self._replaced_by)
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether ``learner stop`` was called for this lease, as of the last renewal."""
+        return self._stop_requested
+
+    def acquire(self, at_least_epoch: int) -> int:
+        """Takes the lease, and keeps it until :meth:`release`.
+
+        Returns:
+            The epoch: above ``at_least_epoch`` and above every one that Redis has seen.
+
+        Raises:
+            LeaseHeldError: Another learner has it; the text names it.
+            ServiceUnreachableError: Redis does not answer.
+        """
+        sent = self._clock()
+        epoch: int = self._run(_ACQUIRE, at_least_epoch)
+        if epoch < 0:
+            raise LeaseHeldError(self._held())
+        self._epoch = epoch
+        self._deadline = sent + self._ttl_s
+        self._replaced_by, self._stop_requested = "", False
+        self._ending.clear()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+        return epoch
+
+    def check(self) -> None:
+        """Does nothing while the lease is valid; costs a microsecond.
+
+        Raises:
+            LeaseLostError: It is not: acknowledge, record, save and publish nothing.
+        """
+        if self.is_valid:
+            return
+        if self._replaced_by:
+            raise LeaseLostError(
+                f"the lease on {self._experiment!r} (epoch {self._epoch}) was taken over by "
+                f"{self._replaced_by}. This learner ends."
+            )
+        raise LeaseLostError(
+            f"the lease on {self._experiment!r} (epoch {self._epoch}) could not be renewed within "
+            f"{self._ttl_s:g} s. Check that Redis answers and that this machine was not frozen."
+        )
+
+    def renew(self) -> bool:
+        """Extends the lease now, and reads whether a stop is requested; the thread calls it too.
+
+        A lease that has vanished, after FLUSHALL, is written anew if no one else has had it.
+
+        Returns:
+            Whether it is held; False means that this learner was replaced.
+
+        Raises:
+            ServiceUnreachableError: Redis does not answer; the deadline stays as it was.
+        """
+        sent = self._clock()
+        held, stop = self._run(_RENEW, self._epoch)
+        if not held:
+            info = read_lease(self._client, self._experiment)
+            self._replaced_by = str(info) if info else "a learner that has ended since"
+            return False
+        self._deadline = max(self._deadline, sent + self._ttl_s)
+        self._stop_requested = self._stop_requested or stop == b"%d" % self._epoch
+        return True
+
+    def release(self) -> None:
+        """Gives the lease up, if it is still this learner's. It ends by itself otherwise."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._deadline = -math.inf
+        with contextlib.suppress(ServiceUnreachableError), answering(self._client):
+            self._client.eval(_RELEASE, 1, self._keys.lease, self._token)
+
+    def _keep(self) -> None:
+        pause_s = self._ttl_s / 3
+        while not self._ending.wait(pause_s):
+            try:
+                if not self.renew():
+                    return
+                pause_s = self._ttl_s / 3
+            except ServiceUnreachableError:
+                pause_s = min(RETRY_S, self._ttl_s / 3)
+
+    def _run(self, script: str, epoch: int) -> Any:
+        keys = self._keys
+        arguments = (self._token, round(self._ttl_s * 1000), epoch, *self._who)
+        with answering(self._client):
+            return self._client.eval(script, 3, keys.lease, keys.epoch, keys.stop, *arguments)
+
+    def _held(self) -> str:
+        info = read_lease(self._client, self._experiment)
+        if info is None:
+            return f"{self._experiment!r} was held by another learner a moment ago. Try again."
+        return (
+            f"{self._experiment!r} is trained by {info}. Stop that learner, choose another "
+            f"name, or, if it has crashed, try again in {math.ceil(info.ttl_s)} s."
+        )

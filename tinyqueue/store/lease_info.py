@@ -1,0 +1,87 @@
+"""Who trains an experiment, as anyone may ask; and the way to ask that learner to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from tinyqueue.store.client import answering
+from tinyqueue.store.keys import Keys
+
+STOP_REQUEST_S = 3600
+"""A request that no learner has heard by then is forgotten."""
+
+
+@dataclass(frozen=True)
+class LeaseInfo:
+    """Who trains an experiment.
+
+    Attributes:
+        holder: Who it says it is; ``host`` is its machine.
+        since_s: Seconds since it acquired the lease, by Redis's clock.
+        ttl_s: Seconds until the lease ends unless it is renewed.
+    """
+
+    holder: str
+    host: str
+    run: str
+    epoch: int
+    since_s: float
+    ttl_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.holder} on {self.host} (run {self.run}, epoch {self.epoch}, "
+            f"since {self.since_s:.0f} s)"
+        )
+
+
+def read_lease(client: redis.Redis, experiment: str) -> LeaseInfo | None:
+    """Who trains an experiment; None when no one does.
+
+    Raises:
+        ServiceUnreachableError: Redis does not answer.
+    """
+    key = Keys(experiment).lease
+    with answering(client), client.pipeline(transaction=True) as batch:
+        batch.hgetall(key)
+        batch.pttl(key)
+        batch.time()
+        fields, left_ms, (now_s, _) = batch.execute()
+    if not fields:
+        return None
+    return LeaseInfo(
+        holder=fields[b"holder"].decode(),
+        host=fields[b"host"].decode(),
+        run=fields[b"run"].decode(),
+        epoch=int(fields[b"epoch"]),
+        since_s=float(now_s - int(fields[b"since"])),
+        ttl_s=left_ms / 1000,
+    )
+
+
+def learner_is_alive(client: redis.Redis, experiment: str) -> bool:
+    """Whether some learner holds the lease. One HGETALL: players may ask no more.
+
+    Raises:
+        ServiceUnreachableError: Redis does not answer.
+    """
+    with answering(client):
+        return bool(client.hgetall(Keys(experiment).lease))
+
+
+def request_stop(client: redis.Redis, experiment: str) -> LeaseInfo | None:
+    """Asks the learner that holds the lease to stop; it hears of it at its next renewal.
+
+    Returns:
+        Whom it asked; None when no one trains the experiment.
+
+    Raises:
+        ServiceUnreachableError: Redis does not answer.
+    """
+    info = read_lease(client, experiment)
+    if info is not None:
+        with answering(client):
+            client.set(Keys(experiment).stop, info.epoch, ex=STOP_REQUEST_S)
+    return info
