@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from tinyqueue.monitor.view import Header, Progress, Snapshot, duration, number
+
+
+def seen(header: Header, *means: float) -> tuple[Progress, Snapshot]:
+    progress = Progress(header)
+    for mean in means:
+        progress.see(Snapshot(time_s=0.0, return_mean=mean))
+    return progress, Snapshot(time_s=0.0, env_steps=250, return_mean=means[-1])
+
+
+def test_progress_towards_a_level_is_measured_from_the_first_mean(header: Header) -> None:
+    progress, now = seen(replace(header, level=18.0), -20.0, -1.0)
+
+    assert progress.fraction(now) == 0.5
+    assert progress.goal == "of 18"
+
+
+def test_progress_stays_between_nothing_and_all(header: Header) -> None:
+    progress, worse = seen(header, 25.0, 10.0)
+    better = replace(worse, return_mean=480.0)
+
+    assert progress.fraction(worse) == 0.0
+    assert progress.fraction(better) == 1.0
+
+
+def test_progress_is_nothing_while_no_episode_has_ended(header: Header) -> None:
+    progress, now = seen(header, math.nan)
+
+    assert progress.needs_first
+    assert progress.fraction(now) == 0.0
+
+
+def test_a_first_mean_at_the_level_is_all_of_it_and_a_later_fall_is_none(header: Header) -> None:
+    progress, _ = seen(header, 500.0)
+
+    assert progress.fraction(Snapshot(time_s=0.0, return_mean=500.0)) == 1.0
+    assert progress.fraction(Snapshot(time_s=0.0, return_mean=470.0)) == 0.0
+
+
+def test_progress_without_a_level_counts_env_steps(header: Header) -> None:
+    progress, now = seen(replace(header, level=None, max_env_steps=1_000), 5.0)
+
+    assert not progress.needs_first
+    assert progress.fraction(now) == 0.25
+    assert progress.goal == "of 1,000 steps"
+
+
+def test_a_run_without_an_end_has_no_progress(header: Header) -> None:
+    progress, now = seen(replace(header, level=None), 5.0)
+
+    assert progress.fraction(now) is None
+    assert progress.goal == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(9.9, "0:09"), (754, "12:34"), (3723, "1:02:03"), (90_000, "25:00:00")]
+)
+def test_durations_read_as_a_clock(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers_have_their_thousands_apart_and_a_dash_for_nothing() -> None:
+    assert number(302468.21, 0) == "302,468"
+    assert number(-20.94) == "-20.9"
+    assert number(math.nan) == "–"

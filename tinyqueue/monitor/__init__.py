@@ -1,0 +1,1 @@
+"""What a run shows: metric names, the terminal view, learning curves and the last summary."""

@@ -1,0 +1,134 @@
+"""Learning curves as numbers, read from run directories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array
+from tinyqueue.errors import RunDirectoryError
+from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
+
+POINTS = 100
+EPISODES_PER_POINT = 20
+"""Fewer make a curve that shows chance; a short run gets fewer points instead, but at least 10."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Return against env steps.
+
+    Attributes:
+        experiment: Whose runs these are.
+        runs: How many.
+        label: For a legend.
+        env_steps: ``[N]`` rising.
+        mean, low, high: ``[N]``: mean, lowest and highest return at that point; of the
+            episodes when it is one run, of the runs' means when there are several.
+        evaluated_steps, evaluated_means: ``[E]`` greedy games.
+        level: The mean return that ends training; None when there is none.
+    """
+
+    experiment: str
+    runs: int
+    label: str
+    env_steps: Array
+    mean: Array
+    low: Array
+    high: Array
+    evaluated_steps: Array
+    evaluated_means: Array
+    level: float | None
+
+
+def read_curve(run: Path) -> Curve:
+    """The curve of one run: its episodes in groups of equal spans of env steps.
+
+    Raises:
+        RunDirectoryError: No episode has ended in it, or a line is damaged.
+    """
+    steps: list[int] = []
+    returns: list[float] = []
+    for line in _lines(run / "episodes.jsonl"):
+        ended = line[EpisodeColumn.RETURNS]
+        returns += ended
+        steps += [line[EpisodeColumn.ENV_STEPS]] * len(ended)
+    if not returns:
+        raise RunDirectoryError(
+            f"{run} holds no finished episode, so there is no curve to draw. "
+            "Give a run that has trained for a while."
+        )
+    points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
+    evaluations = list(_lines(run / "evaluations.jsonl"))
+    return Curve(
+        run.absolute().parent.name,
+        1,
+        f"{run.absolute().parent.name}/{run.name}",
+        *_grouped(np.array(steps, np.float64), np.array(returns, np.float64), points),
+        np.array([line[EvaluationField.ENV_STEPS] for line in evaluations], np.float64),
+        np.array([line[EvaluationField.RETURN_MEAN] for line in evaluations], np.float64),
+        evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
+    )
+
+
+def merge(curves: Sequence[Curve]) -> Curve:
+    """One curve of several runs of an experiment, over the env steps that all of them have.
+
+    Args:
+        curves: At least one.
+    """
+    if len(curves) == 1:
+        return curves[0]
+    start = max(curve.env_steps[0] for curve in curves)
+    end = min(curve.env_steps[-1] for curve in curves)
+    grid = np.linspace(start, max(start, end), POINTS)
+    means = np.stack([np.interp(grid, curve.env_steps, curve.mean) for curve in curves])
+    levels = [curve.level for curve in curves if curve.level is not None]
+    return Curve(
+        curves[0].experiment,
+        len(curves),
+        f"{curves[0].experiment} ({len(curves)} runs)",
+        grid,
+        means.mean(axis=0),
+        means.min(axis=0),
+        means.max(axis=0),
+        np.concatenate([curve.evaluated_steps for curve in curves]),
+        np.concatenate([curve.evaluated_means for curve in curves]),
+        levels[-1] if levels else None,
+    )
+
+
+def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, Array, Array]:
+    span = max(float(steps.max()), 1.0)
+    group = np.minimum((steps / span * points).astype(np.int64), points - 1)
+    order = np.argsort(group, kind="stable")
+    steps, returns, group = steps[order], returns[order], group[order]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    sizes = np.diff(np.append(starts, len(group)))
+    return (
+        np.add.reduceat(steps, starts) / sizes,
+        np.add.reduceat(returns, starts) / sizes,
+        np.minimum.reduceat(returns, starts),
+        np.maximum.reduceat(returns, starts),
+    )
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file that may still be written to; none when it is absent."""
+    if not path.is_file():
+        return
+    with path.open() as file:
+        for number, text in enumerate(file, start=1):
+            if not text.endswith("\n"):
+                return
+            try:
+                yield json.loads(text)
+            except ValueError as error:
+                raise RunDirectoryError(
+                    f"{path}, line {number} is damaged ({error}). Remove the line to go on."
+                ) from error

@@ -1,0 +1,100 @@
+"""The view where there is no terminal: one plain line every few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import RLock
+from typing import IO
+
+from tinyqueue.monitor.view import Header, Progress, Snapshot, duration, number
+
+FIRST_EVERY_S = 2.0
+LAST_EVERY_S = 60.0
+
+
+class LineView:
+    """Prints a line every 2 s at first, and ever more rarely, so that a night fits on a screen.
+
+    Args:
+        file: Where to; flushed after each line.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, file: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._clock = clock
+        self._lock = RLock()
+        self._progress: Progress | None = None
+        self._started_s = clock()
+        self._next_s = self._started_s
+        self._unshown: Snapshot | None = None
+
+    @property
+    def is_due(self) -> bool:
+        needs_first = self._progress is not None and self._progress.needs_first
+        return needs_first or self._clock() >= self._next_s
+
+    def start(self, header: Header) -> None:
+        with self._lock:
+            self._progress = Progress(header)
+            self._started_s = self._clock()
+            self._next_s = self._started_s
+            self._write(
+                f"{header.experiment}: {header.environment}, {header.algorithm}, "
+                f"{header.services}, {header.run_directory}"
+            )
+
+    def update(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self._unshown = snapshot
+            if self._progress is not None:
+                self._progress.see(snapshot)
+            if self._clock() >= self._next_s:
+                self._show(snapshot)
+
+    def message(self, text: str) -> None:
+        with self._lock:
+            self._write(text)
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._unshown is not None:
+                self._show(self._unshown)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        now_s = self._clock()
+        every_s = (now_s - self._started_s) / 30
+        self._next_s = now_s + min(max(every_s, FIRST_EVERY_S), LAST_EVERY_S)
+        self._unshown = None
+        self._write(line(snapshot, self._progress))
+
+    def _write(self, text: str) -> None:
+        self._file.write(f"{text}\n")
+        self._file.flush()
+
+
+def line(snapshot: Snapshot, progress: Progress | None) -> str:
+    """One snapshot in one line, with the same columns in every line."""
+    parts = [
+        f"{duration(snapshot.time_s):>7}",
+        f"{snapshot.env_steps:>11,} steps",
+        f"{number(snapshot.env_steps_per_s, 0):>7}/s",
+        f"{snapshot.updates:>7,} updates",
+        f"return {number(snapshot.return_mean):>8}",
+    ]
+    fraction = progress.fraction(snapshot) if progress else None
+    if progress and fraction is not None:
+        parts.append(f"{fraction:4.0%} {progress.goal}")
+    parts += [
+        f"lag {snapshot.policy_lag_mean:4.1f}",
+        f"queue {snapshot.queue_depth}",
+        f"players {snapshot.players}",
+    ]
+    if snapshot.batches_set_aside or snapshot.batches_dropped:
+        parts.append(f"set aside {snapshot.batches_set_aside}, dropped {snapshot.batches_dropped}")
+    if snapshot.is_evaluating:
+        parts.append("evaluating")
+    elif snapshot.greedy_mean is not None:
+        parts.append(f"greedy {number(snapshot.greedy_mean)}")
+    return "  ".join(parts)

@@ -1,0 +1,106 @@
+"""The name, unit and meaning of every number that a run writes; ``docs/metrics.md`` repeats them.
+
+A member is a ``str``: it serves as a JSON key as it is.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class Name(StrEnum):
+    """A name with its unit and a one-line meaning."""
+
+    unit: str
+    meaning: str
+
+    def __new__(cls, value: str, unit: str, meaning: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.unit = unit
+        member.meaning = meaning
+        return member
+
+
+class Metric(Name):
+    """Keys of a line of ``metrics.jsonl``, one line every ``learner.log_every_s``."""
+
+    TIME_S = "time_s", "s", "Time trained since the first batch, over all starts of the run."
+    ENV_STEPS = "env_steps", "env steps", "Valid ticks accepted: the clock of every schedule."
+    UPDATES = "updates", "updates", "Optimiser steps taken."
+    POLICY_VERSION = "policy_version", "version", "Newest weight version published."
+    EPISODES = "episodes", "episodes", "Episodes finished since the learner started."
+    RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
+    LENGTH_MEAN = "length_mean", "env steps", "Mean length of the last 100 training episodes."
+    ENV_STEPS_PER_S = "env_steps_per_s", "env steps/s", "Env steps trained on, since the last line."
+    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, since the last line."
+    POLICY_LAG_MEAN = (
+        "policy_lag_mean",
+        "versions",
+        "Versions published between playing a batch and training on it; a running mean.",
+    )
+    QUEUE_DEPTH = "queue_depth", "batches", "Session batches that wait in the experience queue."
+    PLAYERS = "players", "players", "Players of which a session batch came within 30 s."
+    TASKS_OUTSTANDING = (
+        "tasks_outstanding",
+        "tasks",
+        "Play tasks neither ended nor expired.",
+    )
+    BATCHES_ATTEMPTED = (
+        "batches_attempted",
+        "batches",
+        "Session batches that players numbered: accepted + set aside + dropped + missing.",
+    )
+    BATCHES_ACCEPTED = "batches_accepted", "batches", "Trained on, each exactly once."
+    BATCHES_SET_ASIDE = "batches_set_aside", "batches", "Refused and kept in the dead-letter queue."
+    BATCHES_DROPPED = (
+        "batches_dropped",
+        "batches",
+        "Left out by a stated policy: too stale.",
+    )
+    BATCHES_MISSING = "batches_missing", "batches", "In flight, or lost together with a player."
+    LOSS = "loss", "–", "What the optimiser minimises: the weighted sum of the losses below."
+    POLICY_LOSS = "policy_loss", "–", "Policy-gradient term, before its weight."
+    VALUE_LOSS = "value_loss", "–", "Error of the value estimate, before its weight."
+    ENTROPY = "entropy", "nats", "Mean entropy of the policy; ln(actions) when uniform."
+    GRAD_NORM = "grad_norm", "–", "Global norm of the gradient before clipping."
+    MEAN_RHO = "mean_rho", "–", "Mean importance ratio π/μ before clipping; 1 when on-policy."
+    EXPLAINED_VARIANCE = (
+        "explained_variance",
+        "–",
+        "1 − Var(target − value) / Var(target); 1 is a perfect value estimate.",
+    )
+    LEARNING_RATE = "learning_rate", "–", "Of this update."
+
+
+class EpisodeColumn(Name):
+    """Keys of a line of ``episodes.jsonl``: the episodes that finished since the line before."""
+
+    ENV_STEPS = "env_steps", "env steps", "The clock when they were taken in."
+    POLICY_VERSION = "policy_version", "version", "Newest weight version published by then."
+    RETURNS = "returns", "reward", "List: undiscounted return of each, rewards as played."
+    LENGTHS = "lengths", "env steps", "List: length of each."
+
+
+class EvaluationField(Name):
+    """Keys of a line of ``evaluations.jsonl``: greedy games of one weight version."""
+
+    ENV_STEPS = "env_steps", "env steps", "The clock when the version was published."
+    TIME_S = "time_s", "s", "Time trained when the result came back."
+    POLICY_VERSION = "policy_version", "version", "The version that played."
+    EPISODES = "episodes", "episodes", "Games played."
+    RETURN_MEAN = "return_mean", "reward", "Mean return."
+    RETURN_MIN = "return_min", "reward", "The worst game."
+    RETURN_MAX = "return_max", "reward", "The best game."
+    LENGTH_MEAN = "length_mean", "env steps", "Mean length."
+    SECONDS = "seconds", "s", "Wall time that the games took the player."
+    LEVEL = "level", "reward", "The mean return that ends training; null when there is none."
+
+
+FILES: dict[str, type[Name]] = {
+    "metrics.jsonl": Metric,
+    "episodes.jsonl": EpisodeColumn,
+    "evaluations.jsonl": EvaluationField,
+}
+"""File of a run directory → the keys of its lines."""

@@ -1,0 +1,91 @@
+"""Learning curves as pictures. Needs matplotlib, which is optional."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyqueue.errors import MissingExtraError
+from tinyqueue.monitor.curves import Curve, merge, read_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
+
+
+def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None = None) -> Path:
+    """Draws return against env steps: mean, min–max band, greedy evaluations, level.
+
+    Runs of one experiment become one line whose band spans the runs; a single run's band
+    spans its episodes.
+
+    Args:
+        runs: Run directories, at least one.
+        out: The picture; its suffix says the format. Its folder is made when absent.
+        level: Drawn as a line; the runs' own when None.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        RunDirectoryError: A run holds no finished episode, or is damaged.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plot", "a learning curve") from error
+    curves = [read_curve(run) for run in runs]
+    names = list(dict.fromkeys(curve.experiment for curve in curves))
+    merged = [merge([c for c in curves if c.experiment == name]) for name in names]
+
+    figure = Figure(figsize=(8, 4.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for curve, colour in zip(merged, _repeated(COLOURS, len(merged)), strict=True):
+        _draw(axes, curve, colour, "mean return" if len(merged) == 1 else curve.label)
+    drawn = {c.level for c in merged if c.level is not None} if level is None else {level}
+    for value in sorted(drawn):
+        axes.axhline(value, color="#444444", linestyle="--", linewidth=1, label=f"level {value:g}")
+    _dress(axes, merged[0].label if len(merged) == 1 else "")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    return out
+
+
+def _draw(axes: Axes, curve: Curve, colour: str, label: str) -> None:
+    band = "min–max of the runs" if curve.runs > 1 else "min–max of the episodes"
+    axes.fill_between(
+        curve.env_steps, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0, label=band
+    )
+    axes.plot(curve.env_steps, curve.mean, color=colour, linewidth=1.8, label=label)
+    if len(curve.evaluated_steps):
+        axes.plot(
+            curve.evaluated_steps,
+            curve.evaluated_means,
+            linestyle="none",
+            marker="o",
+            markersize=5,
+            markerfacecolor="white",
+            markeredgecolor=colour,
+            label="greedy evaluation",
+        )
+
+
+def _dress(axes: Axes, title: str) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("env steps")
+    axes.set_ylabel("return")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axes.legend(once.values(), once.keys(), frameon=False, fontsize=9)
+
+
+def _repeated(colours: Sequence[str], count: int) -> list[str]:
+    return [colours[i % len(colours)] for i in range(count)]

@@ -1,0 +1,135 @@
+"""What a view of a running learner is given, and what a view is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Header:
+    """What does not change while a run goes on.
+
+    Attributes:
+        level: Mean return of greedy games that ends training; None when there is none.
+        max_env_steps: Env steps that end training; None when there is no such limit.
+        queue_batches: Session batches that may wait in the experience queue.
+        run_directory: As a person would type it.
+    """
+
+    experiment: str
+    environment: str
+    algorithm: str
+    run_directory: str
+    services: str
+    level: float | None = None
+    max_env_steps: int | None = None
+    queue_batches: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a running learner. Names and units as in ``tinyqueue.monitor.metrics``.
+
+    Attributes:
+        return_mean, length_mean: NaN before the first episode has ended.
+        greedy_mean: Mean return of the last evaluation; None before the first.
+        is_evaluating: Greedy games are being played now.
+    """
+
+    time_s: float
+    env_steps: int = 0
+    updates: int = 0
+    policy_version: int = -1
+    episodes: int = 0
+    return_mean: float = math.nan
+    length_mean: float = math.nan
+    env_steps_per_s: float = 0.0
+    updates_per_s: float = 0.0
+    policy_lag_mean: float = 0.0
+    queue_depth: int = 0
+    players: int = 0
+    batches_set_aside: int = 0
+    batches_dropped: int = 0
+    greedy_mean: float | None = None
+    is_evaluating: bool = False
+
+
+class View(Protocol):
+    """Shows a run while it goes on. ``start`` comes first and ``stop`` last; any thread may call.
+
+    A view has no thread of its own: training shares its cores.
+    """
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a snapshot is wanted now; asking spares making one."""
+
+    def start(self, header: Header) -> None: ...
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Shows the snapshot when one is due; may be called at any rate."""
+
+    def message(self, text: str) -> None:
+        """Shows a line at once, and keeps it: a player that came, a warning, an evaluation."""
+
+    def stop(self) -> None:
+        """Shows the last snapshot that was given and lets go of the terminal. Idempotent."""
+
+
+class Progress:
+    """How far a run has come, from 0 to 1.
+
+    Towards the level when there is one: from the first mean return seen, since a return's
+    scale says nothing about its beginning (Pong starts at −21). Else towards the step limit.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._level = header.level
+        self._max_env_steps = header.max_env_steps
+        self._first: float | None = None
+
+    @property
+    def needs_first(self) -> bool:
+        """Whether the mean that progress is measured from has yet to be seen."""
+        return self._level is not None and self._first is None
+
+    def see(self, snapshot: Snapshot) -> None:
+        """Takes the first mean return from the first snapshot that has one."""
+        if self._first is None and not math.isnan(snapshot.return_mean):
+            self._first = snapshot.return_mean
+
+    def fraction(self, snapshot: Snapshot) -> float | None:
+        """None when the run has no end that can be told."""
+        if self._level is not None:
+            return self._towards(self._level, snapshot.return_mean)
+        if self._max_env_steps is not None:
+            return min(1.0, snapshot.env_steps / self._max_env_steps)
+        return None
+
+    @property
+    def goal(self) -> str:
+        """``of 475``, ``of 20,000,000 steps``; empty when there is none."""
+        if self._level is not None:
+            return f"of {self._level:,g}"
+        return "" if self._max_env_steps is None else f"of {self._max_env_steps:,} steps"
+
+    def _towards(self, level: float, mean: float) -> float:
+        if mean >= level:
+            return 1.0
+        if self._first is None or self._first >= level or math.isnan(mean):
+            return 0.0
+        return max(0.0, (mean - self._first) / (level - self._first))
+
+
+def duration(seconds: float) -> str:
+    """``0:09``, ``12:34``, ``1:02:03``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """With thousands separated; ``–`` for NaN."""
+    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
