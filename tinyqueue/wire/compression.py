@@ -33,7 +33,8 @@ def decompress(codec: str, data: memoryview, raw_bytes: int) -> bytes | memoryvi
 
     Raises:
         MessageError: ``compression``, when the data is anything other than one whole frame
-            of that codec and length. No more than ``raw_bytes`` + 1 bytes are allocated.
+            of that codec and length. What is allocated is ``raw_bytes`` and, for lz4, two
+            copies of input that did not fit.
     """
     if codec == "none":
         raw: bytes | memoryview = data

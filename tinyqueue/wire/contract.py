@@ -92,8 +92,7 @@ class Contract:
             _check_extra(name, extra, array)
         if batch.carry or self.state:
             self._check_carry(batch.carry)
-        if len(batch.episodes):
-            self._check_episodes(batch)
+        self._check_episodes(batch)
 
     def _check_ticks(self, batch: SessionBatch) -> None:
         """Next-step autoreset: the tick after an episode's end is not valid, and no other."""
@@ -142,7 +141,9 @@ class Contract:
     def _check_episodes(self, batch: SessionBatch) -> None:
         episodes = batch.episodes
         if len(episodes) != np.count_nonzero(batch.terminated | batch.truncated):
-            raise MessageError("range", "the list of finished episodes does not match their ends")
+            raise MessageError("range", "as many episodes must be told as ended")
+        if not len(episodes):
+            return
         if episodes.slots.min() < 0 or episodes.slots.max() >= self.slots:
             raise MessageError("range", f"an episode's slot is not 0 … {self.slots - 1}")
         if episodes.lengths.min() < 1 or not episodes.seconds.min() >= 0:

@@ -1,0 +1,312 @@
+"""Given a learner's contract and the session batches that players send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Leaf
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.contract import Contract, Extra
+
+MakeBatch = Callable[..., SessionBatch]
+MakeContract = Callable[..., Contract]
+
+
+def _reason(contract: Contract, batch: SessionBatch) -> str:
+    with pytest.raises(MessageError) as refused:
+        contract.check(batch)
+    return refused.value.reason
+
+
+def _quiet(make_batch: MakeBatch, **arrays: Any) -> SessionBatch:
+    """A batch in which no episode ends, with some of its arrays replaced."""
+    batch = make_batch()
+    never = np.zeros((8, 4), bool)
+    quiet = replace(
+        batch, terminated=never, truncated=never, valid=~never, episodes=Episodes.none()
+    )
+    return replace(quiet, **arrays)
+
+
+def _set(array: Array, index: Any, value: Any) -> Array:
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_batches_as_players_make_them_are_taken(
+    make_batch: MakeBatch, make_contract: MakeContract, seed: int
+) -> None:
+    make_contract(32, 8).check(make_batch(32, 8, seed))
+
+
+def test_a_batch_of_another_experiment_run_or_size_is_refused(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract()
+
+    assert _reason(contract, make_batch(experiment="pong-impala")) == "experiment"
+    assert _reason(contract, make_batch(run="f" * 32)) == "run"
+    assert _reason(contract, make_batch(ticks=9)) == "shape"
+    assert _reason(contract, make_batch(slots=5)) == "shape"
+    assert _reason(contract, make_batch(epsilons=(0.5,))) == "shape"
+    contract.check(make_batch(epsilons=(0.5,) * 4))
+
+
+F32 = np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "reason"),
+    [
+        ("observations", {}, "missing"),
+        ("observations", {"camera": np.zeros((9, 4, 4), F32)}, "missing"),
+        ("observations", {"": np.zeros((9, 4, 4), F32), "x": np.zeros((9, 4), F32)}, "unknown"),
+        ("observations", {"": np.zeros((8, 4, 4), F32)}, "shape"),
+        ("observations", {"": np.zeros((9, 4, 5), F32)}, "shape"),
+        ("observations", {"": np.zeros((9, 4), F32)}, "shape"),
+        ("observations", {"": np.zeros((9, 4, 4), np.float64)}, "dtype"),
+        ("observations", {"": np.zeros((9, 4, 4), np.float16)}, "dtype"),
+        ("observations", {"": np.full((9, 4, 4), np.nan, F32)}, "not-finite"),
+        ("observations", {"": np.full((9, 4, 4), -np.inf, F32)}, "not-finite"),
+        ("actions", {"": np.full((8, 4), 2, np.uint8)}, "range"),
+        ("actions", {"": np.zeros((8, 4), np.int8)}, "dtype"),
+        ("actions", {"": np.zeros((8, 4, 1), np.uint8)}, "shape"),
+        ("actions", {"": np.zeros((9, 4), np.uint8)}, "shape"),
+        ("extras", {}, "missing"),
+        ("extras", {"behaviour_log_prob": np.full((8, 4), 0.01, F32)}, "probability"),
+        ("extras", {"behaviour_log_prob": np.full((8, 4), np.nan, F32)}, "probability"),
+        ("extras", {"behaviour_log_prob": np.full((8, 4), -np.inf, F32)}, "probability"),
+        ("extras", {"behaviour_log_prob": np.zeros((9, 4), F32)}, "shape"),
+        ("carry", {"surprise": np.zeros(4)}, "unknown"),
+        ("carry", {"state/h": np.zeros(4, F32)}, "unknown"),
+        ("carry", {"previous_action/": np.zeros(4, np.uint8)}, "unknown"),
+        ("carry", {"previous_action/arm": np.zeros(4, np.uint8)}, "unknown"),
+        ("carry", {"previous_action": np.full(4, 2, np.uint8)}, "range"),
+        ("carry", {"previous_reward": np.full(4, 101, F32)}, "reward"),
+        ("carry", {"episode_steps": np.full(4, -1, np.int32)}, "range"),
+        ("carry", {"episode_steps": np.zeros(4, np.int64)}, "dtype"),
+        ("carry", {"episode_steps": np.zeros(3, np.int32)}, "shape"),
+    ],
+)
+def test_named_arrays_are_held_against_the_learners_own_spaces(
+    make_batch: MakeBatch, make_contract: MakeContract, name: str, arrays: Any, reason: str
+) -> None:
+    assert _reason(make_contract(), replace(make_batch(), **{name: arrays})) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "reason"),
+    [
+        ("rewards", np.zeros((8, 4)), "dtype"),
+        ("rewards", np.zeros((8, 5), F32), "shape"),
+        ("rewards", np.full((8, 4), np.nan, F32), "reward"),
+        ("rewards", np.full((8, 4), np.inf, F32), "reward"),
+        ("rewards", np.full((8, 4), -100.5, F32), "reward"),
+        ("terminated", np.zeros((8, 4), np.uint8), "dtype"),
+        ("truncated", np.zeros((4, 8), bool), "shape"),
+        ("valid", np.zeros((9, 4), bool), "shape"),
+    ],
+)
+def test_plain_arrays_have_the_types_and_shapes_of_the_wire(
+    make_batch: MakeBatch, make_contract: MakeContract, name: str, array: Array, reason: str
+) -> None:
+    assert _reason(make_contract(), _quiet(make_batch, **{name: array})) == reason
+
+
+def test_one_bad_number_among_many_is_enough(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    batch, contract = make_batch(), make_contract()
+
+    rewards = _set(batch.rewards, (3, 2), np.nan)
+    seen = {"": _set(batch.observations[""], (8, 3, 3), np.inf)}
+    done = {"": _set(batch.actions[""], (7, 0), 255)}
+
+    assert _reason(contract, replace(batch, rewards=rewards)) == "reward"
+    assert _reason(contract, replace(batch, observations=seen)) == "not-finite"
+    assert _reason(contract, replace(batch, actions=done)) == "range"
+
+
+def test_bounds_of_float_spaces_are_not_enforced(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract()
+    assert contract.observations[""].high == 1.0
+
+    contract.check(replace(make_batch(), observations={"": np.full((9, 4, 4), 5.0, F32)}))
+
+
+def test_a_log_probability_may_be_above_zero_by_rounding(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    rounded = {"behaviour_log_prob": np.full((8, 4), 5e-5, F32)}
+
+    make_contract().check(replace(make_batch(), extras=rounded))
+
+
+def test_signed_discrete_values_may_not_be_negative(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(actions={"": Leaf("int64", (), 2)})
+
+    contract.check(replace(make_batch(), actions={"": np.ones((8, 4), np.int64)}, carry={}))
+    negative = replace(make_batch(), actions={"": -np.ones((8, 4), np.int64)}, carry={})
+    assert _reason(contract, negative) == "range"
+
+
+def test_discrete_observations_are_in_range_too(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(observations={"": Leaf("uint16", (), 500)})
+
+    contract.check(replace(make_batch(), observations={"": np.full((9, 4), 499, np.uint16)}))
+    outside = replace(make_batch(), observations={"": np.full((9, 4), 500, np.uint16)})
+    assert _reason(contract, outside) == "range"
+
+
+def test_value_like_extras_have_a_row_for_bootstrapping(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(extras={"q": Extra("float32", (2,), "ticks+1")})
+
+    contract.check(replace(make_batch(), extras={"q": np.full((9, 4, 2), 3, F32)}))
+    short = replace(make_batch(), extras={"q": np.full((8, 4, 2), 3, F32)})
+    assert _reason(contract, short) == "shape"
+    endless = replace(make_batch(), extras={"q": np.full((9, 4, 2), np.inf, F32)})
+    assert _reason(contract, endless) == "not-finite"
+
+
+def test_recurrent_state_must_be_carried_and_finite(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(state={"h": Leaf("float32", (3,))})
+    batch = make_batch()
+
+    contract.check(replace(batch, carry=batch.carry | {"state/h": np.zeros((4, 3), F32)}))
+    assert _reason(contract, batch) == "missing"
+    assert _reason(contract, replace(batch, carry={})) == "missing"
+    nan = replace(batch, carry={"state/h": np.full((4, 3), np.nan, F32)})
+    assert _reason(contract, nan) == "not-finite"
+
+
+def test_actions_of_a_dict_space_are_carried_by_path(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(actions={"arm": Leaf("uint8", (), 2)})
+    batch = replace(make_batch(), actions={"arm": np.ones((8, 4), np.uint8)})
+
+    contract.check(replace(batch, carry={"previous_action/arm": np.ones(4, np.uint8)}))
+    plain = replace(batch, carry={"previous_action": np.ones(4, np.uint8)})
+    assert _reason(contract, plain) == "unknown"
+
+
+@pytest.mark.parametrize("tick", [0, 1, 6, 7])
+def test_a_truncation_at_any_tick_is_followed_by_one_invalid_tick(
+    make_batch: MakeBatch, make_contract: MakeContract, tick: int
+) -> None:
+    ended = np.zeros((8, 4), bool)
+    ended[tick, 2] = True
+    valid = np.ones((8, 4), bool)
+    valid[tick + 1 : tick + 2, 2] = False
+    one = Episodes.of([2], [1.0], [3], [0.1])
+    contract = make_contract()
+
+    batch = _quiet(make_batch, truncated=ended, valid=valid, episodes=one)
+    contract.check(batch)
+    if tick < 7:
+        assert _reason(contract, replace(batch, valid=np.ones((8, 4), bool))) == "autoreset"
+
+
+def test_the_first_tick_may_be_invalid_and_no_other_without_an_end(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    always = np.ones((8, 4), bool)
+    contract = make_contract()
+
+    contract.check(_quiet(make_batch, valid=_set(always, 0, False)))
+    alone = _quiet(make_batch, valid=_set(always, (5, 1), False))
+    assert _reason(contract, alone) == "autoreset"
+
+
+def test_no_episode_ends_on_an_invalid_tick(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    first = _set(np.zeros((8, 4), bool), (0, 0), True)
+    valid = _set(_set(np.ones((8, 4), bool), (0, 0), False), (1, 0), False)
+
+    batch = _quiet(make_batch, terminated=first, valid=valid)
+
+    assert _reason(make_contract(), batch) == "autoreset"
+
+
+@given(bits=st.integers(0, 2**18 - 1))
+def test_the_autoreset_rule_is_the_one_in_words(
+    make_batch: MakeBatch, make_contract: MakeContract, bits: int
+) -> None:
+    flags = np.array([bits >> n & 1 for n in range(18)], bool).reshape(3, 6, 1)
+    terminated, truncated, valid = flags
+    ended = [bool(a or b) for a, b in zip(terminated[:, 0], truncated[:, 0], strict=True)]
+    told = [bool(v) for v in valid[:, 0]]
+    allowed = all(told[t] or not ended[t] for t in range(6)) and all(
+        told[t] != ended[t - 1] for t in range(1, 6)
+    )
+    count = sum(ended)
+    batch = replace(
+        make_batch(6, 1),
+        terminated=terminated,
+        truncated=truncated,
+        valid=valid,
+        episodes=Episodes.of([0] * count, [1.0] * count, [1] * count, [0.0] * count),
+    )
+
+    if allowed:
+        make_contract(6, 1).check(batch)
+    else:
+        assert _reason(make_contract(6, 1), batch) == "autoreset"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"slots": np.array([4], np.int32)}, "range"),
+        ({"slots": np.array([-1], np.int32)}, "range"),
+        ({"lengths": np.array([0], np.int32)}, "range"),
+        ({"seconds": np.array([-1.0], F32)}, "range"),
+        ({"seconds": np.array([np.nan], F32)}, "range"),
+        ({"seconds": np.array([np.inf], F32)}, "not-finite"),
+        ({"returns": np.array([np.nan], F32)}, "not-finite"),
+    ],
+)
+def test_finished_episodes_are_possible_ones(
+    make_batch: MakeBatch, make_contract: MakeContract, change: dict[str, Array], reason: str
+) -> None:
+    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    one = Episodes.of([1], [5.0], [8], [0.1])
+    batch = _quiet(make_batch, terminated=ended, episodes=one)
+    contract = make_contract()
+
+    contract.check(batch)
+    assert _reason(contract, replace(batch, episodes=replace(one, **change))) == reason
+
+
+def test_as_many_episodes_are_told_as_ended(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    two = Episodes.of([0, 1], [1.0, 1.0], [1, 1], [0.0, 0.0])
+    with_ends = make_batch()
+    assert len(with_ends.episodes)
+
+    assert _reason(make_contract(), _quiet(make_batch, episodes=two)) == "range"
+    untold = replace(with_ends, episodes=Episodes.none())
+    assert _reason(make_contract(), untold) == "range"

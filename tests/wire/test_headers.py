@@ -1,0 +1,132 @@
+"""Given the header of a session batch as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyqueue.data.session import Drop, Header, SessionBatch
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.headers import header_from, header_values
+from tinyqueue.wire.limits import SESSION_LIMITS, Limits
+
+Make = Callable[..., SessionBatch]
+TEXT = st.text(st.characters(categories=("L", "N", "P", "S")), max_size=40)
+COUNT = st.integers(0, 2**63 - 1)
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> Header:
+    n = draw(st.integers(20, 2**63 - 1))
+    reason = st.sampled_from(["no learner", "queue full"])
+    given_up = draw(st.lists(st.integers(0, 19), unique=True).map(sorted))
+    return Header(
+        experiment=draw(st.from_regex("[a-z0-9][a-z0-9_-]{0,47}", fullmatch=True)),
+        run=draw(TEXT),
+        stage=draw(st.from_regex("[0-9a-f]{32}", fullmatch=True)),
+        n=n,
+        user=draw(TEXT),
+        player=draw(TEXT),
+        policy_version=draw(COUNT),
+        spec_version=draw(COUNT),
+        task=draw(TEXT),
+        ended_tasks=tuple(draw(st.lists(TEXT, max_size=3))),
+        seed=draw(COUNT),
+        play_s=draw(st.floats(0, 1e6)),
+        dropped=tuple(Drop(one, draw(reason)) for one in given_up),
+    )
+
+
+def _decoded(values: dict[str, Any], limits: Limits = SESSION_LIMITS) -> Header:
+    """As it arrives: tuples have become lists."""
+    values = values | {"ended_tasks": list(values["ended_tasks"])}
+    values["dropped"] = [list(item) if type(item) is tuple else item for item in values["dropped"]]
+    return header_from(Fields(values), None, limits)
+
+
+@given(header=headers())
+def test_a_header_comes_back(header: Header) -> None:
+    assert _decoded(header_values(header)) == header
+
+
+def test_thousands_of_drops_in_a_row_are_one_range(make_batch: Make) -> None:
+    dropped = (*(Drop(n, "no learner") for n in range(5000)), Drop(5000, "queue full"))
+    header = make_batch(n=5001, dropped=dropped).header
+
+    values = header_values(header)
+
+    assert values["dropped"] == [("no learner", 0, 5000), ("queue full", 5000, 1)]
+    assert _decoded(values).dropped == dropped
+
+
+def test_only_the_newest_ended_tasks_are_told(make_batch: Make) -> None:
+    header = make_batch(ended_tasks=tuple(str(n) for n in range(2000))).header
+
+    assert _decoded(header_values(header)).ended_tasks == tuple(str(n) for n in range(976, 2000))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"experiment": "Cartpole"}, "malformed"),
+        ({"experiment": "cartpole\n"}, "malformed"),
+        ({"stage": "F" * 32}, "malformed"),
+        ({"stage": "f" * 31}, "malformed"),
+        ({"n": -1}, "malformed"),
+        ({"n": 2**63}, "malformed"),
+        ({"policy_version": -1}, "malformed"),
+        ({"policy_version": True}, "malformed"),
+        ({"player": "\x1b[31m"}, "malformed"),
+        ({"play_s": float("nan")}, "malformed"),
+        ({"ended_tasks": ["x"] * 1025}, "malformed"),
+        ({"ended_tasks": [7]}, "malformed"),
+        ({"ended_tasks": ["x" * 300]}, "malformed"),
+        ({"dropped": ["no learner"]}, "malformed"),
+        ({"dropped": [["no learner", 0]]}, "malformed"),
+        ({"dropped": [["\x1b[31m", 0, 1]]}, "malformed"),
+        ({"dropped": [[b"no learner", 0, 1]]}, "malformed"),
+        ({"dropped": [["no learner", 0, 0]]}, "malformed"),
+        ({"dropped": [["no learner", -1, 1]]}, "malformed"),
+        ({"dropped": [["no learner", 0, True]]}, "malformed"),
+        ({"dropped": [["no learner", 0, 8]]}, "range"),
+        ({"dropped": [["no learner", 7, 1]]}, "range"),
+        ({"dropped": [["no learner", 0, 2**62]]}, "range"),
+        ({"n": 2**62, "dropped": [["no learner", 0, 65_537]]}, "range"),
+        ({"n": 2**62, "dropped": [["no learner", 0, 40_000]] * 2}, "range"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused(
+    make_batch: Make, change: dict[str, Any], reason: str
+) -> None:
+    values = header_values(make_batch(n=7).header)
+    assert _decoded(values).n == 7
+
+    with pytest.raises(MessageError) as refused:
+        _decoded(values | change)
+
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "reason"),
+    [
+        (np.array([0.5], np.float32), "shape"),
+        (np.array([[0.5]]), "shape"),
+        (np.array([np.nan]), "probability"),
+        (np.array([-0.1]), "probability"),
+        (np.array([1.1]), "probability"),
+    ],
+)
+def test_exploration_rates_are_probabilities(make_batch: Make, epsilons: Any, reason: str) -> None:
+    values = header_values(make_batch().header) | {"ended_tasks": [], "dropped": []}
+
+    with pytest.raises(MessageError) as refused:
+        header_from(Fields(values), epsilons, SESSION_LIMITS)
+
+    assert refused.value.reason == reason
