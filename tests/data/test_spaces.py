@@ -1,0 +1,68 @@
+"""Given spaces as data."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyqueue.data.spaces import (
+    Leaf,
+    Space,
+    smallest_integer_dtype,
+    space_from_json,
+    space_to_json,
+)
+
+BOUND = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+LEAVES = st.builds(
+    Leaf,
+    dtype=st.sampled_from(["uint8", "float32", "int64"]),
+    shape=st.lists(st.integers(1, 300), max_size=4).map(tuple),
+    n=st.integers(0, 10**6),
+    low=BOUND,
+    high=BOUND,
+)
+
+
+@given(space=st.dictionaries(st.text(max_size=10), LEAVES, max_size=5))
+def test_a_space_survives_json_with_the_order_of_its_paths(space: Space) -> None:
+    found = space_from_json(json.loads(json.dumps(space_to_json(space))))
+
+    assert found == space
+    assert list(found) == list(space)
+
+
+def test_infinite_bounds_are_no_bounds() -> None:
+    value = {"dtype": "float32", "shape": [2], "n": 0, "low": float("-inf"), "high": 1}
+
+    leaf = Leaf.from_json(value)
+
+    assert (leaf.low, leaf.high) == (None, 1.0)
+
+
+def test_a_leaf_with_values_to_count_is_discrete() -> None:
+    assert Leaf("uint8", (), 2).is_discrete
+    assert not Leaf("uint8", (84, 84)).is_discrete
+
+
+@pytest.mark.parametrize(
+    ("n", "dtype"),
+    [
+        (1, "uint8"),
+        (256, "uint8"),
+        (257, "uint16"),
+        (65_536, "uint16"),
+        (65_537, "uint32"),
+        (2**32, "uint32"),
+        (2**32 + 1, "int64"),
+    ],
+)
+def test_the_smallest_type_holds_the_largest_value_and_no_smaller_one_does(
+    n: int, dtype: str
+) -> None:
+    assert smallest_integer_dtype(n) == dtype
+    assert int(np.array(n - 1, dtype)) == n - 1
