@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import worker_init
 
 from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE, task_queues
 from tinyqueue.settings import Settings, load_settings
@@ -75,6 +76,21 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         return {"confirm_publish": True}
     # On Redis an unacked task returns after this long: two of the longest time limits.
     return {"visibility_timeout": int(2 * 5 * MAX_BUDGET_S)}
+
+
+@worker_init.connect
+def log_through_celery(**_: Any) -> None:
+    """Structured log lines take the way of Celery's own: its level, its file, its format."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["event"], bool_as_flag=False),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
 
 
 app = make_app(load_settings())

@@ -40,7 +40,7 @@ class OpenStage:
     batch_s: float = 0.0
     used_s: float = field(default_factory=time.monotonic)
 
-    def play(self, runner: PolicyRunner, task: str, *, is_last: Callable[[float], bool]) -> None:
+    def play(self, runner: PolicyRunner, task: str, *, is_last: Callable[[float], bool]) -> float:
         """Plays one batch and makes it the pending one.
 
         Args:
@@ -48,6 +48,9 @@ class OpenStage:
             task: Id of the play task.
             is_last: Given the seconds that a batch takes, whether the task's budget is
                 spent with this one.
+
+        Returns:
+            CPU seconds that encoding took.
         """
         began_s = time.monotonic()
         batch = self.stage.play(runner, task)
@@ -55,7 +58,9 @@ class OpenStage:
         self.batch_s = played_s if self.batch_s == 0 else 0.8 * self.batch_s + 0.2 * played_s
         if is_last(self.batch_s):
             self.ended_tasks.append(task)
+        before_s = time.thread_time()
         self._offer(batch)
+        return time.thread_time() - before_s
 
     def _offer(self, batch: SessionBatch) -> None:
         self.told = (tuple(self.dropped), tuple(self.ended_tasks))

@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import structlog
 
@@ -51,13 +51,19 @@ class PlayReport:
     """What came of a task.
 
     Attributes:
-        batches, env_steps: Confirmed.
         ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
             ``no weights`` or ``broker``.
+        batches: Confirmed.
+        refused: Publishes that were not taken at once.
+        play_cpu_s: CPU seconds of this thread spent on playing.
+        bus_cpu_s: … on encoding and publishing.
     """
 
     ended: str = "budget"
     batches: int = 0
+    refused: int = 0
+    play_cpu_s: float = 0.0
+    bus_cpu_s: float = 0.0
 
 
 class Player:
@@ -104,6 +110,7 @@ class Player:
         if task.id not in opened.ended_tasks and report.ended != "budget":
             opened.ended_tasks.append(task.id)
         opened.used_s = time.monotonic()
+        log.info("task played", task=task.id, experiment=task.experiment, **asdict(report))
         return report
 
     def close(self) -> None:
@@ -122,7 +129,9 @@ class Player:
 
         while True:
             if opened.pending is not None:
-                ended = self._deliver(opened, deadline_s)
+                before_s = time.thread_time()
+                ended = self._deliver(opened, deadline_s, report)
+                report.bus_cpu_s += time.thread_time() - before_s
                 if ended:
                     report.ended = ended
                     return
@@ -135,9 +144,12 @@ class Player:
             if runner is None:
                 report.ended = "no weights"
                 return
-            opened.play(runner, task.id, is_last=is_last)
+            before_s = time.thread_time()
+            encode_cpu_s = opened.play(runner, task.id, is_last=is_last)
+            report.play_cpu_s += time.thread_time() - before_s - encode_cpu_s
+            report.bus_cpu_s += encode_cpu_s
 
-    def _deliver(self, opened: OpenStage, deadline_s: float) -> str:
+    def _deliver(self, opened: OpenStage, deadline_s: float, report: PlayReport) -> str:
         """Offers the pending batch until it is taken; else says why the task ends."""
         pending = opened.pending
         assert pending is not None
@@ -148,6 +160,7 @@ class Player:
                 self._backoff_s = max(_FIRST_BACKOFF_S, 0.7 * self._backoff_s)
                 opened.confirmed()
                 return ""
+            report.refused += 1
             now_s = time.monotonic()
             if outcome is Outcome.NO_LEARNER:
                 opened.drop("no learner")
