@@ -198,7 +198,10 @@ def test_limits_are_limits() -> None:
     assert len(unpack(three, Limits(arrays=3))[1]) == 3
     assert _reason(three, Limits(arrays=2)) == "too-large"
     assert _reason(three, Limits(head_bytes=8)) == "too-large"
-    assert _reason(three, Limits(items=2)) == "malformed"
+    assert len(unpack(three, Limits(items=6))[1]) == 3
+    assert _reason(three, Limits(items=5)) == "malformed"  # "arrays" has six letters
+    assert _reason(_framed({"arrays": [], "x": [0] * 7}), Limits(items=6)) == "malformed"
+    assert _reason(_framed({"arrays": [], "x": dict.fromkeys("abcdefg")}), Limits(items=6))
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -222,9 +225,10 @@ def test_bytes_after_the_last_array_and_false_padding_are_refused() -> None:
         b"\x81\xa1x" + b"\x80" * (2**18 - 3),
         b"\x81\xa1x\xdc\x0f\xff" + b"\x80" * (2**18 - 6),
         b"\x81\xa1x" + b"\xdc\x0f\xff" * 1000 + b"\x90",
+        b"\x81\xa1x\xdd\x02\x00\x00\x00" + b"\x90",
         b"\x81\xa1x" + (b"\xdc\x0f\xff" + b"\xcb3333!!!!" * 4095) * 7,
     ],
-    ids=["maps", "a list of maps", "lists in lists", "floats"],
+    ids=["maps", "a list of maps", "lists in lists", "a claim", "floats"],
 )
 def test_no_head_costs_more_than_its_share(head: bytes) -> None:
     body = _framed(head)

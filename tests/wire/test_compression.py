@@ -89,3 +89,18 @@ def test_a_bomb_is_refused_before_it_unfolds(codec: str) -> None:
         tracemalloc.stop()
 
     assert peak < 3 * len(bomb) + 1000 < 2**20
+
+
+def test_a_few_bytes_that_claim_to_be_many_cost_nothing() -> None:
+    """The lz4 library allocates all that it may return before it looks."""
+    few = memoryview(lz4.frame.compress(TEXT, store_size=False))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(MessageError, match="cannot hold 67108864"):
+            decompress("lz4", few, 2**26)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 100_000
