@@ -1,0 +1,170 @@
+"""Which broker a URL names, what it offers, and connections that are bounded in time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from tinyqueue.bus.tolerant_frames import tolerant_frame_handler
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
+from tinyqueue.settings import masked
+
+CONNECT_S = 5.0
+"""Bound on connecting, and on every single answer of the broker after that."""
+CONSUMER_HEARTBEAT_S = 30
+PUBLISHER_HEARTBEAT_S = 60
+"""Nobody sends it: an idle player's connection is closed by the broker after two of these, as
+that of a machine which has vanished is, and made anew by its next publish."""
+_USER_TIMEOUT_MS = 10_000
+"""py-amqp's own, 1,000, ends a connection at every short hiccup of a network."""
+_RABBITMQ = ("amqp", "amqps", "pyamqp")
+_REDIS = ("redis", "rediss", "redis+socket")
+
+log = structlog.get_logger(__name__)
+
+
+class Broker:
+    """A message broker, named by its URL. Holds no connection.
+
+    Args:
+        url: ``amqp://`` or ``amqps://`` for RabbitMQ; ``redis://``, ``rediss://`` or
+            ``redis+socket://`` for Redis. Several joined by ``;`` are tried in turn.
+
+    Raises:
+        ConfigError: The URL names another kind of broker.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        scheme = url.partition("://")[0]
+        if scheme not in _RABBITMQ + _REDIS:
+            raise ConfigError(
+                f"TINYQUEUE_BROKER_URL begins with {scheme!r}; it must be one of "
+                f"{', '.join(_RABBITMQ + _REDIS)}."
+            )
+        self._scheme = scheme
+
+    @property
+    def kind(self) -> str:
+        """``rabbitmq`` or ``redis``."""
+        return "rabbitmq" if self._scheme in _RABBITMQ else "redis"
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the broker says that it has stored a message durably. Redis has it in memory."""
+        return self.kind == "rabbitmq"
+
+    @property
+    def refuses_when_full(self) -> bool:
+        """Whether the queue itself has a limit. On Redis the publisher's script keeps it."""
+        return self.kind == "rabbitmq"
+
+    @property
+    def reports_no_route(self) -> bool:
+        """Whether the broker knows of a learner. On Redis the publisher asks for its lease."""
+        return self.kind == "rabbitmq"
+
+    @property
+    def masked_url(self) -> str:
+        """For logs and errors: without passwords."""
+        return ";".join(masked(url) for url in self._url.split(";"))
+
+    def connection(self, heartbeat_s: float = 0) -> Connection:
+        """A connection that is not open yet. One per thread: they are not thread-safe."""
+        if self.kind == "redis":
+            options: dict[str, Any] = {
+                "socket_timeout": CONNECT_S,
+                "socket_connect_timeout": CONNECT_S,
+                "socket_keepalive": True,
+            }
+        else:
+            options = {"frame_handler": tolerant_frame_handler}
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                options["socket_settings"] = {socket.TCP_USER_TIMEOUT: _USER_TIMEOUT_MS}
+        verified: Any = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if self._scheme == "rediss" else False
+        connection = Connection(
+            self._url,
+            ssl=verified,
+            heartbeat=heartbeat_s,
+            connect_timeout=CONNECT_S,
+            transport_options=options,
+        )
+        if self._scheme == "amqps":
+            connection.ssl = _verified(connection.ssl)
+        return connection
+
+    def open(self, heartbeat_s: float = 0) -> Connection:
+        """An open connection of which no answer takes longer than :data:`CONNECT_S`.
+
+        Raises:
+            ServiceUnreachableError: The broker does not answer, or refuses the login.
+        """
+        connection = self.connection(heartbeat_s)
+        with self.preparing(connection):
+            connection.ensure_connection(
+                max_retries=max(0, len(connection.alt) - 1), interval_start=0, interval_step=0
+            )
+            if self.kind == "rabbitmq":
+                # py-amqp waits for ever for an answer unless the socket itself does not.
+                connection.connection.sock.settimeout(CONNECT_S)
+        return connection
+
+    @contextlib.contextmanager
+    def preparing(self, connection: Connection) -> Iterator[None]:
+        """Around the first words on a connection, which is dropped when they fail.
+
+        Raises:
+            ServiceUnreachableError: The broker did not do what it was asked for.
+        """
+        try:
+            yield
+        except self.errors(connection) as error:
+            drop(connection)
+            said = str(error) or type(error).__name__
+            raise ServiceUnreachableError(
+                f"the broker at {self.masked_url} cannot be used: {said}. "
+                "Start it, or correct TINYQUEUE_BROKER_URL."
+            ) from error
+        except BaseException:
+            drop(connection)
+            raise
+
+    def errors(self, connection: Connection) -> tuple[type[BaseException], ...]:
+        """Everything that trouble with this broker may raise."""
+        known = (*connection.connection_errors, *connection.channel_errors, OperationalError)
+        # kombu counts KeyError among those of Redis, for a bug of its event loop.
+        return tuple(kind for kind in known if kind is not KeyError)
+
+
+def new_channel(connection: Connection) -> Any:
+    """A channel of the transport's own class: its types are not kombu's."""
+    return connection.channel()
+
+
+def drop(connection: Connection) -> None:
+    """Closes the socket without a word: a goodbye on a dead connection takes for ever."""
+    try:
+        connection.collect()
+    except Exception as error:
+        # Whatever state it was in, nothing of it is used again.
+        log.debug("connection dropped", error=repr(error))
+
+
+def _verified(given: Any) -> dict[str, Any]:
+    """TLS options for py-amqp; ``ssl_ca_certs=…`` and the like come from the URL's query."""
+    query = given if isinstance(given, dict) else {}
+    allowed = ("ca_certs", "certfile", "keyfile", "cert_reqs", "ciphers")
+    named = {key.removeprefix("ssl_"): value for key, value in query.items()}
+    # None stands for the URL's host: the certificate must be the host's own.
+    return {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "server_hostname": None,
+        **{key: value for key, value in named.items() if key in allowed},
+    }

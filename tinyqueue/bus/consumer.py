@@ -1,0 +1,224 @@
+"""The learner's one consumer thread: receive, hand over, commit, ack."""
+
+from __future__ import annotations
+
+import random
+import selectors
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.dead_letters import DeadLetters
+from tinyqueue.bus.in_hand import CallbackError, InHand
+from tinyqueue.bus.messages import Delivery
+from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
+from tinyqueue.bus.redis_consuming import RedisConsuming
+from tinyqueue.bus.wakeup import Wakeup
+from tinyqueue.data.identity import new_id
+from tinyqueue.errors import ServiceUnreachableError
+
+__all__ = ["Delivery", "ExperienceConsumer"]
+
+TICK_S = 1.0
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
+_START_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class ExperienceConsumer:
+    """Consumes one experiment's messages in a thread of its own, and reconnects by itself.
+
+    A delivery is acked only after ``commit`` has returned for it. A message that comes again
+    while it is in hand, since the connection was lost or its publisher was unsure, is not
+    handed over twice: the delivery in hand takes over its ack.
+
+    Args:
+        broker: Where from.
+        experiment: Whose messages. This process holds its lease.
+        queue_batches: Messages that may wait at the broker; more are refused.
+        prefetch: Messages in hand at most: one more than an update needs.
+        queue_type: ``classic`` or ``quorum``.
+        on_delivery: Called in the consumer's thread with every message.
+        commit: Called in the consumer's thread with the deliveries and marks of every group
+            that was settled together. When it raises, nothing is acked and the consumer ends.
+        declare: Whether to declare exchanges and queues.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        experiment: str,
+        *,
+        queue_batches: int,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        commit: Callable[[Sequence[tuple[Delivery, Any]]], None],
+        queue_type: str = "classic",
+        declare: bool = True,
+    ) -> None:
+        self._broker = broker
+        self._experiment = experiment
+        self._queue_batches = queue_batches
+        self._prefetch = prefetch
+        self._queue_type = queue_type
+        self._declare = declare
+        self._dead_letters = DeadLetters(broker, experiment, declare=declare)
+        self._in_hand = InHand(self._dead_letters, on_delivery, commit)
+        self._name = new_id()
+        self._link: RabbitmqConsuming | RedisConsuming | None = None
+        self._links = 0
+        self._wakeup = Wakeup()
+        self._stopping = False
+        self._paused = False
+        self._first_try = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
+        self.error: BaseException | None = None
+        """Why the thread has ended by itself."""
+        self.ready = 0
+        """Messages that wait at the broker; a second old at most."""
+
+    @property
+    def duplicates(self) -> int:
+        """Messages that came again while they were in hand."""
+        return self._in_hand.duplicates
+
+    def start(self) -> None:
+        """Returns when the first deliveries can come.
+
+        Raises:
+            ServiceUnreachableError: The broker does not answer.
+            ConfigError: The queue cannot be declared or consumed.
+        """
+        self._thread.start()
+        if not self._first_try.wait(_START_S):
+            self._stopping = True
+            raise ServiceUnreachableError(
+                f"the broker at {self._broker.masked_url} took more than {_START_S:g} s to answer. "
+                "See whether it is overloaded."
+            )
+        if self.error is not None:
+            raise self.error
+
+    def stop(self, timeout_s: float) -> None:
+        """Commits and acks what is settled, gives back the rest, and ends the thread."""
+        self._stopping = True
+        self._wakeup.ring()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def pause(self) -> None:
+        """Gives back what is in hand, and takes no more until :meth:`resume`.
+
+        What is settled meanwhile is committed; when its message comes again, its id is known.
+        """
+        self._paused = True
+        self._wakeup.ring()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._wakeup.ring()
+
+    def settle(self, delivery: Delivery, mark: Any, set_aside: str | None = None) -> None:
+        """Ends a delivery: commit, then ack. From any thread; the work is the consumer's.
+
+        Args:
+            mark: Passed to ``commit`` with the delivery.
+            set_aside: A reason, for a message that is to be kept in ``tinyqueue.dead``.
+        """
+        self._in_hand.settle(delivery, mark, set_aside)
+        self._wakeup.ring()
+
+    def _run(self) -> None:
+        try:
+            self._keep_connected()
+            self._in_hand.finish(self._link)
+        except BaseException as error:
+            self.error = error.error if isinstance(error, CallbackError) else error
+            log.error("consumer ended", experiment=self._experiment, error=repr(self.error))
+        finally:
+            self._first_try.set()
+            if self._link is not None:
+                self._link.release()
+            self._dead_letters.close()
+            self._wakeup.close()
+
+    def _keep_connected(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping:
+            if self._paused:
+                self._wait(TICK_S)
+                continue
+            began_s = time.monotonic()
+            try:
+                link = self._link = self._connect()
+            except ServiceUnreachableError as error:
+                if not self._first_try.is_set():
+                    raise
+                log.warning("broker out of reach; tried again", error=str(error))
+            else:
+                self._first_try.set()
+                try:
+                    self._serve(link)
+                    continue
+                except link.errors as error:
+                    log.warning("connection lost; made anew", error=str(error) or repr(error))
+                    link.close()
+                    self._link = None
+            if time.monotonic() - began_s > 2 * _MAX_PAUSE_S:
+                pause_s = _FIRST_PAUSE_S
+            self._wait(pause_s * (0.5 + random.random()))
+            pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
+
+    def _serve(self, link: RabbitmqConsuming | RedisConsuming) -> None:
+        """Until it is stopped or paused, or the connection is lost."""
+        next_tick_s = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakeup, selectors.EVENT_READ)
+            selector.register(link, selectors.EVENT_READ)
+            while not (self._stopping or self._paused):
+                now_s = time.monotonic()
+                if now_s >= next_tick_s:
+                    next_tick_s = now_s + TICK_S
+                    self.ready, arrived = link.tick()
+                    self._in_hand.hand_over(arrived, link)
+                for key, _ in selector.select(max(0.0, next_tick_s - time.monotonic())):
+                    if key.fileobj is self._wakeup:
+                        self._wakeup.clear()
+                    else:
+                        self._in_hand.hand_over(link.read(), link)
+                self._in_hand.finish(link)
+        self._in_hand.finish(link)
+        link.release()
+        self._link = None
+
+    def _connect(self) -> RabbitmqConsuming | RedisConsuming:
+        first = self._links == 0
+        self._links += 1
+        if self._broker.kind == "redis":
+            return RedisConsuming(
+                self._broker,
+                self._experiment,
+                prefetch=self._prefetch,
+                name=self._name,
+                takes_over=first,
+            )
+        return RabbitmqConsuming(
+            self._broker,
+            self._experiment,
+            queue_batches=self._queue_batches,
+            prefetch=self._prefetch,
+            queue_type=self._queue_type,
+            declare=self._declare,
+        )
+
+    def _wait(self, seconds: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wakeup, selectors.EVENT_READ)
+            if selector.select(seconds):
+                self._wakeup.clear()
+        self._in_hand.finish(None)

@@ -1,0 +1,82 @@
+"""How many play tasks are outstanding: a window that follows the number of live players."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+LIVE_S = 30.0
+"""A player is live while its last session is younger than this."""
+
+
+class TaskFeed:
+    """Keeps about two tasks per live player outstanding: one played, one waiting for it.
+
+    Outstanding = issued − ended − expired. Safe to call from several threads. It never reads
+    the queue's depth, which other experiments share.
+
+    Args:
+        send: Sends one task that is of use for so many seconds, and returns its id.
+        budget_s: How long a task is played.
+        per_player: Tasks per live player.
+        floor: Tasks kept outstanding when fewer players are known, so that one is found.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[float], str],
+        *,
+        budget_s: float,
+        per_player: int = 2,
+        floor: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._send = send
+        self._expires_s = max(LIVE_S, 5 * budget_s)
+        self._per_player = per_player
+        self._floor = floor
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._deadlines: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
+
+    @property
+    def outstanding(self) -> int:
+        with self._lock:
+            return len(self._deadlines)
+
+    @property
+    def players(self) -> int:
+        """Live players, as of the last :meth:`tick`."""
+        with self._lock:
+            return len(self._heard)
+
+    def heard(self, player: str, ended_tasks: Iterable[str]) -> None:
+        """A session of this player came, and told which tasks are over."""
+        with self._lock:
+            self._heard[player] = self._clock()
+            for task in ended_tasks:
+                self._deadlines.pop(task, None)
+
+    def tick(self) -> int:
+        """Sends what is missing from the window, and returns how many tasks that were.
+
+        An error of ``send`` is passed on; what was sent before it counts.
+        """
+        sent = 0
+        for _ in range(self._missing()):
+            task = self._send(self._expires_s)
+            with self._lock:
+                self._deadlines[task] = self._clock() + self._expires_s
+            sent += 1
+        return sent
+
+    def _missing(self) -> int:
+        now_s = self._clock()
+        with self._lock:
+            self._heard = {p: at for p, at in self._heard.items() if now_s - at < LIVE_S}
+            self._deadlines = {t: end for t, end in self._deadlines.items() if now_s < end}
+            wanted = max(self._floor, self._per_player * len(self._heard))
+            return wanted - len(self._deadlines)

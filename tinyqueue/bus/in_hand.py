@@ -1,0 +1,120 @@
+"""Deliveries from their arrival to their ack: each handed over once, committed, then acked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from tinyqueue.bus.dead_letters import DeadLetters
+from tinyqueue.bus.messages import Delivery
+
+
+class Acks(Protocol):
+    """A link to the broker, as far as acks go."""
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None: ...
+
+
+class CallbackError(Exception):
+    """Keeps an error of ``on_delivery`` or ``commit`` apart from trouble with the broker."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class InHand:
+    """Everything that was received and not acked. For one thread, except :meth:`settle`.
+
+    A message that comes again while it is in hand is not handed over twice: either the
+    connection was lost, and the delivery in hand takes over the newer one's ack; or it was
+    published twice, and the second is acked at once, since the first is unacked yet.
+
+    Args:
+        dead_letters: Where messages are set aside.
+        on_delivery, commit: As of :class:`~tinyqueue.bus.consumer.ExperienceConsumer`.
+    """
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        on_delivery: Callable[[Delivery], None],
+        commit: Callable[[Sequence[tuple[Delivery, Any]]], None],
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._on_delivery = on_delivery
+        self._commit = commit
+        self._by_id: dict[str, Delivery] = {}
+        self._settled: deque[tuple[Delivery, Any, str | None]] = deque()
+        self._not_set_aside: list[tuple[Delivery, Any, str | None]] = []
+        self.duplicates = 0
+
+    def settle(self, delivery: Delivery, mark: Any, set_aside: str | None) -> None:
+        """Notes that a delivery is over. From any thread."""
+        self._settled.append((delivery, mark, set_aside))
+
+    def hand_over(self, arrived: Sequence[Delivery], link: Acks) -> None:
+        """Passes on what arrived through a link.
+
+        Raises:
+            CallbackError: ``on_delivery`` raised.
+        """
+        for delivery in arrived:
+            delivery.link = link
+            earlier = self._by_id.get(delivery.message_id)
+            if earlier is None:
+                if delivery.message_id:
+                    self._by_id[delivery.message_id] = delivery
+                _call(self._on_delivery, delivery)
+                continue
+            self.duplicates += 1
+            if earlier.link is link:
+                _ack([delivery], link)
+            else:
+                earlier.tag, earlier.link = delivery.tag, link
+
+    def finish(self, link: Acks | None) -> None:
+        """Sets aside, commits and acks what is settled, in this order.
+
+        Args:
+            link: The present one. What another link delivered is committed only: its broker
+                has taken the message back, and sends it again.
+
+        Raises:
+            CallbackError: ``commit`` raised. Nothing was acked.
+            ConfigError: Messages cannot be set aside.
+        """
+        waiting, self._not_set_aside = self._not_set_aside, []
+        while self._settled:
+            waiting.append(self._settled.popleft())
+        group = []
+        for delivery, mark, reason in waiting:
+            if reason is None or self._dead_letters.put(delivery, reason):
+                group.append((delivery, mark))
+            else:
+                self._not_set_aside.append((delivery, mark, reason))
+        if not group:
+            return
+        _call(self._commit, group)
+        done = [delivery for delivery, _ in group]
+        for delivery in done:
+            if self._by_id.get(delivery.message_id) is delivery:
+                del self._by_id[delivery.message_id]
+        if link is not None:
+            _ack(done, link)
+
+
+def _ack(deliveries: Sequence[Delivery], link: Acks) -> None:
+    own = [d for d in deliveries if d.link is link and d.tag is not None]
+    if own:
+        link.ack(own)
+    for delivery in own:
+        delivery.tag = None
+
+
+def _call(callback: Callable[[Any], None], argument: Any) -> None:
+    try:
+        callback(argument)
+    except Exception as error:
+        raise CallbackError(error) from error

@@ -1,0 +1,166 @@
+"""Publishing to the learner of an experiment, from a player or an evaluating worker."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import amqp
+import structlog
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.messages import Outcome, Outgoing
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
+from tinyqueue.bus.redis_publishing import RedisPublishing
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    experience_routing_key,
+)
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
+
+__all__ = ["ExperiencePublisher", "Outcome", "Outgoing"]
+
+APP_ID = "tinyqueue"
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.005, 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class ExperiencePublisher:
+    """Publishes messages and says what became of each. For one thread, made after any fork.
+
+    Connects at the first publish, and again after trouble. Declares nothing: where there is no
+    exchange, no learner has been.
+
+    Args:
+        broker: Where to.
+        user: This process's login at the broker: RabbitMQ refuses a false one.
+        confirm_timeout_s: How long an answer is waited for.
+        queue_batches: Messages that may wait. On RabbitMQ the learner's queue has its own.
+        learner_is_alive: Asked on Redis, which does not know who consumes.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        user: str,
+        *,
+        queue_batches: int,
+        learner_is_alive: Callable[[str], bool],
+        confirm_timeout_s: float = 5.0,
+    ) -> None:
+        self._broker = broker
+        self._user = user
+        self._queue_batches = queue_batches
+        self._learner_is_alive = learner_is_alive
+        self._confirm_timeout_s = confirm_timeout_s
+        self._link: RabbitmqPublishing | RedisPublishing | None = None
+        self._in_trouble = False
+
+    def publish(self, outgoing: Outgoing) -> Outcome:
+        """Publishes once. Trouble with the broker is UNKNOWN, never an exception.
+
+        Takes at most the time to connect and ``confirm_timeout_s``.
+
+        Raises:
+            ConfigError: RabbitMQ forbids this login to publish so, or the body is too large.
+        """
+        if not self._broker.reports_no_route and not self._learner_is_alive(outgoing.experiment):
+            return Outcome.NO_LEARNER
+        deadline_s = time.monotonic() + self._confirm_timeout_s
+        # What was idle may have been closed by the broker meanwhile: once more, then, anew.
+        idle = self._link is not None
+        outcome = self._attempt(outgoing, self._confirm_timeout_s)
+        left_s = deadline_s - time.monotonic()
+        if outcome is Outcome.UNKNOWN and idle and left_s > 0:
+            outcome = self._attempt(outgoing, left_s)
+        return outcome
+
+    def publish_patiently(self, outgoing: Outgoing, for_s: float) -> Outcome:
+        """Publishes until it is confirmed or ``for_s`` seconds have passed; the last outcome."""
+        deadline_s = time.monotonic() + for_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            outcome = self.publish(outgoing)
+            if outcome is Outcome.CONFIRMED or time.monotonic() + pause_s >= deadline_s:
+                return outcome
+            time.sleep(pause_s * (0.5 + random.random()))
+            pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
+
+    def close(self) -> None:
+        """Lets the connection go, at once. The next publish would make a new one."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _attempt(self, outgoing: Outgoing, timeout_s: float) -> Outcome:
+        try:
+            link = self._link = self._link or self._connect()
+        except ServiceUnreachableError as error:
+            return self._trouble(error)
+        try:
+            outcome = self._publish(link, outgoing, timeout_s)
+        except amqp.exceptions.NotFound:
+            # No exchange: no learner has been here.
+            self.close()
+            return Outcome.NO_LEARNER
+        except (amqp.exceptions.AccessRefused, amqp.exceptions.PreconditionFailed) as error:
+            self.close()
+            raise ConfigError(
+                f"the broker at {self._broker.masked_url} refuses what {self._user!r} publishes "
+                f"to experiment {outgoing.experiment!r}: {error}. Correct the login's permissions "
+                "or TINYQUEUE_USER."
+            ) from error
+        except link.errors as error:
+            self.close()
+            return self._trouble(error)
+        except BaseException:
+            # Such as a task's time limit, which strikes anywhere: an answer may be under way.
+            self.close()
+            raise
+        if self._in_trouble:
+            log.info("publishing works again", broker=self._broker.masked_url)
+            self._in_trouble = False
+        return outcome
+
+    def _connect(self) -> RabbitmqPublishing | RedisPublishing:
+        if self._broker.kind == "redis":
+            return RedisPublishing(self._broker, self._queue_batches)
+        return RabbitmqPublishing(self._broker)
+
+    def _publish(
+        self, link: RabbitmqPublishing | RedisPublishing, outgoing: Outgoing, timeout_s: float
+    ) -> Outcome:
+        if isinstance(link, RedisPublishing):
+            return link.publish(
+                outgoing.body,
+                experiment=outgoing.experiment,
+                headers=dict(outgoing.headers),
+                timeout_s=timeout_s,
+                content_type=outgoing.content_type,
+                message_id=outgoing.message_id,
+                correlation_id=outgoing.correlation_id,
+            )
+        return link.publish(
+            outgoing.body,
+            exchange=EXPERIENCE_EXCHANGE,
+            routing_key=experience_routing_key(outgoing.experiment, self._user),
+            timeout_s=timeout_s,
+            application_headers=dict(outgoing.headers),
+            content_type=outgoing.content_type,
+            message_id=outgoing.message_id,
+            correlation_id=outgoing.correlation_id,
+            user_id=self._user,
+            app_id=APP_ID,
+        )
+
+    def _trouble(self, error: BaseException) -> Outcome:
+        if not self._in_trouble:
+            log.warning(
+                "publish without an answer; it is tried again",
+                broker=self._broker.masked_url,
+                error=str(error) or type(error).__name__,
+            )
+        self._in_trouble = True
+        return Outcome.UNKNOWN

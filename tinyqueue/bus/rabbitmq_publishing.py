@@ -1,0 +1,98 @@
+"""Publishing to RabbitMQ so that every publish ends, in time, in one of four outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import amqp
+from kombu import Queue
+
+from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
+from tinyqueue.bus.messages import Outcome
+
+_PERSISTENT = 2
+
+
+class RabbitmqPublishing:
+    """One connection with one channel in confirm mode.
+
+    Answers are matched to publishes by their number. py-amqp takes whatever answer
+    comes next: after an unroutable publish that is the answer to the one before.
+    After any exception the connection is not used again.
+
+    Args:
+        broker: Where to.
+        declare: Queues to declare first, with their exchanges.
+
+    Raises:
+        ServiceUnreachableError: The broker does not answer.
+    """
+
+    def __init__(self, broker: Broker, declare: Sequence[Queue] = ()) -> None:
+        self._connection = broker.open(PUBLISHER_HEARTBEAT_S)
+        self.errors = broker.errors(self._connection)
+        with broker.preparing(self._connection):
+            self._amqp: Any = self._connection.connection
+            self._channel = new_channel(self._connection)
+            for entity in declare:
+                entity(self._channel).declare()
+            self._channel.confirm_select()
+        self._number = 0
+        self._answer: Outcome | None = None
+        self._unroutable = False
+        self._channel.events["basic_ack"].add(self._on_ack)
+        self._channel.events["basic_nack"].add(self._on_nack)
+        self._channel.events["basic_return"].add(self._on_return)
+
+    def publish(
+        self,
+        body: bytes,
+        *,
+        exchange: str,
+        routing_key: str,
+        timeout_s: float,
+        **properties: Any,
+    ) -> Outcome:
+        """Publishes, and waits for the broker's answer: anything but UNKNOWN.
+
+        Args:
+            properties: AMQP properties by py-amqp's names.
+
+        Raises:
+            TimeoutError: No answer in time. The message may arrive yet.
+            amqp.exceptions.AMQPError, OSError: The connection or the channel is lost.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        self._number += 1
+        self._answer, self._unroutable = None, False
+        message = amqp.Message(body, delivery_mode=_PERSISTENT, **properties)
+        self._channel.basic_publish(
+            message, exchange, routing_key, mandatory=True, timeout=timeout_s
+        )
+        answer = self._wait(deadline_s)
+        return Outcome.NO_LEARNER if self._unroutable else answer
+
+    def close(self) -> None:
+        drop(self._connection)
+
+    def _wait(self, deadline_s: float) -> Outcome:
+        while self._answer is None:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("no confirm in time")
+            # One frame at a time: heartbeats must not restart the clock.
+            self._amqp.blocking_read(left_s)
+        return self._answer
+
+    def _on_ack(self, number: int, multiple: bool) -> None:
+        if number == self._number or (multiple and number > self._number):
+            self._answer = Outcome.CONFIRMED
+
+    def _on_nack(self, number: int, multiple: bool) -> None:
+        if number == self._number or (multiple and number > self._number):
+            self._answer = Outcome.FULL
+
+    def _on_return(self, *_: object) -> None:
+        self._unroutable = True

@@ -1,0 +1,59 @@
+"""Publishing to Redis: one round trip, refused when enough messages wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyqueue.bus.broker import Broker, drop, new_channel
+from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.redis_lists import PUSH_IF_ROOM, list_key, pack
+
+
+class RedisPublishing:
+    """One connection. After any exception it is not used again.
+
+    Args:
+        broker: Where to.
+        limit: Messages that may wait; more are refused, as by RabbitMQ's ``x-max-length``.
+
+    Raises:
+        ServiceUnreachableError: The broker does not answer.
+    """
+
+    def __init__(self, broker: Broker, limit: int) -> None:
+        self._connection = broker.open()
+        self.errors = broker.errors(self._connection)
+        self._limit = limit
+        with broker.preparing(self._connection):
+            # A connection of our own: a client would take one from a pool for every command.
+            self._redis: Any = new_channel(self._connection).pool.get_connection()
+            self._redis.send_command("SCRIPT", "LOAD", PUSH_IF_ROOM)
+            self._push = self._redis.read_response()
+
+    def publish(
+        self,
+        body: bytes,
+        *,
+        experiment: str,
+        headers: dict[str, Any],
+        timeout_s: float,
+        **properties: Any,
+    ) -> Outcome:
+        """CONFIRMED or FULL.
+
+        Raises:
+            redis.RedisError, OSError: The server does not answer, or is out of memory.
+        """
+        self._redis.send_command(
+            "EVALSHA",
+            self._push,
+            1,
+            list_key(experiment),
+            self._limit,
+            pack(body, properties, headers),
+        )
+        pushed = self._redis.read_response(timeout=timeout_s)
+        return Outcome.CONFIRMED if pushed else Outcome.FULL
+
+    def close(self) -> None:
+        drop(self._connection)

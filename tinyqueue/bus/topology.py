@@ -1,0 +1,96 @@
+"""Every exchange and queue, in one place: two declarations that differ are a 406 on RabbitMQ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from tinyqueue.settings import Settings
+
+TASKS_EXCHANGE = "tinyqueue.tasks"
+EVALUATE_QUEUE = "evaluate"
+EXPERIENCE_EXCHANGE = "experience"
+DEAD_LETTERS = "tinyqueue.dead"
+"""Exchange and queue of what was set aside, and of tasks that were delivered too often."""
+
+MAX_WAITING_TASKS = 10_000
+"""The feeds keep far fewer; this is what a runaway sender meets."""
+MAX_DEAD_LETTERS = 1_000
+MAX_DEAD_LETTER_BYTES = 256 * 2**20
+DEAD_LETTER_S = 7 * 24 * 3600
+
+
+def task_queues(settings: Settings) -> tuple[Queue, ...]:
+    """The durable queues of play and evaluation tasks, for Celery's ``task_queues``."""
+    exchange = Exchange(TASKS_EXCHANGE, "direct", durable=True, no_declare=not settings.declare)
+    names = dict.fromkeys((*settings.play_queues, EVALUATE_QUEUE))
+    return tuple(
+        Queue(
+            name,
+            exchange,
+            routing_key=name,
+            durable=True,
+            no_declare=not settings.declare,
+            queue_arguments={
+                "x-max-length": MAX_WAITING_TASKS,
+                "x-overflow": "reject-publish",
+                "x-dead-letter-exchange": DEAD_LETTERS,
+            },
+        )
+        for name in names
+    )
+
+
+def experience_exchange() -> Exchange:
+    """Where players publish. Routing key: ``<experiment>.<user>``."""
+    return Exchange(EXPERIENCE_EXCHANGE, "topic", durable=True)
+
+
+def experience_routing_key(experiment: str, user: str) -> str:
+    return f"{experiment}.{user}"
+
+
+def experience_queue(
+    experiment: str, max_length: int, queue_type: str = "classic", *, successor: bool = False
+) -> Queue:
+    """The queue of one experiment, which its learner alone declares.
+
+    Args:
+        max_length: Messages that may wait; RabbitMQ refuses more. Unacked ones do not count.
+        queue_type: ``classic`` or ``quorum``.
+        successor: The queue's second name, used while the first still holds messages under
+            other arguments, which RabbitMQ cannot change.
+    """
+    arguments: dict[str, Any] = {
+        "x-max-length": max_length,
+        "x-overflow": "reject-publish",
+        "x-single-active-consumer": True,
+    }
+    if queue_type == "quorum":
+        # RabbitMQ 4 drops a message after 20 returns unless told otherwise; every reconnect
+        # of a learner is a return.
+        arguments |= {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+    name = f"{EXPERIENCE_EXCHANGE}.{experiment}"
+    return Queue(
+        f"{name}.next" if successor else name,
+        experience_exchange(),
+        routing_key=f"{experiment}.#",
+        durable=True,
+        queue_arguments=arguments,
+    )
+
+
+def dead_letter_queue() -> Queue:
+    """Bounded and of limited age: the oldest leave first, and a publish is never refused."""
+    return Queue(
+        DEAD_LETTERS,
+        Exchange(DEAD_LETTERS, "topic", durable=True),
+        routing_key="#",
+        durable=True,
+        queue_arguments={
+            "x-max-length": MAX_DEAD_LETTERS,
+            "x-max-length-bytes": MAX_DEAD_LETTER_BYTES,
+            "x-message-ttl": DEAD_LETTER_S * 1000,
+        },
+    )
