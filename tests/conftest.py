@@ -15,12 +15,6 @@ from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.local.redis_server import RedisServer
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "integration: uses a real RabbitMQ or Redis")
-    config.addinivalue_line("markers", "learning: trains until something has been learnt")
-    config.addinivalue_line("markers", "faults: kills, freezes or cuts off a part of the system")
-
-
 @dataclass(frozen=True)
 class Services:
     """A broker and a store that no other test uses at the same time.

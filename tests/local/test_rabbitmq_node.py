@@ -5,7 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,6 +27,35 @@ _START = (
     "node = RabbitmqNode(Path(sys.argv[1])); node.start()\n"
     "print(node.add_vhost('one'), flush=True); time.sleep(60)"
 )
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitmqNode]:
+    with RabbitmqNode(tmp_path_factory.mktemp("second")) as node:
+        yield node
+
+
+@pytest.fixture
+def normal_user(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """What Popen needs to start a node as someone who is not root: nobody, when this is root.
+
+    nobody may enter neither pytest's folders nor, often, this interpreter's.
+    """
+    if os.geteuid() != 0:
+        yield {"args": [sys.executable, "-c", _START, str(tmp_path)]}
+        return
+    python = shutil.which("python3", path="/usr/bin")
+    if python is None:
+        pytest.skip("nobody needs a Python of the system's own")
+    home = Path(tempfile.mkdtemp())
+    shutil.chown(home, "nobody")
+    yield {
+        "args": [python, "-c", _START, str(home)],
+        "user": "nobody",
+        "extra_groups": [],
+        "env": {"PYTHONPATH": str(Path(rabbitmq_node.__file__).parents[2]), "PATH": "/usr/bin"},
+    }
+    shutil.rmtree(home)
 
 
 def listening(processes: set[psutil.Process]) -> set[str]:
@@ -74,75 +107,66 @@ def test_a_vhost_name_that_is_not_one_is_refused(rabbitmq: RabbitmqNode) -> None
 
 
 def test_a_second_node_runs_beside_the_first_and_both_listen_on_loopback_only(
-    rabbitmq: RabbitmqNode, tmp_path: Path
+    rabbitmq: RabbitmqNode, second: RabbitmqNode
 ) -> None:
-    first = set(psutil.Process().children(recursive=True))
-    with RabbitmqNode(tmp_path) as second:
-        started = set(psutil.Process().children(recursive=True)) - first
-        assert {"beam.smp", "epmd"} <= {process.name() for process in started}
-        assert listening(first | started) == {"127.0.0.1", "::1"}
-        with Connection(second.broker_url) as one, Connection(rabbitmq.broker_url) as other:
-            assert one.connect().connected
-            assert other.connect().connected
-    assert [process for process in started if process.is_running()] == []
-    assert all(process.is_running() for process in first)
+    processes = set(psutil.Process().children(recursive=True))
+    assert {rabbitmq.pid, second.pid} <= {process.pid for process in processes}
+    assert listening(processes) == {"127.0.0.1", "::1"}
+    with Connection(second.broker_url) as one, Connection(rabbitmq.broker_url) as other:
+        assert one.connect().connected
+        assert other.connect().connected
 
 
-def test_a_persistent_message_outlives_kill_and_restart(tmp_path: Path) -> None:
-    node = RabbitmqNode(tmp_path)
+def test_a_persistent_message_outlives_kill_and_restart_and_a_stop_leaves_nothing(
+    rabbitmq: RabbitmqNode, second: RabbitmqNode
+) -> None:
     queue = Queue("kept", Exchange("kept", durable=True), "kept", durable=True)
-    with node:
-        url = node.broker_url
-        with Connection(url, transport_options={"confirm_publish": True}) as connection:
-            connection.Producer().publish(
-                {"still": "here"}, exchange=queue.exchange, routing_key="kept", declare=[queue]
-            )
-        os.kill(node.pid, signal.SIGKILL)
-        node.stop()
-        node.start()
-        with Connection(url) as connection:
-            message = queue(connection.channel()).get(no_ack=True)
+    url = second.broker_url
+    with Connection(url, transport_options={"confirm_publish": True}) as connection:
+        connection.Producer().publish(
+            {"still": "here"}, exchange=queue.exchange, routing_key="kept", declare=[queue]
+        )
+    os.kill(second.pid, signal.SIGKILL)
+    second.stop()
+    before = set(psutil.Process().children(recursive=True))
+    second.start()
+    with Connection(url) as connection:
+        message = queue(connection.channel()).get(no_ack=True)
     assert message is not None
     assert message.payload == {"still": "here"}
+    started = set(psutil.Process().children(recursive=True)) - before
+    assert {"beam.smp", "epmd"} <= {process.name() for process in started}
+    second.stop()
+    assert [process for process in started if process.is_running()] == []
+    assert psutil.pid_exists(rabbitmq.pid)
 
 
-def test_a_killed_parent_leaves_no_beam_and_no_epmd(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _START, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+def test_what_a_node_orphans_does_not_pile_up(rabbitmq: RabbitmqNode) -> None:
+    guard = psutil.Process(rabbitmq.pid).parent()
+    assert guard is not None
+    rabbitmq.eval("os:cmd(\"sh -c 'sleep 0.2 & exit'\").")
+
+    def left() -> list[str]:
+        return sorted(process.name() for process in guard.children())
+
+    deadline = time.monotonic() + 3
+    while left() != ["beam.smp", "epmd"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left() == ["beam.smp", "epmd"]
+
+
+def test_a_killed_parent_leaves_no_beam_and_no_epmd_of_a_normal_user(
+    normal_user: dict[str, Any],
+) -> None:
+    with subprocess.Popen(**normal_user, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline().startswith("amqp://guest:guest@127.0.0.1:")
         left = psutil.Process(parent.pid).children(recursive=True)
         assert {"beam.smp", "epmd", "erl_child_setup"} <= {process.name() for process in left}
+        assert 0 not in {process.uids().real for process in left}
         parent.kill()
     _, alive = psutil.wait_procs(left, timeout=5)
     assert alive == []
-
-
-def test_a_normal_user_can_run_a_node(tmp_path: Path) -> None:
-    system_python = shutil.which("python3", path="/usr/bin")
-    if os.geteuid() != 0 or system_python is None:
-        pytest.skip("changes user from root to nobody, with the system's Python")
-    home = Path(f"/tmp/{tmp_path.name}-{os.getpid()}")
-    home.mkdir()
-    shutil.chown(home, "nobody")
-    try:
-        with subprocess.Popen(
-            [system_python, "-c", _START, str(home)],
-            stdout=subprocess.PIPE,
-            text=True,
-            user="nobody",
-            extra_groups=[],
-            env={"PYTHONPATH": str(Path(rabbitmq_node.__file__).parents[2]), "PATH": "/usr/bin"},
-        ) as parent:
-            assert parent.stdout is not None
-            assert parent.stdout.readline().strip().endswith("/one")
-            left = psutil.Process(parent.pid).children(recursive=True)
-            assert {process.username() for process in left} == {"nobody"}
-            parent.terminate()
-        _, alive = psutil.wait_procs(left, timeout=5)
-        assert alive == []
-    finally:
-        shutil.rmtree(home)
 
 
 def test_without_rabbitmq_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

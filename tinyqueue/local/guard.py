@@ -79,41 +79,63 @@ def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    servers: list[subprocess.Popen[bytes]] = []
+    children = _Children()
+    servers: list[int] = []
     try:
         before_exec = _dies_with_this_process()
         for command in commands:
-            servers.append(
-                subprocess.Popen(command, preexec_fn=before_exec, start_new_session=True)
-            )
-        while not told and os.getppid() == parent and all(s.poll() is None for s in servers):
+            servers.append(children.start(command, before_exec))
+        while not told and os.getppid() == parent and children.alive.issuperset(servers):
             if select.select([wake], [], [], PARENT_CHECK_S)[0]:
                 os.read(wake, 4096)
+            children.reap()
     finally:
-        for server in reversed(servers):
-            _end(server, GRACE_S if os.getppid() == parent else 0.0)
-        _reap()
+        for pid in reversed(servers):
+            children.end(pid, GRACE_S if os.getppid() == parent else 0.0)
+        children.wait(lambda: children.none_left, REAP_S)
         if scratch:
             shutil.rmtree(scratch, ignore_errors=True)
     return 0 if told else 1
 
 
-def _end(server: subprocess.Popen[bytes], grace_s: float) -> None:
-    if grace_s:
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(grace_s)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+class _Children:
+    """The servers; and what they leave behind, which this process inherits on Linux.
 
+    Every one is reaped as it ends: a RabbitMQ node looks after its epmd once a minute, and
+    orphans two processes each time.
+    """
 
-def _reap() -> None:
-    deadline = time.monotonic() + REAP_S
-    with contextlib.suppress(ChildProcessError):
-        while time.monotonic() < deadline:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.005)
+    def __init__(self) -> None:
+        self.alive: set[int] = set()
+        self.none_left = False
+
+    def start(self, command: Sequence[str], before_exec: Callable[[], object] | None) -> int:
+        pid = subprocess.Popen(command, preexec_fn=before_exec, start_new_session=True).pid
+        self.alive.add(pid)
+        return pid
+
+    def reap(self) -> None:
+        try:
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                self.alive.discard(pid)
+        except ChildProcessError:
+            self.alive.clear()
+            self.none_left = True
+
+    def end(self, pid: int, grace_s: float) -> None:
+        if grace_s and pid in self.alive:
+            os.kill(pid, signal.SIGTERM)
+            self.wait(lambda: pid not in self.alive, grace_s)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        self.wait(lambda: pid not in self.alive, REAP_S)
+
+    def wait(self, until: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        self.reap()
+        while not until() and time.monotonic() < deadline:
+            time.sleep(0.005)
+            self.reap()
 
 
 def _dies_with_this_process() -> Callable[[], object] | None:
