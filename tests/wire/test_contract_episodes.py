@@ -1,0 +1,145 @@
+"""Given batches in which episodes end: where they may, and what must be told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.contract import Contract
+
+MakeBatch = Callable[..., SessionBatch]
+MakeContract = Callable[..., Contract]
+F32 = np.float32
+
+
+def _reason(contract: Contract, batch: SessionBatch) -> str:
+    with pytest.raises(MessageError) as refused:
+        contract.check(batch)
+    return refused.value.reason
+
+
+def _quiet(make_batch: MakeBatch, **arrays: Any) -> SessionBatch:
+    """A batch in which no episode ends, with some of its arrays replaced."""
+    batch = make_batch()
+    never = np.zeros((8, 4), bool)
+    quiet = replace(
+        batch, terminated=never, truncated=never, valid=~never, episodes=Episodes.none()
+    )
+    return replace(quiet, **arrays)
+
+
+def _set(array: Array, index: Any, value: Any) -> Array:
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+@pytest.mark.parametrize("tick", [0, 1, 6, 7])
+def test_a_truncation_at_any_tick_is_followed_by_one_invalid_tick(
+    make_batch: MakeBatch, make_contract: MakeContract, tick: int
+) -> None:
+    ended = np.zeros((8, 4), bool)
+    ended[tick, 2] = True
+    valid = np.ones((8, 4), bool)
+    valid[tick + 1 : tick + 2, 2] = False
+    one = Episodes.of([2], [1.0], [3], [0.1])
+    contract = make_contract()
+
+    batch = _quiet(make_batch, truncated=ended, valid=valid, episodes=one)
+    contract.check(batch)
+    if tick < 7:
+        assert _reason(contract, replace(batch, valid=np.ones((8, 4), bool))) == "autoreset"
+
+
+def test_the_first_tick_may_be_invalid_and_no_other_without_an_end(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    always = np.ones((8, 4), bool)
+    contract = make_contract()
+
+    contract.check(_quiet(make_batch, valid=_set(always, 0, False)))
+    alone = _quiet(make_batch, valid=_set(always, (5, 1), False))
+    assert _reason(contract, alone) == "autoreset"
+
+
+def test_no_episode_ends_on_an_invalid_tick(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    first = _set(np.zeros((8, 4), bool), (0, 0), True)
+    valid = _set(_set(np.ones((8, 4), bool), (0, 0), False), (1, 0), False)
+
+    batch = _quiet(make_batch, terminated=first, valid=valid)
+
+    assert _reason(make_contract(), batch) == "autoreset"
+
+
+@given(bits=st.integers(0, 2**18 - 1))
+def test_the_autoreset_rule_is_the_one_in_words(
+    make_batch: MakeBatch, make_contract: MakeContract, bits: int
+) -> None:
+    flags = np.array([bits >> n & 1 for n in range(18)], bool).reshape(3, 6, 1)
+    terminated, truncated, valid = flags
+    ended = [bool(a or b) for a, b in zip(terminated[:, 0], truncated[:, 0], strict=True)]
+    told = [bool(v) for v in valid[:, 0]]
+    allowed = all(told[t] or not ended[t] for t in range(6)) and all(
+        told[t] != ended[t - 1] for t in range(1, 6)
+    )
+    count = sum(ended)
+    batch = replace(
+        make_batch(6, 1),
+        terminated=terminated,
+        truncated=truncated,
+        valid=valid,
+        episodes=Episodes.of([0] * count, [1.0] * count, [1] * count, [0.0] * count),
+    )
+
+    if allowed:
+        make_contract(6, 1).check(batch)
+    else:
+        assert _reason(make_contract(6, 1), batch) == "autoreset"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"slots": np.array([4], np.int32)}, "range"),
+        ({"slots": np.array([-1], np.int32)}, "range"),
+        ({"lengths": np.array([0], np.int32)}, "range"),
+        ({"seconds": np.array([-1.0], F32)}, "range"),
+        ({"seconds": np.array([np.nan], F32)}, "range"),
+        ({"seconds": np.array([np.inf], F32)}, "not-finite"),
+        ({"returns": np.array([np.nan], F32)}, "not-finite"),
+    ],
+)
+def test_finished_episodes_are_possible_ones(
+    make_batch: MakeBatch, make_contract: MakeContract, change: dict[str, Array], reason: str
+) -> None:
+    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    one = Episodes.of([1], [5.0], [8], [0.1])
+    batch = _quiet(make_batch, terminated=ended, episodes=one)
+    contract = make_contract()
+
+    contract.check(batch)
+    assert _reason(contract, replace(batch, episodes=replace(one, **change))) == reason
+
+
+def test_as_many_episodes_are_told_as_ended(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    two = Episodes.of([0, 1], [1.0, 1.0], [1, 1], [0.0, 0.0])
+    with_ends = make_batch()
+    assert len(with_ends.episodes)
+
+    assert _reason(make_contract(), _quiet(make_batch, episodes=two)) == "range"
+    untold = replace(with_ends, episodes=Episodes.none())
+    assert _reason(make_contract(), untold) == "range"
