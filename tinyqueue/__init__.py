@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyqueue.learned import Learned, load
-    from tinyqueue.training import train
+    from tinyqueue.api import train
 
 __all__ = ["Learned", "load", "train"]
 
 _HOME = {
     "Learned": "tinyqueue.learned",
     "load": "tinyqueue.learned",
-    "train": "tinyqueue.training",
+    "train": "tinyqueue.api",
 }
 
 

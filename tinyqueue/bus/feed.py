@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 
 LIVE_S = 30.0
 """A player is live while its last session is younger than this."""
+SLACK_S = 0.5
+"""Beyond its budget a task takes this long at most to be taken, and its last session to come."""
 
 
 class TaskFeed:
@@ -15,6 +17,10 @@ class TaskFeed:
 
     Outstanding = issued − ended − expired. Safe to call from several threads. It never reads
     the queue's depth, which other experiments share.
+
+    The end of a task is told by the header of a later session. A player whose task ends while
+    the learner's queue is full has no way to tell; so when nothing has come for longer than a
+    task lasts, all tasks are forgotten, once for every such silence.
 
     Args:
         send: Sends one task that is of use for so many seconds, and returns its id.
@@ -41,6 +47,9 @@ class TaskFeed:
         self._lock = threading.Lock()
         self._deadlines: dict[str, float] = {}
         self._heard: dict[str, float] = {}
+        self._silence_s = budget_s + SLACK_S
+        self._last_s = clock()
+        self._forgot_in_silence = False
 
     @property
     def outstanding(self) -> int:
@@ -56,7 +65,8 @@ class TaskFeed:
     def heard(self, player: str, ended_tasks: Iterable[str]) -> None:
         """A session of this player came, and told which tasks are over."""
         with self._lock:
-            self._heard[player] = self._clock()
+            self._heard[player] = self._last_s = self._clock()
+            self._forgot_in_silence = False
             for task in ended_tasks:
                 self._deadlines.pop(task, None)
 
@@ -69,7 +79,8 @@ class TaskFeed:
         for _ in range(self._missing()):
             task = self._send(self._expires_s)
             with self._lock:
-                self._deadlines[task] = self._clock() + self._expires_s
+                self._last_s = self._clock()
+                self._deadlines[task] = self._last_s + self._expires_s
             sent += 1
         return sent
 
@@ -78,5 +89,8 @@ class TaskFeed:
         with self._lock:
             self._heard = {p: at for p, at in self._heard.items() if now_s - at < LIVE_S}
             self._deadlines = {t: end for t, end in self._deadlines.items() if now_s < end}
+            if now_s - self._last_s > self._silence_s and not self._forgot_in_silence:
+                self._deadlines.clear()
+                self._forgot_in_silence = True
             wanted = max(self._floor, self._per_player * len(self._heard))
             return wanted - len(self._deadlines)

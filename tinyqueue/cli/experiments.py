@@ -11,7 +11,7 @@ from typing import Any
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import Experiment, read_document, with_overrides
 from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.presets import make_experiment, preset_for, presets
+from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.settings import host_name
 
 _SHIPPED = ("tinyqueue", "tensorflow-cpu", "tensorflow", "keras", "gymnasium", "numpy", "onnxruntime")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tinyqueue.experiment import read_document
-from tinyqueue.presets import presets
+from tinyqueue.catalogue import presets
 
 
 @click.command(name="presets")

@@ -53,7 +53,7 @@ class RemoteGames:
         self._play_here = play_here
         self._results: queue.SimpleQueue[EvaluationResult] = queue.SimpleQueue()
         self._asked: _Asked | None = None
-        self._workers_answer = True
+        self._workers_answer = config.here_after_s > 0
 
     def request(self, weights: WeightVersion, request: str, seed: int) -> None:
         self._asked = _Asked(request, weights, seed, time.monotonic())

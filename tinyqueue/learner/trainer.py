@@ -72,6 +72,7 @@ class Trainer:
         self._next_version = next_version
         self._publish = publish
         self._last_s: float | None = None
+        self._published_update = -1
 
     def update(self, batches: Sequence[SessionBatch]) -> None:
         """Trains on the batches once and publishes a version when one is due.
@@ -98,7 +99,13 @@ class Trainer:
         weights = self.weights(self._next_version())
         self._publish(weights)
         self.clock.version = weights.version
+        self._published_update = self.clock.updates
         return weights
+
+    def publish_if_changed(self) -> None:
+        """Makes the newest version the present weights, so that these can be evaluated."""
+        if self._published_update != self.clock.updates:
+            self.publish()
 
     def weights(self, version: int) -> WeightVersion:
         """The present acting weights as a version; nothing is published."""

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import structlog
-
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
@@ -17,12 +15,6 @@ from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.learner.outcome import Ended, Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
-
-FRESH_GAMES_S = 60.0
-"""How long the second set of games may take before the run ends without it."""
-
-log = structlog.get_logger(__name__)
-
 
 class Training:
     """Joins a trainer with its checkpoints, its level and its reports. Knows no broker.
@@ -51,6 +43,7 @@ class Training:
         self._saved_s = time.monotonic()
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
+        self._fresh: Evaluated | None = None
 
     def restore(self, ledger: Ledger | None) -> None:
         """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
@@ -82,27 +75,32 @@ class Training:
         self._trainer.update(batches)
         self._reporter.trained(batches)
         trainer = self._trainer
-        if self._level.is_near(trainer.progress.returns, trainer.clock.env_steps):
+        returns, env_steps = trainer.progress.returns, trainer.clock.env_steps
+        if self._decided is None and self._level.is_near(returns, env_steps):
+            trainer.publish_if_changed()
             self._ask(self._trainer.checkpoint())
-        if time.monotonic() - self._saved_s >= self._experiment.learner.checkpoint_every_s:
+        due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
+        if self._decided is None and time.monotonic() >= due_s:
             self.save()
 
     def is_over(self) -> bool:
-        """Whether the level or the last step is reached. Takes in evaluations that have come."""
+        """Whether the level or the last step is reached. Takes in evaluations that have come.
+
+        When the level is reached, the same weights play a second set of games, and training
+        goes on until these are back: players that wait for room in the queue would otherwise
+        hold up the answer.
+        """
         evaluated = self._level.answer()
         if evaluated is not None:
             self._reporter.evaluated(evaluated, self._level.threshold)
-            if self._level.is_reached(evaluated):
-                self._decided, self._decided_at_s = evaluated, time.time()
-                return True
-            best = self._checkpoints.best()
-            if best is None or evaluated.mean_return > (best.score or 0.0):
-                self._checkpoints.save(_scored(evaluated))
+            self._judge(evaluated)
+        if self._decided is not None:
+            return self._fresh is not None
         limit = self._experiment.stop.max_env_steps
         return limit is not None and self._trainer.clock.env_steps >= limit
 
     def finish(self) -> Outcome:
-        """Saves what was reached, and has the deciding weights play a second set of games."""
+        """Saves what was reached and says how it ended."""
         clock = self._trainer.clock
         if self._decided is None:
             self.save()
@@ -113,9 +111,7 @@ class Training:
                 ended, clock.env_steps, clock.updates, clock.version, clock.trained_s,
                 self._level.threshold,
             )  # fmt: skip
-        decided = _scored(self._decided)
-        self._checkpoints.save(decided)
-        fresh = self._fresh_games(decided)
+        decided, fresh = self._decided.checkpoint, self._fresh
         return Outcome(
             ended="solved",
             env_steps=decided.env_steps,
@@ -140,17 +136,17 @@ class Training:
         self._level.ask(checkpoint, weights)
         self._reporter.is_evaluating = True
 
-    def _fresh_games(self, checkpoint: Checkpoint) -> Evaluated | None:
-        self._ask(checkpoint)
-        deadline_s = time.monotonic() + FRESH_GAMES_S
-        while time.monotonic() < deadline_s:
-            evaluated = self._level.answer()
-            if evaluated is not None:
-                self._reporter.evaluated(evaluated, self._level.threshold)
-                return evaluated
-            time.sleep(0.005)
-        log.warning("no second evaluation came back", waited_s=FRESH_GAMES_S)
-        return None
+    def _judge(self, evaluated: Evaluated) -> None:
+        if self._decided is not None:
+            self._fresh = evaluated
+        elif self._level.is_reached(evaluated):
+            self._decided, self._decided_at_s = evaluated, time.time()
+            self._checkpoints.save(_scored(evaluated))
+            self._ask(evaluated.checkpoint)
+        else:
+            best = self._checkpoints.best()
+            if best is None or best.score is None or evaluated.mean_return > best.score:
+                self._checkpoints.save(_scored(evaluated))
 
 
 def _scored(evaluated: Evaluated) -> Checkpoint:

@@ -48,6 +48,11 @@ class LocalPlayers:
             self._guard = None
 
     @property
+    def pid(self) -> int:
+        """Of the process above the worker; 0 when none was started."""
+        return self._guard.pid if self._guard else 0
+
+    @property
     def ended(self) -> str | None:
         """What the worker said last when it has ended by itself; None while it runs."""
         if self._guard is None or self._guard.poll() is None:

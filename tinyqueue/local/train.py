@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyqueue.bus.topology import EVALUATE_QUEUE
 from tinyqueue.celery import make_app
-from tinyqueue.dispatch import TaskSender
+from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from tinyqueue.bus.topology import EVALUATE_QUEUE
+from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
 EXPIRES_S = 600.0
@@ -81,6 +81,9 @@ class TaskSender:
                 kwargs=kwargs,
                 task_id=task_id,
                 queue=queue,
+                # Named, since a learner's login may not write to the default exchange.
+                exchange=TASKS_EXCHANGE,
+                routing_key=queue,
                 expires=EXPIRES_S,
                 soft_time_limit=max(3 * budget_s, LEAST_SOFT_LIMIT_S),
                 time_limit=max(5 * budget_s, LEAST_HARD_LIMIT_S),
