@@ -1,0 +1,208 @@
+"""Env steps trained on per second: tinyqueue beside other libraries, on two cores, in one run.
+
+    python benchmarks/peers.py cartpole [--seconds 20] [--repeats 3] [--json]
+
+Every library gets an environment of its own below ``--cache``, made at the first run. They
+take turns, so that a machine that slows down slows all of them; medians are compared. One
+that cannot be installed or run is reported with the reason, and the exit status is then 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from peer_processes import Failed, install, measure
+
+HERE = Path(__file__).resolve().parent
+CORES = 2
+OURS = "tinyqueue impala"
+
+# torch is pinned because a range brings a build with gigabytes of GPU packages.
+SB3 = ("torch==2.13.0", "stable-baselines3==2.9.0")
+SAMPLE_FACTORY = ("torch==2.13.0", "sample-factory==2.1.1", "gymnasium<1.0")
+
+
+@dataclass
+class Contestant:
+    """One library with one configuration.
+
+    Attributes:
+        settings: What a reader must know to judge the figure.
+        environment: Folder below the cache; empty for this interpreter.
+        requirements: What is installed there.
+        command: Script and arguments; ``--seconds`` is added.
+        runs: Env steps per second of each run so far.
+        failed: Why there is no figure; empty when there is one.
+        details: The last run's whole answer.
+    """
+
+    name: str
+    settings: str
+    environment: str
+    requirements: tuple[str, ...]
+    command: tuple[str, ...]
+    runs: list[float] = field(default_factory=list)
+    failed: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float | None:
+        return None if self.failed or not self.runs else statistics.median(self.runs)
+
+
+def cartpole() -> list[Contestant]:
+    sb3, appo = str(HERE / "peers" / "sb3.py"), str(HERE / "peers" / "appo.py")
+    return [
+        Contestant(
+            OURS,
+            "preset, 2 player processes, RabbitMQ",
+            "",
+            (),
+            (str(HERE / "throughput.py"), "cartpole", "--json"),
+        ),
+        Contestant("SB3 A2C", "8 envs", "sb3", SB3, (sb3, "a2c", "--envs", "8")),
+        Contestant("SB3 A2C, wide", "64 envs", "sb3", SB3, (sb3, "a2c", "--envs", "64")),
+        Contestant("SB3 PPO", "8 envs, zoo settings", "sb3", SB3, (sb3, "ppo", "--envs", "8")),
+        Contestant(
+            "Sample Factory APPO",
+            "2 workers × 8 envs",
+            "sample-factory",
+            SAMPLE_FACTORY,
+            (appo, "--workers", "2", "--envs", "8"),
+        ),
+        Contestant(
+            "Sample Factory APPO, wide",
+            "2 workers × 64 envs",
+            "sample-factory",
+            SAMPLE_FACTORY,
+            (appo, "--workers", "2", "--envs", "64"),
+        ),
+    ]
+
+
+WORKS: dict[str, Callable[[], list[Contestant]]] = {"cartpole": cartpole}
+
+
+@click.command(help=__doc__)
+@click.argument("work", type=click.Choice(sorted(WORKS)))
+@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), default=Path(".bench-envs"))
+@click.option("--only", multiple=True, help="Part of a contestant's name; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def main(
+    work: str, seconds: float, repeats: int, cache: Path, only: tuple[str, ...], as_json: bool
+) -> None:
+    contestants = [
+        c for c in WORKS[work]() if not only or any(o.lower() in c.name.lower() for o in only)
+    ]
+    if not contestants:
+        raise click.UsageError(f"--only {' '.join(only)} leaves nobody to measure.")
+    use_cores(CORES)
+    prepare(contestants, cache.resolve())
+    compete(contestants, cache.resolve(), seconds, repeats)
+    document = report(work, contestants, seconds, repeats)
+    click.echo(json.dumps(document) if as_json else table(document))
+    sys.exit(1 if any(c.failed for c in contestants) else 0)
+
+
+def use_cores(count: int) -> None:
+    """Keeps this process and all that it starts on so many cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def prepare(contestants: Sequence[Contestant], cache: Path) -> None:
+    """Installs each environment once; all who need one that cannot be made have failed."""
+    reasons: dict[str, str] = {"": ""}
+    for contestant in contestants:
+        name = contestant.environment
+        if name not in reasons:
+            say(f"preparing {cache / name}: {', '.join(contestant.requirements)}")
+            try:
+                install(cache / name, contestant.requirements)
+                reasons[name] = ""
+            except Failed as error:
+                reasons[name] = str(error)
+                say(f"  {error}")
+        contestant.failed = reasons[name]
+
+
+def compete(contestants: Sequence[Contestant], cache: Path, seconds: float, repeats: int) -> None:
+    """Measures everyone in turn, ``repeats`` times over."""
+    for repeat in range(repeats):
+        for contestant in contestants:
+            if contestant.failed:
+                continue
+            there = cache / contestant.environment / "bin" / "python"
+            python = there if contestant.environment else Path(sys.executable)
+            try:
+                contestant.details = measure(python, contestant.command, seconds)
+                contestant.runs.append(float(contestant.details["env_steps_per_s"]))
+            except Failed as error:
+                contestant.failed = str(error)
+            result = contestant.failed or f"{contestant.runs[-1]:,.0f} env steps/s"
+            say(f"[{repeat + 1}/{repeats}] {contestant.name}, {contestant.settings}: {result}")
+
+
+def report(
+    work: str, contestants: Sequence[Contestant], seconds: float, repeats: int
+) -> dict[str, Any]:
+    """All results as plain values; ``ratio`` is ours divided by theirs."""
+    ours = next((c.median for c in contestants if c.name == OURS), None)
+    return {
+        "work": work,
+        "seconds": seconds,
+        "repeats": repeats,
+        "cores": CORES,
+        "results": [
+            {
+                "name": c.name,
+                "settings": c.settings,
+                "env_steps_per_s": c.median,
+                "runs": c.runs,
+                "ratio": ours / c.median if ours and c.median else None,
+                "failed": c.failed or None,
+                "details": c.details,
+            }
+            for c in contestants
+        ],
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """The results as a Markdown table, ready for docs/benchmarks.md."""
+    lines = [
+        f"{document['work']}: median of {document['repeats']} runs of {document['seconds']:g} s, "
+        f"{document['cores']} cores",
+        "",
+        "| library | settings | env steps/s | lowest–highest | tinyqueue is faster by |",
+        "|---|---|---|---|---|",
+    ]
+    for result in document["results"]:
+        name, settings = result["name"], result["settings"]
+        if result["failed"]:
+            lines.append(f"| {name} | {settings} | failed: {result['failed']} | | |")
+            continue
+        ratio = f"{result['ratio']:.1f} ×" if result["ratio"] and name != OURS else ""
+        span = f"{min(result['runs']):,.0f}–{max(result['runs']):,.0f}"
+        lines.append(
+            f"| {name} | {settings} | {result['env_steps_per_s']:,.0f} | {span} | {ratio} |"
+        )
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()
