@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.models.mlp import MlpConfig, build
+
+PLAIN = {"": Leaf("float32", (4,))}
+MIXED = {
+    "place": Leaf("uint8", (), n=3),
+    "camera/left": Leaf("uint8", (2, 2), low=0.0, high=255.0),
+    "two words": Leaf("int64", (2,), n=2),
+}
+
+
+def call(model: object, observations: dict[str, object]) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v) for k, v in model(observations).items()}  # type: ignore[operator]
+
+
+def test_logits_are_rows_and_the_value_is_one_number_per_row() -> None:
+    model = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(), 0)
+    outputs = call(model, {"": np.ones((5, 4), np.float32)})
+    assert {name: x.shape for name, x in outputs.items()} == {"logits": (5, 3), "value": (5,)}
+    assert {x.dtype for x in outputs.values()} == {np.dtype(np.float32)}
+
+
+def test_towers_are_separate_unless_shared() -> None:
+    separate = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(hidden=(8,)), 0)
+    shared = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(hidden=(8,), shared=True), 0)
+    # 4·8+8 per tower, 8·3+3 and 8+1 for the heads
+    assert separate.count_params() == 40 + 40 + 27 + 9
+    assert shared.count_params() == 40 + 27 + 9
+
+
+def test_the_value_tower_may_have_its_own_layers() -> None:
+    config = MlpConfig(hidden=(8,), value_hidden=(5, 6))
+    model = build(PLAIN, {"logits": 2, "value": 1}, config, 0)
+    shapes = {v.path: tuple(v.shape) for v in model.variables if "kernel" in v.path}
+    assert shapes == {
+        "logits_hidden_0/kernel": (4, 8),
+        "logits/kernel": (8, 2),
+        "value_hidden_0/kernel": (4, 5),
+        "value_hidden_1/kernel": (5, 6),
+        "value/kernel": (6, 1),
+    }
+
+
+def test_a_shared_torso_with_a_tower_of_its_own_for_the_value_is_refused() -> None:
+    with pytest.raises(ValidationError, match="value_hidden"):
+        TypeAdapter(MlpConfig).validate_python({"shared": True, "value_hidden": (8,)})
+
+
+def test_initial_weights_are_orthogonal_with_the_gains_of_their_place() -> None:
+    model = build(PLAIN, {"logits": 2, "value": 1}, MlpConfig(hidden=(64, 64)), 0)
+    kernels = {v.path: v.numpy() for v in model.variables}
+    hidden = kernels["logits_hidden_1/kernel"]
+    np.testing.assert_allclose(hidden.T @ hidden, 2 * np.eye(64), atol=1e-4)
+    logits = kernels["logits/kernel"]
+    np.testing.assert_allclose(logits.T @ logits, 1e-4 * np.eye(2), atol=1e-8)
+    assert np.linalg.norm(kernels["value/kernel"]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_seed_decides_the_weights() -> None:
+    def weights(seed: int) -> list[np.ndarray]:
+        model = build(PLAIN, {"logits": 2, "value": 1}, MlpConfig(), seed)
+        return [v.numpy() for v in model.variables]
+
+    for first, again in zip(weights(3), weights(3), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert abs(weights(3)[0] - weights(4)[0]).max() > 0.01
+
+
+def test_leaves_become_one_hot_scaled_and_concatenated_in_the_order_of_the_space() -> None:
+    # Given a network without hidden layers whose weights are 0, 1, 2, …
+    model = build(MIXED, {"q": 1}, MlpConfig(hidden=()), 0)
+    kernel = next(v for v in model.variables if v.path == "q/kernel")
+    assert tuple(kernel.shape) == (3 + 4 + 2 * 2, 1)
+    kernel.assign(np.arange(11, dtype=np.float32)[:, None])
+    # When it sees place 2, one white pixel at index 1, and (0, 1)
+    outputs = call(
+        model,
+        {
+            "place": np.uint8([2]),
+            "camera/left": np.uint8([[[0, 255], [0, 51]]]),
+            "two words": np.int64([[0, 1]]),
+        },
+    )
+    # Then 2 + 1·(3+1) + 0.2·(3+3) + (7+0) + (9+1)
+    assert outputs["q"][0, 0] == pytest.approx(2 + 4 + 0.2 * 6 + 7 + 10, abs=1e-5)

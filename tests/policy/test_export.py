@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from tinyqueue.data.spaces import Array, Leaf, Space
+from tinyqueue.errors import ConfigError
+from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.policy.export import PolicyExport
+from tinyqueue.policy.runner import INITIALIZERS_FROM_BYTES, PolicyRunner
+
+SPACES: dict[str, Space] = {
+    "box": {"": Leaf("float32", (4,))},
+    "discrete": {"": Leaf("uint8", (), n=7)},
+    "many": {"": Leaf("uint16", (), n=300)},
+    "image": {"": Leaf("uint8", (6, 5, 2), low=0.0, high=255.0)},
+    "dict": {
+        "camera/left": Leaf("uint8", (3, 3), low=0.0, high=255.0),
+        "place": Leaf("uint8", (), n=3),
+        "two words": Leaf("float32", (2,)),
+        "switches": Leaf("int8", (4,), n=2),
+    },
+}
+CONFIGS = {
+    "separate": MlpConfig(),
+    "shared": MlpConfig(shared=True, activation="relu"),
+    "large": MlpConfig(hidden=(512, 512), activation="relu"),
+    "linear": MlpConfig(hidden=()),
+    "elu": MlpConfig(hidden=(16,), activation="elu"),
+    "silu": MlpConfig(hidden=(16,), activation="silu"),
+}
+
+
+def sample(leaf: Leaf, slots: int, rng: np.random.Generator) -> Array:
+    shape = (slots, *leaf.shape)
+    if leaf.is_discrete:
+        return rng.integers(0, leaf.n, shape).astype(leaf.dtype)
+    if leaf.dtype == "uint8":
+        return rng.integers(0, 256, shape).astype(np.uint8)
+    return rng.normal(size=shape).astype(leaf.dtype)
+
+
+def agree(model: object, export: PolicyExport, runner: PolicyRunner, space: Space) -> None:
+    observations = {p: sample(leaf, 9, np.random.default_rng(5)) for p, leaf in space.items()}
+    outputs, _ = runner.run(observations, {})
+    assert set(outputs) == {"logits"}
+    expected = np.asarray(model(observations)["logits"])  # type: ignore[operator]
+    assert 0.1 < np.abs(expected).max() < 50
+    np.testing.assert_allclose(outputs["logits"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("space", "config"),
+    [(space, "separate") for space in SPACES] + [("box", config) for config in CONFIGS],
+)
+def test_onnx_gives_what_keras_gives(space: str, config: str) -> None:
+    model = build(SPACES[space], {"logits": 5, "value": 1}, CONFIGS[config], 1)
+    export = PolicyExport(model, ("logits",))
+    assert export.sha256 == hashlib.sha256(export.graph).hexdigest()
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    for variable in model.variables:  # Outputs of order 1, biases that are not zero.
+        gain, shift = (50, 0.0) if variable.path == "logits/kernel" else (1, 0.01)
+        variable.assign(variable.numpy() * gain + shift)
+    agree(model, export, runner.with_weights(export.arrays(), 1), SPACES[space])
+
+
+def test_the_graph_holds_no_weights_and_only_the_acting_half() -> None:
+    model = build(SPACES["box"], {"logits": 2, "value": 1}, CONFIGS["large"], 0)
+    export = PolicyExport(model, ("logits",))
+    arrays = export.arrays()
+    assert sorted(arrays) == [
+        "logits/bias",
+        "logits/kernel",
+        "logits_hidden_0/bias",
+        "logits_hidden_0/kernel",
+        "logits_hidden_1/bias",
+        "logits_hidden_1/kernel",
+    ]
+    assert {a.dtype for a in arrays.values()} == {np.dtype(np.float32)}
+    assert sum(a.nbytes for a in arrays.values()) > INITIALIZERS_FROM_BYTES
+    assert len(export.graph) < 10_000
+
+
+def test_arrays_are_copies() -> None:
+    model = build(SPACES["box"], {"logits": 2, "value": 1}, MlpConfig(), 0)
+    export = PolicyExport(model, ("logits",))
+    before = export.arrays()["logits/bias"]
+    next(v for v in model.variables if v.path == "logits/bias").assign([1.0, 2.0])
+    assert before.tolist() == [0.0, 0.0]
+    assert export.arrays()["logits/bias"].tolist() == [1.0, 2.0]
+
+
+def test_recurrent_state_goes_in_and_comes_out() -> None:
+    # Given a model that counts: next state = state + Σ observation, logits = next state
+    _, keras = import_keras()
+    seen, state = keras.Input((2,), name="seen"), keras.Input((1,), name="before")
+    seen.name, state.name = "", "state:count"
+    after = keras.ops.sum(seen, axis=-1, keepdims=True) + state
+    outputs = {"logits": keras.layers.Dense(2, name="logits")(after), "state:count": after}
+    model = keras.Model({"": seen, "state:count": state}, outputs)
+    export = PolicyExport(model, ("logits",))
+    # When it runs twice on its own state
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    assert runner.state_shapes == {"count": (1,)}
+    observation = {"": np.float32([[1, 2]])}
+    _, first = runner.run(observation, {"count": np.zeros((1, 1), np.float32)})
+    assert first["count"].tolist() == [[3.0]]
+    _, second = runner.run(observation, first)
+    assert second["count"].tolist() == [[6.0]]
+
+
+def test_an_output_that_the_model_lacks_is_named() -> None:
+    model = build(SPACES["box"], {"logits": 2, "value": 1}, MlpConfig(hidden=(4,)), 0)
+    with pytest.raises(ConfigError, match=r"no output q; it has logits, value"):
+        PolicyExport(model, ("q",))
+
+
+def test_an_operation_that_onnx_lacks_is_named() -> None:
+    _, keras = import_keras()
+    seen = keras.Input((2,), name="seen")
+    seen.name = ""
+    model = keras.Model({"": seen}, {"logits": keras.ops.gelu(seen, approximate=False)})
+    with pytest.raises(ConfigError, match="cannot be exported for players: ONNX has no Erfc"):
+        PolicyExport(model, ("logits",))

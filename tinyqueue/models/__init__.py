@@ -1,0 +1,1 @@
+"""One file per network family. Keras, which is imported inside functions only."""
