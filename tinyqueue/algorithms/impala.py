@@ -1,0 +1,168 @@
+"""IMPALA (Espeholt et al., 2018, arXiv:1802.01561), and A3C (Mnih et al., 2016, arXiv:1602.01783).
+
+Deviations: advantages may be normalised over the batch; the loss may be a mean. ``a3c`` is
+the same stream and loss without the importance correction: what V-trace buys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.algorithms.actor_critic_loss import METRICS, loss_and_metrics
+from tinyqueue.algorithms.base import LossNotFiniteError
+from tinyqueue.algorithms.impala_config import ActorCriticConfig
+from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.algorithms.state import restore_variables, values
+from tinyqueue.data.schedules import Constant, Linear, Schedule
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.monitor.metrics import Metric
+from tinyqueue.policy.heads import LOG_PROB, single_discrete
+
+
+class Impala:
+    """One network with outputs ``logits`` and ``value``, trained on every batch once.
+
+    Args:
+        config: Of ``impala`` or ``a3c``.
+        model: ``{path: [N, *obs]}`` → ``{"logits": [N, n], "value": [N]}``.
+        actions: One discrete leaf.
+    """
+
+    head = "categorical"
+    head_config: Mapping[str, Any] = {}
+    acting_outputs = ("logits",)
+
+    def __init__(self, config: ActorCriticConfig, model: Any, actions: Space) -> None:
+        self._config = config
+        self._model = model
+        ((self._action_path, leaf),) = actions.items()
+        self._action_dtype = leaf.dtype
+        self._variables = {v.path: v.value for v in model.trainable_variables}
+        self._optimiser = make_optimiser(config.optimiser, self._variables, config.epsilon)
+        self._learning_rate = _schedule(config)
+        self._kept = {
+            **{f"model/{v.path}": v.value for v in model.variables},
+            **{f"optimiser/{name}": v for name, v in self._optimiser.slots().items()},
+        }
+        self._steps: dict[tuple[tuple[int, ...], ...], Any] = {}
+
+    @staticmethod
+    def outputs(actions: Space) -> dict[str, int]:
+        """Network outputs and their sizes.
+
+        Raises:
+            ConfigError: The action space is not one discrete leaf.
+        """
+        return {"logits": single_discrete(actions).n, "value": 1}
+
+    def update(self, batches: Sequence[SessionBatch], env_steps: int) -> dict[str, float]:
+        rate = self._learning_rate(env_steps)
+        metrics = self._step(rate, self._arrays(batches))
+        loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
+        if not np.isfinite(loss + norm):
+            raise LossNotFiniteError(
+                f"the update at {env_steps:,} env steps was not applied: loss {loss}, gradient "
+                f"norm {norm}. Resume from the last checkpoint with a smaller "
+                "algorithm.learning_rate, or look for extreme rewards or observations."
+            )
+        return {**metrics, Metric.LEARNING_RATE: rate}
+
+    def prepare(self, ticks: int, slots: int) -> None:
+        kinds = (self._action_dtype, np.float32, np.float32, bool, bool)
+        nothing_valid = [np.zeros((ticks, slots), kind) for kind in kinds]
+        observations = [
+            np.zeros((ticks + 1, slots, *x.shape[1:]), x.dtype) for x in self._model.input.values()
+        ]
+        before = self.state()
+        self._step(0.0, [*nothing_valid, *observations])
+        self.restore(before)
+
+    def state(self) -> Arrays:
+        return values(self._kept)
+
+    def restore(self, state: Arrays) -> None:
+        restore_variables(self._kept, state)
+
+    def _arrays(self, batches: Sequence[SessionBatch]) -> list[Array]:
+        """What a step takes, batches side by side: ``[T, B₁+B₂+…]``."""
+        columns = [
+            [
+                batch.actions[self._action_path],
+                batch.extras[LOG_PROB],
+                batch.rewards,
+                batch.terminated,
+                batch.valid,
+                *(batch.observations[path] for path in self._model.input),
+            ]
+            for batch in batches
+        ]
+        if len(columns) == 1:
+            return columns[0]
+        return [np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True)]
+
+    def _step(self, rate: float, arrays: list[Array]) -> dict[str, float]:
+        """Steps once and returns METRICS by name."""
+        import tensorflow as tf
+
+        key = tuple(array.shape for array in arrays)
+        if key not in self._steps:
+            self._steps[key] = self._traced(arrays)
+        given = [tf.convert_to_tensor(array) for array in (np.float32(rate), *arrays)]
+        return dict(zip(METRICS, self._steps[key](*given).numpy().tolist(), strict=True))
+
+    def _traced(self, arrays: list[Array]) -> Any:
+        """The update as a graph for these shapes; one per number of batches."""
+        import tensorflow as tf
+
+        paths = list(self._model.input)
+        variables = list(self._variables.values())
+
+        def step(rate: Any, *given: Any) -> Any:
+            actions, log_mu, rewards, terminated, valid, *seen = given
+            with tf.GradientTape() as tape:
+                loss, metrics = loss_and_metrics(
+                    self._config,
+                    self._network(dict(zip(paths, seen, strict=True))),
+                    actions=tf.cast(actions, tf.int32),
+                    log_mu=log_mu,
+                    rewards=rewards,
+                    terminated=terminated,
+                    valid=valid,
+                )
+            gradients = tape.gradient(loss, variables)
+            norm = tf.linalg.global_norm(gradients)
+            is_sound = tf.math.is_finite(loss + norm)
+            clip = tf.minimum(1.0, self._config.max_grad_norm / norm)
+            scale = tf.where(is_sound, clip, 0.0)
+            # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
+            self._optimiser.apply(
+                [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
+                tf.where(is_sound, rate, 0.0),
+            )
+            return tf.stack([loss, norm, *metrics])
+
+        signature = [tf.TensorSpec((), tf.float32)]
+        signature += [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+        # Called as a concrete function, which saves the lookup among traces at every update.
+        function = tf.function(step, input_signature=signature, autograph=False)
+        return function.get_concrete_function()
+
+    def _network(self, observations: dict[str, Any]) -> tuple[Any, Any]:
+        """Logits ``[T+1, B, n]`` and values ``[T+1, B]``."""
+        import tensorflow as tf
+
+        rows = next(iter(observations.values())).shape[:2]
+        flat = {path: tf.reshape(x, [-1, *x.shape[2:]]) for path, x in observations.items()}
+        outputs = self._model(flat, training=True)
+        logits, value = outputs["logits"], outputs["value"]
+        return tf.reshape(logits, [*rows, logits.shape[-1]]), tf.reshape(value, rows)
+
+
+def _schedule(config: ActorCriticConfig) -> Schedule:
+    if config.anneal_steps == 0:
+        return Constant(config.learning_rate)
+    return Linear(config.learning_rate, config.learning_rate_end, config.anneal_steps)
