@@ -80,6 +80,28 @@ def test_a_second_learner_is_refused_and_told_who_trains(make: MakeLease) -> Non
     assert "try again in 15 s" in said
 
 
+def test_a_killed_learner_s_lease_is_taken_over_by_its_own_run_at_once(
+    make: MakeLease, client: redis.Redis
+) -> None:
+    killed = make("pid 7")
+    killed.acquire(0)
+
+    restarted = make("pid 8")
+
+    assert restarted.acquire(at_least_epoch=1) == 2
+    info = read_lease(client, "cartpole")
+    assert info is not None
+    assert (info.holder, info.epoch) == ("pid 8", 2)
+    assert 14.0 < info.ttl_s <= 15.0
+    restarted.check()
+    # Should the first be alive after all, it learns that it is over and takes nothing back.
+    assert not killed.renew()
+    with pytest.raises(LeaseLostError, match=r"taken over by pid 8 on .*epoch 2"):
+        killed.check()
+    killed.release()
+    assert client.hget(KEYS.lease, "holder") == b"pid 8"
+
+
 def test_a_released_lease_is_free_at_once_and_no_longer_valid(
     make: MakeLease, client: redis.Redis
 ) -> None:
@@ -104,7 +126,7 @@ def test_a_learner_that_ends_without_a_word_is_succeeded_after_the_ttl(
     dead = make("dead", ttl_s=0.3)
     dead.acquire(0)
     dead._ending.set()
-    successor = make("successor")
+    successor = make("successor", run="b" * 32)
     assert until(lambda: not client.exists(KEYS.lease))
     assert successor.acquire(0) == 2
 

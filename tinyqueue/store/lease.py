@@ -3,6 +3,10 @@
 The lease is a hash in Redis with a time to live. Its holder extends it from a thread, and
 may do nothing to the outside once its own deadline has passed; the deadline counts from
 *before* the renewal was sent, so that it is never later than the end in Redis.
+
+A run directory is locked to one process. Whoever asks for a lease that is held in the name
+of its own run therefore knows that the holder is dead, and takes it over at once, under a new
+epoch: a learner that was killed is back in service as soon as it is started again.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ local token = redis.call('HGET', KEYS[1], 'token')
 _ACQUIRE = (
     _WRITE
     + """
-if token then return -1 end
+if token and redis.call('HGET', KEYS[1], 'run') ~= ARGV[6] then return -1 end
 local epoch = string.format('%.0f', math.max(seen, tonumber(ARGV[3])) + 1)
 write(epoch)
 return tonumber(epoch)
@@ -118,11 +122,14 @@ class LearnerLease:
     def acquire(self, at_least_epoch: int) -> int:
         """Takes the lease, and keeps it until :meth:`release`.
 
+        The caller holds the lock of the run's directory: a lease of the same run is a dead
+        process's, and is taken over.
+
         Returns:
             The epoch: above ``at_least_epoch`` and above every one that Redis has seen.
 
         Raises:
-            LeaseHeldError: Another learner has it; the text names it.
+            LeaseHeldError: A learner of another run has it; the text names it.
             ServiceUnreachableError: Redis does not answer.
         """
         sent = self._clock()
