@@ -12,7 +12,7 @@ import structlog
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from tinyqueue.bus.tolerant_frames import tolerant_frame_handler
+from tinyqueue.bus.frames import tolerant_frame_handler
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.settings import masked
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 
 import amqp
 import structlog
 
+from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.messages import Outcome, Outgoing
 from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
@@ -22,7 +22,6 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 __all__ = ["ExperiencePublisher", "Outcome", "Outgoing"]
 
 APP_ID = "tinyqueue"
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.005, 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +55,7 @@ class ExperiencePublisher:
         self._learner_is_alive = learner_is_alive
         self._confirm_timeout_s = confirm_timeout_s
         self._link: RabbitmqPublishing | RedisPublishing | None = None
+        self._backoff = Backoff()
         self._in_trouble = False
 
     def publish(self, outgoing: Outgoing) -> Outcome:
@@ -75,18 +75,26 @@ class ExperiencePublisher:
         left_s = deadline_s - time.monotonic()
         if outcome is Outcome.UNKNOWN and idle and left_s > 0:
             outcome = self._attempt(outgoing, left_s)
+        if outcome is Outcome.CONFIRMED:
+            self._backoff.accepted()
         return outcome
 
     def publish_patiently(self, outgoing: Outgoing, for_s: float) -> Outcome:
         """Publishes until it is confirmed or ``for_s`` seconds have passed; the last outcome."""
         deadline_s = time.monotonic() + for_s
-        pause_s = _FIRST_PAUSE_S
         while True:
             outcome = self.publish(outgoing)
-            if outcome is Outcome.CONFIRMED or time.monotonic() + pause_s >= deadline_s:
+            if outcome is Outcome.CONFIRMED or time.monotonic() >= deadline_s:
                 return outcome
-            time.sleep(pause_s * (0.5 + random.random()))
-            pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
+            time.sleep(self.pause_s())
+
+    def pause_s(self) -> float:
+        """How many seconds to wait before a message that was not confirmed is offered again.
+
+        A fraction of the time between this publisher's confirmed messages, so that the learner
+        is not kept waiting and few bodies travel for nothing.
+        """
+        return self._backoff.refused()
 
     def close(self) -> None:
         """Lets the connection go, at once. The next publish would make a new one."""

@@ -6,7 +6,6 @@ A memory alarm blocks connections that publish; this one goes on receiving and a
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +13,11 @@ import structlog
 from amqp.exceptions import AccessRefused, PreconditionFailed
 
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
+from tinyqueue.bus.frames import FrameReader
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue
 from tinyqueue.errors import ConfigError
 
-READ_S = 0.002
-"""How long the rest of a message is waited for before acks get their turn."""
 _GOODBYE_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -74,11 +72,8 @@ class RabbitmqConsuming:
 
     def read(self) -> list[Delivery]:
         """What has arrived, when the socket is readable; nothing while a message is incomplete."""
-        sock = self._amqp.sock
         with contextlib.suppress(TimeoutError):
-            self._amqp.drain_events(timeout=READ_S)
-            while isinstance(sock, ssl.SSLSocket) and sock.pending():
-                self._amqp.drain_events(timeout=READ_S)
+            self._frames.read_available()
         return self._take()
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -110,6 +105,7 @@ class RabbitmqConsuming:
         self, experiment: str, queue_batches: int, prefetch: int, queue_type: str, declare: bool
     ) -> None:
         self._amqp: Any = self._connection.connection
+        self._frames = FrameReader(self._amqp)
         self._channel = new_channel(self._connection)
         self._queue = experience_queue(experiment, queue_batches, queue_type).name
         if declare:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import amqp
+from amqp import spec
 from kombu import Queue
 
 from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
+from tinyqueue.bus.frames import FrameReader
 from tinyqueue.bus.messages import Outcome
 
 _PERSISTENT = 2
@@ -35,11 +37,13 @@ class RabbitmqPublishing:
         self.errors = broker.errors(self._connection)
         with broker.preparing(self._connection):
             self._amqp: Any = self._connection.connection
+            FrameReader(self._amqp)
             self._channel = new_channel(self._connection)
             for entity in declare:
                 entity(self._channel).declare()
             self._channel.confirm_select()
         self._number = 0
+        self._timeout_s = 0.0
         self._answer: Outcome | None = None
         self._unroutable = False
         self._channel.events["basic_ack"].add(self._on_ack)
@@ -65,12 +69,15 @@ class RabbitmqPublishing:
             amqp.exceptions.AMQPError, OSError: The connection or the channel is lost.
         """
         deadline_s = time.monotonic() + timeout_s
+        if timeout_s != self._timeout_s:
+            self._timeout_s = timeout_s
+            self._amqp.sock.settimeout(timeout_s)
         self._number += 1
         self._answer, self._unroutable = None, False
         message = amqp.Message(body, delivery_mode=_PERSISTENT, **properties)
-        self._channel.basic_publish(
-            message, exchange, routing_key, mandatory=True, timeout=timeout_s
-        )
+        # Not basic_publish, which first looks for news from the broker, for 20 µs.
+        arguments = (0, exchange, routing_key, True, False)
+        self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, message)
         answer = self._wait(deadline_s)
         return Outcome.NO_LEARNER if self._unroutable else answer
 
@@ -78,6 +85,7 @@ class RabbitmqPublishing:
         drop(self._connection)
 
     def _wait(self, deadline_s: float) -> Outcome:
+        self._amqp.blocking_read()
         while self._answer is None:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:

@@ -1,0 +1,60 @@
+"""How long to wait after a refusal, learnt from how long it takes to be accepted."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+FRACTION = 0.8
+"""Of the time between two acceptances. Measured with two players before a learner that takes
+4.4 ms per batch: 1 refusal per message, and the learner waits for 3 % of the time; 0.3 costs
+3 refusals, 1.2 lets it wait for 8 %."""
+
+GROWTH = 1.25
+"""From one refusal in a row to the next."""
+
+
+class Backoff:
+    """Pauses of a publisher that meets a full queue.
+
+    A fast learner is asked again within milliseconds, and a slow one is left alone: every
+    refused session batch has been carried to the broker for nothing.
+
+    Args:
+        least_s, most_s: Bounds of a pause, before jitter of one half.
+        jitter: A number from [0, 1).
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        least_s: float = 0.002,
+        most_s: float = 0.1,
+        *,
+        jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._least_s = least_s
+        self._most_s = most_s
+        self._jitter = jitter
+        self._clock = clock
+        self._interval_s = least_s
+        self._accepted_s: float | None = None
+        self._refusals = 0
+
+    def accepted(self) -> None:
+        """A publish was confirmed."""
+        now_s = self._clock()
+        if self._accepted_s is not None:
+            # One long rest between two tasks says little.
+            since_s = min(now_s - self._accepted_s, 10 * self._most_s)
+            self._interval_s += 0.2 * (since_s - self._interval_s)
+        self._accepted_s = now_s
+        self._refusals = 0
+
+    def refused(self) -> float:
+        """A publish was not confirmed; how many seconds to wait before the next."""
+        wanted_s = FRACTION * self._interval_s * GROWTH**self._refusals
+        self._refusals += 1
+        return min(self._most_s, max(self._least_s, wanted_s)) * (0.5 + self._jitter())
