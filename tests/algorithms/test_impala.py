@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinyqueue.algorithms import impala as impala_module
+from tinyqueue.algorithms.base import LossNotFiniteError
+from tinyqueue.algorithms.impala import Impala
+from tinyqueue.algorithms.impala_config import A3cConfig, ActorCriticConfig, ImpalaConfig
+from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.data.spaces import Arrays, Leaf
+from tinyqueue.errors import CheckpointError, ConfigError
+from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.policy.heads import LOG_PROB
+
+ACTIONS = {"": Leaf("uint8", (), n=3)}
+OBSERVATIONS = {"": Leaf("float32", (4,))}
+HEADER = Header("e", "r", "0" * 32, 0, "guest", "p", 0, 0)
+
+
+def algorithm(config: ActorCriticConfig | None = None, seed: int = 0) -> Impala:
+    model = build(OBSERVATIONS, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), seed)
+    return Impala(config or ImpalaConfig(), model, ACTIONS)
+
+
+def played(seed: int = 0, ticks: int = 5, slots: int = 4) -> SessionBatch:
+    """A batch in which slot 0 is truncated at tick 1: its tick 2 is the autoreset."""
+    rng = np.random.default_rng(seed)
+    truncated = np.zeros((ticks, slots), bool)
+    truncated[1, 0] = True
+    valid = np.ones((ticks, slots), bool)
+    valid[2, 0] = False
+    terminated = np.zeros((ticks, slots), bool)
+    terminated[3, 1] = True
+    valid[4, 1] = False
+    return SessionBatch(
+        HEADER,
+        {"": rng.normal(size=(ticks + 1, slots, 4)).astype(np.float32)},
+        {"": rng.integers(0, 3, (ticks, slots)).astype(np.uint8)},
+        rng.normal(size=(ticks, slots)).astype(np.float32),
+        terminated,
+        truncated,
+        valid,
+        {LOG_PROB: np.log(rng.uniform(0.1, 0.9, (ticks, slots))).astype(np.float32)},
+    )
+
+
+def weights(trained: Impala) -> Arrays:
+    return {name: a for name, a in trained.state().items() if name.startswith("model/")}
+
+
+def assert_equal(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def differ(one: Arrays, other: Arrays) -> bool:
+    return any((one[name] != other[name]).any() for name in one)
+
+
+def test_the_loss_is_the_formula_by_hand() -> None:
+    # Given one tick of one slot, a policy that is uniform over 3, and V = 0 everywhere
+    trained = algorithm(
+        ImpalaConfig(gamma=0.5, value_weight=0.5, entropy_weight=0.01, normalise_advantages=False)
+    )
+    nothing = {name: np.zeros_like(a) for name, a in weights(trained).items()}
+    trained.restore({**trained.state(), **nothing})
+    one = np.ones((1, 1))
+    batch = SessionBatch(
+        HEADER,
+        {"": np.zeros((2, 1, 4), np.float32)},
+        {"": np.uint8([[2]])},
+        np.float32([[4.0]]),
+        one < 0,
+        one < 0,
+        one > 0,
+        {LOG_PROB: np.log(np.float32([[0.5]]))},
+    )
+    metrics = trained.update([batch], 0)
+    # Then ρ = (1/3)/(1/2) = 2/3; A = v − V = ρ·4; the loss is ln 3·A + ½·½·A² − 0.01·ln 3
+    assert metrics["mean_rho"] == pytest.approx(2 / 3, abs=1e-6)
+    assert metrics["policy_loss"] == pytest.approx(np.log(3) * 8 / 3, abs=1e-5)
+    assert metrics["value_loss"] == pytest.approx(0.5 * (8 / 3) ** 2, abs=1e-5)
+    assert metrics["entropy"] == pytest.approx(np.log(3), abs=1e-6)
+    expected = np.log(3) * 8 / 3 + 0.25 * (8 / 3) ** 2 - 0.01 * np.log(3)
+    assert metrics["loss"] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_what_stands_at_an_invalid_tick_changes_nothing(normalise: bool) -> None:
+    config = ImpalaConfig(normalise_advantages=normalise)
+    batch = played()
+    # Given the same batch with other actions, rewards and probabilities at its invalid ticks
+    other = replace(
+        batch,
+        actions={"": np.where(batch.valid, batch.actions[""], 2 - batch.actions[""]).astype("u1")},
+        rewards=np.where(batch.valid, batch.rewards, 99).astype(np.float32),
+        extras={LOG_PROB: np.where(batch.valid, batch.extras[LOG_PROB], -3).astype(np.float32)},
+    )
+    one, two = algorithm(config), algorithm(config)
+    assert one.update([batch], 0) == two.update([other], 0)
+    assert_equal(one.state(), two.state())
+
+
+def test_what_stands_at_a_valid_tick_does() -> None:
+    batch = played()
+    other = replace(batch, rewards=batch.rewards + np.float32(batch.valid))
+    one, two = algorithm(), algorithm()
+    one.update([batch], 0)
+    two.update([other], 0)
+    assert differ(weights(one), weights(two))
+
+
+def test_batches_side_by_side_are_one_wide_batch() -> None:
+    wide = played(slots=8)
+    halves = [
+        replace(
+            wide,
+            observations={"": wide.observations[""][:, part]},
+            actions={"": wide.actions[""][:, part]},
+            rewards=wide.rewards[:, part],
+            terminated=wide.terminated[:, part],
+            truncated=wide.truncated[:, part],
+            valid=wide.valid[:, part],
+            extras={LOG_PROB: wide.extras[LOG_PROB][:, part]},
+        )
+        for part in (slice(0, 3), slice(3, 8))
+    ]
+    one, two = algorithm(), algorithm()
+    assert one.update([wide], 0) == two.update(halves, 0)
+    assert_equal(one.state(), two.state())
+
+
+def test_the_sum_of_a_loss_is_its_mean_times_the_valid_ticks() -> None:
+    mean = algorithm(ImpalaConfig(loss_reduction="mean")).update([played()], 0)
+    total = algorithm(ImpalaConfig(loss_reduction="sum")).update([played()], 0)
+    for name in ("loss", "policy_loss", "value_loss", "grad_norm"):
+        assert total[name] == pytest.approx(18 * mean[name], rel=1e-4)
+    assert total["entropy"] == pytest.approx(mean["entropy"])
+
+
+def test_rewards_are_clipped_and_then_scaled() -> None:
+    batch = played()
+    by_hand = replace(batch, rewards=np.clip(batch.rewards, -0.5, 0.5) * np.float32(3))
+    config = ImpalaConfig(reward_clip=0.5, reward_scale=3.0)
+    one, two = algorithm(config), algorithm()
+    one.update([batch], 0)
+    two.update([by_hand], 0)
+    assert_equal(weights(one), weights(two))
+
+
+def test_a3c_does_not_look_at_the_behaviour_policy_and_impala_does() -> None:
+    batch = played()
+    other = replace(batch, extras={LOG_PROB: batch.extras[LOG_PROB] - np.float32(0.7)})
+
+    def learned(config: ActorCriticConfig, given: SessionBatch) -> Arrays:
+        trained = algorithm(config)
+        trained.update([given], 0)
+        return weights(trained)
+
+    assert_equal(learned(A3cConfig(), batch), learned(A3cConfig(), other))
+    assert differ(learned(ImpalaConfig(), batch), learned(ImpalaConfig(), other))
+
+
+def test_the_gradient_is_cut_to_its_norm() -> None:
+    # RMSProp's step is nearly proportional to the gradient while its mean square is near 1.
+    def step(max_grad_norm: float) -> tuple[float, float]:
+        trained = algorithm(
+            ImpalaConfig(optimiser="rmsprop", max_grad_norm=max_grad_norm, learning_rate=1.0)
+        )
+        before = weights(trained)
+        norm = trained.update([played()], 0)["grad_norm"]
+        after = weights(trained)
+        return norm, float(np.sqrt(sum(((after[n] - before[n]) ** 2).sum() for n in before)))
+
+    norm, free = step(1e6)
+    same_norm, cut = step(norm / 4)
+    assert same_norm == norm
+    assert cut == pytest.approx(free / 4, rel=0.02)
+
+
+def test_the_learning_rate_follows_the_clock() -> None:
+    config = ImpalaConfig(learning_rate=1.0, learning_rate_end=0.5, anneal_steps=100)
+    trained = algorithm(config)
+    rates = [trained.update([played()], steps)["learning_rate"] for steps in (0, 50, 100, 900)]
+    assert rates == [1.0, 0.75, 0.5, 0.5]
+    assert algorithm().update([played()], 10**9)["learning_rate"] == 3e-4
+
+
+def test_a_learning_rate_of_zero_moves_nothing() -> None:
+    trained = algorithm(ImpalaConfig(learning_rate=0.0))
+    before = weights(trained)
+    trained.update([played()], 0)
+    assert_equal(before, weights(trained))
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e38])
+def test_an_update_that_is_not_finite_leaves_the_weights_alone(optimiser: Any, bad: float) -> None:
+    trained = algorithm(ImpalaConfig(optimiser=optimiser))
+    trained.update([played()], 0)
+    before = weights(trained)
+    batch = played(1)
+    batch.observations[""][0, 0] = bad
+    batch.rewards[0, 0] = bad
+    with pytest.raises(LossNotFiniteError, match="was not applied"):
+        trained.update([batch], 20)
+    assert_equal(before, weights(trained))
+    # And it can go on
+    assert np.isfinite(trained.update([played(2)], 40)["loss"])
+    assert differ(before, weights(trained))
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+def test_a_restored_algorithm_goes_on_bit_for_bit(optimiser: Any) -> None:
+    config = ImpalaConfig(optimiser=optimiser)
+    one, two = algorithm(config), algorithm(config, seed=9)
+    one.update([played(0)], 0)
+    two.restore(one.state())
+    assert one.update([played(1)], 20) == two.update([played(1)], 20)
+    assert_equal(one.state(), two.state())
+
+
+def test_the_state_is_a_copy() -> None:
+    trained = algorithm()
+    before = trained.state()
+    kept = {name: a.copy() for name, a in before.items()}
+    trained.update([played()], 0)
+    assert_equal(before, kept)
+
+
+def test_a_state_of_another_model_is_refused_before_anything_is_assigned() -> None:
+    trained = algorithm()
+    before = trained.state()
+    other = {**before, "model/logits/bias": np.zeros(7, np.float32)}
+    other["model/value/bias"] = before["model/value/bias"] + 1
+    with pytest.raises(CheckpointError, match=r"model/logits/bias: float32\[7\] saved"):
+        trained.restore(other)
+    missing = {name: a for name, a in before.items() if name != "optimiser/beta1_power"}
+    with pytest.raises(CheckpointError, match="optimiser/beta1_power"):
+        trained.restore(missing)
+    assert_equal(before, trained.state())
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+def test_preparing_changes_nothing_but_the_time_of_the_first_update(
+    optimiser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given one that was prepared and one that was not
+    config = ImpalaConfig(optimiser=optimiser)
+    prepared, plain = algorithm(config), algorithm(config)
+    expected = plain.update([played()], 0)
+    before = prepared.state()
+    prepared.prepare(5, 4)
+    assert_equal(before, prepared.state())
+    # When its graph may not be built again, then it updates all the same, and equally
+    monkeypatch.setattr(impala_module, "loss_and_metrics", None)
+    assert prepared.update([played()], 0) == expected
+    assert_equal(prepared.state(), plain.state())
+
+
+def test_a_dict_of_observations_is_fed_by_path() -> None:
+    space = {"b": Leaf("float32", (2,)), "a/x": Leaf("uint8", (), n=3)}
+    model = build(space, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), 0)
+    trained = Impala(ImpalaConfig(), model, ACTIONS)
+    rng = np.random.default_rng(0)
+    seen = {
+        "a/x": rng.integers(0, 3, (6, 4)).astype(np.uint8),
+        "b": rng.normal(size=(6, 4, 2)).astype(np.float32),
+    }
+    metrics = trained.update([replace(played(), observations=seen)], 0)
+    assert metrics["grad_norm"] > 0
+    reordered = replace(played(), observations=dict(reversed(seen.items())))
+    again = Impala(
+        ImpalaConfig(), build(space, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), 0), ACTIONS
+    )
+    assert again.update([reordered], 0) == metrics
+
+
+def test_continuous_actions_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Discrete"):
+        Impala.outputs({"": Leaf("float32", (2,), low=-1.0, high=1.0)})

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.models.keras_import import import_keras
+
+GRADIENTS = [np.float32([1.0, -2.0]), np.float32([3.0, 0.5]), np.float32([-1.0, 0.0])]
+
+
+def test_adam_steps_like_keras() -> None:
+    tf, keras = import_keras()
+    ours, theirs = tf.Variable([1.0, 1.0]), keras.Variable([1.0, 1.0])
+    optimiser = make_optimiser("adam", {"w": ours}, 1e-5)
+    reference = keras.optimizers.Adam(0.1, epsilon=1e-5)
+    for gradient in GRADIENTS:
+        optimiser.apply([tf.constant(gradient)], tf.constant(0.1))
+        reference.apply([tf.constant(gradient)], [theirs])
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+    assert abs(ours.numpy() - 1).min() > 0.05
+
+
+def test_rmsprop_has_epsilon_under_the_root_and_starts_from_one() -> None:
+    tf, _ = import_keras()
+    weight = tf.Variable([1.0])
+    optimiser = make_optimiser("rmsprop", {"w": weight}, 0.1)
+    optimiser.apply([tf.constant([2.0])], tf.constant(0.5))
+    # Mean square: 0.99·1 + 0.01·2² = 1.03
+    first = 1 - 0.5 * 2 / math.sqrt(1.03 + 0.1)
+    assert weight.numpy()[0] == pytest.approx(first, abs=1e-6)
+    optimiser.apply([tf.constant([-1.0])], tf.constant(0.5))
+    # 0.99·1.03 + 0.01·1 = 1.0297
+    assert weight.numpy()[0] == pytest.approx(first + 0.5 / math.sqrt(1.0297 + 0.1), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_its_slots_are_all_that_it_remembers(name: str) -> None:
+    # Given two optimisers, of which the second takes over the slots of the first
+    tf, _ = import_keras()
+    weights = [tf.Variable([1.0, 1.0]), tf.Variable([1.0, 1.0])]
+    first, second = (make_optimiser(name, {"w": w}, 1e-3) for w in weights)  # type: ignore[arg-type]
+    first.apply([tf.constant(GRADIENTS[0])], tf.constant(0.1))
+    weights[1].assign(weights[0])
+    for slot, variable in first.slots().items():
+        second.slots()[slot].assign(variable)
+    # When both go on, they stay equal
+    for optimiser in (first, second):
+        optimiser.apply([tf.constant(GRADIENTS[1])], tf.constant(0.1))
+    np.testing.assert_array_equal(weights[0].numpy(), weights[1].numpy())
