@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -21,7 +22,8 @@ class PublishJournal:
         self._file: TextIO = (folder / f"{os.getpid()}-{stage}.jsonl").open("a", buffering=1)
 
     def write(self, batch_id: str, event: str) -> None:
-        self._file.write(json.dumps({"batch_id": batch_id, "event": event}) + "\n")
+        line = {"batch_id": batch_id, "event": event, "at_s": round(time.time(), 4)}
+        self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
         self._file.close()
