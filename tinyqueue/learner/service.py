@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import structlog
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.consumer import ExperienceConsumer
+from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
-from tinyqueue.data.identity import new_id
-from tinyqueue.envs.describe import EnvironmentInfo
-from tinyqueue.errors import LeaseLostError, TinyqueueError
+from tinyqueue.errors import LeaseLostError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
@@ -26,20 +24,21 @@ from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
+from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
 from tinyqueue.learner.versions import Versions
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.monitor.metrics import Metric
-from tinyqueue.monitor.view import View
-from tinyqueue.settings import Settings, host_name
+from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
-from tinyqueue.wire.evaluations import EvaluationResult
-from tinyqueue.wire.weights import WeightVersion
+
+__all__ = ["LearnerService", "PlayHere", "Surroundings", "Tasks"]
 
 FEED_S = 0.05
 """Seconds between two looks at the window of play tasks."""
@@ -51,49 +50,6 @@ STATUS_TTL_S = 7 * 86_400.0
 _TAKE_S = 0.05
 
 log = structlog.get_logger(__name__)
-
-
-class Tasks(Protocol):
-    """Sends the tasks of one experiment to whoever works for it."""
-
-    def play(
-        self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
-    ) -> None: ...
-
-    def evaluate(
-        self,
-        request: str,
-        *,
-        experiment: str,
-        run: str,
-        version: int,
-        episodes: int,
-        slots: int,
-        seed: int,
-    ) -> None: ...
-
-
-PlayHere = Callable[[WeightVersion, bytes, str, int], EvaluationResult]
-"""Plays greedy games in this process: weights, acting graph, request id, seed."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a learner is given by whoever starts it.
-
-    Attributes:
-        settings: Where the services are.
-        environment: What the environment is like, found out in a process of its own.
-        tasks: Sends play and evaluation tasks.
-        play_here: Evaluates in this process when no worker does.
-        view: Where a person looks.
-    """
-
-    settings: Settings
-    environment: Callable[[], EnvironmentInfo]
-    tasks: Tasks
-    play_here: PlayHere
-    view: View
 
 
 class LearnerService:
@@ -114,6 +70,7 @@ class LearnerService:
         self._stopping = threading.Event()
         self._broker = Broker(surroundings.settings.broker)
         self._redis = connect(surroundings.settings.redis)
+        self._weights = WeightStore(self._redis, experiment.name)
         self._lease = LearnerLease(
             self._redis, experiment.name, run.run_id, holder=f"{host_name()} run {run.path}"
         )
@@ -139,86 +96,57 @@ class LearnerService:
             self._lease.release()
 
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
-        experiment, name = self._experiment, self._experiment.name
-        weights = WeightStore(self._redis, name)
-        versions = Versions(self._run, at_least=weights.head() + 1)
         publisher = WeightPublisher(
-            weights, SpecStore(self._redis), built.spec, built.export.graph, self._lease.check
+            self._weights,
+            SpecStore(self._redis),
+            built.spec,
+            built.export.graph,
+            self._lease.check,
         )
         trainer = Trainer(
-            experiment,
+            self._experiment,
             built.algorithm,
             built.export,
             built.spec,
             epoch=epoch,
-            next_version=versions.next,
+            next_version=Versions(self._run, at_least=self._weights.head() + 1).next,
             publish=publisher.publish,
         )
-        games = self._games(built, weights)
-        feed = self._feed(built)
+        feed = task_feed(self._around.tasks, built.spec)
+        games = remote_games(
+            self._around.tasks,
+            built.spec,
+            built.export.graph,
+            self._experiment.evaluation,
+            pin=self._weights.pin,
+            play_here=self._around.play_here,
+        )
         ingest = Ingest(
             built.contract,
             ledger,
-            max_policy_lag=experiment.learner.max_policy_lag,
+            max_policy_lag=self._experiment.learner.max_policy_lag,
             head=lambda: trainer.clock.version,
             heard=feed.heard,
             evaluated=games.arrived,
         )
-        consumer = ExperienceConsumer(
-            self._broker,
-            name,
-            queue_batches=experiment.learner.queue_batches,
-            prefetch=experiment.learner.batches_per_update + 1,
-            queue_type=self._around.settings.queue_type,
-            on_delivery=ingest.on_delivery,
-            commit=ingest.commit,
-            declare=self._around.settings.declare,
-        )
-        ingest.attach(consumer)
-        checkpoints = Checkpoints(
-            self._run.path / "checkpoints", keep=experiment.learner.keep_checkpoints
-        )
-        reporter = Reporter(
-            experiment,
-            self._run,
-            self._around.view,
-            trainer,
-            threshold=built.threshold,
-            services=self._broker.kind,
-            sources=lambda: {
-                Metric.QUEUE_DEPTH: consumer.ready,
-                Metric.PLAYERS: feed.players,
-                Metric.TASKS_OUTSTANDING: feed.outstanding,
-            },
-            count=ledger.count,
-        )
-        training = Training(
-            experiment,
-            trainer,
-            checkpoints,
-            Level(built.threshold, experiment.evaluation, games, experiment.seed),
-            reporter,
-        )
-        training.restore(ledger)
-        publisher.publish_spec()
-        trainer.publish()
-        board = StatusBoard(self._redis)
-        housekeeping = Housekeeping(
-            [
-                Chore("feed", FEED_S, feed.tick),
-                Chore("heal", HEAL_S, publisher.heal),
-                Chore("status", STATUS_S, lambda: board.write(name, reporter.status(), STATUS_TTL_S)),
-            ]
-        )
-        consumer.start()
-        housekeeping.start()
-        try:
+        consumer = self._consumer(ingest)
+        with ExitStack() as endings:
+            reporter = self._reporter(built, trainer, ledger, feed, consumer)
+            endings.callback(reporter.close)
+            training = self._training(built, trainer, games, reporter)
+            training.restore(ledger)
+            publisher.publish_spec()
+            trainer.publish()
+            endings.callback(self._write_last_status, reporter)
+            endings.callback(consumer.stop, timeout_s=10.0)
+            consumer.start()
+            housekeeping = self._housekeeping(feed, publisher, reporter)
+            endings.callback(housekeeping.stop)
+            housekeeping.start()
+            # While the first players open their stages.
+            session, learner = self._experiment.session, self._experiment.learner
+            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
             return self._loop(training, ingest, consumer, housekeeping)
-        finally:
-            housekeeping.stop()
-            consumer.stop(timeout_s=10.0)
-            board.write(name, reporter.status(), STATUS_TTL_S)
-            reporter.close()
 
     def _loop(
         self,
@@ -229,6 +157,7 @@ class LearnerService:
     ) -> Outcome:
         wanted = self._experiment.learner.batches_per_update
         while not self._stopping.is_set() and not self._lease.stop_requested:
+            self._lease.check()
             for error in (consumer.error, housekeeping.error):
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot go on: {error}") from error
@@ -246,37 +175,78 @@ class LearnerService:
             raise
         return training.finish()
 
-    def _games(self, built: Built, weights: WeightStore) -> RemoteGames:
-        experiment, evaluation = self._experiment, self._experiment.evaluation
+    def _consumer(self, ingest: Ingest) -> ExperienceConsumer:
+        learner = self._experiment.learner
 
-        def send(request: str, version: int, seed: int) -> None:
-            self._around.tasks.evaluate(
-                request,
-                experiment=experiment.name,
-                run=self._run.run_id,
-                version=version,
-                episodes=evaluation.episodes,
-                slots=evaluation.slots,
-                seed=seed,
-            )
+        def commit(settled: Sequence[tuple[Delivery, Any]]) -> None:
+            # What is trained on after the lease has passed to another is that one's to accept.
+            self._lease.check()
+            ingest.commit(settled)
 
-        def play_here(version: WeightVersion, request: str, seed: int) -> EvaluationResult:
-            return self._around.play_here(version, built.export.graph, request, seed)
+        consumer = ExperienceConsumer(
+            self._broker,
+            self._experiment.name,
+            queue_batches=learner.queue_batches,
+            prefetch=learner.batches_per_update + 1,
+            queue_type=self._around.settings.queue_type,
+            on_delivery=ingest.on_delivery,
+            commit=commit,
+            declare=self._around.settings.declare,
+        )
+        ingest.attach(consumer)
+        return consumer
 
-        return RemoteGames(evaluation, pin=weights.pin, send=send, play_here=play_here)
+    def _training(
+        self, built: Built, trainer: Trainer, games: RemoteGames, reporter: Reporter
+    ) -> Training:
+        experiment = self._experiment
+        folder, keep = self._run.path / "checkpoints", experiment.learner.keep_checkpoints
+        level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
+        return Training(experiment, trainer, Checkpoints(folder, keep), level, reporter)
 
-    def _feed(self, built: Built) -> TaskFeed:
-        spec = built.spec
+    def _reporter(
+        self,
+        built: Built,
+        trainer: Trainer,
+        ledger: Ledger,
+        feed: TaskFeed,
+        consumer: ExperienceConsumer,
+    ) -> Reporter:
+        return Reporter(
+            self._experiment,
+            self._run,
+            self._around.view,
+            trainer,
+            threshold=built.threshold,
+            services=self._broker.kind,
+            sources=lambda: {
+                Metric.QUEUE_DEPTH: consumer.ready,
+                Metric.PLAYERS: feed.players,
+                Metric.TASKS_OUTSTANDING: feed.outstanding,
+            },
+            count=ledger.count,
+        )
 
-        def send(expires_s: float) -> str:
-            task_id = new_id()
-            self._around.tasks.play(
-                task_id,
-                experiment=spec.experiment,
-                run=spec.run,
-                spec_version=spec.version,
-                budget_s=spec.task_budget_s,
-            )
-            return task_id
+    def _housekeeping(
+        self, feed: TaskFeed, publisher: WeightPublisher, reporter: Reporter
+    ) -> Housekeeping:
+        return Housekeeping(
+            [
+                Chore("feed", FEED_S, feed.tick),
+                Chore("heal", HEAL_S, publisher.heal),
+                Chore("status", STATUS_S, lambda: self._write_status(reporter)),
+            ]
+        )
 
-        return TaskFeed(send, budget_s=spec.task_budget_s)
+    def _write_status(self, reporter: Reporter) -> None:
+        board = StatusBoard(self._redis)
+        board.write(self._experiment.name, reporter.status(), STATUS_TTL_S)
+
+    def _write_last_status(self, reporter: Reporter) -> None:
+        """When all is over. A store that is away is no reason to forget how training ended."""
+        if not self._lease.is_valid:
+            return
+        try:
+            self._write_status(reporter)
+        except ServiceUnreachableError as error:
+            log.warning("the last status is not written", error=str(error))

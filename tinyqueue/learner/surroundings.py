@@ -1,0 +1,58 @@
+"""What a learner is given by whoever starts it: roles, and nothing of how they are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.monitor.view import View
+from tinyqueue.settings import Settings
+from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.weights import WeightVersion
+
+
+class Tasks(Protocol):
+    """Sends the tasks of one experiment to whoever works for it."""
+
+    def play(
+        self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
+    ) -> None:
+        """Raises ServiceUnreachableError when the broker does not take it."""
+
+    def evaluate(
+        self,
+        request: str,
+        *,
+        experiment: str,
+        run: str,
+        version: int,
+        episodes: int,
+        slots: int,
+        seed: int,
+    ) -> None:
+        """Raises ServiceUnreachableError when the broker does not take it."""
+
+
+PlayHere = Callable[[WeightVersion, bytes, str, int], EvaluationResult]
+"""Plays greedy games in this process: weights, acting graph, request id, seed."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Services and people around a learner.
+
+    Attributes:
+        settings: Where the services are.
+        environment: What the environment is like, found out in a process of its own.
+        tasks: Sends play and evaluation tasks.
+        play_here: Evaluates in this process when no worker does.
+        view: Where a person looks.
+    """
+
+    settings: Settings
+    environment: Callable[[], EnvironmentInfo]
+    tasks: Tasks
+    play_here: PlayHere
+    view: View

@@ -1,0 +1,58 @@
+"""Play and evaluation tasks of one run: who asks for them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinyqueue.bus.feed import TaskFeed
+from tinyqueue.data.identity import new_id
+from tinyqueue.experiment import EvaluationConfig, PlaySpec
+from tinyqueue.learner.remote_games import RemoteGames
+from tinyqueue.learner.surroundings import PlayHere, Tasks
+from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.weights import WeightVersion
+
+
+def task_feed(tasks: Tasks, spec: PlaySpec) -> TaskFeed:
+    """Keeps play tasks for this spec outstanding."""
+
+    def send(expires_s: float) -> str:
+        task_id = new_id()
+        tasks.play(
+            task_id,
+            experiment=spec.experiment,
+            run=spec.run,
+            spec_version=spec.version,
+            budget_s=spec.task_budget_s,
+        )
+        return task_id
+
+    return TaskFeed(send, budget_s=spec.task_budget_s)
+
+
+def remote_games(
+    tasks: Tasks,
+    spec: PlaySpec,
+    graph: bytes,
+    config: EvaluationConfig,
+    *,
+    pin: Callable[[int, float], None],
+    play_here: PlayHere,
+) -> RemoteGames:
+    """Has workers play this run's evaluations; without them, ``play_here`` does."""
+
+    def send(request: str, version: int, seed: int) -> None:
+        tasks.evaluate(
+            request,
+            experiment=spec.experiment,
+            run=spec.run,
+            version=version,
+            episodes=config.episodes,
+            slots=config.slots,
+            seed=seed,
+        )
+
+    def play(weights: WeightVersion, request: str, seed: int) -> EvaluationResult:
+        return play_here(weights, graph, request, seed)
+
+    return RemoteGames(config, pin=pin, send=send, play_here=play)
