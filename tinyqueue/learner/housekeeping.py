@@ -1,4 +1,4 @@
-"""What a learner does beside training, on a thread of its own: feeding players, healing the store."""
+"""What a learner does beside training, on its own thread: feeding players, healing the store."""
 
 from __future__ import annotations
 

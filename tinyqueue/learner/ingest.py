@@ -7,8 +7,6 @@ which the trainer calls.
 from __future__ import annotations
 
 import queue
-import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -57,10 +55,8 @@ class Ingest:
         self._limits = Limits()
         self._ready: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
         self._partial: list[SessionBatch] = []
-        self._in_hand: dict[str, Delivery] = {}
-        self._lock = threading.Lock()
+        self._deliveries: dict[str, Delivery] = {}
         self._consumer: ExperienceConsumer | None = None
-        self.reasons: Counter[str] = Counter()
 
     def attach(self, consumer: ExperienceConsumer) -> None:
         """The consumer through which deliveries are settled; before it starts."""
@@ -72,7 +68,9 @@ class Ingest:
             self._take_evaluation(delivery)
             return
         batch_id = delivery.message_id
-        if self._is_repeated(batch_id, delivery):
+        # One that is still in hand does not come here again: the consumer sees to that.
+        if self._ledger.knows(batch_id):
+            self._settle(delivery, Mark(batch_id, "duplicate"))
             return
         try:
             if delivery.content_type != SESSION_TYPE:
@@ -88,8 +86,7 @@ class Ingest:
         if reason:
             self._drop(delivery, header, reason)
             return
-        with self._lock:
-            self._in_hand[batch_id] = delivery
+        self._deliveries[batch_id] = delivery
         self._ready.put(batch)
 
     def take(self, count: int, timeout_s: float) -> list[SessionBatch]:
@@ -110,45 +107,25 @@ class Ingest:
         """The batches are in the weights: they are marked accepted, then acked."""
         for batch in batches:
             header = batch.header
-            with self._lock:
-                delivery = self._in_hand.get(header.batch_id)
-            if delivery is not None:
-                mark = Mark(
-                    header.batch_id,
-                    "accepted",
-                    env_steps=batch.env_steps,
-                    announced=header.dropped,
-                )
-                self._settle(delivery, mark)
+            mark = Mark(
+                header.batch_id, "accepted", env_steps=batch.env_steps, announced=header.dropped
+            )
+            self._settle(self._deliveries.pop(header.batch_id), mark)
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
         """One ledger transaction for a group, before it is acked. In the consumer's thread."""
-        marks = [mark for _, mark in settled if mark is not None]
-        self._ledger.record(marks)
-        with self._lock:
-            for mark in marks:
-                if mark.batch_id:
-                    self._in_hand.pop(mark.batch_id, None)
-
-    def _is_repeated(self, batch_id: str, delivery: Delivery) -> bool:
-        """Settles a batch that is known already; one still in hand takes over the newer delivery."""
-        with self._lock:
-            if batch_id in self._in_hand:
-                self._in_hand[batch_id] = delivery
-                return True
-        if parse_batch_id(batch_id) and self._ledger.knows(batch_id):
-            self.reasons["duplicate"] += 1
-            self._settle(delivery, Mark(batch_id, "duplicate"))
-            return True
-        return False
+        self._ledger.record([mark for _, mark in settled if mark is not None])
 
     def _check(self, batch: SessionBatch, batch_id: str) -> None:
-        if batch.header.batch_id != batch_id:
+        header = batch.header
+        if header.batch_id != batch_id:
             raise MessageError("malformed", f"message id {batch_id!r} is not the batch's own")
-        if batch.header.run == self._contract.run:
-            self._contract.check(batch)
-            if batch.header.policy_version > self._head():
-                raise MessageError("version", f"policy version {batch.header.policy_version} is unknown")
+        if header.experiment == self._contract.experiment and header.run != self._contract.run:
+            # What an earlier run's players had under way is no fault: dropped, unchecked.
+            return
+        self._contract.check(batch)
+        if header.policy_version > self._head():
+            raise MessageError("version", f"policy version {header.policy_version} is unknown")
 
     def _reason_to_drop(self, header: Header) -> str:
         if header.run != self._contract.run:
@@ -158,13 +135,9 @@ class Ingest:
         return ""
 
     def _drop(self, delivery: Delivery, header: Header, reason: str) -> None:
-        self.reasons[reason] += 1
-        self._settle(
-            delivery, Mark(header.batch_id, "dropped", reason, announced=header.dropped)
-        )
+        self._settle(delivery, Mark(header.batch_id, "dropped", reason, announced=header.dropped))
 
     def _set_aside(self, delivery: Delivery, error: MessageError) -> None:
-        self.reasons[error.reason] += 1
         log.warning("message set aside", batch=delivery.message_id, reason=str(error))
         batch_id = delivery.message_id if parse_batch_id(delivery.message_id) else None
         self._settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)

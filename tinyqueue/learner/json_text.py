@@ -15,12 +15,12 @@ def json_line(value: Mapping[str, Any]) -> str:
     try:
         return json.dumps(value, allow_nan=False, separators=(", ", ": "), default=_plain)
     except ValueError:
-        return json.dumps(_finite(value), separators=(", ", ": "), default=_plain)
+        return json.dumps(finite(value), separators=(", ", ": "), default=_plain)
 
 
 def json_document(value: Mapping[str, Any]) -> bytes:
     """One object, indented for people."""
-    return (json.dumps(_finite(value), indent=2, default=_plain) + "\n").encode()
+    return (json.dumps(finite(value), indent=2, default=_plain) + "\n").encode()
 
 
 def _plain(value: Any) -> Any:
@@ -31,13 +31,14 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"JSON has no {type(value).__name__}: {value!r}")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value with None for every NaN and infinity in it, and plain Python numbers."""
     if isinstance(value, np.generic | np.ndarray):
         value = _plain(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -87,6 +87,8 @@ class LedgerFile:
         """
         query = self._database.execute
         try:
+            # One snapshot: `tinyqueue info RUN` reads while a learner writes.
+            query("BEGIN")
             stages = {
                 stage: StageCount(stage, next_n, [], 0, *fates)
                 for stage, next_n, *fates in query("SELECT * FROM stages")
@@ -96,6 +98,7 @@ class LedgerFile:
                 stages[stage].missing += last - first + 1
             reasons = {ReasonKey(*key): n for *key, n in query("SELECT * FROM reasons")}
             again = dict(query("SELECT * FROM again"))
+            query("COMMIT")
         except (sqlite3.Error, KeyError) as error:
             raise self._damaged(str(error)) from error
         wrong = [stage.stage for stage in stages.values() if stage.unbalanced]

@@ -51,7 +51,7 @@ class RemoteGames:
         self._pin = pin
         self._send = send
         self._play_here = play_here
-        self._results: queue.SimpleQueue[EvaluationResult] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[EvaluationResult | Exception] = queue.SimpleQueue()
         self._asked: _Asked | None = None
         self._workers_answer = config.here_after_s > 0
 
@@ -72,18 +72,27 @@ class RemoteGames:
         self._results.put(result)
 
     def poll(self) -> EvaluationResult | None:
+        """The result of the last request, once.
+
+        Raises:
+            TinyqueueError: The games could not be played here either.
+        """
         while True:
             try:
                 result = self._results.get_nowait()
             except queue.Empty:
                 break
+            if isinstance(result, Exception):
+                raise result
             if self._asked and result.request == self._asked.request:
                 self._asked = None
                 return result
         asked = self._asked
         waited_s = time.monotonic() - asked.at_s if asked else 0.0
         if self._workers_answer and waited_s > self._config.here_after_s:
-            log.info("no worker evaluates; the learner plays the games", waited_s=round(waited_s, 1))
+            log.info(
+                "no worker evaluates; the learner plays the games", waited_s=round(waited_s, 1)
+            )
             self._workers_answer = False
             self._start_here()
         return None
@@ -96,4 +105,8 @@ class RemoteGames:
             ).start()
 
     def _play(self, asked: _Asked) -> None:
-        self._results.put(self._play_here(asked.weights, asked.request, asked.seed))
+        try:
+            self._results.put(self._play_here(asked.weights, asked.request, asked.seed))
+        except Exception as error:
+            # Raised again in the trainer's thread: without an answer a run would never end.
+            self._results.put(error)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.experiment import Experiment
+from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.run_directory import RunDirectory
@@ -22,7 +23,7 @@ from tinyqueue.monitor.view import Header, Snapshot, View
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
 
-Sources = Callable[[], Mapping[Metric, float]]
+Sources = Callable[[], Mapping[str, float]]
 """Numbers that the trainer does not know: the queue's depth, players, outstanding tasks."""
 
 
@@ -116,7 +117,9 @@ class Reporter:
             EvaluationField.LEVEL: threshold,
         }
         self._run.append("evaluations", line)
-        self._board.write("evaluation", {"return_mean": evaluated.mean_return}, evaluated.checkpoint.env_steps)  # fmt: skip
+        self._board.write(
+            "evaluation", {"return_mean": evaluated.mean_return}, evaluated.checkpoint.env_steps
+        )
         self._view.message(
             f"greedy mean of {len(result.returns)} games: {evaluated.mean_return:.1f} "
             f"(version {result.policy_version}, {evaluated.checkpoint.env_steps:,} env steps)"
@@ -132,7 +135,7 @@ class Reporter:
             "run": self._run.run_id,
             "run_directory": _shown(self._run.path),
             "written_s": time.time(),
-            **self._numbers(snapshot),
+            **finite(self._numbers(snapshot)),
         }
         if self._count is not None:
             document["count"] = count_document(self._count())
@@ -148,7 +151,9 @@ class Reporter:
     def _snapshot(self) -> Snapshot:
         clock, progress = self._trainer.clock, self._trainer.progress
         sources = self._sources()
-        env_steps_per_s, updates_per_s = self._rates.at(time.monotonic(), clock.env_steps, clock.updates)
+        env_steps_per_s, updates_per_s = self._rates.at(
+            time.monotonic(), clock.env_steps, clock.updates
+        )
         count = self._count() if self._count else Count()
         return Snapshot(
             time_s=clock.trained_s,

@@ -35,7 +35,7 @@ class Progress:
     returns: RunningReturns = field(default_factory=RunningReturns)
     metrics: dict[str, float] = field(default_factory=dict)
     policy_lag: float = 0.0
-    """Weight versions between the policy that played and the one that was trained; a running mean."""
+    """Weight versions published between playing a batch and training on it; a running mean."""
 
 
 class Trainer:
@@ -135,7 +135,12 @@ class Trainer:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint's weights, optimiser and clock. Versions go on rising."""
+        """Goes back to a checkpoint's weights, optimiser and clock. Versions go on rising.
+
+        Raises:
+            CheckpointError: It was trained with another environment, model or optimiser.
+        """
+        checkpoint.require_same(self._spec.model_dump())
         self._algorithm.restore(checkpoint.state)
         self.clock = Clock(
             env_steps=checkpoint.env_steps,

@@ -1,4 +1,4 @@
-"""One run's training from start or resume to its end: update, report, evaluate, checkpoint, stop."""
+"""One run's training from start or resume to its end: update, report, evaluate, save, stop."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.learner.outcome import Ended, Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
+
 
 class Training:
     """Joins a trainer with its checkpoints, its level and its reports. Knows no broker.
@@ -50,6 +51,9 @@ class Training:
 
         Args:
             ledger: What was accepted since is not trained again; it is counted as lost updates.
+
+        Raises:
+            CheckpointError: No checkpoint is whole, or the newest is of another environment.
         """
         checkpoint = self._checkpoints.newest()
         for warning in self._checkpoints.warnings:
@@ -63,7 +67,8 @@ class Training:
         clock.env_steps += lost
         self._reporter.message(
             f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
-            f"(update {checkpoint.updates:,}); updates on {lost:,} env steps accepted since are lost"
+            f"(update {checkpoint.updates:,}); updates on {lost:,} env steps accepted since "
+            "are lost"
         )
 
     def update(self, batches: Sequence[SessionBatch]) -> None:
@@ -108,9 +113,13 @@ class Training:
             reached = limit is not None and clock.env_steps >= limit
             ended: Ended = "max env steps" if reached else "stopped"
             return Outcome(
-                ended, clock.env_steps, clock.updates, clock.version, clock.trained_s,
+                ended,
+                clock.env_steps,
+                clock.updates,
+                clock.version,
+                clock.trained_s,
                 self._level.threshold,
-            )  # fmt: skip
+            )
         decided, fresh = self._decided.checkpoint, self._fresh
         return Outcome(
             ended="solved",

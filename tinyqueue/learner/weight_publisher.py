@@ -78,7 +78,9 @@ class WeightPublisher:
         with self._lock:
             newest = self._newest
             if newest is not None and self._weights.head() < newest.version:
-                log.warning("the store has lost the weights; published anew", version=newest.version)
+                log.warning(
+                    "the store has lost the weights; published anew", version=newest.version
+                )
                 self._check()
                 self._weights.publish(newest)
                 self._failing = False
