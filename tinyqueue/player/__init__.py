@@ -1,1 +1,1 @@
-"""A player: the stage, with its environments and open sessions, and the loop that plays tasks on it."""
+"""A player: the stage with its environments, and the loop that plays tasks on it."""

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
-from tinyqueue.data.identity import batch_id
-from tinyqueue.errors import ConfigError, TinyqueueError
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
+from tinyqueue.errors import TinyqueueError
 from tinyqueue.experiment import PlaySpec
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.open_stage import OpenStage

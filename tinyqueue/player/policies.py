@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import structlog
 
-from tinyqueue.errors import MessageError, MissingVersionError, ServiceUnreachableError
+from tinyqueue.errors import TinyqueueError
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.weights import WeightVersion
 
 POLL_S = 0.01
 IDLE_S = 2.0
 _RETRY_S = 0.5
+_REST_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -65,17 +66,20 @@ class NewestPolicy:
     def _follow(self) -> None:
         failing = False
         while not self._closed:
-            if time.monotonic() - self._used_s > IDLE_S:
-                self._wake.clear()
-                self._wake.wait(60)
+            # Cleared before looking: a call that comes in between is not slept through.
+            self._wake.clear()
+            if time.monotonic() - self._used_s > IDLE_S and not self._closed:
+                self._wake.wait(_REST_S)
                 continue
             try:
                 self._take(self._fetch_if_newer(self._seen))
                 failing = False
                 time.sleep(POLL_S)
-            except (ServiceUnreachableError, MissingVersionError, MessageError) as error:
+            except TinyqueueError as error:
                 if not failing:
-                    log.warning("weights not fetched; playing on with the ones at hand", error=str(error))
+                    log.warning(
+                        "weights not fetched; playing on with the ones at hand", error=str(error)
+                    )
                 failing = True
                 time.sleep(_RETRY_S)
 
