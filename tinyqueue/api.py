@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tinyqueue.cli.experiments import configured, find_document, new_run
@@ -48,7 +49,7 @@ def train(
         stop_at_return=stop_at_return,
         max_env_steps=max_env_steps,
     )
-    run = new_run(runs_dir or environment.runs_dir, experiment)
+    run = new_run(runs_dir or environment.runs_dir, experiment, environment.environment_modules)
     view = open_view()
     try:
         where = Where(broker, players, serial)
@@ -59,4 +60,5 @@ def train(
 
 
 def _toml(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    """The value as ``--set`` takes it: TOML, of which JSON's scalars and lists are a part."""
+    return json.dumps(value)

@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from tinyqueue.errors import MissingExtraError
+from tinyqueue.errors import MissingExtraError, RunDirectoryError
+from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
@@ -18,31 +20,27 @@ from tinyqueue.monitor.plots import plot_learning_curve
 CURVE = Path("plots") / "learning_curve.png"
 
 
-def document(outcome: Outcome, run: Path) -> dict[str, Any]:
-    """The outcome as plain values, with the seconds from the command to the deciding games."""
-    values = dataclasses.asdict(outcome)
-    values["run_directory"] = str(run)
-    values["solved_s"] = _solved_s(outcome)
-    return values
+def tell(outcome: Outcome, run: Path, *, as_json: bool) -> None:
+    """Keeps the outcome in the run directory, draws the learning curve, and prints the result.
 
-
-def say_outcome(outcome: Outcome, run: Path) -> None:
-    """Prints the result, draws the learning curve, and says what to do next."""
-    took = f"{outcome.env_steps:,} env steps, {outcome.updates:,} updates, {outcome.trained_s:.1f} s of training"  # fmt: skip
-    if outcome.ended == "solved":
-        click.secho(f"solved: {outcome.deciding_mean:.1f} ≥ {outcome.threshold:g}, the greedy mean of {outcome.deciding_games} games", fg="green", bold=True)  # fmt: skip
-        if outcome.fresh_mean is not None:
-            click.echo(f"  {outcome.fresh_mean:.1f} over {outcome.fresh_games} fresh games of the same weights")  # fmt: skip
-        click.echo(f"  {_solved_s(outcome):.1f} s after the command; {took}")
-    else:
-        said = {"max env steps": "the limit of env steps is reached", "stopped": "stopped"}
-        level = f"; the level {outcome.threshold:g} is not reached" if outcome.threshold is not None else ""  # fmt: skip
-        click.secho(f"{said[outcome.ended]}{level}", fg="yellow", bold=True)
-        click.echo(f"  {took}")
-    (run / "outcome.json").write_text(json.dumps(document(outcome, run)) + "\n")
-    click.echo(f"\nrun directory: {run}")
-    _draw(run)
+    Args:
+        run: The run directory.
+        as_json: One JSON object instead of sentences and what to do next.
+    """
+    result = document(outcome, run)
+    (run / "outcome.json").write_text(json.dumps(result) + "\n")
+    drawn = _draw(run)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    colour = "green" if outcome.ended == "solved" else "yellow"
+    first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))
+    click.secho(first, fg=colour, bold=True)
+    for line in others:
+        click.echo(f"  {line}")
     click.echo(
+        f"\nrun directory: {run}\n"
+        f"learning curve: {drawn}\n"
         f"next:\n"
         f"  tinyqueue evaluate {run} -n 100\n"
         f"  tinyqueue train --resume {run}\n"
@@ -50,16 +48,67 @@ def say_outcome(outcome: Outcome, run: Path) -> None:
     )
 
 
-def _draw(run: Path) -> None:
-    try:
-        plot_learning_curve([run], run / CURVE)
-        click.echo(f"learning curve: {run / CURVE}")
-    except MissingExtraError as error:
-        click.echo(f"no learning curve: {error}")
+def document(outcome: Outcome, run: Path) -> dict[str, Any]:
+    """The outcome as plain values, with the seconds from the command to the deciding games."""
+    values = dataclasses.asdict(outcome)
+    values["run_directory"] = str(run)
+    values["solved_s"] = None
+    if outcome.evaluated_at_s is not None:
+        since_s = time.time() - outcome.evaluated_at_s
+        values["solved_s"] = round(seconds_since_exec() - since_s, 2)
+    return values
 
 
-def _solved_s(outcome: Outcome) -> float | None:
-    """Seconds from this process's exec to the answer of the deciding games."""
-    if outcome.evaluated_at_s is None:
+def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) -> list[str]:
+    """The result for a person, the most important first.
+
+    Args:
+        solved_s: Seconds from the command to the deciding games.
+        count: Of the ledger; None for a run without one.
+    """
+    lines = [_ended(outcome)]
+    if outcome.fresh_mean is not None:
+        lines.append(
+            f"{outcome.fresh_mean:.1f} over {outcome.fresh_games} fresh games of the same weights"
+        )
+    if solved_s is not None:
+        lines.append(f"{solved_s:.1f} s after the command")
+    lines.append(
+        f"{outcome.env_steps:,} env steps, {outcome.updates:,} updates, "
+        f"{outcome.trained_s:.1f} s of training"
+    )
+    if count is not None:
+        lines.append(
+            f"session batches: {count.attempted:,} attempted = {count.accepted:,} accepted + "
+            f"{sum(count.set_aside.values()):,} set aside + "
+            f"{sum(count.dropped.values()):,} dropped + {count.missing:,} missing"
+        )
+    return lines
+
+
+def _ended(outcome: Outcome) -> str:
+    if outcome.ended == "solved":
+        return (
+            f"solved: {outcome.deciding_mean:.1f} ≥ {outcome.threshold:g}, "
+            f"the greedy mean of {outcome.deciding_games} games"
+        )
+    said = {"max env steps": "the limit of env steps is reached", "stopped": "stopped"}
+    if outcome.threshold is None:
+        return said[outcome.ended]
+    return f"{said[outcome.ended]}; the level {outcome.threshold:g} is not reached"
+
+
+def _count(run: Path) -> Count | None:
+    path = run / "sessions.db"
+    if not path.is_file():
         return None
-    return round(seconds_since_exec() - (time.time() - outcome.evaluated_at_s), 2)
+    with Ledger(path) as ledger:
+        return ledger.count()
+
+
+def _draw(run: Path) -> str:
+    """Where the picture is, or why there is none."""
+    try:
+        return str(plot_learning_curve([run], run / CURVE))
+    except (MissingExtraError, RunDirectoryError) as error:
+        return f"none, since {error}"

@@ -17,11 +17,26 @@ from tinyqueue.settings import load_settings
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-n", "--episodes", type=click.IntRange(1), default=100, show_default=True, help="Games to play.")  # fmt: skip
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="A folder of RUN/checkpoints. Default: the newest.")  # fmt: skip
+@click.option(
+    "-n",
+    "--episodes",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Games to play.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="A folder of RUN/checkpoints. Default: the newest.",
+)
 @click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead.")
-@click.option("--sample", is_flag=True, help="Sample actions as in training instead of the greedy ones.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games.")  # fmt: skip
+@click.option(
+    "--sample", is_flag=True, help="Sample actions as in training instead of the greedy ones."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     run: Path,
@@ -63,5 +78,7 @@ def evaluate(
         }
         click.echo(json.dumps(about))
         return
-    click.echo(f"{spec.environment.id}, version {learned.version} at {learned.env_steps:,} env steps")
+    click.echo(
+        f"{spec.environment.id}, version {learned.version} at {learned.env_steps:,} env steps"
+    )
     click.echo(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")

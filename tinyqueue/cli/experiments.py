@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.catalogue import make_experiment, preset_for, presets
+from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import Experiment, read_document, with_overrides
 from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.settings import host_name
 
-_SHIPPED = ("tinyqueue", "tensorflow-cpu", "tensorflow", "keras", "gymnasium", "numpy", "onnxruntime")
+_SHIPPED = (
+    "tinyqueue",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "gymnasium",
+    "numpy",
+    "onnxruntime",
+)
 
 
 def find_document(target: str) -> tuple[dict[str, Any], str]:
@@ -23,7 +33,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
     Raises:
         ConfigError: A file that cannot be read.
     """
-    if target.endswith(".toml") or "/" in target and Path(target).exists():
+    if target.endswith(".toml") or ("/" in target and Path(target).exists()):
         return read_document(Path(target)), target
     known = presets()
     if target in known:
@@ -36,7 +46,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
 
 def configured(
     document: dict[str, Any],
-    assignments: tuple[str, ...],
+    assignments: Sequence[str] = (),
     *,
     seed: int | None = None,
     stop_at_return: float | None = None,
@@ -60,13 +70,23 @@ def configured(
     return make_experiment(document)
 
 
-def new_run(runs: Path, experiment: Experiment) -> RunDirectory:
-    """A new numbered run directory."""
+def new_run(runs: Path, experiment: Experiment, modules: Sequence[str] = ()) -> RunDirectory:
+    """A new numbered run directory, for an environment that is there.
+
+    Args:
+        modules: This machine's modules that register environments.
+
+    Raises:
+        ConfigError: The environment is unknown.
+        RunDirectoryError: The folder cannot be written.
+    """
+    import_allowed(modules)
+    find_environment(experiment.environment.id)
     return RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
 
 
-def open_run(path: Path, assignments: tuple[str, ...] = ()) -> tuple[RunDirectory, Experiment]:
-    """An existing run and its experiment.
+def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment]:
+    """An existing run and its experiment, with the same changes as :func:`configured` takes.
 
     Raises:
         RunDirectoryError: There is none, or it is in use.
@@ -74,7 +94,7 @@ def open_run(path: Path, assignments: tuple[str, ...] = ()) -> tuple[RunDirector
     """
     run = RunDirectory.open(path)
     try:
-        return run, configured(run.document(), assignments)
+        return run, configured(run.document(), **changes)
     except ConfigError:
         run.close()
         raise

@@ -52,7 +52,9 @@ def _of_run(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
     with Ledger(path) as ledger:
-        return {run.parent.name: {"run_directory": str(run), "count": count_document(ledger.count())}}
+        return {
+            run.parent.name: {"run_directory": str(run), "count": count_document(ledger.count())}
+        }
 
 
 def _of_store() -> dict[str, Any]:
@@ -93,13 +95,20 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("players", f"{facts['players']}"),
             ("env steps", f"{facts['env_steps']:,}  ({facts['env_steps_per_s']:,.0f}/s)"),
             ("updates", f"{facts['updates']:,}  ({facts['updates_per_s']:,.1f}/s)"),
-            ("return", f"{facts['return_mean']}"),
+            ("return", _return(facts)),
             ("policy lag", f"{facts['policy_lag_mean']:.1f} versions"),
             ("queue depth", f"{facts['queue_depth']} batches"),
         ]
     if "count" in facts:
         rows += _count_rows(facts["count"])
     return rows
+
+
+def _return(facts: dict[str, Any]) -> str:
+    mean = facts["return_mean"]
+    if mean is None:
+        return "no episode has ended yet"
+    return f"{mean:,.1f}, mean of the last {min(100, facts['episodes'])} training episodes"
 
 
 def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,10 @@ from tinyqueue.errors import TinyqueueError
 @click.group(
     cls=LazyGroup,
     lazy={
-        "train": ("tinyqueue.cli.train:train", "Train on this machine, with nothing else installed."),
+        "train": (
+            "tinyqueue.cli.train:train",
+            "Train on this machine, with nothing else installed.",
+        ),
         "learner": ("tinyqueue.cli.learner:learner", "Start, look at or stop a learner service."),
         "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Play greedy games of what a run learned."),
         "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
@@ -32,7 +35,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Errors made by people or machines are said in a sentence, without a traceback."""
+    """Entry point. What people and machines do wrong is said in a sentence, without a traceback."""
     try:
         cli(standalone_mode=False)
     except TinyqueueError as error:

@@ -11,7 +11,13 @@ from tinyqueue.monitor.plots import plot_learning_curve
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("learning_curve.png"), show_default=True, help="The PNG to write.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("learning_curve.png"),
+    show_default=True,
+    help="The PNG to write.",
+)
 def plot(runs: tuple[Path, ...], out: Path) -> None:
     """Draw the learning curves of RUNS into one picture."""
     plot_learning_curve(list(runs), out)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tinyqueue.experiment import read_document
 from tinyqueue.catalogue import presets
+from tinyqueue.experiment import read_document
 
 
 @click.command(name="presets")

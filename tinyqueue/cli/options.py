@@ -1,0 +1,133 @@
+"""The options of every command that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyqueue.cli.experiments import configured, find_document, new_run, open_run
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import Experiment
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.settings import Settings
+
+_OPTIONS = (
+    click.option(
+        "--seed", type=click.IntRange(0), help="Of a new run; bit-reproducible in serial training."
+    ),
+    click.option(
+        "--stop-at-return",
+        type=float,
+        metavar="R",
+        help="Level: mean return of greedy games. Default: the environment's own threshold.",
+    ),
+    click.option(
+        "--max-env-steps",
+        type=click.IntRange(1),
+        metavar="N",
+        help="End after this many env steps at the latest.",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a setting: algorithm.learning_rate=0.001. Repeatable.",
+    ),
+    click.option(
+        "--resume",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Go on with this run directory.",
+    ),
+    click.option(
+        "--runs-dir",
+        type=click.Path(path_type=Path),
+        help="Where run directories are made. Default: TINYQUEUE_RUNS_DIR, else ./runs.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asked to train.
+
+    Attributes:
+        target: An environment, a preset or a file; None with ``resume``.
+        resume: The run directory to go on with.
+        runs_dir: Where run directories are made; the settings' when None.
+        changes: ``assignments``, ``seed``, ``stop_at_return``, ``max_env_steps``.
+    """
+
+    target: str | None
+    resume: Path | None
+    runs_dir: Path | None
+    changes: Mapping[str, Any]
+
+    def experiment(self) -> tuple[Experiment, str]:
+        """The experiment of the target, and what it was taken from.
+
+        Raises:
+            ConfigError: Nothing is named, or a key or value cannot be used.
+        """
+        if self.target is None:
+            raise ConfigError(
+                "nothing to train: name an environment, such as CartPole-v1, a preset or a TOML "
+                "file; `tinyqueue presets` lists presets. --resume RUN goes on with a run."
+            )
+        document, source = find_document(self.target)
+        return configured(document, **self.changes), source
+
+    def new_run(self, settings: Settings, experiment: Experiment) -> RunDirectory:
+        """A run directory of its own."""
+        runs = self.runs_dir or settings.runs_dir
+        return new_run(runs, experiment, settings.environment_modules)
+
+    def resumed(self) -> tuple[RunDirectory, Experiment, str]:
+        """The run to go on with, its experiment, and where it is.
+
+        Raises:
+            ConfigError: Something was asked for that a run in progress cannot take.
+            RunDirectoryError: There is no such run, or it is in use.
+        """
+        assert self.resume is not None
+        if self.target is not None:
+            raise ConfigError("give either something to train or --resume RUN, not both.")
+        if self.changes["seed"] is not None:
+            raise ConfigError("--seed is for a new run; --resume RUN goes on with its own.")
+        run, experiment = open_run(self.resume, **self.changes)
+        return run, experiment, str(self.resume)
+
+
+def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the target and the options that say what is trained; passes them on as ``wanted``."""
+
+    @wraps(command)
+    def wrapped(
+        *,
+        target: str | None,
+        resume: Path | None,
+        runs_dir: Path | None,
+        seed: int | None,
+        stop_at_return: float | None,
+        max_env_steps: int | None,
+        assignments: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        changes = {
+            "assignments": assignments,
+            "seed": seed,
+            "stop_at_return": stop_at_return,
+            "max_env_steps": max_env_steps,
+        }
+        command(wanted=Wanted(target, resume, runs_dir, changes), **others)
+
+    argument = click.argument("target", required=False, metavar="ENVIRONMENT|PRESET|FILE.toml")
+    for option in reversed((argument, *_OPTIONS)):
+        wrapped = option(wrapped)
+    return wrapped
