@@ -71,7 +71,7 @@ class Latency:
         ingest.decode_session = decode_timed
 
     def median_ms(self, since_s: float) -> float:
-        """Of the versions that some player used. An upper bound: it holds the way to the learner."""
+        """Of the versions that some player used. An upper bound: with the way to the learner."""
         delays = [
             at - self.published[version]
             for version, at in self.used.items()
@@ -105,7 +105,9 @@ class Sample:
         )
 
 
-def measure(name: str, seconds: float, choice: Choice, assignments: tuple[str, ...]) -> dict[str, Any]:
+def measure(
+    name: str, seconds: float, choice: Choice, assignments: tuple[str, ...]
+) -> dict[str, Any]:
     preset, level = LEVELS[name]
     latency = Latency()
     latency.watch()
@@ -211,7 +213,9 @@ def main() -> None:
     parser.add_argument("benchmark", choices=sorted(LEVELS))
     parser.add_argument("--seconds", type=float, default=30.0, help="measured, after the warm-up")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--broker", default="rabbitmq", choices=["rabbitmq", "embedded", "configured"])
+    parser.add_argument(
+        "--broker", default="rabbitmq", choices=["rabbitmq", "embedded", "configured"]
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     result = measure(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyqueue.learned import Learned, load
     from tinyqueue.api import train
+    from tinyqueue.learned import Learned, load
 
 __all__ = ["Learned", "load", "train"]
 

@@ -63,7 +63,7 @@ class MissingExtraError(TinyqueueError):
 
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(
-            f'{purpose} needs packages that are not installed. '
+            f"{purpose} needs packages that are not installed. "
             f'Install them with: pip install "tinyqueue[{extra}]"'
         )
 

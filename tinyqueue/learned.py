@@ -33,9 +33,7 @@ class Learned:
         self._greedy = make_head("greedy", {}, self.spec.actions)
         self._rng = np.random.default_rng(0)
 
-    def act(
-        self, observation: Array | Arrays, state: Arrays | None = None
-    ) -> tuple[int, Arrays]:
+    def act(self, observation: Array | Arrays, state: Arrays | None = None) -> tuple[int, Arrays]:
         """The greedy action for one observation.
 
         Args:

@@ -89,5 +89,7 @@ def _refuse_poison(task: Task[Any, Any]) -> None:
         return
     attempts = count_attempt(connect(load_settings().redis), str(task.request.id))
     if attempts >= MAX_DELIVERIES:
-        log.error("task delivered too often; put aside", task=task.request.id, deliveries=attempts + 1)
+        log.error(
+            "task delivered too often; put aside", task=task.request.id, deliveries=attempts + 1
+        )
         raise Reject("delivered too often", requeue=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -11,7 +13,7 @@ from tinyqueue.errors import ServiceUnreachableError
 EXPIRES_S = 600.0
 """A task nobody took is void after this. Workers compare it with their own clock, so it is
 long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
-LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30.0, 60.0
+LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30, 60
 """Room for a first task, which builds its environments."""
 
 
@@ -85,8 +87,8 @@ class TaskSender:
                 exchange=TASKS_EXCHANGE,
                 routing_key=queue,
                 expires=EXPIRES_S,
-                soft_time_limit=max(3 * budget_s, LEAST_SOFT_LIMIT_S),
-                time_limit=max(5 * budget_s, LEAST_HARD_LIMIT_S),
+                soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
+                time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
                 retry=False,
                 ignore_result=True,
             )

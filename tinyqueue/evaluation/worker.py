@@ -85,7 +85,9 @@ class Evaluator:
 
     def _graph(self, spec: PlaySpec) -> bytes:
         if spec.graph_sha256 not in self._graphs:
-            self._graphs = {spec.graph_sha256: self._specs.graph(spec.experiment, spec.graph_sha256)}
+            self._graphs = {
+                spec.graph_sha256: self._specs.graph(spec.experiment, spec.graph_sha256)
+            }
         return self._graphs[spec.graph_sha256]
 
     def _publish(self, spec: PlaySpec, result: EvaluationResult) -> None:
@@ -109,6 +111,6 @@ class Evaluator:
             publisher.close()
         if outcome is not Outcome.CONFIRMED:
             raise ServiceUnreachableError(
-                f"the result of evaluation {result.request} was not taken ({outcome.name.lower()}); "
-                "the learner will ask again."
+                f"the result of evaluation {result.request} was not taken ({outcome.value}). "
+                "The learner plays these games itself when no answer comes."
             )

@@ -30,7 +30,7 @@ class LocalServices:
 
 
 def resolve(choice: Choice, settings: Settings) -> Choice:
-    """``auto`` is ``configured`` when the environment names a broker or a store, else ``embedded``."""
+    """``auto`` is ``configured`` when the environment names a service, else ``embedded``."""
     if choice != "auto":
         return choice
     named = {"broker_url", "redis_url"} & settings.model_fields_set

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import EVALUATE_QUEUE
 from tinyqueue.celery import make_app
-from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError
@@ -115,9 +115,7 @@ def make_learner(
 def _described(experiment: Experiment, settings: Settings) -> Iterator[Future[EnvironmentInfo]]:
     """The environment's description, made while other things start."""
     with ThreadPoolExecutor(1, thread_name_prefix="describe") as pool:
-        yield pool.submit(
-            describe_in_child, experiment.environment, settings.environment_modules
-        )
+        yield pool.submit(describe_in_child, experiment.environment, settings.environment_modules)
 
 
 class _Interruption:
