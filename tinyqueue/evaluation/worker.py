@@ -16,7 +16,7 @@ from tinyqueue.policy.heads import make_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, host_name
 from tinyqueue.store.client import connect
-from tinyqueue.store.lease import read_lease
+from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
@@ -95,7 +95,8 @@ class Evaluator:
             self._broker,
             self._settings.login,
             queue_batches=spec.queue_batches,
-            learner_is_alive=lambda name: read_lease(self._redis, name) is not None,
+            learner_is_alive=lambda name: learner_is_alive(self._redis, name),
+            declare=self._settings.declare,
         )
         message = Outgoing(
             experiment=result.experiment,

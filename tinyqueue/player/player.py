@@ -20,7 +20,7 @@ from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
 from tinyqueue.settings import Settings, host_name
 from tinyqueue.store.client import connect
-from tinyqueue.store.lease import read_lease
+from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 
@@ -29,7 +29,6 @@ IDLE_STAGE_S = 300.0
 GIVE_UP_S = 30.0
 """How long an unconfirmed batch is offered before it is dropped."""
 _LEASE_CHECK_S = 1.0
-_FIRST_BACKOFF_S, _MAX_BACKOFF_S = 0.002, 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +81,6 @@ class Player:
         self._broker = Broker(settings.broker)
         self._publishers: dict[str, ExperiencePublisher] = {}
         self._stages: dict[str, OpenStage] = {}
-        self._backoff_s = _FIRST_BACKOFF_S
 
     def play(self, task: PlayTask) -> PlayReport:
         """Plays until the task's budget is spent, or there is nothing to play for.
@@ -152,11 +150,11 @@ class Player:
         """Offers the pending batch until it is taken; else says why the task ends."""
         pending = opened.pending
         assert pending is not None
+        publisher = self._publisher(opened.spec)
         checked_s = time.monotonic()
         while True:
-            outcome = self._publisher(opened.spec).publish(pending)
+            outcome = publisher.publish(pending)
             if outcome is Outcome.CONFIRMED:
-                self._backoff_s = max(_FIRST_BACKOFF_S, 0.7 * self._backoff_s)
                 opened.confirmed()
                 return ""
             report.refused += 1
@@ -173,8 +171,7 @@ class Player:
                     return "no learner"
             if opened.pending is None or now_s >= deadline_s:
                 return "full" if outcome is Outcome.FULL else "broker"
-            time.sleep(self._backoff_s * (0.5 + self._random.random()))
-            self._backoff_s = min(_MAX_BACKOFF_S, 1.4 * self._backoff_s)
+            time.sleep(publisher.pause_s())
 
     def _open(self, task: PlayTask) -> OpenStage | str:
         opened = self._stages.get(task.experiment)
@@ -220,12 +217,13 @@ class Player:
                 self._settings.login,
                 queue_batches=spec.queue_batches,
                 learner_is_alive=self._learner_is_alive,
+                declare=self._settings.declare,
             )
         return self._publishers[spec.experiment]
 
     def _learner_is_alive(self, experiment: str) -> bool:
         try:
-            return read_lease(self._redis, experiment) is not None
+            return learner_is_alive(self._redis, experiment)
         except TinyqueueError:
             # A store that does not answer says nothing about the learner.
             return True
