@@ -96,7 +96,6 @@ class Evaluator:
             self._settings.login,
             queue_batches=spec.queue_batches,
             learner_is_alive=lambda name: learner_is_alive(self._redis, name),
-            declare=self._settings.declare,
         )
         message = Outgoing(
             experiment=result.experiment,

@@ -217,7 +217,6 @@ class Player:
                 self._settings.login,
                 queue_batches=spec.queue_batches,
                 learner_is_alive=self._learner_is_alive,
-                declare=self._settings.declare,
             )
         return self._publishers[spec.experiment]
 
