@@ -23,6 +23,9 @@ from tinyqueue.monitor.view import Header, Snapshot, View
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
 
+QUIET_S = 15.0
+"""Without a batch for so long, a person is told what to look at."""
+
 Sources = Callable[[], Mapping[str, float]]
 """Numbers that the trainer does not know: the queue's depth, players, outstanding tasks."""
 
@@ -66,6 +69,8 @@ class Reporter:
         self._lengths: list[int] = []
         self._greedy_mean: float | None = None
         self.is_evaluating = False
+        self._heard_s = time.monotonic()
+        self._said_quiet = False
         view.start(
             Header(
                 experiment=experiment.name,
@@ -84,6 +89,7 @@ class Reporter:
 
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """After every update."""
+        self._heard_s, self._said_quiet = time.monotonic(), False
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
@@ -92,6 +98,16 @@ class Reporter:
             self._write_episodes(now_s)
         if now_s - self._logged_s >= self._experiment.learner.log_every_s:
             self._log(now_s)
+        self.look()
+
+    def waited(self) -> None:
+        """No batch has come for a moment: the view is kept alive, and long silence is explained."""
+        if not self._said_quiet and time.monotonic() - self._heard_s > QUIET_S:
+            self._said_quiet = True
+            self._view.message(
+                f"no session has come for {QUIET_S:.0f} s. Players: celery -A tinyqueue worker "
+                f"-Q {self._experiment.session.queue}; what they say is in their logs"
+            )
         self.look()
 
     def look(self) -> None:

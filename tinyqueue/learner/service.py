@@ -166,6 +166,8 @@ class LearnerService:
             if batches:
                 training.update(batches)
                 ingest.trained(batches)
+            else:
+                training.waited()
             if training.is_over():
                 break
         try:
