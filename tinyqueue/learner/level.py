@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 
-from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.experiment import EvaluationConfig
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -54,22 +53,23 @@ class Level:
         self._config = config
         self._games = games
         self._seed = seed
-        self._first_mean: float | None = None
         self._waiting: tuple[str, Checkpoint] | None = None
         self._asked_at: int | None = None
         self._count = 0
 
-    def is_near(self, returns: RunningReturns, env_steps: int) -> bool:
-        """Whether an evaluation is worth its games now."""
-        if self.threshold is None or self._waiting is not None or not returns.is_full:
+    def is_near(self, mean: float, first_mean: float | None, env_steps: int) -> bool:
+        """Whether an evaluation is worth its games now.
+
+        Args:
+            mean: Return of the last training episodes.
+            first_mean: … of the run's first ones; None before there were enough of them.
+            env_steps: The clock.
+        """
+        if self.threshold is None or self._waiting is not None or first_mean is None:
             return False
-        mean = returns.mean_return
-        if self._first_mean is None:
-            self._first_mean = mean
         if self._asked_at is not None and env_steps - self._asked_at < self._config.every_env_steps:
             return False
-        target = self._first_mean + self._config.near * (self.threshold - self._first_mean)
-        return mean >= target
+        return mean >= first_mean + self._config.near * (self.threshold - first_mean)
 
     def ask(self, checkpoint: Checkpoint, weights: WeightVersion) -> None:
         """Has the weights evaluated; the checkpoint is what they belong to."""

@@ -26,6 +26,8 @@ class Clock:
     """The newest published weight version; −1 before the first."""
     trained_s: float = 0.0
     """Seconds from the first batch on, over all starts of this run."""
+    first_mean: float | None = None
+    """Mean return of the run's first 100 episodes: progress to the level is measured from it."""
 
 
 @dataclass
@@ -88,6 +90,8 @@ class Trainer:
             self.progress.returns.add(batch.episodes)
             lag = clock.version - batch.header.policy_version
             self.progress.policy_lag += 0.02 * (lag - self.progress.policy_lag)
+        if clock.first_mean is None and self.progress.returns.is_full:
+            clock.first_mean = self.progress.returns.mean_return
         now_s = time.monotonic()
         clock.trained_s += 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
@@ -130,7 +134,7 @@ class Trainer:
             state=_copied(self._algorithm.state()),
             graph=self._export.graph,
             spec=self._spec.model_dump(),
-            clock={"trained_s": clock.trained_s},
+            clock={"trained_s": clock.trained_s, "first_mean": clock.first_mean},
             score=score,
         )
 
@@ -147,6 +151,7 @@ class Trainer:
             updates=checkpoint.updates,
             version=checkpoint.version,
             trained_s=float(checkpoint.clock.get("trained_s", 0.0)),
+            first_mean=checkpoint.clock.get("first_mean"),
         )
 
 

@@ -79,14 +79,19 @@ class Training:
         """
         self._trainer.update(batches)
         self._reporter.trained(batches)
-        trainer = self._trainer
-        returns, env_steps = trainer.progress.returns, trainer.clock.env_steps
-        if self._decided is None and self._level.is_near(returns, env_steps):
-            trainer.publish_if_changed()
+        clock, returns = self._trainer.clock, self._trainer.progress.returns
+        if self._decided is None and self._level.is_near(
+            returns.mean_return, clock.first_mean, clock.env_steps
+        ):
+            self._trainer.publish_if_changed()
             self._ask(self._trainer.checkpoint())
         due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
         if self._decided is None and time.monotonic() >= due_s:
             self.save()
+
+    def waited(self) -> None:
+        """No batch came for a moment."""
+        self._reporter.waited()
 
     def is_over(self) -> bool:
         """Whether the level or the last step is reached. Takes in evaluations that have come.
