@@ -1,0 +1,58 @@
+"""From an experiment and its environment to what trains, what plays and what comes back."""
+
+import pytest
+
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.errors import ConfigError
+from tinyqueue.learner.build import build, stop_threshold
+
+INFO = EnvironmentInfo(
+    id="CartPole-v1",
+    observation_space={"": Leaf("float32", (4,))},
+    action_space={"": Leaf("uint8", (), 2)},
+    reward_threshold=475.0,
+    max_episode_steps=500,
+)
+
+
+def without_threshold():
+    return EnvironmentInfo("ALE/Pong-v5", INFO.observation_space, INFO.action_space, None, None)
+
+
+@pytest.mark.parametrize(("stop", "threshold"), [({}, 475.0), ({"at_return": 30.5}, 30.5)])
+def test_the_experiments_level_goes_before_the_environments(make_experiment_of, stop, threshold):
+    assert stop_threshold(make_experiment_of(stop=stop), INFO) == threshold
+
+
+def test_training_without_an_end_is_refused(make_experiment_of):
+    with pytest.raises(ConfigError, match=r"Pong-v5 .*--max-env-steps N, or --stop-at-return"):
+        stop_threshold(make_experiment_of(), without_threshold())
+
+
+def test_a_limit_of_env_steps_is_an_end(make_experiment_of):
+    experiment = make_experiment_of(stop={"max_env_steps": 10})
+    assert stop_threshold(experiment, without_threshold()) is None
+
+
+def test_players_play_what_the_learner_expects_back(make_experiment_of):
+    experiment = make_experiment_of(
+        session={"ticks": 8, "slots": 4, "codec": "lz4", "task_budget_s": 1.5},
+        learner={"queue_batches": 5, "max_abs_reward": 7.0},
+        model={"hidden": [8]},
+    )
+
+    built = build(experiment, INFO, "f" * 32)
+
+    spec, contract = built.spec, built.contract
+    assert (spec.experiment, spec.run, spec.environment.id) == ("pole", "f" * 32, "CartPole-v1")
+    assert (spec.ticks, spec.slots, spec.codec) == (8, 4, "lz4")
+    assert (spec.task_budget_s, spec.queue_batches) == (1.5, 5)
+    assert spec.graph_sha256 == built.export.sha256
+    assert spec.observations == contract.observations == INFO.observation_space
+    assert spec.actions == contract.actions == INFO.action_space
+    assert (contract.ticks, contract.slots, contract.max_abs_reward) == (8, 4, 7.0)
+    assert list(contract.extras) == ["behaviour_log_prob"]
+    assert built.threshold == 475.0
+    # Players get the policy only: the value tower stays with the learner.
+    assert sum(array.size for array in built.export.arrays().values()) == 4 * 8 + 8 + 8 * 2 + 2

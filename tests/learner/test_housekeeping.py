@@ -1,0 +1,83 @@
+"""Chores: in time, again after trouble, and an end that is noticed."""
+
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.learner.housekeeping import Chore, Housekeeping
+
+
+def eventually(condition, within_s=5.0):
+    deadline_s = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return condition()
+
+
+def test_a_chore_is_done_at_once_and_then_when_due():
+    done = []
+    chore = Chore("feed", 10.0, lambda: done.append(None))
+
+    counts = []
+    for now_s in (100.0, 109.9, 110.0, 110.1, 120.0):
+        chore.run_if_due(now_s)
+        counts.append(len(done))
+
+    assert counts == [1, 1, 2, 2, 3]
+
+
+def test_trouble_is_said_once_and_its_end_too():
+    errors = [ServiceUnreachableError("away"), ServiceUnreachableError("away"), None, None]
+
+    def do():
+        if error := errors.pop(0):
+            raise error
+
+    chore = Chore("heal", 1.0, do)
+    with capture_logs() as logs:
+        for now_s in range(4):
+            chore.run_if_due(float(now_s))
+
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("will be tried again", "warning"),
+        ("works again", "info"),
+    ]
+
+
+def test_chores_run_side_by_side_until_they_are_stopped():
+    done = []
+    housekeeping = Housekeeping(
+        [
+            Chore("often", 0.01, lambda: done.append("a")),
+            Chore("once", 60, lambda: done.append("b")),
+        ]
+    )
+    housekeeping.start()
+
+    assert eventually(lambda: done.count("a") >= 5)
+    housekeeping.stop()
+    after = len(done)
+    time.sleep(0.05)
+
+    assert len(done) == after
+    assert done.count("b") == 1
+    assert housekeeping.error is None
+
+
+def test_an_unforeseen_error_ends_it_and_is_kept():
+    def broken():
+        raise KeyError("a defect")
+
+    housekeeping = Housekeeping([Chore("broken", 0.01, broken)])
+    housekeeping.start()
+
+    assert eventually(lambda: housekeeping.error is not None)
+    with pytest.raises(KeyError):
+        raise housekeeping.error
+    housekeeping.stop()
+
+
+def test_stopping_what_was_never_started_is_no_error():
+    Housekeeping([Chore("feed", 1.0, lambda: None)]).stop()

@@ -1,0 +1,227 @@
+"""Every message has one fate: trained and accepted, dropped, set aside, or known already."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyqueue.bus.messages import Delivery
+from tinyqueue.data.session import Drop
+from tinyqueue.learner.ingest import Ingest
+from tinyqueue.learner.ledger import Ledger
+from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
+from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
+
+HEAD = 50
+
+
+class Consumer:
+    """Remembers what was settled and how."""
+
+    def __init__(self):
+        self.settled = []
+
+    def settle(self, delivery, mark, set_aside=None):
+        self.settled.append((delivery, mark, set_aside))
+
+    @property
+    def fates(self):
+        return [mark and (mark.fate, mark.reason) for _, mark, _ in self.settled]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(tmp_path / "sessions.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def consumer():
+    return Consumer()
+
+
+@pytest.fixture
+def heard():
+    return []
+
+
+@pytest.fixture
+def evaluated():
+    return []
+
+
+@pytest.fixture
+def ingest(contract, ledger, consumer, heard, evaluated):
+    ingest = Ingest(
+        contract,
+        ledger,
+        max_policy_lag=10,
+        head=lambda: HEAD,
+        heard=lambda player, ended: heard.append((player, ended)),
+        evaluated=evaluated.append,
+    )
+    ingest.attach(consumer)
+    return ingest
+
+
+@pytest.fixture
+def delivered(make_batch):
+    def make(n=0, version=HEAD, content_type=SESSION_TYPE, message_id=None, **changes):
+        batch = changes.pop("batch", None) or make_batch(n, version=version, **changes)
+        encoded = encode_session(batch)
+        return Delivery(
+            encoded.body, encoded.headers, message_id or batch.header.batch_id, content_type
+        )
+
+    return make
+
+
+def commit_all(ingest, consumer):
+    ingest.commit([(delivery, mark) for delivery, mark, _ in consumer.settled])
+
+
+def test_a_batch_is_accepted_only_when_it_has_been_trained_on(ingest, consumer, ledger, delivered):
+    ingest.on_delivery(delivered(0))
+    (batch,) = ingest.take(1, timeout_s=1)
+    assert consumer.settled == []
+
+    ingest.trained([batch])
+    assert consumer.fates == [("accepted", "")]
+    assert ledger.env_steps == 0
+
+    commit_all(ingest, consumer)
+    assert ledger.env_steps == 8
+    assert ledger.knows(batch.header.batch_id)
+
+
+def test_a_group_is_taken_whole_and_settled_together(ingest, consumer, delivered, ledger):
+    ingest.on_delivery(delivered(0))
+    ingest.on_delivery(delivered(1))
+    assert ingest.take(3, timeout_s=0.01) == []
+
+    ingest.on_delivery(delivered(2))
+    group = ingest.take(3, timeout_s=1)
+    ingest.trained(group)
+    commit_all(ingest, consumer)
+
+    assert [batch.header.n for batch in group] == [0, 1, 2]
+    assert ledger.count().accepted == 3
+    assert ingest.take(1, timeout_s=0.01) == []
+
+
+def test_a_player_is_heard_with_the_tasks_it_ended(ingest, heard, delivered):
+    ingest.on_delivery(delivered(0, ended_tasks=("t1", "t2")))
+
+    assert heard == [("host:1", ("t1", "t2"))]
+
+
+def test_a_batch_that_was_accepted_is_not_trained_again(ingest, consumer, ledger, delivered):
+    ingest.on_delivery(delivered(0))
+    ingest.trained(ingest.take(1, timeout_s=1))
+    commit_all(ingest, consumer)
+
+    ingest.on_delivery(delivered(0))
+
+    assert ingest.take(1, timeout_s=0.01) == []
+    assert consumer.fates[-1] == ("duplicate", "")
+    ingest.commit([(consumer.settled[-1][0], consumer.settled[-1][1])])
+    assert (ledger.count().accepted, ledger.count().duplicates) == (1, 1)
+
+
+def test_a_batch_of_an_earlier_run_is_dropped(ingest, consumer, delivered):
+    # Of another shape even: an earlier run may have had another session size.
+    ingest.on_delivery(delivered(0, run="d" * 32))
+
+    assert consumer.fates == [("dropped", "other run")]
+    assert ingest.take(1, timeout_s=0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "fates"), [(HEAD - 10, []), (HEAD - 11, [("dropped", "stale")])]
+)
+def test_a_batch_of_too_old_a_version_is_dropped(ingest, consumer, delivered, version, fates):
+    ingest.on_delivery(delivered(0, version=version))
+
+    assert consumer.fates == fates
+
+
+def test_a_drop_also_settles_what_its_header_told(ingest, consumer, ledger, delivered):
+    ingest.on_delivery(delivered(2, version=0, dropped=(Drop(0, "queue full"), Drop(1, "other"))))
+    commit_all(ingest, consumer)
+
+    count = ledger.count()
+    assert count.dropped == {"queue full": 1, "other": 1, "stale": 1}
+    assert (count.attempted, count.missing, count.unbalanced) == (3, 0, 0)
+
+
+def test_a_version_that_was_never_published_is_set_aside(ingest, consumer, delivered):
+    ingest.on_delivery(delivered(0, version=HEAD + 1))
+
+    ((_, mark, set_aside),) = consumer.settled
+    assert (mark.fate, mark.reason, set_aside) == ("set aside", "version", "version")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "reason"),
+    [
+        ({"experiment": "other", "run": "e" * 32}, "experiment"),
+        ({"message_id": f"{'b' * 32}:9"}, "malformed"),
+        ({"content_type": "text/plain"}, "type"),
+    ],
+)
+def test_what_does_not_belong_here_is_set_aside(ingest, consumer, delivered, breaks, reason):
+    ingest.on_delivery(delivered(0, **breaks))
+
+    ((_, mark, set_aside),) = consumer.settled
+    assert (mark.fate, mark.reason, set_aside) == ("set aside", reason, reason)
+
+
+def test_a_nan_is_set_aside_and_its_neighbours_are_trained(
+    ingest, consumer, ledger, make_batch, delivered
+):
+    rewards = np.ones((4, 2), np.float32)
+    rewards[2, 1] = np.nan
+    for n in range(3):
+        batch = make_batch(n, version=HEAD)
+        ingest.on_delivery(delivered(batch=replace(batch, rewards=rewards) if n == 1 else batch))
+
+    taken = ingest.take(2, timeout_s=1)
+    ingest.trained(taken)
+    commit_all(ingest, consumer)
+
+    assert [batch.header.n for batch in taken] == [0, 2]
+    assert ledger.count().set_aside == {"reward": 1}
+    assert ledger.count().accepted == 2
+
+
+def test_bytes_without_an_id_are_set_aside_and_counted(ingest, consumer, ledger):
+    ingest.on_delivery(Delivery(b"\xc1 not msgpack", {}, "no id", SESSION_TYPE))
+    commit_all(ingest, consumer)
+
+    ((_, mark, set_aside),) = consumer.settled
+    assert mark.batch_id is None
+    assert set_aside == mark.reason
+    assert sum(ledger.count().set_aside.values()) == 1
+
+
+def test_an_evaluation_goes_to_whoever_asked_and_not_to_the_ledger(
+    ingest, consumer, evaluated, ledger
+):
+    lengths = np.array([3], np.int32)
+    result = EvaluationResult("ask", "pole", "r", 7, np.ones(1, np.float32), lengths, 0.5, "h:1")
+
+    ingest.on_delivery(Delivery(encode_evaluation(result), {}, "ask", EVALUATION_TYPE))
+    commit_all(ingest, consumer)
+
+    assert [(r.request, r.policy_version) for r in evaluated] == [("ask", 7)]
+    assert [(mark, aside) for _, mark, aside in consumer.settled] == [(None, None)]
+    assert ledger.count().attempted == 0
+
+
+def test_a_broken_evaluation_is_set_aside(ingest, consumer, evaluated):
+    ingest.on_delivery(Delivery(b"\x00", {}, "ask", EVALUATION_TYPE))
+
+    assert evaluated == []
+    ((_, mark, set_aside),) = consumer.settled
+    assert mark is None
+    assert set_aside == "malformed"

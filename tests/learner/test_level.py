@@ -1,0 +1,140 @@
+"""When evaluations are asked for, and what decides."""
+
+import numpy as np
+import pytest
+
+from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.learner.checkpoints import Checkpoint
+from tinyqueue.learner.level import Evaluated, Level
+from tinyqueue.wire.evaluations import EvaluationResult
+
+
+class Games:
+    """Takes requests; ``result`` is what the next poll gives."""
+
+    def __init__(self):
+        self.requests = []
+        self.result = None
+
+    def request(self, weights, request, seed):
+        self.requests.append((weights, request, seed))
+
+    def poll(self):
+        result, self.result = self.result, None
+        return result
+
+    def finish(self, mean, request=None):
+        self.result = result(request or self.requests[-1][1], mean)
+
+
+def result(request, mean):
+    returns = np.array([mean - 1, mean + 1], np.float32)
+    return EvaluationResult(request, "pole", "r", 5, returns, np.ones(2, np.int32), 0.1, "me")
+
+
+def checkpoint(env_steps):
+    return Checkpoint(env_steps, 1, 5, {}, {}, b"", {})
+
+
+@pytest.fixture
+def games():
+    return Games()
+
+
+@pytest.fixture
+def make_level(games):
+    def make(threshold=475.0, seed=0, **config):
+        return Level(threshold, EvaluationConfig(**config), games, seed)
+
+    return make
+
+
+def test_the_training_mean_is_near_after_its_share_of_the_way_from_the_first_mean(make_level):
+    level = make_level(threshold=120.0, near=0.6)
+
+    # From the first mean, 20, six tenths of the way to 120 is 80.
+    assert [level.is_near(mean, 20.0, 0) for mean in (20, 79, 81)] == [False, False, True]
+
+
+def test_a_level_below_zero_is_approached_from_below(make_level):
+    level = make_level(threshold=-100.0, near=0.5)
+
+    assert [level.is_near(mean, -500.0, 0) for mean in (-500, -301, -299)] == [False, False, True]
+
+
+def test_nothing_is_near_before_there_was_a_first_mean(make_level):
+    level = make_level(threshold=10.0)
+
+    assert not level.is_near(500.0, None, 0)
+    assert level.is_near(500.0, 500.0, 0)
+
+
+def test_without_a_threshold_nothing_is_near_or_reached(make_level):
+    level = make_level(threshold=None)
+
+    assert not level.is_near(1e9, 0.0, 10**9)
+    assert not level.is_reached(Evaluated(checkpoint(0), result("x", 1e9)))
+
+
+def test_an_evaluation_under_way_is_waited_for(make_level, games):
+    level = make_level(every_env_steps=1)
+    level.ask(checkpoint(1000), "weights")
+
+    assert not level.is_near(500.0, 20.0, 10**9)
+    assert level.answer() is None
+
+    games.finish(100.0)
+    assert level.answer().mean_return == 100.0
+    assert level.is_near(500.0, 20.0, 10**9)
+
+
+def test_the_next_evaluation_keeps_its_distance_in_env_steps(make_level, games):
+    level = make_level(every_env_steps=20_000)
+    level.ask(checkpoint(1000), "weights")
+    games.finish(100.0)
+    level.answer()
+
+    assert not level.is_near(500.0, 20.0, 20_999)
+    assert level.is_near(500.0, 20.0, 21_000)
+
+
+def test_the_answer_comes_with_the_state_that_was_measured(make_level, games):
+    level = make_level()
+    asked = checkpoint(1000)
+    level.ask(asked, "weights")
+    games.finish(480.0)
+
+    answer = level.answer()
+
+    assert answer.checkpoint is asked
+    assert level.is_reached(answer)
+    assert level.answer() is None
+
+
+def test_an_answer_to_another_request_is_passed_over(make_level, games):
+    level = make_level()
+    level.ask(checkpoint(1), "weights")
+
+    games.finish(500.0, request="of an earlier learner")
+    assert level.answer() is None
+
+    games.finish(470.0)
+    assert level.answer().mean_return == 470.0
+
+
+@pytest.mark.parametrize(("mean", "reached"), [(474.9, False), (475.0, True), (500.0, True)])
+def test_the_mean_of_the_games_decides(make_level, mean, reached):
+    assert make_level().is_reached(Evaluated(checkpoint(1), result("x", mean))) is reached
+
+
+def test_every_evaluation_plays_games_of_its_own(make_level, games):
+    seeds = []
+    for seed in (0, 1):
+        level = make_level(seed=seed)
+        for _ in range(3):
+            level.ask(checkpoint(1), "weights")
+            games.finish(0.0)
+            level.answer()
+        seeds += [request[2] for request in games.requests[-3:]]
+
+    assert len(set(seeds)) == 6

@@ -1,0 +1,187 @@
+"""What a run tells: its files, its status, its view."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tinyqueue.learner.checkpoints import Checkpoint
+from tinyqueue.learner.level import Evaluated
+from tinyqueue.learner.marks import Count
+from tinyqueue.learner.reporter import Reporter, count_document
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.wire.evaluations import EvaluationResult
+
+COUNT = Count(
+    attempted=10, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2, "other": 1}, missing=1
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDirectory.create(tmp_path, {"name": "pole"}, {})
+    yield run
+    run.close()
+
+
+@pytest.fixture
+def trainer(make_trainer):
+    return make_trainer()
+
+
+@pytest.fixture
+def reporter(make_experiment_of, run, view, trainer):
+    return Reporter(
+        make_experiment_of(learner={"log_every_s": 1e-9}, stop={"max_env_steps": 1000}),
+        run,
+        view,
+        trainer,
+        threshold=475.0,
+        services="rabbitmq",
+        sources=lambda: {
+            Metric.QUEUE_DEPTH: 2,
+            Metric.PLAYERS: 3,
+            Metric.TASKS_OUTSTANDING: 6,
+        },
+        count=lambda: COUNT,
+    )
+
+
+def lines(run, stream):
+    path = run.path / f"{stream}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def evaluated(mean=480.0, env_steps=5000):
+    returns = np.array([mean - 20, mean + 20], np.float32)
+    result = EvaluationResult(
+        "ask", "pole", "r", 7, returns, np.array([100, 300], np.int32), 1.5, "host:1"
+    )
+    return Evaluated(Checkpoint(env_steps, 3, 7, {}, {}, b"", {}), result)
+
+
+def test_a_line_of_metrics_holds_the_documented_names(reporter, run, trainer, make_batch):
+    trainer.update([make_batch(0, returns=[12.0])])
+    reporter.trained([make_batch(0, returns=[12.0])])
+
+    line = lines(run, "metrics")[-1]
+    known = [str(name) for name in Metric]
+    assert set(line) <= set(known)
+    # All that do not belong to one algorithm are in every line.
+    assert known[: known.index("loss") + 1] == [name for name in known if name in line]
+    assert (line["env_steps"], line["updates"], line["return_mean"]) == (7, 1, 12.0)
+    assert (line["queue_depth"], line["players"], line["tasks_outstanding"]) == (2, 3, 6)
+    assert [line[f"batches_{fate}"] for fate in ("attempted", "accepted", "set_aside")] == [
+        10,
+        5,
+        1,
+    ]
+    assert (line["batches_dropped"], line["batches_missing"]) == (3, 1)
+
+
+def test_before_the_first_episode_the_mean_is_null(reporter, run, make_batch):
+    reporter.trained([make_batch(0)])
+
+    assert lines(run, "metrics")[-1]["return_mean"] is None
+
+
+def test_episodes_are_written_with_the_clock_of_when_they_came(reporter, run, trainer, make_batch):
+    batches = [make_batch(0, returns=[12.0, 9.0]), make_batch(1), make_batch(2, returns=[3.0])]
+    for batch in batches:
+        trainer.update([batch])
+        reporter.trained([batch])
+    reporter.close()
+
+    written = lines(run, "episodes")
+    assert all(set(line) == {str(name) for name in EpisodeColumn} for line in written)
+    assert [value for line in written for value in line["returns"]] == [12.0, 9.0, 3.0]
+    assert written[-1]["env_steps"] == trainer.clock.env_steps == 6 + 8 + 7
+    assert sum(len(line["lengths"]) for line in written) == 3
+
+
+def test_an_evaluation_is_written_and_said(reporter, run, view):
+    reporter.is_evaluating = True
+
+    reporter.evaluated(evaluated(), threshold=475.0)
+
+    (line,) = lines(run, "evaluations")
+    assert set(line) == {str(name) for name in EvaluationField}
+    assert (line["return_mean"], line["return_min"], line["return_max"]) == (480.0, 460.0, 500.0)
+    assert (line["env_steps"], line["policy_version"], line["episodes"]) == (5000, 7, 2)
+    assert (line["length_mean"], line["level"]) == (200.0, 475.0)
+    assert "greedy mean of 2 games: 480.0 (version 7, 5,000 env steps)" in view.messages
+    assert not reporter.is_evaluating
+
+
+def test_the_view_is_told_what_does_not_change_first(reporter, view):
+    assert view.header.experiment == "pole"
+    assert view.header.environment == "CartPole-v1"
+    assert (view.header.level, view.header.max_env_steps) == (475.0, 1000)
+    assert view.header.services == "rabbitmq"
+
+
+def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, trainer, make_batch):
+    view.is_due = False
+    reporter.look()
+    assert view.snapshots == []
+
+    view.is_due = True
+    trainer.update([make_batch(0, returns=[12.0])])
+    reporter.evaluated(evaluated(), threshold=475.0)
+    reporter.look()
+
+    (snapshot,) = view.snapshots
+    assert (snapshot.env_steps, snapshot.return_mean, snapshot.greedy_mean) == (7, 12.0, 480.0)
+    assert (snapshot.queue_depth, snapshot.players) == (2, 3)
+    assert (snapshot.batches_set_aside, snapshot.batches_dropped) == (1, 3)
+
+
+def test_the_status_is_json_from_the_start(reporter, run):
+    status = json.loads(json.dumps(reporter.status(), allow_nan=False))
+
+    assert status["return_mean"] is None
+    assert (status["experiment"], status["environment"]) == ("pole", "CartPole-v1")
+    assert status["run"] == run.run_id
+    assert status["queue_depth"] == 2
+    assert status["count"] == {
+        "attempted": 10,
+        "accepted": 5,
+        "set_aside": {"reward": 1},
+        "dropped": {"stale": 2, "other": 1},
+        "missing": 1,
+        "duplicates": 0,
+        "late_drops": 0,
+        "env_steps": 0,
+        "unbalanced": 0,
+    }
+
+
+def test_a_count_that_does_not_balance_says_so():
+    assert count_document(Count(attempted=3, accepted=1, missing=1))["unbalanced"] == 1
+
+
+def test_scalars_reach_tensorboard(reporter, run, make_batch):
+    reporter.trained([make_batch(0)])
+    reporter.close()
+
+    (events,) = (run.path / "tb").iterdir()
+    assert b"train/env_steps" in events.read_bytes()
+    # A mean that is not there yet is left out.
+    assert b"train/return_mean" not in events.read_bytes()
+
+
+def test_rates_are_those_of_the_last_second(reporter, trainer, view, monkeypatch):
+    now_s = [1000.0]
+    monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
+    reporter.look()
+    for _ in range(4):
+        now_s[0] += 0.5
+        trainer.clock.env_steps += 100
+        trainer.clock.updates += 1
+        reporter.look()
+
+    rates = [(s.env_steps_per_s, s.updates_per_s) for s in view.snapshots]
+    assert rates == [(0.0, 0.0), (0.0, 0.0), (200.0, 2.0), (200.0, 2.0), (200.0, 2.0)]
+    assert not math.isnan(rates[-1][0])

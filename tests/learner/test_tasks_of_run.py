@@ -1,0 +1,84 @@
+"""What the tasks of a run say."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.learner.tasks_of_run import remote_games, task_feed
+from tinyqueue.wire.evaluations import EvaluationResult
+
+
+class Tasks:
+    def __init__(self):
+        self.played, self.evaluated = {}, {}
+
+    def play(self, task_id, **what):
+        self.played[task_id] = what
+
+    def evaluate(self, request, **what):
+        self.evaluated[request] = what
+
+
+def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
+    tasks = Tasks()
+    feed = task_feed(tasks, spec)
+
+    sent = feed.tick()
+
+    assert sent == len(tasks.played) == feed.outstanding == 2
+    assert list(tasks.played.values()) == 2 * [
+        {"experiment": "pole", "run": spec.run, "spec_version": spec.version, "budget_s": 2.0}
+    ]
+
+
+def test_a_task_that_ended_is_replaced(spec):
+    tasks = Tasks()
+    feed = task_feed(tasks, spec)
+    feed.tick()
+
+    feed.heard("host:1", list(tasks.played)[:1])
+    feed.tick()
+
+    assert len(tasks.played) == 3
+    assert feed.outstanding == 2
+
+
+def test_evaluations_name_version_games_and_seed(spec):
+    tasks, pinned = Tasks(), []
+    config = EvaluationConfig(episodes=30, slots=10)
+    games = remote_games(
+        tasks, spec, b"graph", config, pin=lambda *a: pinned.append(a), play_here=None
+    )
+
+    games.request(SimpleNamespace(version=9), "ask", seed=4)
+
+    assert tasks.evaluated == {
+        "ask": {
+            "experiment": "pole",
+            "run": spec.run,
+            "version": 9,
+            "episodes": 30,
+            "slots": 10,
+            "seed": 4,
+        }
+    }
+    assert pinned == [(9, 120.0)]
+
+
+def test_games_played_here_use_the_graph_of_the_run(spec):
+    graphs = []
+
+    def play_here(weights, graph, request, seed):
+        graphs.append(graph)
+        one = np.ones(1, np.int32)
+        return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "me")
+
+    config = EvaluationConfig(here_after_s=0)
+    games = remote_games(Tasks(), spec, b"graph", config, pin=None, play_here=play_here)
+    games.request(SimpleNamespace(version=9), "ask", seed=4)
+
+    answer = None
+    while answer is None:
+        answer = games.poll()
+    assert graphs == [b"graph"]
