@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Replace a pool child after so many tasks: for environments that leak.",
     )
+    task_visibility_s: int = Field(
+        6000,
+        gt=0,
+        description="Redis as broker: a task that its worker has not ended by then is given to "
+        "another. The default is two of the longest time limits.",
+    )
     publish_journal: Path | None = Field(
         None,
         description="Folder in which a player writes every publish and its outcome, for audits.",
