@@ -117,6 +117,37 @@ def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
     assert trainer.clock.updates == 3
 
 
+def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training, reporter):
+    training, trainer = make_training()
+
+    training.restore(SimpleNamespace(env_steps=40))
+
+    assert reporter.messages == [
+        "the run has no checkpoint yet: training begins anew, and updates on 40 env steps that "
+        "were accepted are lost"
+    ]
+    assert trainer.clock.env_steps == 40
+    assert trainer.clock.updates == 0
+
+
+def test_a_batch_that_is_in_the_checkpoint_and_not_in_the_ledger_is_counted_when_it_comes_again(
+    make_training, make_batch, reporter
+):
+    training, _ = make_training()
+    for n in range(3):
+        training.update([make_batch(n)])
+    training.save()
+    resumed, trainer = make_training()
+
+    # 24 env steps are in the checkpoint; the kill came before the last 8 were marked.
+    resumed.restore(SimpleNamespace(env_steps=16))
+    assert trainer.clock.env_steps == 16
+    resumed.update([make_batch(2)])
+
+    assert trainer.clock.env_steps == 24
+    assert "updates on 0 env steps accepted since are lost" in reporter.messages[0]
+
+
 def test_without_a_ledger_nothing_is_lost(make_training, make_batch, reporter):
     training, _ = make_training()
     training.update([make_batch(0)])

@@ -49,6 +49,8 @@ class Training:
     def restore(self, ledger: Ledger | None) -> None:
         """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
 
+        The clock goes on from what the ledger has accepted, whatever the checkpoint holds.
+
         Args:
             ledger: What was accepted since is not trained again; it is counted as lost updates.
 
@@ -58,18 +60,25 @@ class Training:
         checkpoint = self._checkpoints.newest()
         for warning in self._checkpoints.warnings:
             self._reporter.message(warning)
-        if checkpoint is None:
-            return
-        self._trainer.restore(checkpoint)
+        if checkpoint is not None:
+            self._trainer.restore(checkpoint)
         clock = self._trainer.clock
         accepted = ledger.env_steps if ledger else clock.env_steps
         lost = max(0, accepted - clock.env_steps)
-        clock.env_steps += lost
-        self._reporter.message(
-            f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
-            f"(update {checkpoint.updates:,}); updates on {lost:,} env steps accepted since "
-            "are lost"
-        )
+        if checkpoint is not None:
+            self._reporter.message(
+                f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
+                f"(update {checkpoint.updates:,}); updates on {lost:,} env steps accepted since "
+                "are lost"
+            )
+        elif lost:
+            self._reporter.message(
+                f"the run has no checkpoint yet: training begins anew, and updates on {lost:,} "
+                "env steps that were accepted are lost"
+            )
+        # Accepted is what the ledger says. After a kill between a checkpoint and the ledger's
+        # next commit, the batch in between comes again and is counted then.
+        clock.env_steps = accepted
 
     def update(self, batches: Sequence[SessionBatch]) -> None:
         """One update with all that follows from it.
