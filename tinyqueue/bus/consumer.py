@@ -24,7 +24,7 @@ from tinyqueue.errors import ServiceUnreachableError
 __all__ = ["Delivery", "ExperienceConsumer"]
 
 TICK_S = 1.0
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 _START_S = 30.0
 
 log = structlog.get_logger(__name__)

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import structlog
+from amqp.exceptions import NotFound
 from kombu import Producer
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
@@ -69,6 +70,9 @@ class DeadLetters:
                 application_headers=headers,
                 **properties,
             )
+        except NotFound:
+            self.close()
+            outcome = Outcome.NO_LEARNER
         except link.errors as error:
             return self._later(reason, error)
         if outcome is Outcome.NO_LEARNER:

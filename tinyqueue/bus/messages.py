@@ -36,7 +36,8 @@ class Delivery:
     """A message in the learner's hand, until it is settled.
 
     Attributes:
-        redelivered: An earlier delivery of it was not acked, here or in an earlier process.
+        redelivered: An earlier delivery of it was not acked. On Redis this is known only of what
+            a learner had in hand that was killed.
     """
 
     body: bytes

@@ -20,9 +20,8 @@ _PERSISTENT = 2
 class RabbitmqPublishing:
     """One connection with one channel in confirm mode.
 
-    Answers are matched to publishes by their number. py-amqp takes whatever answer
-    comes next: after an unroutable publish that is the answer to the one before.
-    After any exception the connection is not used again.
+    Answers are matched to publishes by their number, where py-amqp takes whatever answer comes
+    next. After any exception the connection is not used again.
 
     Args:
         broker: Where to.

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from tinyqueue.bus.topology import (
+    dead_letter_queue,
+    experience_queue,
+    experience_routing_key,
+    task_queues,
+)
+from tinyqueue.settings import Settings
+
+
+def test_task_queues_are_the_play_queues_and_evaluate() -> None:
+    queues = task_queues(Settings(play_queues=("play", "play.gpu")))
+
+    assert [queue.name for queue in queues] == ["play", "play.gpu", "evaluate"]
+    assert [queue.routing_key for queue in queues] == ["play", "play.gpu", "evaluate"]
+    for queue in queues:
+        assert queue.durable
+        assert queue.exchange.name == "tinyqueue.tasks"
+        assert queue.exchange.type == "direct"
+        assert queue.queue_arguments["x-overflow"] == "reject-publish"
+        assert queue.queue_arguments["x-dead-letter-exchange"] == "tinyqueue.dead"
+
+
+def test_a_queue_that_is_named_twice_is_declared_once() -> None:
+    queues = task_queues(Settings(play_queues=("evaluate", "play")))
+
+    assert [queue.name for queue in queues] == ["evaluate", "play"]
+
+
+@pytest.mark.parametrize("declare", [True, False])
+def test_where_the_operator_declares_nothing_else_does(declare: bool) -> None:
+    for queue in task_queues(Settings(declare=declare)):
+        assert queue.no_declare is not declare
+        assert queue.exchange.no_declare is not declare
+
+
+def test_the_experience_queue_is_bounded_and_for_one_learner() -> None:
+    queue = experience_queue("pong", 2)
+
+    assert queue.name == "experience.pong"
+    assert (queue.exchange.name, queue.exchange.type) == ("experience", "topic")
+    assert queue.routing_key == "pong.#"
+    assert queue.queue_arguments == {
+        "x-max-length": 2,
+        "x-overflow": "reject-publish",
+        "x-single-active-consumer": True,
+    }
+
+
+def test_its_successor_differs_in_name_alone() -> None:
+    queue, successor = experience_queue("pong", 2), experience_queue("pong", 2, successor=True)
+
+    assert successor.name == "experience.pong.next"
+    assert successor.routing_key == queue.routing_key
+    assert successor.queue_arguments == queue.queue_arguments
+
+
+def test_a_quorum_queue_may_be_returned_as_often_as_a_learner_reconnects() -> None:
+    arguments = experience_queue("pong", 64, "quorum").queue_arguments
+
+    assert arguments["x-queue-type"] == "quorum"
+    assert arguments["x-max-length"] == 64
+    assert arguments["x-delivery-limit"] >= 1_000_000
+
+
+def test_routing_keys_name_experiment_and_user() -> None:
+    assert experience_routing_key("pong", "rack-1.player") == "pong.rack-1.player"
+
+
+def test_dead_letters_are_bounded_and_never_refused() -> None:
+    queue = dead_letter_queue()
+
+    assert queue.name == queue.exchange.name == "tinyqueue.dead"
+    assert queue.routing_key == "#"
+    assert queue.queue_arguments["x-message-ttl"] == 604_800_000
+    assert queue.queue_arguments["x-max-length"] == 1000
+    assert "x-overflow" not in queue.queue_arguments

@@ -1,0 +1,187 @@
+"""What publisher and consumer promise on both brokers."""
+
+from __future__ import annotations
+
+import queue
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from bus_ends import Bus, eventually
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
+from tinyqueue.errors import ServiceUnreachableError
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def bus(services) -> Iterator[Bus]:
+    both_ends = Bus(services)
+    yield both_ends
+    both_ends.close()
+
+
+def test_a_confirmed_message_arrives_whole(bus) -> None:
+    bus.started()
+    body = bytes(range(256)) * 1200  # three frames of AMQP
+
+    outcome = bus.publisher().publish(bus.message("stage:0", body))
+
+    (delivery,) = bus.take(1)
+    assert outcome is Outcome.CONFIRMED
+    assert delivery.body == body
+    assert delivery.headers == {"n": 1}
+    assert delivery.message_id == "stage:0"
+    assert delivery.content_type == "application/x-test"
+    assert delivery.correlation_id == "task"
+    assert not delivery.redelivered
+
+
+def test_without_a_learner_nothing_is_stored(bus) -> None:
+    bus.learner_lives = False
+
+    assert bus.publisher().publish(bus.message("stage:0")) is Outcome.NO_LEARNER
+
+    bus.started()
+    with pytest.raises(queue.Empty):
+        bus.take(1, within_s=0.3)
+
+
+def test_an_unroutable_publish_lends_its_answer_to_no_other(bus) -> None:
+    """RabbitMQ acks an unroutable message too; that ack must not count for a refused one."""
+    publisher = bus.publisher()
+    bus.learner_lives = False
+    for n in range(20):
+        assert publisher.publish(bus.message(f"lost:{n}")) is Outcome.NO_LEARNER
+    bus.learner_lives = True
+    bus.started(prefetch=2, queue_batches=1)
+
+    outcomes = [publisher.publish(bus.message(f"stage:{n}")) for n in range(20)]
+
+    confirmed = outcomes.count(Outcome.CONFIRMED)
+    assert set(outcomes) == {Outcome.CONFIRMED, Outcome.FULL}
+    assert confirmed == 2 + bus.waiting()
+
+
+def test_a_full_queue_refuses_until_there_is_room(bus) -> None:
+    consumer = bus.started(queue_batches=2, prefetch=3)
+    publisher = bus.publisher()
+    bus.publish(publisher, "a:0", "a:1", "a:2")
+    first, *_ = bus.take(3)
+    bus.publish(publisher, "a:3", "a:4")
+
+    assert publisher.publish(bus.message("a:5")) is Outcome.FULL
+    assert eventually(lambda: consumer.ready == 2)
+
+    consumer.settle(first, "mark")
+    bus.take(1)
+    assert publisher.publish(bus.message("a:5")) is Outcome.CONFIRMED
+
+
+def test_settling_from_another_thread_commits_then_acks_within_milliseconds(bus) -> None:
+    settled_s: dict[str, float] = {}
+    took_s: list[float] = []
+
+    def commit(group) -> None:
+        now_s = time.perf_counter()
+        took_s.extend(now_s - settled_s[delivery.message_id] for delivery, _ in group)
+        bus.commit(group)
+
+    consumer = bus.started(commit=commit)
+    publisher = bus.publisher()
+
+    def train() -> None:
+        for _ in range(100):
+            (delivery,) = bus.take(1)
+            settled_s[delivery.message_id] = time.perf_counter()
+            consumer.settle(delivery, f"mark of {delivery.message_id}")
+
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    bus.publish(publisher, *(f"a:{n}" for n in range(100)))
+    trainer.join()
+
+    assert eventually(lambda: len(bus.committed) == 100)
+    assert bus.committed[7] == ("a:7", "mark of a:7")
+    assert statistics.median(took_s) < 0.002
+    consumer.stop(timeout_s=5)
+    assert consumer.error is None
+    assert bus.waiting() == 0  # all of them were acked
+
+
+def test_when_commit_fails_nothing_is_acked(bus) -> None:
+    def commit(_group) -> None:
+        raise OSError("the disk is full")
+
+    consumer = bus.started(commit=commit)
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    consumer.settle(bus.take(2)[0], "mark")
+    assert eventually(lambda: consumer.error)
+
+    assert str(consumer.error) == "the disk is full"
+    assert eventually(lambda: bus.waiting() == 2)
+    bus.started()
+    again = bus.take(2)
+    assert sorted(d.message_id for d in again) == ["a:0", "a:1"]
+    assert bus.broker.kind == "redis" or all(d.redelivered for d in again)
+
+
+def test_an_error_of_on_delivery_ends_the_consumer_and_loses_nothing(bus) -> None:
+    def on_delivery(_delivery) -> None:
+        raise KeyError("a bug")
+
+    consumer = bus.started(on_delivery=on_delivery)
+    bus.publish(bus.publisher(), "a:0")
+
+    assert eventually(lambda: isinstance(consumer.error, KeyError))
+    bus.started()
+    assert bus.take(1)[0].message_id == "a:0"
+
+
+def test_a_message_set_aside_is_kept_with_its_reason(bus) -> None:
+    consumer = bus.started()
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    bad, good = bus.take(2)
+
+    consumer.settle(bad, "bad mark", set_aside="not-finite")
+    consumer.settle(good, "good mark")
+
+    assert eventually(lambda: len(bus.committed) == 2)
+    assert sorted(bus.committed) == [("a:0", "bad mark"), ("a:1", "good mark")]
+    consumer.stop(timeout_s=5)
+    ((body, headers),) = bus.dead_letters()
+    assert body == b"body"
+    assert headers["reason"] == "not-finite"
+    assert headers["experiment"] == "cartpole"
+    assert headers["n"] == 1
+    assert bus.waiting() == 0
+
+
+def test_a_message_published_twice_is_handed_over_once(bus) -> None:
+    consumer = bus.started()
+    publisher = bus.publisher()
+
+    bus.publish(publisher, "a:0", "a:0", "a:1")
+
+    assert [d.message_id for d in bus.take(2)] == ["a:0", "a:1"]
+    assert consumer.duplicates == 1
+    consumer.stop(timeout_s=5)
+    assert bus.waiting() == 2  # the two in hand came back; the copy did not
+
+
+def test_a_broker_that_is_not_there_is_unknown_to_a_player_and_an_error_to_a_learner(bus) -> None:
+    gone = {"rabbitmq": "amqp://guest:secret@127.0.0.1:1//", "embedded": "redis+socket:///nowhere"}
+    broker = Broker(gone[bus.services.kind])
+    bus.broker = broker
+    publisher = ExperiencePublisher(
+        broker, "guest", queue_batches=2, learner_is_alive=lambda _: True
+    )
+
+    assert publisher.publish(bus.message("a:0")) is Outcome.UNKNOWN
+    with pytest.raises(ServiceUnreachableError) as caught:
+        bus.started()
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,229 @@
+"""Faults and limits that only RabbitMQ has."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from struct import pack
+from types import SimpleNamespace
+
+import pytest
+from amqp.exceptions import NotFound
+from bus_ends import EXPERIMENT, Bus, eventually
+
+from tinyqueue.bus.publisher import Outcome
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue
+from tinyqueue.errors import ConfigError
+
+pytestmark = pytest.mark.integration
+
+QUEUE = f"experience.{EXPERIMENT}"
+ALARM = "{{resource_limit, memory, node()}, []}"
+
+
+@pytest.fixture
+def bus(rabbitmq) -> Iterator[Bus]:
+    vhost = f"test-{secrets.token_hex(4)}"
+    url = rabbitmq.add_vhost(vhost)
+    both_ends = Bus(SimpleNamespace(kind="rabbitmq", broker_url=url, node=rabbitmq))
+    yield both_ends
+    both_ends.close()
+    rabbitmq.delete_vhost(vhost)
+
+
+@pytest.fixture
+def alarm(bus) -> Iterator[None]:
+    bus.services.node.eval(f"rabbit_alarm:set_alarm({ALARM}).")
+    yield
+    bus.services.node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+
+
+def test_a_memory_alarm_makes_a_publish_unknown_in_time_and_acks_go_on(bus, alarm) -> None:
+    consumer = bus.started()
+    publisher = bus.publisher(confirm_timeout_s=0.5)
+    began_s = time.monotonic()
+
+    outcomes = [publisher.publish(bus.message("a:0", bytes(2_000_000))) for _ in range(2)]
+
+    assert outcomes == [Outcome.UNKNOWN, Outcome.UNKNOWN]
+    assert time.monotonic() - began_s < 2.0
+    assert eventually(lambda: consumer.ready == 0)
+    assert consumer.error is None
+
+    bus.services.node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+    bus.publish(publisher, "a:0")
+    consumer.settle(bus.take(1)[0], "mark")
+    assert eventually(lambda: bus.committed == [("a:0", "mark")])
+
+
+def test_under_a_memory_alarm_other_batches_are_acked_and_set_asides_wait(bus, monkeypatch) -> None:
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.CONFIRM_S", 0.2)
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.RETRY_S", 0.2)
+    consumer = bus.started()
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    bad, good = bus.take(2)
+    bus.services.node.eval(f"rabbit_alarm:set_alarm({ALARM}).")
+    try:
+        consumer.settle(bad, "bad", set_aside="reward")
+        consumer.settle(good, "good")
+
+        assert eventually(lambda: bus.committed == [("a:1", "good")], within_s=4)
+    finally:
+        bus.services.node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+    assert eventually(lambda: len(bus.committed) == 2)
+    consumer.stop(timeout_s=5)
+    assert [headers["reason"] for _, headers in bus.dead_letters()][-1] == "reward"
+
+
+def test_a_queue_with_other_arguments_is_emptied_then_deleted_and_loses_nothing(bus) -> None:
+    earlier = bus.started(queue_batches=8)
+    bus.publish(bus.publisher(), *(f"a:{n}" for n in range(6)))
+    earlier.stop(timeout_s=5)
+    while not bus.taken.empty():
+        bus.taken.get()
+
+    consumer = bus.started(queue_batches=3, prefetch=4)
+    bus.publish(bus.publisher(), "b:0")
+    for _ in range(7):
+        consumer.settle(bus.take(1)[0], "mark")
+
+    names = {f"a:{n}" for n in range(6)} | {"b:0"}
+    assert eventually(lambda: {name for name, _ in bus.committed} == names)
+    assert eventually(lambda: not exists(bus, QUEUE))
+    assert bus.waiting(f"{QUEUE}.next") == 0
+    consumer.stop(timeout_s=5)
+    assert consumer.error is None
+
+    bus.started(queue_batches=3, prefetch=1)
+    bus.publish(bus.publisher(), "c:0", "c:1")
+    assert bus.waiting(QUEUE) == 1
+    assert not exists(bus, f"{QUEUE}.next")
+
+
+def test_an_empty_queue_with_other_arguments_is_replaced_by_the_next_but_one(bus) -> None:
+    for limit in (8, 3, 5):
+        bus.started(queue_batches=limit).stop(timeout_s=5)
+
+    bus.started(queue_batches=5, prefetch=1)
+    bus.publish(bus.publisher(), *(f"a:{n}" for n in range(6)))
+    assert bus.publisher().publish(bus.message("a:6")) is Outcome.FULL
+
+
+def test_two_queues_that_hold_messages_under_other_arguments_are_an_error(bus) -> None:
+    with bus.broker.connection() as connection:
+        for successor in (False, True):
+            experience_queue(EXPERIMENT, 9, successor=successor)(connection.channel()).declare()
+    bus.publish(bus.publisher(), "a:0")  # into both
+
+    with pytest.raises(ConfigError, match="queue_batches"):
+        bus.started(queue_batches=2)
+    assert bus.waiting(QUEUE) == 1
+
+
+def test_a_quorum_queue_does_the_same(bus) -> None:
+    consumer = bus.started(queue_type="quorum")
+    bus.publish(bus.publisher(), "a:0")
+
+    consumer.settle(bus.take(1)[0], "mark", set_aside="type")
+
+    assert eventually(lambda: bus.committed == [("a:0", "mark")])
+
+
+def test_a_learner_that_may_not_declare_uses_what_is_there(bus) -> None:
+    with bus.broker.connection() as connection:
+        experience_queue(EXPERIMENT, 2)(connection.channel()).declare()
+
+    consumer = bus.started(declare=False)
+    bus.publish(bus.publisher(), "a:0")
+    consumer.settle(bus.take(1)[0], "mark", set_aside="type")
+
+    # Nobody has declared where to set it aside, so it stays unacked.
+    assert eventually(lambda: isinstance(consumer.error, ConfigError))
+    assert eventually(lambda: bus.waiting() == 1)
+
+
+def test_publishing_as_someone_else_is_an_error_of_configuration(bus) -> None:
+    bus.started()
+
+    with pytest.raises(ConfigError, match="TINYQUEUE_USER"):
+        bus.publisher(user="mallory").publish(bus.message("a:0"))
+
+
+def test_a_second_learner_gets_nothing_until_the_first_has_gone(bus) -> None:
+    first = bus.started()
+    second_took: list[str] = []
+    bus.started(on_delivery=lambda delivery: second_took.append(delivery.message_id))
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    bus.take(2)
+
+    assert second_took == []
+    first.stop(timeout_s=5)
+    assert eventually(lambda: sorted(second_took) == ["a:0", "a:1"])
+
+
+def table(*items: bytes) -> bytes:
+    content = b"".join(items)
+    return pack(">I", len(content)) + content
+
+
+def nested(levels: int) -> bytes:
+    content = table()
+    for _ in range(levels):
+        content = table(b"\x01kF" + content)
+    return content
+
+
+MESSAGE_ID, HEADERS = 0x0080, 0x2000
+
+
+@pytest.mark.parametrize(
+    ("flags", "properties"),
+    [
+        pytest.param(MESSAGE_ID, b"\x02\xff\xfe", id="message id that is not UTF-8"),
+        pytest.param(HEADERS, table(b"\x01kT" + pack(">Q", 2**62)), id="date beyond all years"),
+        pytest.param(HEADERS, nested(2000), id="deeply nested tables"),
+    ],
+)
+def test_properties_that_cannot_be_decoded_do_not_end_the_learner(bus, flags, properties) -> None:
+    consumer = bus.started()
+    with bus.broker.connection() as connection:
+        channel = connection.channel()
+        message = channel.prepare_message(b"poison")
+        message._serialize_properties = lambda: pack(">H", flags) + properties
+        channel.basic_publish(message, EXPERIENCE_EXCHANGE, f"{EXPERIMENT}.guest")
+        bus.publish(bus.publisher(), "a:0")
+
+    poison, good = bus.take(2)
+    consumer.settle(poison, "poison", set_aside="type")
+    consumer.settle(good, "good")
+
+    assert poison.body == b"poison"
+    assert eventually(lambda: len(bus.committed) == 2)
+    assert consumer.error is None
+
+
+def test_a_routing_key_and_a_compression_header_are_only_bytes(bus) -> None:
+    consumer = bus.started()
+    with bus.broker.connection() as connection:
+        channel = connection.channel()
+        message = channel.prepare_message(b"poison", headers={"compression": "application/x-gzip"})
+        key = f"{EXPERIMENT}.\udcff".encode("utf-8", "surrogateescape")
+        channel.basic_publish(message, EXPERIENCE_EXCHANGE, key)
+        bus.publish(bus.publisher(), "a:0")
+
+    poison, good = bus.take(2)
+    for delivery in (poison, good):
+        consumer.settle(delivery, None)
+
+    assert poison.body == b"poison"
+    assert eventually(lambda: len(bus.committed) == 2)
+    assert eventually(lambda: consumer.ready == 0)
+
+
+def exists(bus: Bus, queue: str) -> bool:
+    try:
+        bus.waiting(queue)
+    except NotFound:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""Both ends of the bus on a real broker, and what a test wants to know and to break."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.topology import DEAD_LETTERS
+
+EXPERIMENT = "cartpole"
+
+
+def eventually(condition: Callable[[], Any], within_s: float = 10.0) -> Any:
+    """The first true value of the condition; the last false one when there is none in time."""
+    deadline_s = time.monotonic() + within_s
+    while not (value := condition()) and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return value
+
+
+class Bus:
+    """Publishers and consumers of one experiment.
+
+    Args:
+        services: The fixture of that name.
+    """
+
+    def __init__(self, services: Any) -> None:
+        self.services = services
+        self.broker = Broker(services.broker_url)
+        self.taken: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self.committed: list[tuple[str, Any]] = []
+        self.learner_lives = True
+        self._open: list[ExperiencePublisher | ExperienceConsumer] = []
+
+    def publisher(self, user: str = "guest", **changes: Any) -> ExperiencePublisher:
+        given: dict[str, Any] = {
+            "queue_batches": 2,
+            "learner_is_alive": lambda _: self.learner_lives,
+            **changes,
+        }
+        publisher = ExperiencePublisher(self.broker, user, **given)
+        self._open.append(publisher)
+        return publisher
+
+    def consumer(self, **changes: Any) -> ExperienceConsumer:
+        """Not started. Takes into :attr:`taken` and commits into :attr:`committed`."""
+        given: dict[str, Any] = {
+            "queue_batches": 2,
+            "prefetch": 3,
+            "on_delivery": self.taken.put,
+            "commit": self.commit,
+            **changes,
+        }
+        consumer = ExperienceConsumer(self.broker, EXPERIMENT, **given)
+        self._open.append(consumer)
+        return consumer
+
+    def started(self, **changes: Any) -> ExperienceConsumer:
+        consumer = self.consumer(**changes)
+        consumer.start()
+        return consumer
+
+    def commit(self, group: Any) -> None:
+        self.committed.extend((delivery.message_id, mark) for delivery, mark in group)
+
+    def message(self, message_id: str, body: bytes = b"body") -> Outgoing:
+        return Outgoing(EXPERIMENT, body, "application/x-test", message_id, "task", {"n": 1})
+
+    def publish(self, publisher: ExperiencePublisher, *ids: str) -> None:
+        for message_id in ids:
+            outcome = publisher.publish_patiently(self.message(message_id), for_s=20)
+            assert outcome is Outcome.CONFIRMED
+
+    def take(self, count: int, within_s: float = 10.0) -> list[Delivery]:
+        deadline_s = time.monotonic() + within_s
+        return [
+            self.taken.get(timeout=max(0.01, deadline_s - time.monotonic())) for _ in range(count)
+        ]
+
+    def waiting(self, name: str = f"experience.{EXPERIMENT}") -> int:
+        """Messages at the broker that nobody has in hand."""
+        with self.broker.connection() as connection:
+            if self.broker.kind == "redis":
+                with connection.channel().conn_or_acquire() as client:
+                    return int(client.llen(name))
+            return int(connection.channel().queue_declare(name, passive=True).message_count)
+
+    def dead_letters(self) -> list[tuple[bytes, dict[str, Any]]]:
+        """Body and headers of everything that was set aside, read in the same way on both."""
+        found = []
+        with self.broker.connection() as connection:
+            channel = connection.default_channel
+            while (raw := channel.basic_get(DEAD_LETTERS, no_ack=True)) is not None:
+                message = channel.message_to_python(raw)
+                found.append((bytes(message.body), dict(message.headers)))
+        return found
+
+    def cut(self) -> None:
+        """Closes every connection to the broker, from its side."""
+        if self.broker.kind == "redis":
+            with self.redis() as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+        else:
+            vhost = urlsplit(self.services.broker_url).path[1:]
+            self.services.node.ctl("close_all_connections", "--vhost", vhost, "cut by a test")
+
+    def redis(self) -> redis.Redis:
+        """The database that is the broker."""
+        path, _, query = self.services.broker_url.partition("://")[2].partition("?virtual_host=")
+        return redis.Redis(unix_socket_path=path, db=int(query or 0))
+
+    def close(self) -> None:
+        for end in self._open:
+            if isinstance(end, ExperienceConsumer):
+                end.stop(timeout_s=5)
+            else:
+                end.close()
