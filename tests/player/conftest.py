@@ -1,6 +1,7 @@
 """Small environments, policies without a network, and stages that play them."""
 
 import copy
+import time
 
 import gymnasium
 import numpy as np
@@ -36,6 +37,14 @@ class Countdown(gymnasium.Env):
         if self.at == self.breaks_at:
             raise OSError("the joystick is gone")
         return np.array([self.episode, self.at]), self.at, self.at == self.length, False, {}
+
+
+class Slow(Countdown):
+    """Two milliseconds a step."""
+
+    def step(self, action):
+        time.sleep(0.002)
+        return super().step(action)
 
 
 class Rooms(gymnasium.Env):
@@ -75,7 +84,7 @@ def make_stage(played, seed=3):
     return Stage(played, user="alice", player="host:1", seed=seed)
 
 
-def make_runner(played, version=5, steps=False):
+def make_graph(played, steps=False):
     """Logits ``[0, first observed value]``; with ``steps``, a state that counts its ticks."""
     nodes, inputs = [], []
     for path, leaf in played.observations.items():
@@ -110,7 +119,11 @@ def make_runner(played, version=5, steps=False):
         outputs.append(helper.make_tensor_value_info("next_state:n", FLOAT, ["B", 1]))
     graph = helper.make_graph(nodes, "policy", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return PolicyRunner(model.SerializeToString(), {"scale": np.ones(1, np.float32)}, version)
+    return model.SerializeToString()
+
+
+def make_runner(played, version=5, steps=False):
+    return PolicyRunner(make_graph(played, steps), {"scale": np.ones(1, np.float32)}, version)
 
 
 def actions(played) -> Leaf:
@@ -124,11 +137,13 @@ def play_batches(played, count, seed=3, **kwargs):
 
 @pytest.fixture
 def small_environments():
-    """Registers Countdown-v0 and Rooms-v0."""
+    """Registers Countdown-v0, Slow-v0 and Rooms-v0."""
     gymnasium.register("Countdown-v0", Countdown)
+    gymnasium.register("Slow-v0", Slow)
     gymnasium.register("Rooms-v0", Rooms)
     yield
-    del gymnasium.registry["Countdown-v0"], gymnasium.registry["Rooms-v0"]
+    for name in ("Countdown-v0", "Slow-v0", "Rooms-v0"):
+        del gymnasium.registry[name]
 
 
 @pytest.fixture
@@ -139,6 +154,11 @@ def spec(small_environments):
 @pytest.fixture
 def stage():
     return make_stage
+
+
+@pytest.fixture
+def graph():
+    return make_graph
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import structlog
@@ -70,15 +71,22 @@ class Player:
     Args:
         settings: Where the services are.
         seed: From which the seeds of its stages are drawn; random when None.
+        publisher: Makes what publishes the batches of one experiment.
     """
 
-    def __init__(self, settings: Settings, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        seed: int | None = None,
+        publisher: Callable[..., ExperiencePublisher] = ExperiencePublisher,
+    ) -> None:
         self.name = f"{host_name()}:{os.getpid()}"
         self._settings = settings
         self._random = random.Random(seed if seed is not None else secrets.randbits(64))
         self._redis = connect(settings.redis)
         self._specs = SpecStore(self._redis)
         self._broker = Broker(settings.broker)
+        self._make_publisher = publisher
         self._publishers: dict[str, ExperiencePublisher] = {}
         self._stages: dict[str, OpenStage] = {}
 
@@ -212,7 +220,7 @@ class Player:
 
     def _publisher(self, spec: PlaySpec) -> ExperiencePublisher:
         if spec.experiment not in self._publishers:
-            self._publishers[spec.experiment] = ExperiencePublisher(
+            self._publishers[spec.experiment] = self._make_publisher(
                 self._broker,
                 self._settings.login,
                 queue_batches=spec.queue_batches,
