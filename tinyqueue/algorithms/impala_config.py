@@ -1,7 +1,8 @@
 """Hyper-parameters of ``impala`` and ``a3c``. Defaults are for small tasks with vectors to see.
 
-They learned CartPole-v1 (mean length above 470) within 546,000 env steps at T 32 × B 32,
-measured. The paper's settings for Atari stand beside them.
+With them and T 32 × B 32, CartPole-v1 was solved (greedy mean of 100 games ≥ 475) after 0.76 to
+0.84 million env steps on three seeds of three at a lag of 3 updates; at a lag of 8, on two of
+four within 0.8 million. The settings of the papers for Atari stand beside them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class ActorCriticConfig:
     gamma: Share = 0.98
     """Discount per env step. SB3-zoo's for CartPole; IMPALA on Atari 0.99."""
     learning_rate: NotNegative = 3e-4
-    """Step size of the optimiser. Measured: 1e-3 wavers on CartPole; IMPALA on Atari 6e-4."""
+    """Step size of the optimiser. 6e-4 is twice as fast on CartPole at a lag of 3,
+    and fails at 8 (measured). IMPALA on Atari 6e-4."""
     learning_rate_end: NotNegative = 0.0
     """What it falls to, linearly, over ``anneal_steps``. IMPALA: 0."""
     anneal_steps: Annotated[int, Field(ge=0)] = 0

@@ -1,7 +1,7 @@
 """Adam and RMSProp as TensorFlow's fused training kernels: one operation per variable.
 
-Measured with twelve variables of a 64-64 network against ``keras.optimizers``: see the
-figures at :func:`make_optimiser`.
+Measured with the twelve variables of two 64-64 towers against ``keras.optimizers.Adam``: a step
+takes 0.26 ms of CPU instead of 0.40, and building it 0.03 s instead of 0.18.
 """
 
 from __future__ import annotations
