@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tinyqueue.errors import ConfigError
-from tinyqueue.settings import DEFAULT_BROKER_URL, Settings, host_name, load_settings, masked
+from tinyqueue.settings import (
+    DEFAULT_BROKER_URL,
+    Settings,
+    host_name,
+    load_settings,
+    masked,
+    unprotected,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +153,20 @@ def test_no_password_is_ever_shown(password: str) -> None:
 
 def test_the_host_is_this_one() -> None:
     assert host_name() == socket.gethostname()
+
+
+@pytest.mark.parametrize(
+    ("broker", "store", "named"),
+    [
+        ("amqp://u:p@mq.example//", "redis://localhost/0", ["amqp://u:***@mq.example//"]),
+        (
+            "amqps://u:p@mq.example//",
+            "redis://:p@store.example/0",
+            ["redis://:***@store.example/0"],
+        ),
+        ("amqps://u:p@mq.example//", "rediss://:p@store.example/0", []),
+        ("amqp://u:p@127.0.0.1//", "unix:///run/redis.sock", []),
+    ],
+)
+def test_plain_urls_to_other_hosts_are_named(broker: str, store: str, named: list[str]) -> None:
+    assert unprotected(Settings(broker_url=broker, redis_url=store)) == named  # type: ignore[arg-type]

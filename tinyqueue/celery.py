@@ -14,7 +14,7 @@ from tinyqueue.bus.topology import (
     dead_letter_queue,
     task_queues,
 )
-from tinyqueue.settings import Settings, load_settings
+from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 
 MAX_BUDGET_S = 600.0
 """The longest play task that a spec may ask for."""
@@ -113,6 +113,13 @@ def log_through_celery(**_: Any) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+@worker_init.connect
+def warn_of_plain_urls(**_: Any) -> None:
+    """A worker says it where its operator looks; it is no error within a trusted network."""
+    for url in unprotected(load_settings()):
+        structlog.get_logger(__name__).warning(PLAIN_URL, url=url)
 
 
 app = make_app(load_settings())

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tinyqueue.errors import ConfigError
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@localhost:5672//"
+PLAIN_URL = "passwords and sessions cross the network unprotected; use amqps:// and rediss://"
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 _PASSWORD = re.compile(r"://([^:@/]*):(?:(?!://).)*@")
@@ -90,6 +91,20 @@ class Settings(BaseSettings):
         return self.user or unquote(urlsplit(self.broker).username or "") or "local"
 
 
+def unprotected(settings: Settings) -> list[str]:
+    """The URLs, passwords masked, that cross a network without TLS.
+
+    Anybody on the way could read the passwords in them, and play or train in their place.
+    """
+    plain = ("amqp://", "pyamqp://", "redis://")
+    urls = [*settings.broker.split(";"), settings.redis]
+    return [
+        masked(url)
+        for url in urls
+        if url.startswith(plain) and not _is_loopback(urlsplit(url).hostname or "localhost")
+    ]
+
+
 def load_settings() -> Settings:
     """Reads the environment.
 
@@ -128,3 +143,7 @@ def masked(url: str) -> str:
 
 def host_name() -> str:
     return socket.gethostname()
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -44,6 +44,8 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     log_to_stderr()
     run, experiment, source = _run_of(wanted, settings, new)
     view = view_beside(as_json)
+    for url in unprotected(settings):
+        view.message(f"{url}: {PLAIN_URL}")
     view.message(
         f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}; {run.path}"
     )
