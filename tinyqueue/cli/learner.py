@@ -15,7 +15,7 @@ from tinyqueue.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
-from tinyqueue.settings import Settings, load_settings
+from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease, request_stop
 from tinyqueue.store.specs import SpecStore
