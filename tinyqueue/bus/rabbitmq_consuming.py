@@ -163,7 +163,8 @@ class RabbitmqConsuming:
             self._retiring_in_hand.add(tag)
         self._received.append(
             Delivery(
-                body=message.body,
+                # py-amqp gives the text "" for a message without a body.
+                body=message.body or b"",
                 headers={k: v for k, v in headers.items() if isinstance(v, str | int | float)},
                 message_id=properties.get("message_id", ""),
                 content_type=properties.get("content_type", ""),
