@@ -43,7 +43,7 @@ class Learned:
                 episode.
 
         Returns:
-            The action, and the state for the next call.
+            The action, counted from 0, and the state for the next call.
         """
         given = observation if isinstance(observation, dict) else {"": observation}
         batch = {

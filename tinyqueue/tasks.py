@@ -37,9 +37,9 @@ def play_episode(
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
     """
-    _refuse_poison(self)
     task = PlayTask(str(self.request.id), experiment, run, spec_version, budget_s)
     try:
+        _refuse_poison(self)
         _player(os.getpid()).play(task)
     except SoftTimeLimitExceeded:
         log.error("play task over its time limit; its stage is closed", task=task.id)
@@ -63,9 +63,9 @@ def evaluate_policy(
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
     """
-    _refuse_poison(self)
     task = EvaluateTask(request, experiment, run, version, episodes, slots, seed)
     try:
+        _refuse_poison(self)
         _evaluator(os.getpid()).evaluate(task)
     except SoftTimeLimitExceeded:
         log.error("evaluation over its time limit", request=request, experiment=experiment)
@@ -87,7 +87,8 @@ def _refuse_poison(task: Task[Any, Any]) -> None:
     info = task.request.delivery_info or {}
     if not info.get("redelivered"):
         return
-    attempts = count_attempt(connect(load_settings().redis), str(task.request.id))
+    with connect(load_settings().redis) as redis:
+        attempts = count_attempt(redis, str(task.request.id))
     if attempts >= MAX_DELIVERIES:
         log.error(
             "task delivered too often; put aside", task=task.request.id, deliveries=attempts + 1

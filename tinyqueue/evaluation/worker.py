@@ -21,6 +21,9 @@ from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 
+PATIENCE_S = 30.0
+"""How long a result is offered to a learner whose queue is full."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -106,7 +109,7 @@ class Evaluator:
             headers={},
         )
         try:
-            outcome = publisher.publish_patiently(message, for_s=30.0)
+            outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
         finally:
             publisher.close()
         if outcome is not Outcome.CONFIRMED:
