@@ -1,0 +1,74 @@
+"""What a task looks like to Celery."""
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from tinyqueue.bus.task_sender import TaskSender
+from tinyqueue.errors import ServiceUnreachableError
+
+
+class App:
+    """Takes tasks, or raises ``error``."""
+
+    def __init__(self, error=None):
+        self.error, self.sent = error, []
+
+    def send_task(self, name, **options):
+        if self.error:
+            raise self.error
+        self.sent.append((name, options))
+
+
+def send_play(app, budget_s=2.0):
+    TaskSender(app, "play.gpu").play(
+        "t1", experiment="pole", run="r", spec_version=7, budget_s=budget_s
+    )
+
+
+def test_a_play_task_goes_to_the_experiments_queue_and_is_void_in_time():
+    app = App()
+
+    send_play(app)
+
+    ((name, options),) = app.sent
+    assert name == "play-episode"
+    assert options["kwargs"] == {
+        "experiment": "pole",
+        "run": "r",
+        "spec_version": 7,
+        "budget_s": 2.0,
+    }
+    assert (options["task_id"], options["queue"], options["routing_key"]) == (
+        "t1",
+        "play.gpu",
+        "play.gpu",
+    )
+    assert options["exchange"] == "tinyqueue.tasks"
+    assert options["expires"] == 600.0
+
+
+@pytest.mark.parametrize(("budget_s", "soft", "hard"), [(2.0, 30, 60), (100.5, 302, 503)])
+def test_time_limits_follow_the_budget_with_room_for_a_first_task(budget_s, soft, hard):
+    app = App()
+
+    send_play(app, budget_s)
+
+    ((_, options),) = app.sent
+    assert (options["soft_time_limit"], options["time_limit"]) == (soft, hard)
+
+
+def test_an_evaluation_goes_to_the_queue_of_evaluations():
+    app = App()
+    what = {"experiment": "pole", "run": "r", "version": 5, "episodes": 9, "slots": 3, "seed": 1}
+
+    TaskSender(app, "play").evaluate("ask", **what)
+
+    ((name, options),) = app.sent
+    assert (name, options["queue"], options["task_id"]) == ("evaluate-policy", "evaluate", "ask")
+    assert options["kwargs"] == {"request": "ask", **what}
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionResetError("reset")])
+def test_a_broker_that_does_not_take_it_is_said(error):
+    with pytest.raises(ServiceUnreachableError, match="play-episode"):
+        send_play(App(error))

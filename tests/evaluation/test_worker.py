@@ -1,0 +1,111 @@
+"""Evaluation tasks from the store to the bus, on a real server."""
+
+import numpy as np
+import pytest
+from balancing import BALANCES, FALLS, graph, spec, version
+from bus_ends import eventually
+
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.consumer import ExperienceConsumer
+from tinyqueue.errors import MissingVersionError, ServiceUnreachableError
+from tinyqueue.evaluation import worker
+from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
+from tinyqueue.local.redis_server import RedisServer
+from tinyqueue.settings import Settings
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import LearnerLease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.evaluations import EVALUATION_TYPE, decode_evaluation
+
+
+@pytest.fixture
+def server(tmp_path):
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with connect(server.redis_url) as client:
+        SpecStore(client).publish(spec(), graph())
+        for number, weights in ((1, BALANCES), (2, FALLS)):
+            WeightStore(client, "pole").publish(version(number, weights))
+        yield client
+
+
+@pytest.fixture
+def evaluator(server, client):
+    return Evaluator(Settings(broker_url=server.broker_url, redis_url=server.redis_url))
+
+
+@pytest.fixture
+def results(server, client):
+    """What a learner of the experiment receives."""
+    taken = []
+    lease = LearnerLease(client, "pole", spec().run, "a learner")
+    lease.acquire(1)
+
+    def take(delivery):
+        taken.append((delivery.content_type, decode_evaluation(delivery.body)))
+        consumer.settle(delivery, None)
+
+    consumer = ExperienceConsumer(
+        Broker(server.broker_url),
+        "pole",
+        queue_batches=2,
+        prefetch=2,
+        on_delivery=take,
+        commit=lambda settled: None,
+    )
+    consumer.start()
+    yield taken
+    consumer.stop(5)
+    lease.release()
+
+
+def task(number=1, run=None, episodes=6, seed=3):
+    return EvaluateTask("ask", "pole", run or spec().run, number, episodes, 4, seed)
+
+
+def test_the_games_of_the_named_version_reach_the_learner(evaluator, results):
+    evaluator.evaluate(task(1))
+
+    assert eventually(lambda: results)
+    ((content_type, result),) = results
+    assert content_type == EVALUATION_TYPE
+    assert (result.request, result.experiment, result.run) == ("ask", "pole", spec().run)
+    assert result.policy_version == 1
+    assert result.returns.tolist() == [500.0] * 6
+    assert result.lengths.tolist() == [500] * 6
+    assert result.seconds > 0
+
+
+def test_the_seed_decides_the_games(evaluator, results):
+    for seed in (3, 3, 4):
+        evaluator.evaluate(task(2, episodes=20, seed=seed))
+
+    assert eventually(lambda: len(results) == 3)
+    once, again, other = (result.returns for _, result in results)
+    assert np.array_equal(once, again)
+    assert not np.array_equal(once, other)
+    assert once.max() < 15
+
+
+def test_a_run_nobody_trains_is_not_evaluated(evaluator, results):
+    evaluator.evaluate(task(run="f" * 32))
+    evaluator.evaluate(EvaluateTask("ask", "unheard-of", "r", 1, 1, 1, 1))
+
+    assert results == []
+
+
+def test_a_version_that_is_gone_is_an_error(evaluator):
+    with pytest.raises(MissingVersionError, match="version 9"):
+        evaluator.evaluate(task(9))
+
+
+def test_a_result_nobody_takes_is_an_error(evaluator, monkeypatch):
+    monkeypatch.setattr(worker, "PATIENCE_S", 0.1)
+
+    with pytest.raises(ServiceUnreachableError, match=r"no learner.*plays these games itself"):
+        evaluator.evaluate(task(2, episodes=1))

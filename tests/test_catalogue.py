@@ -1,0 +1,39 @@
+"""Experiments that come along, and the check of every experiment."""
+
+from pathlib import Path
+
+import pytest
+
+from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
+from tinyqueue.catalogue import make_experiment, preset_for, presets
+from tinyqueue.errors import UnknownNameError
+from tinyqueue.experiment import read_document
+
+FILES = Path(__file__).parents[1] / "config" / "experiments"
+
+
+def test_every_file_of_the_checkout_is_a_preset():
+    assert presets() == {path.stem: path for path in sorted(FILES.glob("*.toml"))}
+    assert "cartpole-impala" in presets()
+
+
+@pytest.mark.parametrize("path", sorted(FILES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_preset_is_an_experiment_of_its_own_name(path):
+    experiment = make_experiment(read_document(path))
+
+    assert experiment.name == path.stem
+
+
+def test_an_environments_preset_is_that_of_the_default_algorithm():
+    assert preset_for("CartPole-v1").stem == "cartpole-impala"
+    assert preset_for("Nothing-v0") is None
+
+
+def test_algorithms_have_configs_of_their_own():
+    environment = {"environment": {"id": "CartPole-v1"}}
+
+    assert isinstance(make_experiment(environment).algorithm, ImpalaConfig)
+    a3c = make_experiment({**environment, "algorithm": {"name": "a3c"}})
+    assert isinstance(a3c.algorithm, A3cConfig)
+    with pytest.raises(UnknownNameError, match="did you mean 'impala'"):
+        make_experiment({**environment, "algorithm": {"name": "impela"}})

@@ -1,0 +1,91 @@
+"""What a run has learned, for a program that has no TensorFlow."""
+
+import json
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from balancing import BALANCES, FALLS, checkpoint, trained_run
+
+import tinyqueue
+from tinyqueue.errors import CheckpointError
+
+PLAYS = """
+import json, sys
+import gymnasium, tinyqueue
+
+learned = tinyqueue.load(sys.argv[1])
+environment = gymnasium.make("CartPole-v1")
+observation, _ = environment.reset(seed=1)
+state, steps, over = None, 0, False
+while not over:
+    action, state = learned.act(observation, state)
+    observation, _, terminated, truncated, _ = environment.step(action)
+    steps, over = steps + 1, terminated or truncated
+print(json.dumps([steps, sorted({"tensorflow", "keras", "celery"} & set(sys.modules))]))
+"""
+
+
+def test_a_program_plays_a_game_without_tensorflow(tmp_path):
+    run = trained_run(tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PLAYS, run], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [500, []]
+
+
+def test_the_newest_checkpoint_is_played_and_others_on_request(tmp_path):
+    run = trained_run(
+        tmp_path, checkpoint(1000, BALANCES, score=480.0), checkpoint(2000, FALLS, score=9.0)
+    )
+    falling = np.array([0.0, 0.0, 0.1, 0.5], np.float32)
+
+    newest = tinyqueue.load(run)
+    best = tinyqueue.load(run, best=True)
+    named = tinyqueue.load(run, checkpoint=run / "checkpoints" / "000000001000")
+
+    assert (newest.env_steps, newest.version) == (2000, 20)
+    assert (best.env_steps, named.env_steps) == (1000, 1000)
+    assert [learned.act(falling)[0] for learned in (newest, best, named)] == [0, 1, 1]
+
+
+def test_an_observation_may_be_named_or_not_and_of_any_float(tmp_path):
+    learned = tinyqueue.load(trained_run(tmp_path))
+    falling_left = np.array([0.0, 0.0, -0.1, -0.5])
+
+    assert learned.act(falling_left) == learned.act({"": falling_left.tolist()}) == (0, {})
+
+
+def test_a_run_without_a_checkpoint_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no checkpoint.*runs/<experiment>/<number>"):
+        tinyqueue.load(tmp_path / "nowhere")
+
+    run = trained_run(tmp_path)
+    with pytest.raises(CheckpointError, match="holds no evaluated checkpoint"):
+        tinyqueue.load(run, best=True)
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(CheckpointError, match="another"):
+        tinyqueue.load(tmp_path, checkpoint=tmp_path / "checkpoints" / "7")
+
+
+def test_the_package_offers_exactly_what_it_says():
+    assert tinyqueue.__all__ == ["Learned", "load", "train"]
+    assert all(callable(getattr(tinyqueue, name)) for name in tinyqueue.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lead'"):
+        tinyqueue.lead  # noqa: B018
+
+
+def test_a_space_of_gymnasium_takes_the_action(tmp_path):
+    learned = tinyqueue.load(trained_run(tmp_path))
+    environment = gymnasium.make("CartPole-v1")
+
+    action, _ = learned.act(environment.reset(seed=3)[0])
+
+    assert environment.action_space.contains(action)
