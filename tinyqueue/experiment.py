@@ -73,6 +73,12 @@ class LearnerConfig(Section):
     max_policy_lag: int = Field(
         100, gt=0, description="Batches older than this many weight versions are dropped as stale."
     )
+    threads: int = Field(
+        1,
+        gt=0,
+        le=256,
+        description="Threads of one TensorFlow operation; more pay for convolutions and free cores.",
+    )
     publish_every_updates: int = Field(1, gt=0, description="Updates between weight versions.")
     checkpoint_every_s: float = Field(60.0, gt=0, description="Seconds between checkpoints.")
     keep_checkpoints: int = Field(

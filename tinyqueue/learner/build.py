@@ -66,6 +66,9 @@ def build(
     """
     threshold = stop_threshold(experiment, info)
     tf, _ = import_keras()
+    # Operations of one update follow on each other: a second queue of them only costs CPU.
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(experiment.learner.threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     algorithms = ALGORITHMS[experiment.algorithm_name]
