@@ -86,3 +86,24 @@ def test_the_command_says_what_it_can_do(installed: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     for verb in ("train", "learner", "evaluate", "info"):
         assert verb in done.stdout
+
+
+def test_the_installed_library_trains_and_plays_what_it_learned(
+    installed: Path, tmp_path: Path
+) -> None:
+    """The preset comes from the wheel; one process, since players have tests of their own."""
+    train = ["train", "CartPole-v1", "--serial", "--max-env-steps", "2000", "--json"]
+
+    done = run([installed / "tinyqueue", *train], tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "from preset cartpole-impala" in done.stderr
+    result = json.loads(done.stdout)
+    assert (result["ended"], result["run_directory"]) == (
+        "max env steps",
+        "runs/cartpole-impala/1",
+    )
+    evaluate = ["evaluate", result["run_directory"], "-n", "3", "--json"]
+    done = run([installed / "tinyqueue", *evaluate], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["count"] == 3

@@ -1,0 +1,59 @@
+"""Celery workers as child processes."""
+
+import time
+
+import psutil
+import pytest
+
+from tinyqueue.local.players import LocalPlayers
+from tinyqueue.local.redis_server import RedisServer
+from tinyqueue.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    with RedisServer(tmp_path / "redis") as server:
+        yield Settings(broker_url=server.broker_url, redis_url=server.redis_url)
+
+
+def eventually(condition, within_s=20.0):
+    deadline_s = time.monotonic() + within_s
+    while not (value := condition()) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return value
+
+
+def below(pid):
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_players_start_in_a_pool_and_leave_nothing_behind(settings, tmp_path, monkeypatch):
+    # What the parent's environment says of other services is not for them.
+    monkeypatch.setenv("TINYQUEUE_BROKER_URL_FILE", "/nowhere")
+    log = tmp_path / "new" / "players.log"
+
+    with LocalPlayers(settings, 2, ("play", "evaluate"), log) as players:
+        assert eventually(lambda: "ready." in log.read_text())
+        processes = below(players.pid)
+        assert players.ended is None
+        # A worker and its two pool children.
+        assert len(processes) >= 3
+
+    assert eventually(lambda: not any(process.is_running() for process in processes))
+    assert players.pid == 0
+    players.stop()
+
+
+def test_players_that_end_by_themselves_tell_why(settings, tmp_path):
+    with LocalPlayers(settings, 1, ("paly",), tmp_path / "players.log") as players:
+        ended = eventually(lambda: players.ended)
+
+    assert "paly" in ended
+
+
+def test_nothing_runs_before_the_start(settings, tmp_path):
+    players = LocalPlayers(settings, 1, ("play",), tmp_path / "players.log")
+
+    assert players.pid == 0
+    assert players.ended is None
+    players.stop()

@@ -1,0 +1,92 @@
+"""What Ctrl-C does, and what is refused before anything is started. The rest needs servers."""
+
+import os
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from tinyqueue.catalogue import make_experiment
+from tinyqueue.errors import UnknownNameError
+from tinyqueue.local import train as train_module
+from tinyqueue.local.train import Where, train
+from tinyqueue.settings import Settings
+
+
+@pytest.fixture
+def interruption():
+    with train_module._interruptible() as interruption:
+        yield interruption
+
+
+def test_before_there_is_a_learner_ctrl_c_interrupts(interruption):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_ctrl_c_asks_the_learner_to_stop_and_the_second_interrupts(interruption, number):
+    asked = []
+    with interruption.calls(lambda: asked.append(True)):
+        signal.raise_signal(number)
+        assert asked == [True]
+
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert asked == [True]
+
+
+def test_a_serial_run_asks_whether_ctrl_c_came(interruption):
+    assert not interruption.take()
+
+    signal.raise_signal(signal.SIGINT)
+
+    assert interruption.take()
+
+
+def test_the_handlers_of_before_are_put_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with train_module._interruptible():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_in_another_thread_signals_are_left_to_the_program():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def enter():
+        with train_module._interruptible():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+
+    assert seen == [before]
+
+
+def test_training_ends_when_all_players_have_ended():
+    stopped = threading.Event()
+    service = SimpleNamespace(stop=stopped.set)
+
+    with train_module._watching(SimpleNamespace(ended="out of memory"), service):
+        assert stopped.wait(5)
+
+
+def test_training_goes_on_while_players_play():
+    stopped = threading.Event()
+
+    with train_module._watching(SimpleNamespace(ended=None), SimpleNamespace(stop=stopped.set)):
+        assert not stopped.wait(1.2)
+
+
+def test_an_unknown_environment_starts_nothing():
+    experiment = make_experiment({"environment": {"id": "CartPool-v1"}})
+    before = set(os.listdir("/proc/self/fd"))
+
+    with pytest.raises(UnknownNameError, match="did you mean 'CartPole-v1'"):
+        train(experiment, None, Settings(), None, Where())
+
+    assert set(os.listdir("/proc/self/fd")) == before
