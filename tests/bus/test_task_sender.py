@@ -4,6 +4,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.task_sender import TaskSender
+from tinyqueue.bus.topology import tasks_exchange
 from tinyqueue.errors import ServiceUnreachableError
 
 
@@ -72,3 +73,14 @@ def test_an_evaluation_goes_to_the_queue_of_evaluations():
 def test_a_broker_that_does_not_take_it_is_said(error):
     with pytest.raises(ServiceUnreachableError, match="play-episode"):
         send_play(App(error))
+
+
+def test_on_redis_a_task_needs_no_exchange_which_an_emptied_server_would_have_lost():
+    app = App()
+    sender = TaskSender(app, "play", tasks_exchange("redis"))
+
+    sender.play("t1", experiment="pole", run="r", spec_version=7, budget_s=2.0)
+
+    ((_, options),) = app.sent
+    assert (options["exchange"], options["routing_key"]) == ("", "play")
+    assert tasks_exchange("rabbitmq") == "tinyqueue.tasks"

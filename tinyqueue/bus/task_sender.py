@@ -23,11 +23,13 @@ class TaskSender:
     Args:
         app: Where the tasks are sent.
         queue: The play queue of the experiment.
+        exchange: As :func:`~tinyqueue.bus.topology.tasks_exchange` says.
     """
 
-    def __init__(self, app: Celery, queue: str) -> None:
+    def __init__(self, app: Celery, queue: str, exchange: str = TASKS_EXCHANGE) -> None:
         self._app = app
         self._queue = queue
+        self._exchange = exchange
 
     def play(
         self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
@@ -84,7 +86,7 @@ class TaskSender:
                 task_id=task_id,
                 queue=queue,
                 # Named, since a learner's login may not write to the default exchange.
-                exchange=TASKS_EXCHANGE,
+                exchange=self._exchange,
                 routing_key=queue,
                 expires=EXPIRES_S,
                 soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),

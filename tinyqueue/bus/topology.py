@@ -21,6 +21,15 @@ MAX_DEAD_LETTER_BYTES = 256 * 2**20
 DEAD_LETTER_S = 7 * 24 * 3600
 
 
+def tasks_exchange(broker_kind: str) -> str:
+    """Where tasks are published. On Redis straight to their queue, which is what "" means.
+
+    There an exchange is a set of bindings that only declaring makes: after FLUSHALL, or a restart
+    of the server, kombu finds no queue in it and drops every task without a word.
+    """
+    return TASKS_EXCHANGE if broker_kind == "rabbitmq" else ""
+
+
 def task_queues(settings: Settings) -> tuple[Queue, ...]:
     """The durable queues of play and evaluation tasks, for Celery's ``task_queues``."""
     exchange = Exchange(TASKS_EXCHANGE, "direct", durable=True, no_declare=not settings.declare)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.task_sender import TaskSender
-from tinyqueue.bus.topology import EVALUATE_QUEUE
+from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
@@ -98,13 +99,14 @@ def make_learner(
         modules = settings.environment_modules
         return play_here(experiment, actions, modules, weights, graph, request, seed)
 
+    exchange = tasks_exchange(Broker(settings.broker).kind)
     return LearnerService(
         experiment,
         run,
         Surroundings(
             settings=settings,
             environment=environment.result,
-            tasks=TaskSender(make_app(settings), experiment.session.queue),
+            tasks=TaskSender(make_app(settings), experiment.session.queue, exchange),
             play_here=games,
             view=view,
         ),
