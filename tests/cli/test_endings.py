@@ -1,0 +1,117 @@
+"""What is said when training has ended."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from tinyqueue.cli.endings import document, sentences, tell
+from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.learner.marks import Count
+from tinyqueue.learner.outcome import Outcome
+
+SOLVED = Outcome(
+    ended="solved",
+    env_steps=530_354,
+    updates=524,
+    version=524,
+    trained_s=10.04,
+    threshold=475.0,
+    deciding_mean=499.6,
+    deciding_games=100,
+    fresh_mean=498.2,
+    fresh_games=100,
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "pole" / "1"
+    path.mkdir(parents=True)
+    (path / "experiment.toml").write_text('name = "pole"\n')
+    return path
+
+
+def episodes(run):
+    line = {"env_steps": 10, "policy_version": 0, "returns": [9.0] * 20, "lengths": [9] * 20}
+    (run / "episodes.jsonl").write_text(json.dumps(line) + "\n")
+
+
+def test_a_solved_run_tells_both_sets_of_games_and_what_it_took():
+    count = Count(attempted=804, accepted=800, set_aside={"reward": 1}, dropped={"stale": 3})
+
+    assert sentences(SOLVED, solved_s=11.54, count=count) == [
+        "solved: 499.6 ≥ 475, the greedy mean of 100 games",
+        "498.2 over 100 fresh games of the same weights",
+        "11.5 s after the command",
+        "530,354 env steps, 524 updates, 10.0 s of training",
+        "session batches: 804 attempted = 800 accepted + 1 set aside + 3 dropped + 0 missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (
+            Outcome("max env steps", 2048, 2, 2, 1.0, threshold=475.0),
+            "the limit of env steps is reached; the level 475 is not reached",
+        ),
+        (Outcome("stopped", 2048, 2, 2, 1.0), "stopped"),
+    ],
+)
+def test_an_unsolved_run_says_why_it_ended(outcome, said):
+    assert sentences(outcome, solved_s=None, count=None) == [
+        said,
+        "2,048 env steps, 2 updates, 1.0 s of training",
+    ]
+
+
+def test_the_document_has_the_seconds_to_the_deciding_games(run):
+    outcome = Outcome(**{**vars(SOLVED), "evaluated_at_s": time.time()})
+
+    before = document(outcome, run)
+
+    assert before["run_directory"] == str(run)
+    assert before["solved_s"] > 0
+    assert document(SOLVED, run)["solved_s"] is None
+
+
+def test_the_count_of_the_ledger_is_told_and_a_curve_drawn(run, capsys):
+    episodes(run)
+    with Ledger(run / "sessions.db") as ledger:
+        ledger.record([Mark(f"{'a' * 32}:0", "accepted", env_steps=8)])
+
+    tell(SOLVED, run, as_json=False)
+
+    out = capsys.readouterr().out
+    assert "session batches: 1 attempted = 1 accepted" in out
+    assert f"learning curve: {run / 'plots' / 'learning_curve.png'}" in out
+    assert f"tinyqueue evaluate {run} -n 100" in out
+    assert f"tinyqueue train --resume {run}" in out
+
+
+def test_the_document_alone_is_printed_as_json_and_kept(run, capsys):
+    episodes(run)
+
+    tell(SOLVED, run, as_json=True)
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["deciding_mean"] == 499.6
+    assert json.loads((run / "outcome.json").read_text()) == printed
+    assert (run / "plots" / "learning_curve.png").exists()
+
+
+def test_a_run_in_which_no_episode_ended_has_no_curve(run, capsys):
+    tell(Outcome("stopped", 0, 0, 0, 0.0), run, as_json=False)
+
+    assert "learning curve: none, since" in capsys.readouterr().out
+
+
+def test_without_matplotlib_the_extra_is_named(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    episodes(run)
+
+    tell(SOLVED, run, as_json=False)
+
+    assert 'pip install "tinyqueue[plot]"' in capsys.readouterr().out

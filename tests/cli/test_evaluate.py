@@ -1,0 +1,74 @@
+"""``tinyqueue evaluate``."""
+
+import json
+
+import pytest
+from balancing import BALANCES, FALLS, checkpoint, trained_run
+
+
+def test_the_newest_version_plays_greedy_games(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs")
+
+    said = tinyqueue("evaluate", run, "-n", 7)
+
+    assert said.code == 0
+    assert "CartPole-v1, version 10 at 1,000 env steps" in said.out
+    assert "return 500.0 ± 0.0 over 7 games" in said.out
+
+
+def test_json_is_one_object(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs")
+
+    result = json.loads(tinyqueue("evaluate", run, "-n", 5, "--json").out)
+
+    assert result["run"] == str(run)
+    assert result["environment"] == "CartPole-v1"
+    assert (result["count"], result["mean"], result["minimum"]) == (5, 500.0, 500.0)
+    assert (result["policy"], result["policy_version"]) == ("greedy", 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "env_steps"),
+    [((), 2000), (("--best",), 1000), (("--checkpoint", "000000001000"), 1000)],
+)
+def test_a_checkpoint_can_be_chosen(tinyqueue, tmp_path, options, env_steps):
+    run = trained_run(
+        tmp_path / "runs", checkpoint(1000, BALANCES, score=480.0), checkpoint(2000, FALLS)
+    )
+    chosen = [run / "checkpoints" / word if word.isdigit() else word for word in options]
+
+    result = json.loads(tinyqueue("evaluate", run, "-n", 3, "--json", *chosen).out)
+
+    assert result["env_steps"] == env_steps
+    assert (result["mean"] == 500.0) is (env_steps == 1000)
+
+
+def test_the_seed_decides_the_games(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, FALLS))
+
+    means = [
+        json.loads(tinyqueue("evaluate", run, "-n", 50, "--json", "--seed", seed).out)["mean"]
+        for seed in (1, 1, 2)
+    ]
+
+    assert means[0] == means[1] != means[2]
+
+
+def test_sampling_plays_as_training_does(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, FALLS))
+
+    greedy, sampled = (
+        json.loads(tinyqueue("evaluate", run, "-n", 50, "--json", *options).out)
+        for options in ((), ("--sample",))
+    )
+
+    # Equal logits: always left against both ways at random.
+    assert greedy["maximum"] < 15 < sampled["mean"]
+    assert sampled["policy"] == "sampled"
+
+
+def test_a_folder_that_is_no_run_is_named(tinyqueue, tmp_path):
+    said = tinyqueue("evaluate", tmp_path / "nothing")
+
+    assert said.code == 1
+    assert "holds no checkpoint" in said.err

@@ -1,0 +1,129 @@
+"""``tinyqueue info``: of a store, of a run directory, of nothing."""
+
+import json
+
+import pytest
+from balancing import graph, spec, version
+
+from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.learner.marks import Count
+from tinyqueue.learner.reporter import count_document
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import LearnerLease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.status import StatusBoard
+from tinyqueue.store.weights import WeightStore
+
+STATUS = {
+    "environment": "CartPole-v1",
+    "algorithm": "impala",
+    "run": "e" * 32,
+    "run_directory": "runs/pole/1",
+    "written_s": 0.0,
+    "players": 3,
+    "env_steps": 123456,
+    "env_steps_per_s": 5000.0,
+    "updates": 100,
+    "updates_per_s": 4.0,
+    "episodes": 40,
+    "return_mean": 21.25,
+    "policy_lag_mean": 1.5,
+    "queue_depth": 2,
+    "count": count_document(
+        Count(attempted=9, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2}, missing=1)
+    ),
+}
+
+
+@pytest.fixture
+def store(monkeypatch, redis_url):
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", redis_url)
+    with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def trained(store):
+    """An experiment whose learner has written a status."""
+    SpecStore(store).publish(spec(), graph())
+    WeightStore(store, "pole").publish(version(12))
+    StatusBoard(store).write("pole", STATUS, 60.0)
+    return store
+
+
+def test_without_services_the_store_is_named_and_what_to_do(tinyqueue, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", "redis://me:secret@localhost:1/0")
+
+    said = tinyqueue("info")
+
+    assert said.code == 1
+    assert said.err.startswith("error: Redis at redis://me:***@localhost:1/0 does not answer")
+    assert "secret" not in said.err
+
+
+def test_an_empty_store_says_what_to_start(tinyqueue, store):
+    assert "tinyqueue learner start FILE.toml" in tinyqueue("info").out
+    assert json.loads(tinyqueue("info", "--json").out) == {}
+
+
+def test_an_experiment_is_shown_with_its_learner_and_its_count(tinyqueue, trained, monkeypatch):
+    lease = LearnerLease(trained, "pole", "e" * 32, "node-a run runs/pole/1")
+    lease.acquire(4)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    out = tinyqueue("info").out
+    lease.release()
+
+    rows = dict(line.strip("│ ").split("│", 1) for line in out.splitlines() if "│" in line)
+    rows = {key.strip(): value.strip() for key, value in rows.items()}
+    assert rows["learner"].startswith("node-a run runs/pole/1")
+    assert rows["newest version"] == "12"
+    assert rows["players"] == "3"
+    assert rows["env steps"] == "123,456  (5,000/s)"
+    assert rows["return"] == "21.2, mean of the last 40 training episodes"
+    assert rows["policy lag"] == "1.5 versions"
+    assert rows["queue depth"] == "2 batches"
+    assert rows["attempted"] == "9  (balanced)"
+    assert rows["= accepted"] == "5"
+    assert rows["+ set aside"] == "1  reward: 1"
+    assert rows["+ dropped"] == "2  stale: 2"
+    assert rows["+ missing"].startswith("1  ")
+
+
+def test_json_holds_everything(tinyqueue, trained):
+    found = json.loads(tinyqueue("info", "--json").out)
+
+    assert found["pole"] == {**STATUS, "learner": None, "head": 12}
+
+
+def test_before_the_first_episode_there_is_no_mean(tinyqueue, trained):
+    StatusBoard(trained).write("pole", {**STATUS, "return_mean": None}, 60.0)
+
+    assert "no episode has ended yet" in tinyqueue("info").out
+
+
+def test_a_count_that_is_off_stands_out(tinyqueue, trained):
+    count = count_document(Count(attempted=9, accepted=5))
+    StatusBoard(trained).write("pole", {**STATUS, "count": count}, 60.0)
+
+    assert "OFF BY 4" in tinyqueue("info").out
+
+
+def test_a_run_directory_is_counted_without_services(tinyqueue, tmp_path):
+    run = tmp_path / "pole" / "1"
+    run.mkdir(parents=True)
+    with Ledger(run / "sessions.db") as ledger:
+        ledger.record([Mark(f"{'a' * 32}:2", "accepted", env_steps=8)])
+        # While its learner goes on.
+        found = json.loads(tinyqueue("info", run, "--json").out)
+
+    count = found["pole"]["count"]
+    assert (count["attempted"], count["accepted"], count["missing"]) == (3, 1, 2)
+    assert found["pole"]["run_directory"] == str(run)
+
+
+def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):
+    said = tinyqueue("info", tmp_path)
+
+    assert said.code == 1
+    assert "holds no sessions.db" in said.err

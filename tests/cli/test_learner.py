@@ -1,0 +1,168 @@
+"""``tinyqueue learner``: who trains what, asking it to stop, and which run goes on."""
+
+import json
+
+import pytest
+from balancing import graph, spec
+
+from tinyqueue.cli import learner as learner_command
+from tinyqueue.cli.experiments import configured, new_run
+from tinyqueue.learner.outcome import Outcome
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import LearnerLease
+from tinyqueue.store.specs import SpecStore
+
+
+@pytest.fixture
+def store(monkeypatch, redis_url):
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", redis_url)
+    with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def lease(store):
+    lease = LearnerLease(store, "pole", "e" * 32, "node-a run runs/pole/1")
+    lease.acquire(4)
+    yield lease
+    lease.release()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What was trained instead of training: experiment, run directory, layout."""
+    calls = []
+
+    def train(experiment, run, settings, view, where):
+        calls.append((experiment, run.path, where))
+        return Outcome("stopped", 80, 10, 9, 1.5)
+
+    monkeypatch.setattr(learner_command, "train_here", train)
+    return calls
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "pole.toml"
+    path.write_text('name = "pole"\n[environment]\nid = "CartPole-v1"\n')
+    return path
+
+
+def test_status_names_the_learner_of_every_experiment(tinyqueue, store, lease):
+    SpecStore(store).publish(spec("pole"), graph())
+    SpecStore(store).publish(spec("another"), graph())
+
+    said = tinyqueue("learner", "status").out.splitlines()
+
+    assert said[0] == "another: no learner"
+    assert said[1].startswith("pole: node-a run runs/pole/1 on ")
+
+
+def test_status_of_one_experiment_as_json(tinyqueue, lease):
+    found = json.loads(tinyqueue("learner", "status", "pole", "--json").out)
+
+    assert found["pole"]["holder"] == "node-a run runs/pole/1"
+    assert found["pole"]["epoch"] == 5
+    assert json.loads(tinyqueue("learner", "status", "other", "--json").out) == {"other": None}
+
+
+def test_status_of_an_empty_store_says_what_to_start(tinyqueue, store):
+    assert "tinyqueue learner start FILE.toml" in tinyqueue("learner", "status").out
+
+
+def test_stop_reaches_the_learner_through_the_lease(tinyqueue, lease):
+    said = tinyqueue("learner", "stop", "pole")
+
+    assert "asked node-a run runs/pole/1" in said.out
+    lease.renew()
+    assert lease.stop_requested
+
+
+def test_stopping_what_does_not_run_is_an_error(tinyqueue, store):
+    said = tinyqueue("learner", "stop", "pole")
+
+    assert said.code == 1
+    assert "no learner trains 'pole'" in said.err
+
+
+def test_start_makes_a_run_and_then_goes_on_with_it(tinyqueue, file, trained):
+    assert tinyqueue("learner", "start", file).code == 0
+    assert tinyqueue("learner", "start", file).code == 0
+    assert tinyqueue("learner", "start", file, "--new").code == 0
+
+    runs = [str(path) for _, path, _ in trained]
+    assert runs == ["runs/pole/1", "runs/pole/1", "runs/pole/2"]
+    (where,) = {where for _, _, where in trained}
+    assert (where.services, where.players) == ("configured", 0)
+
+
+def test_other_settings_do_not_go_on_with_a_run(tinyqueue, file, trained):
+    tinyqueue("learner", "start", file)
+
+    said = tinyqueue("learner", "start", file, "--set", "algorithm.gamma=0.5")
+
+    assert said.code == 1
+    assert "--resume runs/pole/1" in said.err
+    assert "--new" in said.err
+    assert len(trained) == 1
+
+
+def test_resume_goes_on_with_changes(tinyqueue, file, trained):
+    tinyqueue("learner", "start", file)
+
+    said = tinyqueue(
+        "learner",
+        "start",
+        "--resume",
+        "runs/pole/1",
+        "--max-env-steps",
+        99,
+        "--set",
+        "learner.keep_checkpoints=7",
+    )
+
+    assert said.code == 0, said.err
+    experiment = trained[1][0]
+    assert experiment.stop.max_env_steps == 99
+    assert experiment.learner.keep_checkpoints == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to train"),
+        (("--resume", "runs/pole/1", "--new"), "either --new or --resume RUN"),
+        (("pole.toml", "--resume", "runs/pole/1"), "not both"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(tinyqueue, file, trained, words, said):
+    result = tinyqueue("learner", "start", *words)
+
+    assert result.code == 1
+    assert said in result.err
+    assert trained == []
+
+
+def test_runs_may_be_elsewhere(tinyqueue, file, trained, tmp_path):
+    tinyqueue("learner", "start", file, "--runs-dir", tmp_path / "elsewhere")
+
+    assert RunDirectory.newest(tmp_path / "elsewhere", "pole") is not None
+
+
+def test_the_result_alone_is_on_stdout(tinyqueue, file, trained):
+    said = tinyqueue("learner", "start", file, "--json")
+
+    assert json.loads(said.out)["ended"] == "stopped"
+    assert "CartPole-v1 with impala, from" in said.err
+
+
+def test_a_run_in_use_is_refused(tinyqueue, file, trained, tmp_path):
+    document = {"name": "pole", "environment": {"id": "CartPole-v1"}}
+    run = new_run(tmp_path / "runs", configured(document))
+
+    said = tinyqueue("learner", "start", file)
+    run.close()
+
+    assert said.code == 1
+    assert "in use" in said.err

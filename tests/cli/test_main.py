@@ -1,0 +1,150 @@
+"""The group of all commands, their help, and how errors are said."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinyqueue.cli import main as main_module
+from tinyqueue.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "train",
+    "learner start",
+    "learner status",
+    "learner stop",
+    "evaluate",
+    "info",
+    "plot",
+    "presets",
+}
+
+
+def commands_of(said):
+    """The names that a group's help lists."""
+    section = said.out.partition("Commands:\n")[2]
+    return {match[1] for match in re.finditer(r"^  (\w+)  ", section, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("command", ["", "learner", *sorted(COMMANDS)])
+def test_every_command_has_help_in_a_process_of_its_own(command, tmp_path):
+    words = [sys.executable, "-X", "importtime", "-m", "tinyqueue.cli.main", *command.split()]
+
+    done = subprocess.run(
+        [*words, "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("Usage:")
+    assert f"main {command}".strip() in done.stdout.splitlines()[0]
+    # Help must not take the seconds that TensorFlow takes.
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "matplotlib"}
+
+
+def test_help_and_readme_name_the_same_commands(tinyqueue):
+    top = commands_of(tinyqueue("--help"))
+    below = {f"learner {name}" for name in commands_of(tinyqueue("learner", "--help"))}
+    helped = (top - {"learner"}) | below
+
+    table = (ROOT / "README.md").read_text().split("\n## Commands\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `tinyqueue ((?:learner )?[a-z]+)[^`]*`(?:, `([a-z]+)`)?", table, re.M)
+    told = {command for command, _ in rows} | {f"learner {more}" for _, more in rows if more}
+
+    assert helped == COMMANDS
+    assert told == helped
+
+
+def test_every_command_line_in_the_docs_is_one_that_exists(tinyqueue):
+    text = "\n".join(
+        path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    )
+    code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))
+    written = set(re.findall(r"(?:^|`)tinyqueue ((?:learner )?[a-z]+)\b", code, re.MULTILINE))
+
+    assert written
+    assert written <= COMMANDS
+
+
+@pytest.mark.parametrize("command", ["train", "learner start", "evaluate", "info"])
+def test_options_that_the_readme_gives_exist(tinyqueue, command):
+    options = {
+        "train": ["--stop-at-return", "--max-env-steps", "--players", "--seed", "--set"],
+        "learner start": ["--resume", "--new"],
+        "evaluate": ["-n", "--json"],
+        "info": ["--json"],
+    }[command]
+    readme = (ROOT / "README.md").read_text()
+
+    help_text = tinyqueue(*command.split(), "--help").out
+
+    for option in options:
+        assert option in readme
+        assert option in help_text
+
+
+def test_a_misspelt_command_suggests_the_nearest(tinyqueue):
+    said = tinyqueue("trian")
+
+    assert said.code == 1
+    assert said.err.splitlines() == ["error: unknown command 'trian'; did you mean 'train'?"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("train", "--sed", "3"), "No such option '--sed'"),
+        (("train", "CartPole-v1", "Acrobot-v1"), "unexpected extra argument (Acrobot-v1)"),
+        (("train", "CartPole-v1", "--players", "-1"), "-1 is not in the range x>=0"),
+        (("train", "CartPole-v1", "--broker", "kafka"), "'kafka' is not one of"),
+        (("evaluate",), "Missing argument 'RUN'"),
+        (("evaluate", "runs/x/1", "-n", "none"), "'none' is not a valid integer"),
+        (("plot", "nowhere"), "'nowhere' does not exist"),
+    ],
+)
+def test_wrong_usage_is_said_with_exit_code_2(tinyqueue, words, text):
+    said = tinyqueue(*words)
+
+    assert said.code == 2
+    assert text in said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConfigError("seed = -1 is wrong."), 1, "error: seed = -1 is wrong."),
+        (KeyboardInterrupt(), 130, "stopped."),
+    ],
+)
+def test_errors_are_said_in_a_sentence(tinyqueue, monkeypatch, error, code, text):
+    def fails(**_):
+        raise error
+
+    monkeypatch.setattr(main_module, "cli", fails)
+
+    said = tinyqueue("info")
+
+    assert (said.code, said.err.strip()) == (code, text)
+
+
+def test_a_defect_shows_its_traceback(tinyqueue, monkeypatch):
+    def fails(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main_module, "cli", fails)
+
+    with pytest.raises(ZeroDivisionError):
+        tinyqueue("info")
+
+
+def test_the_version_is_the_packages(tinyqueue):
+    assert tinyqueue("--version").out == "tinyqueue, version 0.1.0\n"

@@ -1,0 +1,39 @@
+"""``tinyqueue plot``."""
+
+import json
+import sys
+
+
+def run_of(folder):
+    folder.mkdir(parents=True)
+    (folder / "experiment.toml").write_text('name = "pole"\n')
+    line = {"env_steps": 10, "policy_version": 0, "returns": [9.0] * 20, "lengths": [9] * 20}
+    (folder / "episodes.jsonl").write_text(json.dumps(line) + "\n")
+    return folder
+
+
+def test_runs_are_drawn_into_one_picture(tinyqueue, tmp_path):
+    runs = [run_of(tmp_path / "pole" / str(number)) for number in (1, 2)]
+
+    said = tinyqueue("plot", *runs, "--out", tmp_path / "new" / "curve.png")
+
+    assert said.out.startswith("written: ")
+    assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_without_episodes_is_named(tinyqueue, tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    said = tinyqueue("plot", tmp_path / "empty")
+
+    assert said.code == 1
+    assert "empty" in said.err
+
+
+def test_without_matplotlib_the_extra_is_named(tinyqueue, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+
+    said = tinyqueue("plot", run_of(tmp_path / "pole" / "1"))
+
+    assert said.code == 1
+    assert 'pip install "tinyqueue[plot]"' in said.err

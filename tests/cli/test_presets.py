@@ -1,0 +1,8 @@
+"""``tinyqueue presets``."""
+
+
+def test_presets_are_listed_with_their_environments(tinyqueue):
+    said = tinyqueue("presets")
+
+    rows = {line.split()[0]: line.split()[1] for line in said.out.splitlines()}
+    assert rows["cartpole-impala"] == rows["cartpole-a3c"] == "CartPole-v1"

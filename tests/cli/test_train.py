@@ -1,0 +1,126 @@
+"""What is refused before anything is started, and what a run leaves."""
+
+import sys
+
+import pytest
+
+from tinyqueue.learner.run_directory import RunDirectory
+
+
+@pytest.fixture
+def experiment_file(tmp_path):
+    def write(text):
+        path = tmp_path / "experiment.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+POLE = '[environment]\nid = "CartPole-v1"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[environment]\nid = "CartPool-v1"', "unknown environment 'CartPool-v1'; did you mean"),
+        ('[environment]\nid = "CartPole-v7"', "did you mean 'CartPole-v1'?"),
+        ('[environment]\nid = "os:CartPole-v1"', "is not an environment id"),
+        (
+            POLE + '[algorithm]\nname = "impela"',
+            "algorithm 'impela'; did you mean 'impala'",
+        ),
+        (POLE + '[model]\nname = "mpl"', "unknown model 'mpl'; did you mean 'mlp'"),
+        (
+            POLE + "[algorithm]\ngama = 0.9",
+            "key in [algorithm] 'gama'; did you mean 'gamma'",
+        ),
+        (POLE + "[session]\nslot = 3", "unknown key in [session] 'slot'; did you mean 'slots'"),
+        (POLE + "[sesion]\nslots = 3", "unknown key 'sesion'; did you mean 'session'?"),
+        (POLE + "[session]\nslots = 0", "session.slots = 0: Input should be greater than 0"),
+        (POLE + '[session]\nticks = "many"', "session.ticks = 'many'"),
+        (POLE + "[algorithm]\ngamma = 1.5", "gamma"),
+        ("seed = -1\n" + POLE, "seed = -1 must be a whole number"),
+        ("[environment", "is not valid TOML"),
+        ("", "environment.id"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_and_starts_nothing(
+    tinyqueue, experiment_file, tmp_path, text, said
+):
+    result = tinyqueue("train", experiment_file(text))
+
+    assert result.code == 1
+    assert result.err.startswith("error: ")
+    assert said in result.err
+    assert "Traceback" not in result.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to train: name an environment"),
+        (("nowhere.toml",), "nowhere.toml cannot be read: No such file or directory"),
+        (("CartPole-v1", "--set", "gamma"), "--set 'gamma' is not of the form section.key=value"),
+        (("CartPole-v1", "--set", "algorithm.gama=1"), "did you mean 'gamma'?"),
+        (("CartPole-v1", "--set", "seed.x=1"), "'seed' is a value, not a section"),
+        (("CartPole-v1", "--resume", "runs/x/1"), "either something to train or --resume RUN"),
+        (("--resume", "runs/x/1", "--seed", "3"), "--seed is for a new run"),
+        (("--resume", "runs/x/1"), "runs/x/1 is not a run directory"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(tinyqueue, tmp_path, words, said):
+    result = tinyqueue("train", *words)
+
+    assert result.code == 1
+    assert said in result.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unreachable_service_is_named_without_its_password(tinyqueue, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_BROKER_URL", "amqp://me:secret@localhost:1//")
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", "redis://me:secret@localhost:1/0")
+
+    result = tinyqueue("train", "CartPole-v1", "--players", "0")
+
+    assert result.code == 1
+    assert "redis://me:***@localhost:1/0 does not answer" in result.err
+    assert "Start it with" in result.err
+    assert "secret" not in result.err + result.out
+
+
+def test_a_broker_of_another_kind_is_refused(tinyqueue, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_BROKER_URL", "kafka://localhost")
+
+    result = tinyqueue("train", "CartPole-v1")
+
+    assert result.code == 1
+    assert "TINYQUEUE_BROKER_URL begins with 'kafka'" in result.err
+
+
+def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+
+    result = tinyqueue("train", "CartPole-v1", "--serial")
+
+    assert result.code == 1
+    assert 'pip install "tinyqueue[learner]"' in result.err
+
+
+def test_training_without_an_end_is_refused(tinyqueue):
+    result = tinyqueue("train", "Pendulum-v1", "--serial")
+
+    assert result.code == 1
+    assert "training would never end. Give --max-env-steps N, or --stop-at-return R" in result.err
+
+
+def test_a_run_in_use_is_not_resumed(tinyqueue, tmp_path):
+    document = {"name": "pole", "environment": {"id": "CartPole-v1"}}
+    run = RunDirectory.create(tmp_path / "runs", document, {})
+
+    result = tinyqueue("train", "--resume", run.path)
+    run.close()
+
+    assert result.code == 1
+    assert "in use" in result.err
