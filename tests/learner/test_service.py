@@ -1,0 +1,127 @@
+"""A learner from its start to its end, on a real server, with nobody playing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.errors import LeaseHeldError
+from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.service import LearnerService, Surroundings
+from tinyqueue.local.redis_server import RedisServer
+from tinyqueue.settings import Settings
+from tinyqueue.store.client import connect
+from tinyqueue.store.lease import LearnerLease, read_lease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.status import StatusBoard
+from tinyqueue.store.weights import WeightStore
+
+INFO = EnvironmentInfo(
+    "CartPole-v1", {"": Leaf("float32", (4,))}, {"": Leaf("uint8", (), 2)}, 475.0, 500
+)
+
+
+class Tasks:
+    """Counts what players are asked for."""
+
+    def __init__(self):
+        self.played = []
+
+    def play(self, task_id, **what):
+        self.played.append(what)
+
+
+@pytest.fixture
+def server(tmp_path):
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with connect(server.redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def tasks():
+    return Tasks()
+
+
+@pytest.fixture
+def make_service(server, tasks, view, tmp_path, make_experiment_of):
+    runs = []
+
+    def make():
+        experiment = make_experiment_of(session={"ticks": 4, "slots": 2}, model={"hidden": [4]})
+        runs.append(RunDirectory.create(tmp_path / "runs", experiment.document(), {}))
+        settings = Settings(broker_url=server.broker_url, redis_url=server.redis_url)
+        around = Surroundings(settings, lambda: INFO, tasks, None, view)
+        return LearnerService(experiment, runs[-1], around), runs[-1]
+
+    yield make
+    for run in runs:
+        run.close()
+
+
+def eventually(condition, within_s=60.0):
+    deadline_s = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, client, tasks, view):
+    service, run = make_service()
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(service.run()))
+    thread.start()
+
+    assert eventually(lambda: len(tasks.played) == 2)
+    lease = read_lease(client, "pole")
+    spec = SpecStore(client).load("pole")
+    assert (lease.run, lease.epoch) == (run.run_id, 1)
+    assert (spec.run, spec.ticks, spec.slots) == (run.run_id, 4, 2)
+    assert WeightStore(client, "pole").fetch().graph_sha256 == spec.graph_sha256
+    assert {task["spec_version"] for task in tasks.played} == {spec.version}
+    service.stop()
+    thread.join(30)
+
+    (outcome,) = outcomes
+    assert (outcome.ended, outcome.updates, outcome.threshold) == ("stopped", 0, 475.0)
+    assert read_lease(client, "pole") is None
+    status = StatusBoard(client).read("pole")
+    assert (status["run"], status["env_steps"], status["return_mean"]) == (run.run_id, 0, None)
+    assert status["count"]["attempted"] == 0
+    assert view.header.experiment == "pole"
+    assert len(list((run.path / "checkpoints").iterdir())) == 1
+
+
+def test_a_second_learner_is_refused_with_the_name_of_the_first(make_service, client, tasks):
+    first = LearnerLease(client, "pole", "f" * 32, "node-a run runs/pole/1")
+    first.acquire(3)
+    service, _ = make_service()
+
+    with pytest.raises(LeaseHeldError, match="node-a run runs/pole/1"):
+        service.run()
+
+    assert tasks.played == []
+    assert read_lease(client, "pole").epoch == 4
+    first.release()
+
+
+def test_a_learner_takes_an_epoch_above_all_before_it(make_service, client):
+    earlier = LearnerLease(client, "pole", "f" * 32, "an earlier learner")
+    earlier.acquire(41)
+    earlier.release()
+    service, run = make_service()
+    service.stop()
+
+    service.run()
+
+    assert run.epoch == 43
+    assert WeightStore(client, "pole").fetch().epoch == 43

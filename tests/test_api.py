@@ -1,0 +1,67 @@
+"""``tinyqueue.train``, for a program."""
+
+import pytest
+
+import tinyqueue
+from tinyqueue import api
+from tinyqueue.errors import UnknownNameError
+from tinyqueue.learner.outcome import Outcome
+from tinyqueue.learner.run_directory import RunDirectory
+
+OUTCOME = Outcome("stopped", 80, 10, 9, 1.5)
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """What was trained instead of training."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYQUEUE_RUNS_DIR", raising=False)
+    calls = []
+
+    def train_here(experiment, run, settings, view, where):
+        calls.append((experiment, where))
+        return OUTCOME
+
+    monkeypatch.setattr(api, "train_here", train_here)
+    return calls
+
+
+def test_a_program_names_settings_as_python_values(trained):
+    tinyqueue.train(
+        "CartPole-v1",
+        settings={
+            "algorithm.learning_rate": 1e-4,
+            "algorithm.normalise_advantages": False,
+            "model.hidden": (8, 4),
+            "session.codec": "lz4",
+        },
+        seed=5,
+        stop_at_return=100.0,
+        max_env_steps=2000,
+    )
+
+    ((experiment, _),) = trained
+    assert experiment.algorithm.learning_rate == 1e-4
+    assert experiment.algorithm.normalise_advantages is False
+    assert experiment.model.hidden == (8, 4)
+    assert experiment.session.codec == "lz4"
+    assert experiment.seed == 5
+    assert (experiment.stop.at_return, experiment.stop.max_env_steps) == (100.0, 2000)
+
+
+def test_the_run_directory_is_returned_and_free_to_be_resumed(trained, tmp_path):
+    path, outcome = tinyqueue.train("CartPole-v1", runs_dir=tmp_path / "mine", players=3)
+
+    assert outcome is OUTCOME
+    assert path == tmp_path / "mine" / "cartpole-impala" / "1"
+    RunDirectory.open(path).close()
+    ((_, where),) = trained
+    assert (where.services, where.players, where.serial) == ("auto", 3, False)
+
+
+def test_a_misspelt_environment_leaves_nothing(trained, tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'CartPole-v1'"):
+        tinyqueue.train("CartPool-v1")
+
+    assert list(tmp_path.iterdir()) == []
+    assert trained == []
