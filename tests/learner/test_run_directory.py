@@ -39,6 +39,19 @@ def test_the_newest_run_is_the_one_of_the_highest_number(tmp_path):
     assert RunDirectory.newest(tmp_path, "pole") == tmp_path / "pole" / "11"
 
 
+def test_a_refused_learner_s_new_run_leaves_nothing_that_a_restart_would_take_for_the_newest(
+    tmp_path, run
+):
+    run.reserve_epoch(0)
+    refused = RunDirectory.create(tmp_path, DOCUMENT, {})
+    refused.discard_unless_begun()
+    refused.close()
+    assert RunDirectory.newest(tmp_path, "pole") == run.path
+
+    run.discard_unless_begun()
+    assert run.document() == DOCUMENT
+
+
 def test_a_number_that_something_else_has_taken_is_passed_over(tmp_path):
     (tmp_path / "pole" / "1").mkdir(parents=True)
     (tmp_path / "pole" / "1" / "notes.txt").write_text("mine")

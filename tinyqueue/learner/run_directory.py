@@ -7,6 +7,7 @@ so that a lost or emptied store cannot make them go back.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import tomllib
 from collections.abc import Mapping
@@ -158,6 +159,11 @@ class RunDirectory:
             if stream not in self._streams:
                 self._streams[stream] = LineFile(self.path / f"{stream}.jsonl")
             self._streams[stream].append(rows)
+
+    def discard_unless_begun(self) -> None:
+        """Deletes a run that never reserved an epoch: the newest run is what a restart resumes."""
+        if self.epoch == 0:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
         """Closes files and lets the next learner in."""

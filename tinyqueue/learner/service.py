@@ -87,7 +87,11 @@ class LearnerService:
             LeaseLostError: This one was replaced.
             TinyqueueError: A service cannot be reached at start, or the experiment is unusable.
         """
-        epoch = self._run.reserve_epoch(self._lease.acquire(self._run.epoch))
+        try:
+            epoch = self._run.reserve_epoch(self._lease.acquire(self._run.epoch))
+        except LeaseHeldError:
+            self._run.discard_unless_begun()
+            raise
         try:
             built = build(self._experiment, self._around.environment(), self._run.run_id)
             with Ledger(self._run.path / "sessions.db") as ledger:
