@@ -1,7 +1,7 @@
 """How long a person waits: for a worker, for a player's first batch, and for a solved CartPole.
 
     python benchmarks/startup.py worker            # celery worker: start to ready
-    python benchmarks/startup.py child             # pool child: fork to first confirmed batch; memory
+    python benchmarks/startup.py child             # pool child: fork to first confirmed batch; RSS
     python benchmarks/startup.py solve --seeds 5   # tinyqueue train CartPole-v1: exec to solved
 
 Each prints one JSON object. ``--broker rabbitmq`` runs against a RabbitMQ and a Redis that are
@@ -45,7 +45,9 @@ def services(broker: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:  # fmt: skip
+def process(
+    command: list[str], environment: dict[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process group that ends with the block."""
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -141,7 +143,9 @@ def _solve_all(environment: dict[str, str], broker: str, seeds: int) -> dict[str
                 *(sys.executable, "-m", "tinyqueue.cli.main", "train", "CartPole-v1", "--json"),
                 *("--broker", broker, "--seed", str(seed), "--runs-dir", folder),
             ]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True
+            )
             row = json.loads(done.stdout.strip().splitlines()[-1])
             rows.append(row)
             print(f"seed {seed}: {row['ended']} after {row['solved_s']} s", file=sys.stderr)

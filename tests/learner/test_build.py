@@ -35,6 +35,12 @@ def test_a_limit_of_env_steps_is_an_end(make_experiment_of):
     assert stop_threshold(experiment, without_threshold()) is None
 
 
+def test_a_program_may_train_twice_with_other_threads(make_experiment_of):
+    for threads in (1, 2):
+        experiment = make_experiment_of(learner={"threads": threads}, model={"hidden": [4]})
+        assert build(experiment, INFO, "f" * 32).spec.ticks == 32
+
+
 def test_players_play_what_the_learner_expects_back(make_experiment_of):
     experiment = make_experiment_of(
         session={"ticks": 8, "slots": 4, "codec": "lz4", "task_budget_s": 1.5},

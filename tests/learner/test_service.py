@@ -104,12 +104,13 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
 def test_a_second_learner_is_refused_with_the_name_of_the_first(make_service, client, tasks):
     first = LearnerLease(client, "pole", "f" * 32, "node-a run runs/pole/1")
     first.acquire(3)
-    service, _ = make_service()
+    service, run = make_service()
 
     with pytest.raises(LeaseHeldError, match="node-a run runs/pole/1"):
         service.run()
 
     assert tasks.played == []
+    assert not run.path.exists()
     assert read_lease(client, "pole").epoch == 4
     first.release()
 

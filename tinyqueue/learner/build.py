@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import structlog
 
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import ALGORITHMS
@@ -15,6 +18,8 @@ from tinyqueue.models.registry import MODELS
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,7 @@ def build(
     """
     threshold = stop_threshold(experiment, info)
     tf, _ = import_keras()
-    # Operations of one update follow on each other: a second queue of them only costs CPU.
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.threading.set_intra_op_parallelism_threads(experiment.learner.threads)
+    _use_threads(tf, experiment.learner.threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     algorithms = ALGORITHMS[experiment.algorithm_name]
@@ -107,3 +110,14 @@ def build(
         max_abs_reward=experiment.learner.max_abs_reward,
     )
     return Built(algorithm, export, spec, contract, threshold)
+
+
+def _use_threads(tf: Any, count: int) -> None:
+    """Threads for one operation. TensorFlow takes no other number once it has begun, as in the
+    second run of a program: it keeps the one that it has."""
+    try:
+        # Operations of one update follow on each other: a second queue of them only costs CPU.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+    except RuntimeError:
+        log.info("TensorFlow runs already; its threads stay as they are", wanted=count)

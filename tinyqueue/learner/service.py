@@ -12,7 +12,12 @@ import structlog
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
-from tinyqueue.errors import LeaseLostError, ServiceUnreachableError, TinyqueueError
+from tinyqueue.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    ServiceUnreachableError,
+    TinyqueueError,
+)
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
