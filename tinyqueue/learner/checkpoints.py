@@ -76,6 +76,9 @@ class CheckpointReader:
 
     def _paths_by_score(self) -> list[Path]:
         scores = {path: read_score(path) for path in self.paths()}
+        while any(score is None and not path.exists() for path, score in scores.items()):
+            # Removed since it was listed: the learner has made a newer one, or a better one.
+            scores = {path: read_score(path) for path in self.paths()}
         scored = [(score, path) for path, score in scores.items() if score is not None]
         # Of equals the later one, which stands last in paths().
         return [path for _, path in sorted(scored, key=lambda item: item[0])][::-1]
