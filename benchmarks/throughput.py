@@ -40,8 +40,7 @@ from tinyqueue.policy.heads import make_head
 from tinyqueue.settings import load_settings
 from tinyqueue.store.weights import WeightStore
 
-EXPERIMENTS = Path(__file__).parent.parent / "config" / "experiments"
-LEVELS = {"cartpole": ("cartpole-throughput", 475.0)}
+LEVELS = {"cartpole": 475.0}
 WARM_UP_S = 5.0
 NEVER = 1e9
 
@@ -108,11 +107,11 @@ class Sample:
 def measure(
     name: str, seconds: float, choice: Choice, assignments: tuple[str, ...]
 ) -> dict[str, Any]:
-    preset, level = LEVELS[name]
+    level = LEVELS[name]
     latency = Latency()
     latency.watch()
     with tempfile.TemporaryDirectory(prefix="tinyqueue-bench-") as folder:
-        document = read_document(EXPERIMENTS / f"{preset}.toml")
+        document = read_document(Path(__file__).parent / f"{name}.toml")
         experiment = configured(document, assignments, stop_at_return=NEVER)
         run = new_run(Path(folder), experiment)
         log_to_file(run.path / "learner.log")

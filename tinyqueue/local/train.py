@@ -26,6 +26,7 @@ from tinyqueue.local.games import play_here
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
 from tinyqueue.local.services import Choice, local_services
+from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.view import View
 from tinyqueue.settings import Settings
 
@@ -58,6 +59,9 @@ def train(
     """
     import_allowed(settings.environment_modules)
     find_environment(experiment.environment.id)
+    advice = bytecode_advice()
+    if advice:
+        view.message(advice)
     with _described(experiment, settings) as environment, _interruptible() as interruption:
         if where.serial:
             info = environment.result()
