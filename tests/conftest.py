@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from cluster import Cluster
 
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.local.redis_server import RedisServer
@@ -81,3 +82,11 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service
     vhost = f"test-{secrets.token_hex(4)}"
     yield Services("rabbitmq", node.add_vhost(vhost), redis_url, node=node, redis=own_redis)
     node.delete_vhost(vhost)
+
+
+@pytest.fixture
+def cluster(services: Services, tmp_path: Path) -> Iterator[Cluster]:
+    """Workers and learners on both sets of services, one after the other."""
+    cluster = Cluster(services.broker_url, services.redis_url, tmp_path / "cluster")
+    yield cluster
+    cluster.stop()

@@ -1,0 +1,88 @@
+"""Given a store that loses everything and a broker that goes away: the run goes on by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from checker import judge, watching_versions
+from cluster import ENDLESS, PRESET, Cluster
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
+
+
+@pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
+def test_an_emptied_store_and_a_restarted_broker_cost_nothing(
+    cluster: Cluster, services: Any
+) -> None:
+    if services.node is None:
+        pytest.skip("a broker that is given cannot be restarted")
+    worker = cluster.worker()
+    with watching_versions(cluster.redis, PRESET) as log:
+        learner = cluster.learner(*ENDLESS)
+        cluster.trains_on(within_s=60)
+
+        before = (lease(cluster), head(cluster))
+        cluster.redis.flushall()
+        cluster.until(lambda: spec(cluster), 20, "the spec is back")
+        cluster.until(lambda: head(cluster) > before[1], 20, "versions rise from where they were")
+        cluster.until(lambda: lease(cluster) == before[0], 20, "the lease is the same one")
+        late = cluster.worker()
+        cluster.until(lambda: "stage opened" in late.printed, 40, "a new worker finds the spec")
+        cluster.trains_on()
+
+        services.node.stop()
+        services.node.start()
+        cluster.trains_on(within_s=60)
+
+        for process in (worker, late):
+            process.terminate()
+            assert process.wait(timeout_s=30) == 0, process.printed
+        run = cluster.run_path()
+        cluster.until(lambda: not judge(cluster.journal, run).lost, 20, "everything has a fate")
+        learner.terminate()
+        assert learner.wait(timeout_s=20) == 0, learner.printed
+
+    assert all(after == before for before, after in log.falls)
+    assert len(log.falls) <= 1
+    judge(cluster.journal, run).must_balance()
+
+
+@pytest.mark.parametrize("services", ["embedded"], indirect=True)
+def test_a_redis_that_is_broker_and_store_may_lose_everything(
+    cluster: Cluster, services: Any
+) -> None:
+    """What waited in it is lost with it; the run is not."""
+    worker, learner = cluster.worker(), cluster.learner(*ENDLESS)
+    cluster.trains_on(within_s=60)
+    before = head(cluster)
+
+    cluster.redis.flushall()
+    cluster.until(lambda: head(cluster) > before, 20, "versions rise from where they were")
+    cluster.trains_on()
+    before = head(cluster)
+    services.redis.stop()
+    services.redis.start()
+    cluster.until(lambda: head(cluster) > before, 40, "versions rise from where they were")
+    cluster.trains_on(within_s=60)
+
+    worker.terminate()
+    assert worker.wait(timeout_s=30) == 0, worker.printed
+    learner.terminate()
+    assert learner.wait(timeout_s=20) == 0, learner.printed
+    verdict = judge(cluster.journal, cluster.run_path())
+    assert len(verdict.lost) <= 12
+    assert not verdict.invented
+    assert verdict.trained_twice_steps == 0
+
+
+def head(cluster: Cluster) -> int:
+    return int(cluster.redis.get(f"tinyqueue:{PRESET}:head") or -1)
+
+
+def spec(cluster: Cluster) -> bytes | None:
+    return cluster.redis.get(f"tinyqueue:{PRESET}:spec")
+
+
+def lease(cluster: Cluster) -> bytes | None:
+    return cluster.redis.hget(f"tinyqueue:{PRESET}:lease", "epoch")

@@ -1,0 +1,58 @@
+"""Given several experiments on one play queue: each has one learner, and none waits for another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cluster import ENDLESS, Cluster
+
+from tinyqueue.bus.task_sender import TaskSender
+from tinyqueue.celery import make_app
+from tinyqueue.data.identity import new_id
+from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+def test_two_experiments_share_players_and_outlive_each_other(cluster: Cluster) -> None:
+    worker = cluster.worker(children=2)
+    one = cluster.learner(*ENDLESS, "--set", "name=one")
+    two = cluster.learner(*ENDLESS, "--set", "name=two", "--json")
+    cluster.trains_on(1, experiment="one", within_s=60)
+    cluster.trains_on(1, experiment="two", within_s=60)
+
+    again = cluster.learner(*ENDLESS, "--set", "name=two")
+    assert again.wait(timeout_s=30) == 1
+    elsewhere = cluster.learner(*ENDLESS, "--set", "name=two", "--new")
+    assert elsewhere.wait(timeout_s=30) == 1
+    assert f"is in use by pid {two.pid} on " in again.printed
+    assert "'two' is trained by " in elsewhere.printed
+    assert f"{cluster.runs / 'two' / '1'} on " in elsewhere.printed
+    assert "Traceback" not in again.printed + elsewhere.printed
+    assert cluster.run_path("two") == cluster.runs / "two" / "1"
+
+    one.kill()
+    cluster.until(lambda: "ended=full" in worker.printed, 20, "full")
+    send_play_task(cluster, "nobody")
+    cluster.until(
+        lambda: "experiment=nobody" in worker.printed, 20, "a task for nobody's experiment ends"
+    )
+    assert 'reason="no spec"' in worker.printed
+    cluster.trains_on(experiment="two")
+
+    assert cluster.tinyqueue("learner", "stop", "two").returncode == 0
+    assert two.wait(timeout_s=30) == 0, two.printed
+    outcome = json.loads(two.printed.splitlines()[-1])
+    assert outcome["ended"] == "stopped"
+    checkpoint = Checkpoints(cluster.runs / "two" / "1" / "checkpoints", keep=3).newest()
+    assert checkpoint is not None
+    assert checkpoint.env_steps == outcome["env_steps"] > 0
+    assert cluster.tinyqueue("learner", "stop", "two").returncode == 1
+
+
+def send_play_task(cluster: Cluster, experiment: str) -> None:
+    settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
+    sender = TaskSender(make_app(settings), "play")
+    sender.play(new_id(), experiment=experiment, run=new_id(), spec_version=1, budget_s=2.0)
