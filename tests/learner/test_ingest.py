@@ -88,8 +88,10 @@ def test_a_batch_is_accepted_only_when_it_has_been_trained_on(ingest, consumer, 
     ingest.trained([batch])
     assert consumer.fates == [("accepted", "")]
     assert ledger.env_steps == 0
+    assert not ingest.committed(timeout_s=0.01)
 
     commit_all(ingest, consumer)
+    assert ingest.committed(timeout_s=0.01)
     assert ledger.env_steps == 8
     assert ledger.knows(batch.header.batch_id)
 

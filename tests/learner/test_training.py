@@ -62,12 +62,12 @@ def checkpoints(tmp_path):
 
 @pytest.fixture
 def make_training(make_trainer, make_experiment_of, checkpoints, reporter):
-    def make(games=None, threshold=100.0, **sections):
+    def make(games=None, threshold=100.0, committed=lambda: True, **sections):
         evaluation = {"near": 0.5, "every_env_steps": 1}
         experiment = make_experiment_of(evaluation=evaluation, **sections)
         level = Level(threshold, experiment.evaluation, games or Games(), 0)
         trainer = make_trainer(evaluation=evaluation, **sections)
-        return Training(experiment, trainer, checkpoints, level, reporter), trainer
+        return Training(experiment, trainer, checkpoints, level, reporter, committed), trainer
 
     return make
 
@@ -273,9 +273,20 @@ def test_a_resumed_run_measures_its_progress_from_the_first_start(make_training,
 def test_checkpoints_are_made_every_so_many_seconds(make_training, make_batch, checkpoints):
     often, _ = make_training(learner={"checkpoint_every_s": 1e-6})
     often.update([make_batch(0)])
+    often.save_if_due()
     assert checkpoints.newest().env_steps == 8
 
     seldom, _ = make_training(learner={"checkpoint_every_s": 3600})
     for n in range(3):
         seldom.update([make_batch(n)])
+        seldom.save_if_due()
     assert len(checkpoints.paths()) == 1
+
+
+def test_a_checkpoint_is_never_ahead_of_the_ledger(make_training, make_batch, checkpoints):
+    training, _ = make_training(learner={"checkpoint_every_s": 1e-6}, committed=lambda: False)
+    training.update([make_batch(0)])
+
+    training.save_if_due()
+
+    assert checkpoints.newest() is None

@@ -7,6 +7,7 @@ which the trainer calls.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -20,6 +21,9 @@ from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
+
+COMMIT_S = 10.0
+"""How long a checkpoint waits for the ledger: a commit takes a millisecond."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +61,7 @@ class Ingest:
         self._partial: list[SessionBatch] = []
         self._deliveries: dict[str, Delivery] = {}
         self._consumer: ExperienceConsumer | None = None
+        self._trained: tuple[str, ...] = ()
 
     def attach(self, consumer: ExperienceConsumer) -> None:
         """The consumer through which deliveries are settled; before it starts."""
@@ -105,12 +110,22 @@ class Ingest:
 
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """The batches are in the weights: they are marked accepted, then acked."""
+        self._trained = tuple(batch.header.batch_id for batch in batches)
         for batch in batches:
             header = batch.header
             mark = Mark(
                 header.batch_id, "accepted", env_steps=batch.env_steps, announced=header.dropped
             )
             self._settle(self._deliveries.pop(header.batch_id), mark)
+
+    def committed(self, timeout_s: float = COMMIT_S) -> bool:
+        """Waits until the ledger knows what was trained on last; whether it does."""
+        deadline_s = time.monotonic() + timeout_s
+        while not all(map(self._ledger.knows, self._trained)):
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.001)
+        return True
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
         """One ledger transaction for a group, before it is acked. In the consumer's thread."""

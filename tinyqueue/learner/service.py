@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -142,7 +142,7 @@ class LearnerService:
         with ExitStack() as endings:
             reporter = self._reporter(built, trainer, ledger, feed, consumer)
             endings.callback(reporter.close)
-            training = self._training(built, trainer, games, reporter)
+            training = self._training(built, trainer, games, reporter, ingest.committed)
             training.restore(ledger)
             publisher.publish_spec()
             trainer.publish()
@@ -175,6 +175,7 @@ class LearnerService:
             if batches:
                 training.update(batches)
                 ingest.trained(batches)
+                training.save_if_due()
             else:
                 training.waited()
             if training.is_over():
@@ -208,12 +209,18 @@ class LearnerService:
         return consumer
 
     def _training(
-        self, built: Built, trainer: Trainer, games: RemoteGames, reporter: Reporter
+        self,
+        built: Built,
+        trainer: Trainer,
+        games: RemoteGames,
+        reporter: Reporter,
+        committed: Callable[[], bool],
     ) -> Training:
         experiment = self._experiment
         folder, keep = self._run.path / "checkpoints", experiment.learner.keep_checkpoints
         level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
-        return Training(experiment, trainer, Checkpoints(folder, keep), level, reporter)
+        checkpoints = Checkpoints(folder, keep)
+        return Training(experiment, trainer, checkpoints, level, reporter, committed)
 
     def _reporter(
         self,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import structlog
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.experiment import Experiment
@@ -16,6 +18,8 @@ from tinyqueue.learner.outcome import Ended, Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
 
+log = structlog.get_logger(__name__)
+
 
 class Training:
     """Joins a trainer with its checkpoints, its level and its reports. Knows no broker.
@@ -26,6 +30,8 @@ class Training:
         checkpoints: Where the run's states are kept.
         level: Decides when it is solved.
         reporter: Tells people and files.
+        committed: Waits until what was trained on is marked accepted, and says whether it is.
+            A checkpoint that is ahead of the ledger would have a batch trained on again.
     """
 
     def __init__(
@@ -35,12 +41,14 @@ class Training:
         checkpoints: Checkpoints,
         level: Level,
         reporter: Reporter,
+        committed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._experiment = experiment
         self._trainer = trainer
         self._checkpoints = checkpoints
         self._level = level
         self._reporter = reporter
+        self._committed = committed
         self._saved_s = time.monotonic()
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
@@ -81,10 +89,10 @@ class Training:
         clock.env_steps = accepted
 
     def update(self, batches: Sequence[SessionBatch]) -> None:
-        """One update with all that follows from it.
+        """One update; it may ask for an evaluation.
 
         Raises:
-            TinyqueueError: The loss is not finite, or a checkpoint cannot be written.
+            TinyqueueError: The loss is not finite.
         """
         self._trainer.update(batches)
         self._reporter.trained(batches)
@@ -94,6 +102,13 @@ class Training:
         ):
             self._trainer.publish_if_changed()
             self._ask(self._trainer.checkpoint())
+
+    def save_if_due(self) -> None:
+        """Writes a checkpoint when the last is old enough. After the batches were handed back.
+
+        Raises:
+            CheckpointError: The disk does not take it.
+        """
         due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
         if self._decided is None and time.monotonic() >= due_s:
             self.save()
@@ -151,8 +166,14 @@ class Training:
 
     def save(self) -> None:
         """Writes a checkpoint of the present state."""
-        self._checkpoints.save(self._trainer.checkpoint())
+        self._write(self._trainer.checkpoint())
         self._saved_s = time.monotonic()
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        if self._committed():
+            self._checkpoints.save(checkpoint)
+        else:
+            log.warning("no checkpoint written: the ledger has not taken the last batches yet")
 
     def _ask(self, checkpoint: Checkpoint) -> None:
         weights = replace(self._trainer.weights(checkpoint.version), arrays=checkpoint.weights)
@@ -164,12 +185,12 @@ class Training:
             self._fresh = evaluated
         elif self._level.is_reached(evaluated):
             self._decided, self._decided_at_s = evaluated, time.time()
-            self._checkpoints.save(_scored(evaluated))
+            self._write(_scored(evaluated))
             self._ask(evaluated.checkpoint)
         else:
             best = self._checkpoints.best()
             if best is None or best.score is None or evaluated.mean_return > best.score:
-                self._checkpoints.save(_scored(evaluated))
+                self._write(_scored(evaluated))
 
 
 def _scored(evaluated: Evaluated) -> Checkpoint:

@@ -92,6 +92,7 @@ def train_serial(
         while not stopping() and not training.is_over():
             # Batches of one group are views of the same buffers: train before playing on.
             training.update([stage.play(newest[0], task="serial")])
+            training.save_if_due()
         return training.finish()
     finally:
         stage.close()
