@@ -113,7 +113,7 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
     cluster: Cluster,
 ) -> None:
     worker, learner = cluster.worker(), cluster.learner(*ENDLESS)
-    cluster.trains_on(1, within_s=60)
+    cluster.trains_on(1)
     store = SpecStore(cluster.redis)
     spec = store.load(PRESET)
     assert spec is not None
@@ -138,7 +138,7 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
 
     cluster.trains_on()
     count = cluster.until(
-        lambda: settled(cluster.status()["count"], len(BAD) + 1), 20, "all are counted"
+        lambda: settled(cluster.status()["count"], len(BAD) + 1), "all are counted"
     )
     expected = [bad.reason for bad in BAD]
     assert count["set_aside"] == {reason: expected.count(reason) for reason in expected}
@@ -153,10 +153,10 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
     assert len(dead) == len(BAD) + 1
 
     worker.terminate()
-    worker.wait(timeout_s=30)
-    cluster.until(lambda: not judge(cluster.journal, cluster.run_path()).lost, 20, "all has a fate")
+    worker.wait()
+    cluster.until(lambda: not judge(cluster.journal, cluster.run_path()).lost, "all has a fate")
     learner.terminate()
-    assert learner.wait(timeout_s=20) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     own = frozenset(f"{stage.id}:{n}" for n in range(len(BAD) + 2))
     judge(cluster.journal, cluster.run_path(), others=own).must_balance()
 

@@ -19,7 +19,7 @@ def test_dead_for_longer_than_every_visibility_timeout_nothing_is_lost(cluster: 
     """Kombu's own sweep on Redis gives out again what is unacked for too long, or deletes it."""
     workers = [cluster.worker(TINYQUEUE_TASK_VISIBILITY_S=str(VISIBILITY_S)) for _ in range(2)]
     learner = cluster.learner(*ENDLESS)
-    cluster.trains_on(within_s=60)
+    cluster.trains_on()
     learner.kill()
     died_s = time.monotonic()
     workers[0].kill()
@@ -27,20 +27,20 @@ def test_dead_for_longer_than_every_visibility_timeout_nothing_is_lost(cluster: 
 
     owed = in_hand(cluster)
     assert owed
-    cluster.until(lambda: not cluster.redis.exists(f"tinyqueue:{PRESET}:lease"), 30, "no lease")
+    cluster.until(lambda: not cluster.redis.exists(f"tinyqueue:{PRESET}:lease"), "no lease")
     cluster.until(
-        lambda: time.monotonic() > died_s + 5 * VISIBILITY_S, 30, "every visibility timeout is over"
+        lambda: time.monotonic() > died_s + 5 * VISIBILITY_S, "every visibility timeout is over"
     )
     assert in_hand(cluster) == owed
 
     learner = cluster.learner(*ENDLESS)
-    cluster.trains_on(within_s=60)
+    cluster.trains_on()
     for worker in workers:
         worker.terminate()
-        worker.wait(timeout_s=30)
-    cluster.until(lambda: not judge(cluster.journal, cluster.run_path()).lost, 20, "all has a fate")
+        worker.wait()
+    cluster.until(lambda: not judge(cluster.journal, cluster.run_path()).lost, "all has a fate")
     learner.terminate()
-    assert learner.wait(timeout_s=20) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     judge(cluster.journal, cluster.run_path()).must_balance()
 
 

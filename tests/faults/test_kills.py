@@ -22,11 +22,11 @@ def test_a_pool_child_a_worker_and_the_learner_are_killed_and_the_count_balances
     first, second = cluster.worker(), cluster.worker(children=2)
     with watching_versions(cluster.redis, PRESET) as log:
         learner = cluster.learner(*ENDLESS, *OFTEN)
-        cluster.trains_on(within_s=60)
+        cluster.trains_on()
 
         (child,) = first.children
         os.kill(child, signal.SIGKILL)
-        cluster.until(lambda: first.children not in ([], [child]), 20, "a new pool child")
+        cluster.until(lambda: first.children not in ([], [child]), "a new pool child")
         cluster.trains_on()
         second.kill()
         cluster.trains_on()
@@ -35,7 +35,7 @@ def test_a_pool_child_a_worker_and_the_learner_are_killed_and_the_count_balances
         versions_before = len(log.versions)
 
         learner = cluster.learner(*ENDLESS, *OFTEN)
-        cluster.until(lambda: len(log.versions) > versions_before, 40, "the learner is back")
+        cluster.until(lambda: len(log.versions) > versions_before, "the learner is back")
         assert lease_epoch(cluster) > epoch
         cluster.trains_on()
         assert cluster.env_steps() > steps
@@ -60,9 +60,9 @@ def end_in_order(cluster: Cluster, learner: Process, *workers: Process) -> Verdi
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        assert worker.wait(timeout_s=30) == 0, worker.printed
+        assert worker.wait() == 0, worker.printed
     run = cluster.run_path()
-    cluster.until(lambda: not judge(cluster.journal, run).lost, 20, "everything has a fate")
+    cluster.until(lambda: not judge(cluster.journal, run).lost, "everything has a fate")
     learner.terminate()
-    assert learner.wait(timeout_s=20) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     return judge(cluster.journal, run)

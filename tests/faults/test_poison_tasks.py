@@ -27,10 +27,10 @@ def test_a_task_that_kills_its_worker_each_time_is_dead_lettered_after_three_del
     folder = str(Path(__file__).parent)
     worker = cluster.worker(PYTHONPATH=with_path(folder), TINYQUEUE_ENVIRONMENT_MODULES="lethal")
     cluster.learner(*ENDLESS)
-    cluster.trains_on(1, within_s=60)
+    cluster.trains_on(1)
 
     task = send_lethal_task(cluster)
-    cluster.until(lambda: "delivered too often" in worker.printed, 40, "the task is put aside")
+    cluster.until(lambda: "delivered too often" in worker.printed, "the task is put aside")
 
     assert worker.printed.count("exited with 'signal 9 (SIGKILL)'") == 3
     cluster.trains_on()

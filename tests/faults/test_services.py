@@ -20,28 +20,28 @@ def test_an_emptied_store_and_a_restarted_broker_cost_nothing(
     worker = cluster.worker()
     with watching_versions(cluster.redis, PRESET) as log:
         learner = cluster.learner(*ENDLESS)
-        cluster.trains_on(within_s=60)
+        cluster.trains_on()
 
         before = (lease(cluster), head(cluster))
         cluster.redis.flushall()
-        cluster.until(lambda: spec(cluster), 20, "the spec is back")
-        cluster.until(lambda: head(cluster) > before[1], 20, "versions rise from where they were")
-        cluster.until(lambda: lease(cluster) == before[0], 20, "the lease is the same one")
+        cluster.until(lambda: spec(cluster), "the spec is back")
+        cluster.until(lambda: head(cluster) > before[1], "versions rise from where they were")
+        cluster.until(lambda: lease(cluster) == before[0], "the lease is the same one")
         late = cluster.worker()
-        cluster.until(lambda: "stage opened" in late.printed, 40, "a new worker finds the spec")
+        cluster.until(lambda: "stage opened" in late.printed, "a new worker finds the spec")
         cluster.trains_on()
 
         services.node.stop()
         services.node.start()
-        cluster.trains_on(within_s=60)
+        cluster.trains_on()
 
         for process in (worker, late):
             process.terminate()
-            assert process.wait(timeout_s=30) == 0, process.printed
+            assert process.wait() == 0, process.printed
         run = cluster.run_path()
-        cluster.until(lambda: not judge(cluster.journal, run).lost, 20, "everything has a fate")
+        cluster.until(lambda: not judge(cluster.journal, run).lost, "everything has a fate")
         learner.terminate()
-        assert learner.wait(timeout_s=20) == 0, learner.printed
+        assert learner.wait() == 0, learner.printed
 
     assert all(after == before for before, after in log.falls)
     assert len(log.falls) <= 1
@@ -54,22 +54,22 @@ def test_a_redis_that_is_broker_and_store_may_lose_everything(
 ) -> None:
     """What waited in it is lost with it; the run is not."""
     worker, learner = cluster.worker(), cluster.learner(*ENDLESS)
-    cluster.trains_on(within_s=60)
+    cluster.trains_on()
     before = head(cluster)
 
     cluster.redis.flushall()
-    cluster.until(lambda: head(cluster) > before, 20, "versions rise from where they were")
+    cluster.until(lambda: head(cluster) > before, "versions rise from where they were")
     cluster.trains_on()
     before = head(cluster)
     services.redis.stop()
     services.redis.start()
-    cluster.until(lambda: head(cluster) > before, 40, "versions rise from where they were")
-    cluster.trains_on(within_s=60)
+    cluster.until(lambda: head(cluster) > before, "versions rise from where they were")
+    cluster.trains_on()
 
     worker.terminate()
-    assert worker.wait(timeout_s=30) == 0, worker.printed
+    assert worker.wait() == 0, worker.printed
     learner.terminate()
-    assert learner.wait(timeout_s=20) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     verdict = judge(cluster.journal, cluster.run_path())
     assert len(verdict.lost) <= 12
     assert not verdict.invented

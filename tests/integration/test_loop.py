@@ -16,17 +16,17 @@ pytestmark = pytest.mark.integration
 
 def test_players_come_and_go_until_it_is_solved(cluster: Cluster) -> None:
     first, second = cluster.worker(), cluster.worker()
-    cluster.until(lambda: "ready." in first.printed, 40, "a worker is ready without a learner")
+    cluster.until(lambda: "ready." in first.printed, "a worker is ready without a learner")
 
     learner = cluster.learner("--json")
-    cluster.trains_on(1, within_s=60)
+    cluster.trains_on(1)
     third = cluster.worker()
-    cluster.until(lambda: all(has_played(cluster, w) for w in (first, second, third)), 30, "play")
+    cluster.until(lambda: all(has_played(cluster, w) for w in (first, second, third)), "play")
     second.kill()
     holds_no_tensorflow(first)
     assert "tensorflow" in libraries_of(learner.pid)
 
-    assert learner.wait(timeout_s=120) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     outcome = json.loads(learner.printed.splitlines()[-1])
     assert outcome["ended"] == "solved"
     assert outcome["deciding_mean"] >= 475.0
@@ -45,7 +45,7 @@ def test_players_come_and_go_until_it_is_solved(cluster: Cluster) -> None:
 
     for worker in (first, third):
         worker.terminate()
-    assert [worker.wait(timeout_s=30) for worker in (first, third)] == [0, 0]
+    assert [worker.wait() for worker in (first, third)] == [0, 0]
     verdict = judge(cluster.journal, cluster.run_path())
     # The learner ended while others played: what waits in its queue has no fate yet. The queue
     # holds two; two more were in hand and went back.
@@ -59,7 +59,7 @@ def test_a_process_that_plays_an_experiment_of_the_store_never_imports_tensorflo
     cluster: Cluster,
 ) -> None:
     learner = cluster.learner("--max-env-steps", "1")
-    cluster.until(lambda: cluster.redis.exists(f"tinyqueue:{PRESET}:head"), 60, "weights")
+    cluster.until(lambda: cluster.redis.exists(f"tinyqueue:{PRESET}:head"), "weights")
 
     program = f"""
 import sys

@@ -17,7 +17,7 @@ def test_cartpole_is_solved(cluster: Cluster, seed: int) -> None:
 
     learner = cluster.learner("--seed", str(seed), "--json")
 
-    assert learner.wait(timeout_s=180) == 0, learner.printed
+    assert learner.wait() == 0, learner.printed
     outcome = json.loads(learner.printed.splitlines()[-1])
     assert outcome["ended"] == "solved"
     assert outcome["deciding_mean"] >= outcome["threshold"] == 475.0

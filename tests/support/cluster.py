@@ -21,6 +21,8 @@ T = TypeVar("T")
 PRESET = "cartpole-impala"
 ENDLESS = ("--stop-at-return", "1e9")
 """For tests of something else than learning: CartPole is solved in seconds."""
+PATIENCE_S = 120.0
+"""What is waited for comes in seconds; TensorFlow on a cold disk and busy cores takes a minute."""
 _PYTHON = (sys.executable, "-W", "ignore")
 
 
@@ -75,11 +77,15 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait(timeout=10)
+        self._popen.wait(timeout=60)
 
-    def wait(self, timeout_s: float) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """The exit code."""
-        return self._popen.wait(timeout_s)
+        try:
+            return self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            said = self.printed[-3000:]
+            raise AssertionError(f"{self.name} still runs after {timeout_s:g} s:\n{said}") from None
 
 
 class Cluster:
@@ -137,15 +143,15 @@ class Cluster:
         return path
 
     def trains_on(
-        self, by: int = 20_000, *, experiment: str = PRESET, within_s: float = 40.0
+        self, by: int = 20_000, *, experiment: str = PRESET, within_s: float = PATIENCE_S
     ) -> None:
         """Returns when so many more env steps have been trained on."""
         goal = self.env_steps(experiment) + by
         self.until(
-            lambda: self.env_steps(experiment) >= goal, within_s, f"{experiment} trains to {goal}"
+            lambda: self.env_steps(experiment) >= goal, f"{experiment} trains to {goal}", within_s
         )
 
-    def until(self, found: Callable[[], T], within_s: float, what: str) -> T:
+    def until(self, found: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
         """Polls until there is something, and returns it; else fails with what everybody said."""
         deadline_s = time.monotonic() + within_s
         while not (something := found()):
