@@ -19,8 +19,10 @@ class TaskFeed:
     the queue's depth, which other experiments share.
 
     The end of a task is told by the header of a later session. A player whose task ends while
-    the learner's queue is full has no way to tell; so when nothing has come for longer than a
-    task lasts, all tasks are forgotten, once for every such silence.
+    the learner's queue is full has no way to tell, and a broker that has lost its memory has lost
+    the tasks; so when nothing has come for longer than a task lasts, all tasks are forgotten. In
+    one silence that is done again after twice the time, so that few tasks pile up for players
+    that are away.
 
     Args:
         send: Sends one task that is of use for so many seconds, and returns its id.
@@ -47,9 +49,8 @@ class TaskFeed:
         self._lock = threading.Lock()
         self._deadlines: dict[str, float] = {}
         self._heard: dict[str, float] = {}
-        self._silence_s = budget_s + SLACK_S
+        self._silence_s = self._patience_s = budget_s + SLACK_S
         self._last_s = clock()
-        self._forgot_in_silence = False
 
     @property
     def outstanding(self) -> int:
@@ -66,7 +67,7 @@ class TaskFeed:
         """A session of this player came, and told which tasks are over."""
         with self._lock:
             self._heard[player] = self._last_s = self._clock()
-            self._forgot_in_silence = False
+            self._patience_s = self._silence_s
             for task in ended_tasks:
                 self._deadlines.pop(task, None)
 
@@ -89,8 +90,9 @@ class TaskFeed:
         with self._lock:
             self._heard = {p: at for p, at in self._heard.items() if now_s - at < LIVE_S}
             self._deadlines = {t: end for t, end in self._deadlines.items() if now_s < end}
-            if now_s - self._last_s > self._silence_s and not self._forgot_in_silence:
+            if now_s - self._last_s > self._patience_s:
                 self._deadlines.clear()
-                self._forgot_in_silence = True
+                self._last_s = now_s
+                self._patience_s *= 2
             wanted = max(self._floor, self._per_player * len(self._heard))
             return wanted - len(self._deadlines)
