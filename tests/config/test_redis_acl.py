@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 
+from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.store.lease import LearnerLease, read_lease
+from tinyqueue.store.specs import SpecStore
+from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.weights import WeightVersion
+
 ROOT = Path(__file__).parents[2]
+RUN = "a" * 32
+GRAPH = b"a graph"
 PASSWORDS = {"player": "play", "learner": "learn", "monitor": "watch"}
 Connect = Callable[[str], redis.Redis]
 
 pytestmark = pytest.mark.integration
+
+
+def a_spec() -> PlaySpec:
+    leaf = {"dtype": "float32", "shape": [4], "n": 0, "low": None, "high": None}
+    action = {"dtype": "uint8", "shape": [], "n": 2, "low": None, "high": None}
+    return PlaySpec(
+        experiment="acrobot",
+        run=RUN,
+        environment=EnvironmentConfig(id="Acrobot-v1", max_episode_steps=None),
+        observation_space={"": leaf},
+        action_space={"": action},
+        head="categorical",
+        ticks=32,
+        slots=64,
+        graph_sha256=hashlib.sha256(GRAPH).hexdigest(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +131,29 @@ def test_a_monitor_reads_and_does_not_write(connect: Connect) -> None:
     assert monitor.smembers("tinyqueue:experiments") == {b"cartpole"}
     with pytest.raises(redis.exceptions.NoPermissionError):
         monitor.delete("tinyqueue:experiments")
+
+
+def test_a_learner_leads_and_publishes_while_a_monitor_and_a_player_look_on(
+    connect: Connect,
+) -> None:
+    learner, monitor, player = connect("learner"), connect("monitor"), connect("player")
+    lease = LearnerLease(learner, "acrobot", RUN, holder="process 7")
+
+    epoch = lease.acquire(at_least_epoch=3)
+    try:
+        held = lease.renew()
+        SpecStore(learner).publish(a_spec(), GRAPH)
+        weights = {"w": np.ones((3, 2), np.float32)}
+        WeightStore(learner, "acrobot").publish(
+            WeightVersion(0, epoch, RUN, 0, 0, a_spec().graph_sha256, weights)
+        )
+        info = read_lease(monitor, "acrobot")
+    finally:
+        lease.release()
+
+    assert (epoch, held) == (4, True)
+    assert info is not None
+    assert (info.holder, info.run, info.epoch) == ("process 7", RUN, 4)
+    assert read_lease(monitor, "acrobot") is None
+    assert SpecStore(player).load("acrobot") == a_spec()
+    assert WeightStore(player, "acrobot").fetch().version == 0
