@@ -33,8 +33,12 @@ class Metric(Name):
     EPISODES = "episodes", "episodes", "Episodes finished since the learner started."
     RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
     LENGTH_MEAN = "length_mean", "env steps", "Mean length of the last 100 training episodes."
-    ENV_STEPS_PER_S = "env_steps_per_s", "env steps/s", "Env steps trained on, since the last line."
-    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, since the last line."
+    ENV_STEPS_PER_S = (
+        "env_steps_per_s",
+        "env steps/s",
+        "Env steps trained on, over about the last second.",
+    )
+    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, over about the last second."
     POLICY_LAG_MEAN = (
         "policy_lag_mean",
         "versions",
@@ -57,7 +61,8 @@ class Metric(Name):
     BATCHES_DROPPED = (
         "batches_dropped",
         "batches",
-        "Left out by a stated policy: too stale.",
+        "Left out by a stated policy: too stale, of another run, no learner, queue full, "
+        "broker unreachable.",
     )
     BATCHES_MISSING = "batches_missing", "batches", "In flight, or lost together with a player."
     LOSS = "loss", "–", "What the optimiser minimises: the weighted sum of the losses below."
