@@ -61,12 +61,19 @@ class Learned:
         return int(self._greedy.act(0, outputs)[0]), after
 
 
-def load(run: Path | str, *, checkpoint: Path | None = None, best: bool = False) -> Learned:
+def load(
+    run: Path | str,
+    *,
+    checkpoint: Path | None = None,
+    version: int | None = None,
+    best: bool = False,
+) -> Learned:
     """Loads what a run has learned.
 
     Args:
         run: A run directory. It may be training at this moment.
         checkpoint: One of its checkpoint folders; by default the newest whole one.
+        version: The one that holds this weight version.
         best: The one of the best evaluation instead.
 
     Raises:
@@ -76,6 +83,8 @@ def load(run: Path | str, *, checkpoint: Path | None = None, best: bool = False)
     reader = CheckpointReader(folder)
     if checkpoint is not None:
         return Learned(reader.load(checkpoint))
+    if version is not None:
+        return Learned(_of_version(reader, version))
     found = reader.best() if best else reader.newest()
     if found is None:
         raise CheckpointError(
@@ -83,3 +92,14 @@ def load(run: Path | str, *, checkpoint: Path | None = None, best: bool = False)
             f"Give a run directory, such as runs/<experiment>/<number>, that has been trained."
         )
     return Learned(found)
+
+
+def _of_version(reader: CheckpointReader, version: int) -> Checkpoint:
+    kept = [reader.load(path) for path in reader.paths()]
+    for checkpoint in kept:
+        if checkpoint.version == version:
+            return checkpoint
+    there = ", ".join(str(checkpoint.version) for checkpoint in kept) or "none"
+    raise CheckpointError(
+        f"no checkpoint in {reader.directory} holds version {version}; kept versions: {there}."
+    )

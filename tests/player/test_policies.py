@@ -54,7 +54,7 @@ def make_version(spec, graph):
 @pytest.fixture
 def policy(spec, graph, store):
     acting = graph(spec("Countdown-v0", 4, 2))
-    policy = NewestPolicy(acting, hashlib.sha256(acting).hexdigest(), store.fetch_if_newer)
+    policy = NewestPolicy(acting, hashlib.sha256(acting).hexdigest(), "a-run", store.fetch_if_newer)
     yield policy
     policy.close()
 

@@ -30,6 +30,7 @@ from tinyqueue.settings import load_settings
     type=click.Path(path_type=Path),
     help="A folder of RUN/checkpoints. Default: the newest.",
 )
+@click.option("--version", type=click.IntRange(0), help="The checkpoint of this weight version.")
 @click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead.")
 @click.option(
     "--sample", is_flag=True, help="Sample actions as in training instead of the greedy ones."
@@ -42,6 +43,7 @@ def evaluate(
     run: Path,
     episodes: int,
     checkpoint: Path | None,
+    version: int | None,
     best: bool,
     sample: bool,
     seed: int,
@@ -52,7 +54,7 @@ def evaluate(
     \b
     tinyqueue evaluate runs/cartpole-impala/1 -n 100
     """
-    learned = load(run, checkpoint=checkpoint, best=best)
+    learned = load(run, checkpoint=checkpoint, version=version, best=best)
     spec = learned.spec
     with click.progressbar(length=episodes, label="playing", hidden=as_json) as bar:
         games = play_games(

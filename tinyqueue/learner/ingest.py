@@ -150,7 +150,12 @@ class Ingest:
         return ""
 
     def _drop(self, delivery: Delivery, header: Header, reason: str) -> None:
-        self._settle(delivery, Mark(header.batch_id, "dropped", reason, announced=header.dropped))
+        if header.run == self._contract.run:
+            mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
+        else:
+            # Another run's ledger has the stage: here only this message is counted.
+            mark = Mark(None, "dropped", reason)
+        self._settle(delivery, mark)
 
     def _set_aside(self, delivery: Delivery, error: MessageError) -> None:
         log.warning("message set aside", batch=delivery.message_id, reason=str(error))

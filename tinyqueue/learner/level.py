@@ -57,6 +57,11 @@ class Level:
         self._asked_at: int | None = None
         self._count = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is outstanding."""
+        return self._waiting is not None
+
     def is_near(self, mean: float, first_mean: float | None, env_steps: int) -> bool:
         """Whether an evaluation is worth its games now.
 

@@ -86,7 +86,8 @@ class Training:
             )
         # Accepted is what the ledger says. After a kill between a checkpoint and the ledger's
         # next commit, the batch in between comes again and is counted then.
-        clock.env_steps = accepted
+        # A run that was trained with --serial has no ledger, and keeps its checkpoint's clock.
+        clock.env_steps = max(accepted, clock.env_steps)
 
     def update(self, batches: Sequence[SessionBatch]) -> None:
         """One update; it may ask for an evaluation.
@@ -106,11 +107,14 @@ class Training:
     def save_if_due(self) -> None:
         """Writes a checkpoint when the last is old enough. After the batches were handed back.
 
+        Not while an evaluation is outstanding: the state that it judges must be the newest when
+        it turns out to be the last.
+
         Raises:
             CheckpointError: The disk does not take it.
         """
         due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
-        if self._decided is None and time.monotonic() >= due_s:
+        if not self._level.is_waiting and time.monotonic() >= due_s:
             self.save()
 
     def waited(self) -> None:
@@ -131,7 +135,8 @@ class Training:
         if self._decided is not None:
             return self._fresh is not None
         limit = self._experiment.stop.max_env_steps
-        return limit is not None and self._trainer.clock.env_steps >= limit
+        is_spent = limit is not None and self._trainer.clock.env_steps >= limit
+        return is_spent and not self._level.is_waiting
 
     def finish(self) -> Outcome:
         """Saves what was reached and says how it ended."""

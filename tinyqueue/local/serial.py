@@ -7,8 +7,10 @@ against. With the same seed it plays and learns the same, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 from tinyqueue.data.seeds import seed32
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import build
@@ -90,10 +92,16 @@ def train_serial(
     stage = Stage(built.spec, user="local", player="serial", seed=seed, modules=modules)
     try:
         while not stopping() and not training.is_over():
-            # Batches of one group are views of the same buffers: train before playing on.
-            training.update([stage.play(newest[0], task="serial")])
+            training.update(_play(stage, newest[0], experiment.learner.batches_per_update))
             training.save_if_due()
         return training.finish()
     finally:
         stage.close()
         reporter.close()
+
+
+def _play(stage: Stage, runner: PolicyRunner, count: int) -> list[SessionBatch]:
+    """One group of batches. A batch is a view of the stage's buffers until the next is played."""
+    if count == 1:
+        return [stage.play(runner, task="serial")]
+    return [deepcopy(stage.play(runner, task="serial")) for _ in range(count)]

@@ -17,7 +17,7 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
@@ -59,6 +59,10 @@ def train(
     """
     import_allowed(settings.environment_modules)
     find_environment(experiment.environment.id)
+    if not where.serial and experiment.session.queue not in settings.play_queues:
+        raise UnknownNameError(
+            "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
+        )
     advice = bytecode_advice()
     if advice:
         view.message(advice)

@@ -200,7 +200,10 @@ class Player:
     def _build(self, spec: PlaySpec) -> OpenStage:
         graph = self._specs.graph(spec.experiment, spec.graph_sha256)
         policy = NewestPolicy(
-            graph, spec.graph_sha256, WeightStore(self._redis, spec.experiment).fetch_if_newer
+            graph,
+            spec.graph_sha256,
+            spec.run,
+            WeightStore(self._redis, spec.experiment).fetch_if_newer,
         )
         try:
             stage = Stage(

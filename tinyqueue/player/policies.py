@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import structlog
 
-from tinyqueue.errors import TinyqueueError
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.weights import WeightVersion
 
 POLL_S = 0.01
-IDLE_S = 2.0
+IDLE_S = 30.0
 _RETRY_S = 0.5
 _REST_S = 60.0
 
@@ -30,17 +29,19 @@ class NewestPolicy:
     Args:
         graph: The acting graph, ONNX without weights.
         fetch_if_newer: Asks the store for a version above the given one.
-        graph_sha256: Weights made for another graph are not for this stage.
+        graph_sha256, run: Weights made for another graph or run are not for this stage.
     """
 
     def __init__(
         self,
         graph: bytes,
         graph_sha256: str,
+        run: str,
         fetch_if_newer: Callable[[int], WeightVersion | None],
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
+        self._run = run
         self._fetch_if_newer = fetch_if_newer
         self._runner: PolicyRunner | None = None
         self._seen = -1
@@ -75,10 +76,11 @@ class NewestPolicy:
                 self._take(self._fetch_if_newer(self._seen))
                 failing = False
                 time.sleep(POLL_S)
-            except TinyqueueError as error:
+            except Exception as error:
+                # Whatever it was: bad weights must not end the thread that fetches better ones.
                 if not failing:
                     log.warning(
-                        "weights not fetched; playing on with the ones at hand", error=str(error)
+                        "weights not fetched; playing on with the ones at hand", error=repr(error)
                     )
                 failing = True
                 time.sleep(_RETRY_S)
@@ -87,7 +89,7 @@ class NewestPolicy:
         if weights is None:
             return
         self._seen = weights.version
-        if weights.graph_sha256 != self._graph_sha256:
+        if weights.run != self._run or weights.graph_sha256 != self._graph_sha256:
             return
         if self._runner is None:
             self._runner = PolicyRunner(self._graph, weights.arrays, weights.version)
