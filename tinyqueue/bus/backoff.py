@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 FRACTION = 1.3
 """Of the time between two acceptances. A refused body has travelled for nothing. Measured with
-two players before a learner that takes 4.4 ms per batch: at 0.8 one refusal per message, at 0.3
-three; 1.2 lets the learner wait for 8 % of the time when two batches may wait, and for none when
-three may, as the throughput benchmark has it."""
+two players before a learner that takes 4.4 ms per batch, two of which may wait: 0.3 costs three
+refusals per message, 0.8 one; 1.2 lets the learner wait for 8 % of the time. The throughput
+benchmark lets three wait instead, and was fastest so."""
 
 GROWTH = 1.25
 """From one refusal in a row to the next."""
