@@ -13,7 +13,6 @@ from tinyqueue.errors import ServiceUnreachableError
 EXPIRES_S = 600.0
 """A task nobody took is void after this. Workers compare it with their own clock, so it is
 long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
-CONFIRM_S = 5.0
 LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30, 60
 """Room for a first task, which builds its environments."""
 
@@ -93,13 +92,9 @@ class TaskSender:
                 soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
                 time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
                 retry=False,
-                # A broker under a memory alarm takes nothing and says nothing.
-                confirm_timeout=CONFIRM_S,
                 ignore_result=True,
             )
         except (OperationalError, OSError) as error:
-            # A late confirm would be taken for the answer to the next task.
-            self._app.pool.force_close_all()  # type: ignore[attr-defined]
             raise ServiceUnreachableError(
                 f"the broker did not take a {name} task ({error}); it is sent again."
             ) from error
