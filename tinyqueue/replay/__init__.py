@@ -1,0 +1,1 @@
+"""What a learner keeps of the sessions, and what it trains on: storage × adder × sampler."""

@@ -1,0 +1,73 @@
+"""What a replay hands to an algorithm: a batch of transitions, or of sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyqueue.data.spaces import Array, Arrays
+
+
+@dataclass(frozen=True)
+class TransitionSample:
+    """N transitions with their n-step returns already summed.
+
+    The target of one is ``returns + discounts · bootstrap(next_observations)``.
+
+    Attributes:
+        rows: ``[N]`` int64, where each item is held.
+        births: ``[N]`` int64, which life of that place: a priority written back for an
+            item that has been evicted since is recognised by it.
+        observations, next_observations: path → ``[N, *obs]``; with a stack of k > 1 frames
+            ``[N, k, *obs]``, oldest first. The next one is m ticks later,
+            m = min(n, ticks to the episode's end or to a gap).
+        actions: ``[N, *act]``.
+        returns: ``[N]`` float32, R = Σ_{i<m} γ^i r_{t+i}.
+        discounts: ``[N]`` float32, D = γ^m (1 − terminated). It is not γ^n.
+        weights: ``[N]`` float32 importance weights, 1 at most; all 1 when drawn uniformly.
+    """
+
+    rows: Array
+    births: Array
+    observations: Arrays
+    actions: Array
+    returns: Array
+    discounts: Array
+    next_observations: Arrays
+    weights: Array
+
+
+@dataclass(frozen=True)
+class SequenceSample:
+    """N sequences of L = burn_in + unroll ticks, time-major, each within one episode.
+
+    The loss is taken at ticks ≥ burn_in where ``mask``.
+
+    Attributes:
+        rows, births: ``[N]`` int64, as in a :class:`TransitionSample`.
+        observations: path → ``[L+1, N, *obs]``, stacks as in a :class:`TransitionSample`.
+            The last row of an episode is its final observation; rows after it repeat it.
+        actions: ``[L, N, *act]``.
+        rewards: ``[L, N]`` float32, scaled and clipped as planned; 0 outside ``mask``.
+        terminated: ``[L, N]`` bool; false outside ``mask``.
+        mask: ``[L, N]`` bool, true on played ticks: false on padding in front of an
+            episode's first tick and after its end.
+        starts: ``[L+1, N]`` bool, the recurrent state is zeroed before this row.
+        previous_actions: ``[L+1, N, *act]``, 0 before an episode's first row.
+        previous_rewards: ``[L+1, N]`` float32, as the environment gave them: a network's
+            input; 0 before an episode's first row.
+        state: path → ``[N, *state]``, the recurrent state before row 0.
+        weights: ``[N]`` float32 importance weights, as in a :class:`TransitionSample`.
+    """
+
+    rows: Array
+    births: Array
+    observations: Arrays
+    actions: Array
+    rewards: Array
+    terminated: Array
+    mask: Array
+    starts: Array
+    previous_actions: Array
+    previous_rewards: Array
+    state: Arrays
+    weights: Array
