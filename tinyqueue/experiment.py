@@ -90,6 +90,30 @@ class LearnerConfig(Section):
     )
 
 
+class ReplayConfig(Section):
+    """What is kept to learn from more than once, and how often. For algorithms with a replay."""
+
+    capacity_steps: int = Field(
+        100_000, gt=0, description="Env steps held in memory and in the session log."
+    )
+    capacity_bytes: int = Field(
+        4 << 30, gt=0, description="Bytes of memory for them; the smaller of the two limits counts."
+    )
+    minimum_steps: int = Field(1_000, gt=0, description="Env steps before the first update.")
+    samples_per_insert: float = Field(
+        8.0,
+        gt=0,
+        description="Times that each env step is trained on, on average. Players wait for the "
+        "learner, and the learner for players, to keep it.",
+    )
+    tolerance_steps: int = Field(
+        0,
+        ge=0,
+        description="Env steps that players may be ahead of the learner, or behind; 0: four "
+        "session batches, and at least two samples.",
+    )
+
+
 class StopConfig(Section):
     """When training is over. The first that is met ends it."""
 
@@ -138,6 +162,8 @@ class Experiment:
     learner: LearnerConfig
     evaluation: EvaluationConfig
     stop: StopConfig
+    replay: ReplayConfig | None = None
+    """None for an algorithm that trains on the stream."""
     seed: int = 0
 
     def document(self) -> dict[str, Any]:
@@ -150,6 +176,7 @@ class Experiment:
             "model": {"name": self.model_name, **_plain(self.model)},
             "session": self.session.model_dump(),
             "learner": self.learner.model_dump(),
+            **({"replay": self.replay.model_dump()} if self.replay else {}),
             "evaluation": self.evaluation.model_dump(),
             "stop": self.stop.model_dump(exclude_none=True),
         }
@@ -228,7 +255,7 @@ def parse_experiment(
             key and suggests the nearest.
     """
     known = ("name", "seed", "environment", "algorithm", "model", "session", "learner",
-             "evaluation", "stop")  # fmt: skip
+             "replay", "evaluation", "stop")  # fmt: skip
     for key in document:
         if key not in known:
             raise UnknownNameError("key", key, known)
@@ -255,6 +282,7 @@ def parse_experiment(
         learner=_section(LearnerConfig, document, "learner"),
         evaluation=_section(EvaluationConfig, document, "evaluation"),
         stop=_section(StopConfig, document, "stop"),
+        replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
     )
 
@@ -320,6 +348,17 @@ def _component(
     if not isinstance(name, str) or name not in table:
         raise UnknownNameError(kind, str(name), table)
     return name, _validated(table[name], values, kind)
+
+
+def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayConfig | None:
+    if getattr(algorithm, "uses_replay", False):
+        return _section(ReplayConfig, document, "replay")
+    if "replay" in document:
+        raise ConfigError(
+            f"[replay] has no effect: {name} trains on every session batch once, as it comes. "
+            "Remove the table, or choose an algorithm with a replay, such as dqn."
+        )
+    return None
 
 
 def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:

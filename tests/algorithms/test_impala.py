@@ -108,8 +108,8 @@ def test_batches_side_by_side_are_one_wide_batch() -> None:
 
 
 def test_the_sum_of_a_loss_is_its_mean_times_the_valid_ticks() -> None:
-    mean = algorithm(ImpalaConfig(loss_reduction="mean")).update([played()], 0)
-    total = algorithm(ImpalaConfig(loss_reduction="sum")).update([played()], 0)
+    mean = algorithm(ImpalaConfig(loss_reduction="mean")).update([played()], 0).metrics
+    total = algorithm(ImpalaConfig(loss_reduction="sum")).update([played()], 0).metrics
     for name in ("loss", "policy_loss", "value_loss", "grad_norm"):
         assert total[name] == pytest.approx(18 * mean[name], rel=1e-4)
     assert total["entropy"] == pytest.approx(mean["entropy"])
@@ -145,7 +145,7 @@ def test_the_gradient_is_cut_to_its_norm() -> None:
             ImpalaConfig(optimiser="rmsprop", max_grad_norm=max_grad_norm, learning_rate=1.0)
         )
         before = weights(trained)
-        norm = trained.update([played()], 0)["grad_norm"]
+        norm = trained.update([played()], 0).metrics["grad_norm"]
         after = weights(trained)
         return norm, float(np.sqrt(sum(((after[n] - before[n]) ** 2).sum() for n in before)))
 
@@ -158,9 +158,9 @@ def test_the_gradient_is_cut_to_its_norm() -> None:
 def test_the_learning_rate_follows_the_clock() -> None:
     config = ImpalaConfig(learning_rate=1.0, learning_rate_end=0.5, anneal_steps=100)
     trained = algorithm(config)
-    rates = [trained.update([played()], steps)["learning_rate"] for steps in (0, 50, 100, 900)]
+    rates = [trained.update([played()], steps).metrics["learning_rate"] for steps in (0, 50, 100, 900)]
     assert rates == [1.0, 0.75, 0.5, 0.5]
-    assert algorithm().update([played()], 10**9)["learning_rate"] == 3e-4
+    assert algorithm().update([played()], 10**9).metrics["learning_rate"] == 3e-4
 
 
 def test_a_learning_rate_of_zero_moves_nothing() -> None:
@@ -183,7 +183,7 @@ def test_an_update_that_is_not_finite_leaves_the_weights_alone(optimiser: Any, b
         trained.update([batch], 20)
     assert_equal(before, weights(trained))
     # And it can go on
-    assert np.isfinite(trained.update([played(2)], 40)["loss"])
+    assert np.isfinite(trained.update([played(2)], 40).metrics["loss"])
     assert differ(before, weights(trained))
 
 

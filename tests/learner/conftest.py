@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tinyqueue.algorithms.base import Update
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import Header, SessionBatch
@@ -29,6 +30,7 @@ class CountingAlgorithm:
     """Its only weight is the number of updates; remembers what it was given."""
 
     head, head_config, acting_outputs = "categorical", {}, ("logits",)
+    replay = None
 
     def __init__(self) -> None:
         self.updates = np.zeros((), np.int64)
@@ -38,7 +40,7 @@ class CountingAlgorithm:
     def update(self, batches, env_steps):
         self.given.append(([batch.header.batch_id for batch in batches], env_steps))
         self.updates += 1
-        return {"loss": 0.5}
+        return Update({"loss": 0.5})
 
     def prepare(self, ticks, slots):
         self.prepared.append((ticks, slots))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.algorithms.actor_critic_loss import METRICS, loss_and_metrics
-from tinyqueue.algorithms.base import LossNotFiniteError
+from tinyqueue.algorithms.base import LossNotFiniteError, Update
 from tinyqueue.algorithms.impala_config import ActorCriticConfig
 from tinyqueue.algorithms.optimisers import make_optimiser
 from tinyqueue.algorithms.state import restore_variables, values
@@ -32,6 +32,7 @@ class Impala:
         actions: One discrete leaf.
     """
 
+    replay = None
     head = "categorical"
     head_config: Mapping[str, Any] = {}
     acting_outputs = ("logits",)
@@ -59,7 +60,7 @@ class Impala:
         """
         return {"logits": single_discrete(actions).n, "value": 1}
 
-    def update(self, batches: Sequence[SessionBatch], env_steps: int) -> dict[str, float]:
+    def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
         rate = self._learning_rate(env_steps)
         metrics = self._step(rate, self._arrays(batches))
         loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
@@ -69,7 +70,7 @@ class Impala:
                 f"norm {norm}. Resume from the last checkpoint with a smaller "
                 "algorithm.learning_rate, or look for extreme rewards or observations."
             )
-        return {**metrics, Metric.LEARNING_RATE: rate}
+        return Update({**metrics, Metric.LEARNING_RATE: rate})
 
     def prepare(self, ticks: int, slots: int) -> None:
         kinds = (self._action_dtype, np.float32, np.float32, bool, bool)

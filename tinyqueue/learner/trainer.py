@@ -83,7 +83,7 @@ class Trainer:
             TinyqueueError: The loss is not finite; the weights are as before.
         """
         clock = self.clock
-        self.progress.metrics = self._algorithm.update(batches, clock.env_steps)
+        self.progress.metrics = self._algorithm.update(batches, clock.env_steps).metrics
         clock.updates += 1
         for batch in batches:
             clock.env_steps += batch.env_steps
