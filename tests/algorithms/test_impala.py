@@ -231,13 +231,13 @@ def test_a_dict_of_observations_is_fed_by_path() -> None:
         "a/x": rng.integers(0, 3, (6, 4)).astype(np.uint8),
         "b": rng.normal(size=(6, 4, 2)).astype(np.float32),
     }
-    metrics = trained.update([replace(played(), observations=seen)], 0)
-    assert metrics["grad_norm"] > 0
+    update = trained.update([replace(played(), observations=seen)], 0)
+    assert update.metrics["grad_norm"] > 0
     reordered = replace(played(), observations=dict(reversed(seen.items())))
     again = Impala(
         ImpalaConfig(), build(space, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), 0), ACTIONS
     )
-    assert again.update([reordered], 0) == metrics
+    assert again.update([reordered], 0) == update
 
 
 def test_continuous_actions_are_refused() -> None:
