@@ -18,11 +18,12 @@ from tinyqueue.policy.heads import LOG_PROB
 
 ACTIONS = {"": Leaf("uint8", (), n=3)}
 OBSERVATIONS = {"": Leaf("float32", (4,))}
+OUTPUTS = Impala.outputs(ACTIONS, ImpalaConfig())
 HEADER = Header("e", "r", "0" * 32, 0, "guest", "p", 0, 0)
 
 
 def algorithm(config: ActorCriticConfig | None = None, seed: int = 0) -> Impala:
-    model = build(OBSERVATIONS, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), seed)
+    model = build(OBSERVATIONS, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), seed)
     return Impala(config or ImpalaConfig(), model, ACTIONS)
 
 
@@ -158,7 +159,9 @@ def test_the_gradient_is_cut_to_its_norm() -> None:
 def test_the_learning_rate_follows_the_clock() -> None:
     config = ImpalaConfig(learning_rate=1.0, learning_rate_end=0.5, anneal_steps=100)
     trained = algorithm(config)
-    rates = [trained.update([played()], steps).metrics["learning_rate"] for steps in (0, 50, 100, 900)]
+    rates = [
+        trained.update([played()], steps).metrics["learning_rate"] for steps in (0, 50, 100, 900)
+    ]
     assert rates == [1.0, 0.75, 0.5, 0.5]
     assert algorithm().update([played()], 10**9).metrics["learning_rate"] == 3e-4
 
@@ -224,7 +227,7 @@ def test_preparing_changes_nothing_but_the_time_of_the_first_update(
 
 def test_a_dict_of_observations_is_fed_by_path() -> None:
     space = {"b": Leaf("float32", (2,)), "a/x": Leaf("uint8", (), n=3)}
-    model = build(space, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), 0)
+    model = build(space, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), 0)
     trained = Impala(ImpalaConfig(), model, ACTIONS)
     rng = np.random.default_rng(0)
     seen = {
@@ -235,11 +238,11 @@ def test_a_dict_of_observations_is_fed_by_path() -> None:
     assert update.metrics["grad_norm"] > 0
     reordered = replace(played(), observations=dict(reversed(seen.items())))
     again = Impala(
-        ImpalaConfig(), build(space, Impala.outputs(ACTIONS), MlpConfig(hidden=(8,)), 0), ACTIONS
+        ImpalaConfig(), build(space, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), 0), ACTIONS
     )
     assert again.update([reordered], 0) == update
 
 
 def test_continuous_actions_are_refused() -> None:
     with pytest.raises(ConfigError, match="Discrete"):
-        Impala.outputs({"": Leaf("float32", (2,), low=-1.0, high=1.0)})
+        Impala.outputs({"": Leaf("float32", (2,), low=-1.0, high=1.0)}, ImpalaConfig())

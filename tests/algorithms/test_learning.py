@@ -45,9 +45,11 @@ class Corridor:
 def test_it_learns_to_walk_to_the_right(name: str) -> None:
     # Given an untrained policy, and one-version-old weights on the player
     entry = ALGORITHMS[name]
-    model = build(OBSERVATIONS, entry.outputs(ACTIONS), MlpConfig(hidden=(32,)), 0)
-    trained = entry.make(entry.config(learning_rate=0.003), model, ACTIONS)
-    export = PolicyExport(model, trained.acting_outputs)
+    config = entry.config(learning_rate=0.003)
+    outputs = entry.outputs(ACTIONS, config)
+    network = build(OBSERVATIONS, ACTIONS, outputs, MlpConfig(hidden=(32,)), 0)
+    trained = entry.make(config, network, ACTIONS)
+    export = PolicyExport(network, trained.acting_outputs)
     runner = PolicyRunner(export.graph, export.arrays(), 0)
     head = make_head(trained.head, trained.head_config, ACTIONS)
     rng = np.random.default_rng(0)
@@ -67,7 +69,7 @@ def test_it_learns_to_walk_to_the_right(name: str) -> None:
 def play(
     corridor: Corridor, runner: PolicyRunner, head: object, rng: np.random.Generator
 ) -> SessionBatch:
-    head.begin(TICKS, SLOTS, rng)  # type: ignore[attr-defined]
+    head.begin(TICKS, SLOTS, rng, 0)  # type: ignore[attr-defined]
     observations, actions, results = [corridor.cells.astype(np.uint8)], [], []
     for tick in range(TICKS):
         outputs, _ = runner.run({"": observations[-1]}, {})

@@ -8,6 +8,7 @@ from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import parse_experiment
+from tinyqueue.models.network import Output
 from tinyqueue.models.registry import MODELS
 
 TABLES = {
@@ -22,7 +23,8 @@ def test_every_algorithm_can_be_written_down_and_read_again(name: str) -> None:
     experiment = parse_experiment(document, **TABLES)
     assert experiment.algorithm == ALGORITHMS[name].config()
     assert parse_experiment(experiment.document(), **TABLES) == experiment
-    assert ALGORITHMS[name].outputs({"": Leaf("uint8", (), n=2)}) == {"logits": 2, "value": 1}
+    outputs = ALGORITHMS[name].outputs({"": Leaf("uint8", (), n=2)}, experiment.algorithm)
+    assert outputs == {"logits": Output(2), "value": Output(1)}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.models.network import Network, Output
 
 PLAIN = {"": Leaf("float32", (4,))}
+ACTIONS = {"": Leaf("uint8", (), n=2)}
+LOGITS_2 = {"logits": Output(2), "value": Output(1)}
+LOGITS_3 = {"logits": Output(3), "value": Output(1)}
 MIXED = {
     "place": Leaf("uint8", (), n=3),
     "camera/left": Leaf("uint8", (2, 2), low=0.0, high=255.0),
@@ -15,29 +19,29 @@ MIXED = {
 }
 
 
-def call(model: object, observations: dict[str, object]) -> dict[str, np.ndarray]:
-    return {k: np.asarray(v) for k, v in model(observations).items()}  # type: ignore[operator]
+def call(network: Network, observations: dict[str, object]) -> dict[str, np.ndarray]:
+    return {k: np.asarray(v) for k, v in network.apply(observations).items()}
 
 
 def test_logits_are_rows_and_the_value_is_one_number_per_row() -> None:
-    model = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(), 0)
+    model = build(PLAIN, ACTIONS, LOGITS_3, MlpConfig(), 0)
     outputs = call(model, {"": np.ones((5, 4), np.float32)})
     assert {name: x.shape for name, x in outputs.items()} == {"logits": (5, 3), "value": (5,)}
     assert {x.dtype for x in outputs.values()} == {np.dtype(np.float32)}
 
 
 def test_towers_are_separate_unless_shared() -> None:
-    separate = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(hidden=(8,)), 0)
-    shared = build(PLAIN, {"logits": 3, "value": 1}, MlpConfig(hidden=(8,), shared=True), 0)
+    separate = build(PLAIN, ACTIONS, LOGITS_3, MlpConfig(hidden=(8,)), 0)
+    shared = build(PLAIN, ACTIONS, LOGITS_3, MlpConfig(hidden=(8,), shared=True), 0)
     # 4·8+8 per tower, 8·3+3 and 8+1 for the heads
-    assert separate.count_params() == 40 + 40 + 27 + 9
-    assert shared.count_params() == 40 + 27 + 9
+    assert separate.step.count_params() == 40 + 40 + 27 + 9
+    assert shared.step.count_params() == 40 + 27 + 9
 
 
 def test_the_value_tower_may_have_its_own_layers() -> None:
     config = MlpConfig(hidden=(8,), value_hidden=(5, 6))
-    model = build(PLAIN, {"logits": 2, "value": 1}, config, 0)
-    shapes = {v.path: tuple(v.shape) for v in model.variables if "kernel" in v.path}
+    model = build(PLAIN, ACTIONS, LOGITS_2, config, 0)
+    shapes = {v.path: tuple(v.shape) for v in model.step.variables if "kernel" in v.path}
     assert shapes == {
         "logits_hidden_0/kernel": (4, 8),
         "logits/kernel": (8, 2),
@@ -53,8 +57,8 @@ def test_a_shared_torso_with_a_tower_of_its_own_for_the_value_is_refused() -> No
 
 
 def test_initial_weights_are_orthogonal_with_the_gains_of_their_place() -> None:
-    model = build(PLAIN, {"logits": 2, "value": 1}, MlpConfig(hidden=(64, 64)), 0)
-    kernels = {v.path: v.numpy() for v in model.variables}
+    model = build(PLAIN, ACTIONS, LOGITS_2, MlpConfig(hidden=(64, 64)), 0)
+    kernels = {v.path: v.numpy() for v in model.step.variables}
     hidden = kernels["logits_hidden_1/kernel"]
     np.testing.assert_allclose(hidden.T @ hidden, 2 * np.eye(64), atol=1e-4)
     logits = kernels["logits/kernel"]
@@ -64,8 +68,8 @@ def test_initial_weights_are_orthogonal_with_the_gains_of_their_place() -> None:
 
 def test_the_seed_decides_the_weights() -> None:
     def weights(seed: int) -> list[np.ndarray]:
-        model = build(PLAIN, {"logits": 2, "value": 1}, MlpConfig(), seed)
-        return [v.numpy() for v in model.variables]
+        model = build(PLAIN, ACTIONS, LOGITS_2, MlpConfig(), seed)
+        return [v.numpy() for v in model.step.variables]
 
     for first, again in zip(weights(3), weights(3), strict=True):
         np.testing.assert_array_equal(first, again)
@@ -74,8 +78,8 @@ def test_the_seed_decides_the_weights() -> None:
 
 def test_leaves_become_one_hot_scaled_and_concatenated_in_the_order_of_the_space() -> None:
     # Given a network without hidden layers whose weights are 0, 1, 2, …
-    model = build(MIXED, {"q": 1}, MlpConfig(hidden=()), 0)
-    kernel = next(v for v in model.variables if v.path == "q/kernel")
+    model = build(MIXED, ACTIONS, {"q": Output(1)}, MlpConfig(hidden=()), 0)
+    kernel = next(v for v in model.step.variables if v.path == "q/kernel")
     assert tuple(kernel.shape) == (3 + 4 + 2 * 2, 1)
     kernel.assign(np.arange(11, dtype=np.float32)[:, None])
     # When it sees place 2, one white pixel at index 1, and (0, 1)

@@ -9,6 +9,7 @@ from tinyqueue.data.spaces import Array, Leaf, Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.models.network import Network, Output
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.runner import INITIALIZERS_FROM_BYTES, PolicyRunner
 
@@ -24,6 +25,7 @@ SPACES: dict[str, Space] = {
         "switches": Leaf("int8", (4,), n=2),
     },
 }
+ACTIONS = {"": Leaf("uint8", (), n=2)}
 CONFIGS = {
     "separate": MlpConfig(),
     "shared": MlpConfig(shared=True, activation="relu"),
@@ -43,11 +45,11 @@ def sample(leaf: Leaf, slots: int, rng: np.random.Generator) -> Array:
     return rng.normal(size=shape).astype(leaf.dtype)
 
 
-def agree(model: object, export: PolicyExport, runner: PolicyRunner, space: Space) -> None:
+def agree(model: Network, export: PolicyExport, runner: PolicyRunner, space: Space) -> None:
     observations = {p: sample(leaf, 9, np.random.default_rng(5)) for p, leaf in space.items()}
     outputs, _ = runner.run(observations, {})
     assert set(outputs) == {"logits"}
-    expected = np.asarray(model(observations)["logits"])  # type: ignore[operator]
+    expected = np.asarray(model.apply(observations)["logits"])
     assert 0.1 < np.abs(expected).max() < 50
     np.testing.assert_allclose(outputs["logits"], expected, atol=1e-5)
 
@@ -57,18 +59,22 @@ def agree(model: object, export: PolicyExport, runner: PolicyRunner, space: Spac
     [(space, "separate") for space in SPACES] + [("box", config) for config in CONFIGS],
 )
 def test_onnx_gives_what_keras_gives(space: str, config: str) -> None:
-    model = build(SPACES[space], {"logits": 5, "value": 1}, CONFIGS[config], 1)
+    model = build(
+        SPACES[space], ACTIONS, {"logits": Output(5), "value": Output(1)}, CONFIGS[config], 1
+    )
     export = PolicyExport(model, ("logits",))
     assert export.sha256 == hashlib.sha256(export.graph).hexdigest()
     runner = PolicyRunner(export.graph, export.arrays(), 0)
-    for variable in model.variables:  # Outputs of order 1, biases that are not zero.
+    for variable in model.step.variables:  # Outputs of order 1, biases that are not zero.
         gain, shift = (50, 0.0) if variable.path == "logits/kernel" else (1, 0.01)
         variable.assign(variable.numpy() * gain + shift)
     agree(model, export, runner.with_weights(export.arrays(), 1), SPACES[space])
 
 
 def test_the_graph_holds_no_weights_and_only_the_acting_half() -> None:
-    model = build(SPACES["box"], {"logits": 2, "value": 1}, CONFIGS["large"], 0)
+    model = build(
+        SPACES["box"], ACTIONS, {"logits": Output(2), "value": Output(1)}, CONFIGS["large"], 0
+    )
     export = PolicyExport(model, ("logits",))
     arrays = export.arrays()
     assert sorted(arrays) == [
@@ -85,10 +91,10 @@ def test_the_graph_holds_no_weights_and_only_the_acting_half() -> None:
 
 
 def test_arrays_are_copies() -> None:
-    model = build(SPACES["box"], {"logits": 2, "value": 1}, MlpConfig(), 0)
+    model = build(SPACES["box"], ACTIONS, {"logits": Output(2), "value": Output(1)}, MlpConfig(), 0)
     export = PolicyExport(model, ("logits",))
     before = export.arrays()["logits/bias"]
-    next(v for v in model.variables if v.path == "logits/bias").assign([1.0, 2.0])
+    next(v for v in model.step.variables if v.path == "logits/bias").assign([1.0, 2.0])
     assert before.tolist() == [0.0, 0.0]
     assert export.arrays()["logits/bias"].tolist() == [1.0, 2.0]
 
@@ -101,7 +107,7 @@ def test_recurrent_state_goes_in_and_comes_out() -> None:
     after = keras.ops.sum(seen, axis=-1, keepdims=True) + state
     outputs = {"logits": keras.layers.Dense(2, name="logits")(after), "state:count": after}
     model = keras.Model({"": seen, "state:count": state}, outputs)
-    export = PolicyExport(model, ("logits",))
+    export = PolicyExport(Network(model, {"": Leaf("float32", (2,))}), ("logits",))
     # When it runs twice on its own state
     runner = PolicyRunner(export.graph, export.arrays(), 0)
     assert runner.state_shapes == {"count": (1,)}
@@ -113,7 +119,9 @@ def test_recurrent_state_goes_in_and_comes_out() -> None:
 
 
 def test_an_output_that_the_model_lacks_is_named() -> None:
-    model = build(SPACES["box"], {"logits": 2, "value": 1}, MlpConfig(hidden=(4,)), 0)
+    model = build(
+        SPACES["box"], ACTIONS, {"logits": Output(2), "value": Output(1)}, MlpConfig(hidden=(4,)), 0
+    )
     with pytest.raises(ConfigError, match=r"no output q; it has logits, value"):
         PolicyExport(model, ("q",))
 
@@ -124,4 +132,4 @@ def test_an_operation_that_onnx_lacks_is_named() -> None:
     seen.name = ""
     model = keras.Model({"": seen}, {"logits": keras.ops.gelu(seen, approximate=False)})
     with pytest.raises(ConfigError, match="cannot be exported for players: ONNX has no Erfc"):
-        PolicyExport(model, ("logits",))
+        PolicyExport(Network(model, {"": Leaf("float32", (2,))}), ("logits",))

@@ -19,6 +19,7 @@ from tinyqueue.algorithms.state import restore_variables, values
 from tinyqueue.data.schedules import Constant, Linear, Schedule
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.models.network import Network, Output
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import LOG_PROB, single_discrete
 
@@ -28,7 +29,7 @@ class Impala:
 
     Args:
         config: Of ``impala`` or ``a3c``.
-        model: ``{path: [N, *obs]}`` → ``{"logits": [N, n], "value": [N]}``.
+        network: With the outputs ``logits`` and ``value``.
         actions: One discrete leaf.
     """
 
@@ -37,28 +38,30 @@ class Impala:
     head_config: Mapping[str, Any] = {}
     acting_outputs = ("logits",)
 
-    def __init__(self, config: ActorCriticConfig, model: Any, actions: Space) -> None:
+    def __init__(self, config: ActorCriticConfig, network: Network, actions: Space) -> None:
         self._config = config
-        self._model = model
+        self._network = network
         ((self._action_path, leaf),) = actions.items()
         self._action_dtype = leaf.dtype
-        self._variables = {v.path: v.value for v in model.trainable_variables}
-        self._optimiser = make_optimiser(config.optimiser, self._variables, config.epsilon)
+        self._variables = list(network.trainable_variables.values())
+        self._optimiser = make_optimiser(
+            config.optimiser, dict(network.trainable_variables), config.epsilon
+        )
         self._learning_rate = _schedule(config)
         self._kept = {
-            **{f"model/{v.path}": v.value for v in model.variables},
+            **{f"model/{path}": v for path, v in network.variables.items()},
             **{f"optimiser/{name}": v for name, v in self._optimiser.slots().items()},
         }
         self._steps: dict[tuple[tuple[int, ...], ...], Any] = {}
 
     @staticmethod
-    def outputs(actions: Space) -> dict[str, int]:
-        """Network outputs and their sizes.
+    def outputs(actions: Space, config: ActorCriticConfig) -> dict[str, Output]:
+        """Network outputs.
 
         Raises:
             ConfigError: The action space is not one discrete leaf.
         """
-        return {"logits": single_discrete(actions).n, "value": 1}
+        return {"logits": Output(single_discrete(actions).n), "value": Output(1)}
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
         rate = self._learning_rate(env_steps)
@@ -76,7 +79,8 @@ class Impala:
         kinds = (self._action_dtype, np.float32, np.float32, bool, bool)
         nothing_valid = [np.zeros((ticks, slots), kind) for kind in kinds]
         observations = [
-            np.zeros((ticks + 1, slots, *x.shape[1:]), x.dtype) for x in self._model.input.values()
+            np.zeros((ticks + 1, slots, *leaf.shape), leaf.dtype)
+            for leaf in self._network.observations.values()
         ]
         before = self.state()
         self._step(0.0, [*nothing_valid, *observations])
@@ -97,7 +101,7 @@ class Impala:
                 batch.rewards,
                 batch.terminated,
                 batch.valid,
-                *(batch.observations[path] for path in self._model.input),
+                *(batch.observations[path] for path in self._network.observations),
             ]
             for batch in batches
         ]
@@ -119,15 +123,15 @@ class Impala:
         """The update as a graph for these shapes; one per number of batches."""
         import tensorflow as tf
 
-        paths = list(self._model.input)
-        variables = list(self._variables.values())
+        paths = list(self._network.observations)
+        variables = self._variables
 
         def step(rate: Any, *given: Any) -> Any:
             actions, log_mu, rewards, terminated, valid, *seen = given
             with tf.GradientTape() as tape:
                 loss, metrics = loss_and_metrics(
                     self._config,
-                    self._network(dict(zip(paths, seen, strict=True))),
+                    self._seen(dict(zip(paths, seen, strict=True))),
                     actions=tf.cast(actions, tf.int32),
                     log_mu=log_mu,
                     rewards=rewards,
@@ -152,15 +156,10 @@ class Impala:
         function = tf.function(step, input_signature=signature, autograph=False)
         return function.get_concrete_function()
 
-    def _network(self, observations: dict[str, Any]) -> tuple[Any, Any]:
+    def _seen(self, observations: dict[str, Any]) -> tuple[Any, Any]:
         """Logits ``[T+1, B, n]`` and values ``[T+1, B]``."""
-        import tensorflow as tf
-
-        rows = next(iter(observations.values())).shape[:2]
-        flat = {path: tf.reshape(x, [-1, *x.shape[2:]]) for path, x in observations.items()}
-        outputs = self._model(flat, training=True)
-        logits, value = outputs["logits"], outputs["value"]
-        return tf.reshape(logits, [*rows, logits.shape[-1]]), tf.reshape(value, rows)
+        outputs, _ = self._network.unroll(observations, {}, None)
+        return outputs["logits"], outputs["value"]
 
 
 def _schedule(config: ActorCriticConfig) -> Schedule:

@@ -10,6 +10,7 @@ from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
 from tinyqueue.data.spaces import Space
+from tinyqueue.models.network import Network, Output
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class AlgorithmEntry:
 
     Attributes:
         config: Its frozen config dataclass.
-        outputs: Action space → network outputs and their sizes.
-        make: ``(config, model, actions)`` → the algorithm.
+        outputs: ``(actions, config)`` → the network's outputs by name.
+        make: ``(config, network, actions)`` → the algorithm.
     """
 
     config: type[Any]
-    outputs: Callable[[Space], dict[str, int]]
-    make: Callable[[Any, Any, Space], Algorithm]
+    outputs: Callable[[Space, Any], dict[str, Output]]
+    make: Callable[[Any, Network, Space], Algorithm]
 
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = {

@@ -75,12 +75,12 @@ def build(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     algorithms = ALGORITHMS[experiment.algorithm_name]
-    outputs = algorithms.outputs(info.action_space)
-    model = MODELS[experiment.model_name].build(
-        info.observation_space, outputs, experiment.model, experiment.seed
+    outputs = algorithms.outputs(info.action_space, experiment.algorithm)
+    network = MODELS[experiment.model_name].build(
+        info.observation_space, info.action_space, outputs, experiment.model, experiment.seed
     )
-    algorithm = algorithms.make(experiment.algorithm, model, info.action_space)
-    export = PolicyExport(model, algorithm.acting_outputs)
+    algorithm = algorithms.make(experiment.algorithm, network, info.action_space)
+    export = PolicyExport(network, algorithm.acting_outputs)
     head = make_head(algorithm.head, algorithm.head_config, info.action_space)
     session = experiment.session
     spec = PlaySpec(

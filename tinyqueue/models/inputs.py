@@ -5,20 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.network import PREVIOUS_ACTION, PREVIOUS_REWARD
+
+
+def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Any:
+    """A Keras input for a model that is called with a dict, under any key."""
+    _, keras = import_keras()
+    # A layer's name may be neither empty nor hold a "/" or ":", as keys do; Keras matches the
+    # keys of a dict of inputs with the names of tensors, which may.
+    tensor = keras.Input(shape, dtype=dtype, name=f"input_{key.encode().hex()}")
+    tensor.name = key
+    return tensor
 
 
 def observation_inputs(space: Space) -> dict[str, Any]:
     """One Keras input per leaf, by path, so that a model is called with ``{path: [B, *obs]}``."""
+    return {path: named_input(leaf.shape, leaf.dtype, path) for path, leaf in space.items()}
+
+
+def previous_inputs(actions: Space) -> dict[str, Any]:
+    """Inputs for the previous action ``[B]`` in its type on the wire, and the reward ``[B]``.
+
+    Raises:
+        ConfigError: There is more than one leaf of actions.
+    """
+    if len(actions) != 1:
+        raise ConfigError(
+            f"model.previous = true needs one action, and the environment has {len(actions)}: "
+            f"{', '.join(actions)}. Set it to false."
+        )
+    ((_, leaf),) = actions.items()
+    return {
+        PREVIOUS_ACTION: named_input(leaf.shape, leaf.dtype, PREVIOUS_ACTION),
+        PREVIOUS_REWARD: named_input((), "float32", PREVIOUS_REWARD),
+    }
+
+
+def previous_features(inputs: dict[str, Any], actions: Space) -> list[Any]:
+    """``[B, n]`` one-hot action and ``[B, 1]`` tanh of the reward: it may be of any size."""
     _, keras = import_keras()
-    inputs = {}
-    for index, (path, leaf) in enumerate(space.items()):
-        tensor = keras.Input(leaf.shape, dtype=leaf.dtype, name=f"observation_{index}")
-        # A layer's name may be neither empty nor hold a "/", as paths do; Keras matches the
-        # keys of a dict of inputs with the names of tensors, which may.
-        tensor.name = path
-        inputs[path] = tensor
-    return inputs
+    ((_, leaf),) = actions.items()
+    reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[PREVIOUS_REWARD]))
+    return [_columns(inputs[PREVIOUS_ACTION], leaf), reward]
 
 
 def features(inputs: dict[str, Any], space: Space) -> Any:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tinyqueue.data.spaces import Space
 from tinyqueue.models import mlp
+from tinyqueue.models.network import Network, Output
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,12 @@ class ModelEntry:
 
     Attributes:
         config: Its frozen config dataclass.
-        build: ``(observations, outputs, config, seed) → keras.Model`` with a dict of inputs
-            by observation path and a dict of outputs by name.
+        build: ``(observations, actions, outputs, config, seed)`` → the network, with outputs
+            by name.
     """
 
     config: type[Any]
-    build: Callable[..., Any]
+    build: Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
 
 
 MODELS: Mapping[str, ModelEntry] = {"mlp": ModelEntry(mlp.MlpConfig, mlp.build)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,15 +17,22 @@ from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.policy.runner import INITIALIZERS_FROM_BYTES
 
 _OPSET = 18
-_STATE = "state:"
+_STATE, _PREVIOUS = "state:", "previous:"
+
+
+class Stepping(Protocol):
+    """A network, of which only one tick matters here."""
+
+    step: Any
 
 
 class PolicyExport:
     """What players need of a model, and its weights as they are now.
 
     Args:
-        model: A functional Keras model with a dict of inputs by observation path (recurrent
-            state: ``state:<path>``) and a dict of outputs by name (next state: ``state:<path>``).
+        network: Of which ``step`` is taken: a functional Keras model of one tick with a dict of
+            inputs by observation path (recurrent state: ``state:<path>``; ``previous:action`` and
+            ``previous:reward``), and of outputs by name (next state: ``state:<path>``).
         outputs: The outputs that acting needs. Layers that only others need stay behind.
 
     Attributes:
@@ -37,17 +44,18 @@ class PolicyExport:
         MissingExtraError: tf2onnx is not installed.
     """
 
-    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
+    def __init__(self, network: Stepping, outputs: Sequence[str]) -> None:
         import keras
 
-        missing = [name for name in outputs if name not in model.output]
+        step = network.step
+        missing = [name for name in outputs if name not in step.output]
         if missing:
             raise ConfigError(
-                f"the model has no output {', '.join(missing)}; it has {', '.join(model.output)}."
+                f"the model has no output {', '.join(missing)}; it has {', '.join(step.output)}."
             )
-        states = [name for name in model.output if name.startswith(_STATE)]
-        kept = {name: model.output[name] for name in (*outputs, *states)}
-        acting = keras.Model(model.input, kept)
+        states = [name for name in step.output if name.startswith(_STATE)]
+        kept = {name: step.output[name] for name in (*outputs, *states)}
+        acting = keras.Model(step.input, kept)
         self._variables = {v.path: v for v in acting.variables}
         self.graph = _graph(acting, self._variables)
         self.sha256 = hashlib.sha256(self.graph).hexdigest()
@@ -104,7 +112,7 @@ def _signature(acting: Any, variables: dict[str, Any]) -> dict[str, Any]:
 
     signature = {}
     for index, (key, tensor) in enumerate(acting.input.items()):
-        name = key if key.startswith(_STATE) else f"observation:{key}"
+        name = key if key.startswith((_STATE, _PREVIOUS)) else f"observation:{key}"
         signature[name] = tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, f"i{index}")
     for index, (path, variable) in enumerate(variables.items()):
         spec = tf.TensorSpec(variable.shape, variable.dtype, f"w{index}")

@@ -1,0 +1,110 @@
+"""LSTM and GRU cells whose product with the input is made for all ticks at once, outside the loop.
+
+LSTM: Hochreiter & Schmidhuber, 1997, with the forget gate's bias at 1 (Jozefowicz et al., 2015).
+GRU: Cho et al., 2014, with the reset after the recurrent product, as in cuDNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tinyqueue.data.seeds import seed32
+from tinyqueue.models.keras_import import import_keras
+
+CellName = Literal["lstm", "gru"]
+_GATES = {"lstm": 4, "gru": 3}
+_STATE = {"lstm": ("hidden", "cell"), "gru": ("hidden",)}
+
+
+class Cell:
+    """Variables and arithmetic of one cell. Its output is the state ``hidden``.
+
+    Args:
+        kind: Which.
+        units: Of every part of the state.
+        seed: Of the initial weights.
+    """
+
+    def __init__(self, kind: CellName, units: int, seed: int) -> None:
+        _, keras = import_keras()
+        self._kind = kind
+        self._units = units
+        self.state: Mapping[str, tuple[int, ...]] = dict.fromkeys(_STATE[kind], (units,))
+        bias = "zeros" if kind == "gru" else _forget_bias(keras, units)
+        self.product = keras.layers.Dense(
+            _GATES[kind] * units,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seed32(seed, 0)),
+            bias_initializer=bias,
+            name="core_input",
+        )
+        self._recurrent = keras.layers.Dense(
+            _GATES[kind] * units,
+            use_bias=kind == "gru",
+            kernel_initializer=keras.initializers.Orthogonal(seed=seed32(seed, 1)),
+            name="core_recurrent",
+        )
+
+    def tick(self, product: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The next state.
+
+        Args:
+            product: ``[N, gates · units]`` what :attr:`product` makes of the input.
+            state: path → ``[N, units]``.
+        """
+        return self._next(product, self._recurrent(state["hidden"]), state)
+
+    def unroll(
+        self,
+        products: Any,
+        state: Mapping[str, Any],
+        starts: Any,
+        variables: Mapping[str, Any] | None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Outputs ``[T, B, units]`` and the last state: T ticks written out, inside a graph.
+
+        Args:
+            products: ``[T, B, gates · units]``.
+            state: path → ``[B, units]`` before the first row.
+            starts: ``[T, B]`` bool: the state is nought before this row.
+            variables: By path, instead of its own.
+        """
+        import tensorflow as tf
+
+        kernel, *bias = [
+            v.value if variables is None else variables[v.path] for v in self._recurrent.variables
+        ]
+        stays = tf.unstack(1.0 - tf.cast(starts, products.dtype)[..., None])
+        state, hidden = dict(state), []
+        for product, stay in zip(tf.unstack(products), stays, strict=True):
+            state = {path: values * stay for path, values in state.items()}
+            recurrent = tf.matmul(state["hidden"], kernel)
+            state = self._next(product, recurrent + bias[0] if bias else recurrent, state)
+            hidden.append(state["hidden"])
+        return tf.stack(hidden), state
+
+    def _next(self, product: Any, recurrent: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+        from keras import ops
+
+        if self._kind == "lstm":
+            enter, forget, candidate, out = ops.split(product + recurrent, 4, axis=-1)
+            cell = ops.sigmoid(forget) * state["cell"]
+            cell = cell + ops.sigmoid(enter) * ops.tanh(candidate)
+            return {"hidden": ops.sigmoid(out) * ops.tanh(cell), "cell": cell}
+        split = 2 * self._units
+        gates = ops.sigmoid(product[:, :split] + recurrent[:, :split])
+        update, reset = ops.split(gates, 2, axis=-1)
+        candidate = ops.tanh(product[:, split:] + reset * recurrent[:, split:])
+        return {"hidden": update * state["hidden"] + (1.0 - update) * candidate}
+
+
+def _forget_bias(keras: Any, units: int) -> Any:
+    def bias(shape: Any, dtype: Any = None) -> Any:
+        parts = [
+            keras.ops.zeros(units, dtype),
+            keras.ops.ones(units, dtype),
+            keras.ops.zeros(2 * units, dtype),
+        ]
+        return keras.ops.concatenate(parts)
+
+    return bias

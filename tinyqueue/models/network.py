@@ -1,0 +1,157 @@
+"""What a model family builds: one network, called tick by tick to act and over rows to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinyqueue.data.spaces import Space
+from tinyqueue.errors import ConfigError
+
+STATE, PREVIOUS_ACTION, PREVIOUS_REWARD = "state:", "previous:action", "previous:reward"
+"""Keys of a step's inputs beside the paths of observations."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a network.
+
+    Attributes:
+        size: Numbers per row; ``value`` of size 1 comes as ``[N]``.
+        dueling: ``Q = V + A − mean A`` of two streams (Wang et al., 2016, arXiv:1511.06581).
+    """
+
+    size: int
+    dueling: bool = False
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """The parts of a recurrent network that a loop over time is made of.
+
+    Attributes:
+        torso: ``keras.Model`` from observations and what came before to what the cell adds
+            to its recurrent product, ``[N, gates]``.
+        cell: Steps the state (:mod:`tinyqueue.models.cells`).
+        heads: ``keras.Model`` from ``[N, units]`` to the outputs.
+    """
+
+    torso: Any
+    cell: Any
+    heads: Any
+
+
+class Network:
+    """A network and its variables.
+
+    Args:
+        step: ``keras.Model`` of one tick: a dict of inputs by observation path, ``state:<path>``
+            and, with previous actions, ``previous:action`` and ``previous:reward``; a dict of
+            outputs by name and ``state:<path>``.
+        observations: What it sees.
+        recurrence: Its parts; None for a feed-forward network.
+
+    Attributes:
+        state: Recurrent state: path → shape of one slot's array. Empty without recurrence.
+        uses_previous: Whether the previous action and reward are inputs.
+        variables, trainable_variables: ``tf.Variable`` by path.
+    """
+
+    def __init__(self, step: Any, observations: Space, recurrence: Recurrence | None = None):
+        self.step = step
+        self.observations = observations
+        self.uses_previous = PREVIOUS_ACTION in step.input
+        self.state: Mapping[str, tuple[int, ...]] = {
+            name.removeprefix(STATE): tuple(tensor.shape[1:])
+            for name, tensor in step.input.items()
+            if name.startswith(STATE)
+        }
+        self.variables = {v.path: v.value for v in step.variables}
+        self.trainable_variables = {v.path: v.value for v in step.trainable_variables}
+        self._recurrence = recurrence
+
+    def apply(
+        self, observations: Mapping[str, Any], variables: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Outputs of rows that know of no time, ``{name: [N, …]}``.
+
+        Args:
+            observations: path → ``[N, *obs]``.
+            variables: By path, instead of its own: a target network is the same network with
+                other variables.
+
+        Raises:
+            ConfigError: The network looks back, at a state or at the previous action.
+        """
+        if self.state or self.uses_previous:
+            raise ConfigError(
+                "this algorithm learns from single steps, and the model has a recurrent core or "
+                "sees the previous action. Set model.core = 'none' and model.previous = false, or "
+                "train with an algorithm that learns from sequences."
+            )
+        outputs: dict[str, Any] = _called(self.step, dict(observations), variables)
+        return outputs
+
+    def unroll(
+        self,
+        observations: Mapping[str, Any],
+        state: Mapping[str, Any],
+        starts: Any,
+        previous_actions: Any = None,
+        previous_rewards: Any = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Outputs of rows in time, and the state after the last one.
+
+        Everything but the cell runs once, over all rows together.
+
+        Args:
+            observations: path → ``[T, B, *obs]``; T known when the graph is built.
+            state: path → ``[B, *state]`` before the first row.
+            starts: ``[T, B]`` bool: the state is nought before this row.
+            previous_actions: ``[T, B]``, nought before an episode's first row; not looked at
+                without ``uses_previous``.
+            previous_rewards: ``[T, B]`` likewise.
+            variables: By path, instead of its own.
+
+        Returns:
+            ``{name: [T, B, …]}`` and path → ``[B, *state]``.
+        """
+        rows = dict(observations)
+        if self.uses_previous:
+            rows |= {PREVIOUS_ACTION: previous_actions, PREVIOUS_REWARD: previous_rewards}
+        ticks = next(iter(rows.values())).shape[0]
+        flat = {name: _flat(tensor) for name, tensor in rows.items()}
+        if self._recurrence is None:
+            outputs = _called(self.step, flat, variables)
+            return {name: _in_time(tensor, ticks) for name, tensor in outputs.items()}, {}
+        parts = self._recurrence
+        products = _in_time(_called(parts.torso, flat, variables), ticks)
+        hidden, after = parts.cell.unroll(products, dict(state), starts, variables)
+        outputs = _called(parts.heads, _flat(hidden), variables)
+        return {name: _in_time(tensor, ticks) for name, tensor in outputs.items()}, after
+
+
+def _called(model: Any, inputs: Any, variables: Mapping[str, Any] | None) -> Any:
+    if variables is None:
+        return model(inputs, training=True)
+    outputs, _ = model.stateless_call(
+        [variables[v.path] for v in model.trainable_variables],
+        [variables[v.path] for v in model.non_trainable_variables],
+        inputs,
+        training=True,
+    )
+    return outputs
+
+
+def _flat(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reshape(tensor, [-1, *tensor.shape[2:]])
+
+
+def _in_time(tensor: Any, ticks: int) -> Any:
+    import tensorflow as tf
+
+    return tf.reshape(tensor, [ticks, -1, *tensor.shape[1:]])
