@@ -8,13 +8,9 @@ four within 0.8 million. The settings of the papers for Atari stand beside them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class ActorCriticConfig:
     and fails at 8 (measured). IMPALA on Atari 6e-4."""
     learning_rate_end: NotNegative = 0.0
     """What it falls to, linearly, over ``anneal_steps``. IMPALA: 0."""
-    anneal_steps: Annotated[int, Field(ge=0)] = 0
+    anneal_steps: CountOrNone = 0
     """Env steps of that fall; 0 keeps the learning rate as it is. IMPALA: the whole run."""
     optimiser: Literal["adam", "rmsprop"] = "adam"
     """RMSProp has decay 0.99 and no momentum, as in IMPALA; Adam β 0.9 and 0.999."""

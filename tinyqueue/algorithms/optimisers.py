@@ -6,10 +6,10 @@ takes 0.26 ms of CPU instead of 0.40, and building it 0.03 s instead of 0.18.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
-OptimiserName = Literal["adam", "rmsprop"]
+OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 
 
 class Optimiser(Protocol):
@@ -105,9 +105,58 @@ class RmsProp:
         return {f"square/{name}": v for name, v in self._square.items()}
 
 
+class CentredRmsProp:
+    """RMSProp by the gradient's variance instead of its square, decay 0.95 and no momentum, as
+    DQN (Mnih et al., 2015) and Ape-X (Horgan et al., 2018) train Atari.
+
+    Args:
+        variables: Name → ``tf.Variable``.
+        epsilon: Added to the variance, under the root.
+    """
+
+    def __init__(self, variables: dict[str, Any], epsilon: float) -> None:
+        import tensorflow as tf
+
+        self._variables = variables
+        self._epsilon = epsilon
+        self._mean = _zeros(variables)
+        # One as in TensorFlow 1's optimiser, which the papers used.
+        self._square = {
+            n: tf.Variable(tf.ones_like(v), trainable=False) for n, v in variables.items()
+        }
+        self._momentum = _zeros(variables)
+
+    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+        import tensorflow as tf
+
+        for name, gradient in zip(self._variables, gradients, strict=True):
+            tf.raw_ops.ResourceApplyCenteredRMSProp(
+                var=self._variables[name].handle,
+                mg=self._mean[name].handle,
+                ms=self._square[name].handle,
+                mom=self._momentum[name].handle,
+                lr=learning_rate,
+                rho=0.95,
+                momentum=0.0,
+                epsilon=self._epsilon,
+                grad=gradient,
+            )
+
+    def slots(self) -> dict[str, Any]:
+        return {
+            **{f"mean/{name}": v for name, v in self._mean.items()},
+            **{f"square/{name}": v for name, v in self._square.items()},
+        }
+
+
 def make_optimiser(name: OptimiserName, variables: dict[str, Any], epsilon: float) -> Optimiser:
     """The optimiser of a config."""
-    return Adam(variables, epsilon) if name == "adam" else RmsProp(variables, epsilon)
+    kinds: dict[OptimiserName, Callable[[dict[str, Any], float], Optimiser]] = {
+        "adam": Adam,
+        "rmsprop": RmsProp,
+        "centred-rmsprop": CentredRmsProp,
+    }
+    return kinds[name](variables, epsilon)
 
 
 def _zeros(variables: dict[str, Any]) -> dict[str, Any]:
