@@ -79,7 +79,7 @@ def test_the_document_has_the_seconds_to_the_deciding_games(run):
 
 def test_the_count_of_the_ledger_is_told_and_a_curve_drawn(run, capsys):
     episodes(run)
-    with Ledger(run / "sessions.db") as ledger:
+    with Ledger(run / "sessions.db", experiment="pole", run="1") as ledger:
         ledger.record([Mark(f"{'a' * 32}:0", "accepted", env_steps=8)])
 
     tell(SOLVED, run, as_json=False)

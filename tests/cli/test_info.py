@@ -112,7 +112,7 @@ def test_a_count_that_is_off_stands_out(tinyqueue, trained):
 def test_a_run_directory_is_counted_without_services(tinyqueue, tmp_path):
     run = tmp_path / "pole" / "1"
     run.mkdir(parents=True)
-    with Ledger(run / "sessions.db") as ledger:
+    with Ledger(run / "sessions.db", experiment="pole", run="1") as ledger:
         ledger.record([Mark(f"{'a' * 32}:2", "accepted", env_steps=8)])
         # While its learner goes on.
         found = json.loads(tinyqueue("info", run, "--json").out)

@@ -22,7 +22,7 @@ def journal(folder: Path, name: str, *events: tuple[str, str], torn: str = "") -
 
 def books(run: Path, *marks: Mark, clock: int) -> None:
     run.mkdir(exist_ok=True)
-    with Ledger(run / "sessions.db") as ledger:
+    with Ledger(run / "sessions.db", experiment="pole", run="1") as ledger:
         ledger.record(marks)
     (run / "metrics.jsonl").write_text(f'{{"env_steps": 1}}\n{{"env_steps": {clock}}}\n')
 

@@ -31,7 +31,7 @@ class Consumer:
 
 @pytest.fixture
 def ledger(tmp_path):
-    with Ledger(tmp_path / "sessions.db") as ledger:
+    with Ledger(tmp_path / "sessions.db", experiment="pole", run="1") as ledger:
         yield ledger
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from tinyqueue.data.session import Drop
 from tinyqueue.errors import RunDirectoryError
-from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.learner.ledger import Ledger, Mark, Recorded
 
+OWNER = {"experiment": "pole", "run": "1"}
 STAGE = "a" * 32
 OTHER = "b" * 32
 REPOSITORY = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def accepted(n: int, stage: str = STAGE, env_steps: int = 10) -> Mark:
 
 @pytest.fixture
 def ledger(tmp_path):
-    with Ledger(tmp_path / "sessions.db") as ledger:
+    with Ledger(tmp_path / "sessions.db", **OWNER) as ledger:
         yield ledger
 
 
@@ -34,7 +35,7 @@ def test_a_new_ledger_counts_nothing(ledger):
 
 def test_an_accepted_batch_is_known_and_moves_the_clock(ledger):
     assert not ledger.knows(f"{STAGE}:0")
-    assert ledger.record([accepted(0, env_steps=2048)]) == [True]
+    assert ledger.record([accepted(0, env_steps=2048)]) == [Recorded(True)]
     assert ledger.knows(f"{STAGE}:0")
     assert not ledger.knows(f"{STAGE}:1")
     assert not ledger.knows(f"{OTHER}:0")
@@ -43,7 +44,8 @@ def test_an_accepted_batch_is_known_and_moves_the_clock(ledger):
 
 def test_a_batch_that_comes_again_is_a_duplicate_and_moves_nothing(ledger):
     ledger.record([accepted(0)])
-    assert ledger.record([accepted(0), accepted(1), accepted(1)]) == [False, True, False]
+    recorded = ledger.record([accepted(0), accepted(1), accepted(1)])
+    assert [mark.decided for mark in recorded] == [False, True, False]
     count = ledger.count()
     assert (count.attempted, count.accepted, count.duplicates) == (2, 2, 2)
     assert ledger.env_steps == 20
@@ -51,17 +53,15 @@ def test_a_batch_that_comes_again_is_a_duplicate_and_moves_nothing(ledger):
 
 def test_a_duplicate_mark_only_counts(ledger):
     ledger.record([accepted(0)])
-    assert ledger.record([Mark(f"{STAGE}:0", "duplicate"), Mark(None, "duplicate")]) == [
-        False,
-        False,
-    ]
+    recorded = ledger.record([Mark(f"{STAGE}:0", "duplicate"), Mark(None, "duplicate")])
+    assert recorded == [Recorded(False), Recorded(False)]
     assert (ledger.count().attempted, ledger.count().duplicates) == (1, 2)
 
 
 def test_a_late_batch_fills_its_gap(ledger):
     ledger.record([accepted(3)])
     assert ledger.count().missing == 3
-    assert ledger.record([accepted(1)]) == [True]
+    assert ledger.record([accepted(1)]) == [Recorded(True)]
     count = ledger.count()
     assert (count.attempted, count.accepted, count.missing) == (4, 2, 2)
 
@@ -101,7 +101,7 @@ def test_a_drop_announced_after_the_batch_was_accepted_changes_nothing(ledger):
 def test_a_batch_that_arrives_after_its_drop_was_announced_is_a_duplicate(ledger):
     ledger.record([Mark(f"{STAGE}:1", "accepted", announced=(Drop(0, "unconfirmed"),))])
     assert ledger.knows(f"{STAGE}:0")
-    assert ledger.record([accepted(0)]) == [False]
+    assert ledger.record([accepted(0)]) == [Recorded(False)]
     count = ledger.count()
     assert (count.accepted, count.dropped, count.duplicates) == (1, {"unconfirmed": 1}, 1)
     assert count.unbalanced == 0
@@ -122,12 +122,12 @@ def test_nothing_can_be_accepted_without_an_id(ledger):
 
 def test_all_is_there_after_reopening(tmp_path):
     path = tmp_path / "sessions.db"
-    with Ledger(path) as ledger:
+    with Ledger(path, **OWNER) as ledger:
         drops = (Drop(0, "unconfirmed"),)
         ledger.record([accepted(7), Mark(f"{STAGE}:3", "dropped", "stale", announced=drops)])
         ledger.record([accepted(7), Mark(None, "set aside", "malformed"), accepted(0, OTHER)])
         before = ledger.count()
-    with Ledger(path) as ledger:
+    with Ledger(path, **OWNER) as ledger:
         assert ledger.count() == before
         assert ledger.env_steps == 20
         known = [n for n in range(9) if ledger.knows(f"{STAGE}:{n}")]
@@ -146,7 +146,7 @@ def test_twenty_thousand_batches_in_random_order_balance(tmp_path):
     rng = np.random.default_rng(5)
     order = rng.permutation(np.repeat(np.arange(5_000), 4))
     path = tmp_path / "sessions.db"
-    with Ledger(path) as ledger:
+    with Ledger(path, **OWNER) as ledger:
         for group in np.split(order, 20):
             ledger.record([accepted(int(n)) for n in group])
             assert ledger.count().unbalanced == 0
@@ -159,30 +159,30 @@ def test_twenty_thousand_batches_in_random_order_balance(tmp_path):
 
 def test_a_ledger_of_another_schema_is_refused(tmp_path):
     path = tmp_path / "sessions.db"
-    Ledger(path).close()
+    Ledger(path, **OWNER).close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(RunDirectoryError, match=r"schema 9.*reads 1"):
-        Ledger(path)
+    with pytest.raises(RunDirectoryError, match=r"schema 9.*reads 2"):
+        Ledger(path, **OWNER)
 
 
 def test_a_ledger_whose_counts_do_not_balance_is_refused(tmp_path):
     path = tmp_path / "sessions.db"
-    with Ledger(path) as ledger:
+    with Ledger(path, **OWNER) as ledger:
         ledger.record([accepted(4)])
     with sqlite3.connect(path) as database:
         database.execute("UPDATE stages SET accepted = 2")
     database.close()
     with pytest.raises(RunDirectoryError, match="do not balance"):
-        Ledger(path)
+        Ledger(path, **OWNER)
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):
     path = tmp_path / "sessions.db"
     path.write_bytes(os.urandom(8192))
     with pytest.raises(RunDirectoryError, match="damaged"):
-        Ledger(path)
+        Ledger(path, **OWNER)
 
 
 FULL_DISK = """
@@ -191,7 +191,7 @@ from pathlib import Path
 from tinyqueue.errors import RunDirectoryError
 from tinyqueue.learner.ledger import Ledger, Mark
 
-ledger = Ledger(Path(sys.argv[1]))
+ledger = Ledger(Path(sys.argv[1]), experiment="pole", run="1")
 resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
 recorded = 0
 try:
@@ -204,7 +204,7 @@ assert 0 < recorded < 10_000
 assert not ledger.knows(f"{'c' * 32}:{recorded}")
 assert ledger.count().accepted == recorded
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-assert ledger.record([Mark(f"{'c' * 32}:{recorded}", "accepted")]) == [True]
+assert ledger.record([Mark(f"{'c' * 32}:{recorded}", "accepted")])[0].decided
 print(recorded + 1)
 """
 
@@ -219,7 +219,7 @@ def test_when_the_disk_is_full_nothing_is_recorded_and_it_goes_on_afterwards(tmp
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    with Ledger(path) as ledger:
+    with Ledger(path, **OWNER) as ledger:
         count = ledger.count()
         assert (count.accepted, count.attempted) == (int(run.stdout), int(run.stdout))
 

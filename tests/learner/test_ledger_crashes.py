@@ -10,6 +10,7 @@ import pytest
 
 from tinyqueue.learner.ledger import Ledger
 
+OWNER = {"experiment": "pole", "run": "1"}
 REPOSITORY = Path(__file__).parents[2]
 KILLS = 20
 
@@ -22,7 +23,7 @@ from tinyqueue.data.session import Drop
 from tinyqueue.learner.ledger import Ledger, Mark
 
 rng = random.Random(int(sys.argv[2]))
-ledger = Ledger(Path(sys.argv[1]))
+ledger = Ledger(Path(sys.argv[1]), experiment="pole", run="1")
 stage = "d" * 32
 print("ready", flush=True)
 while True:
@@ -32,9 +33,9 @@ while True:
     if rng.random() < 0.2:
         drop = Drop(max(0, first - 1), "gave up")
         marks.append(Mark(f"{stage}:{first}", "dropped", "stale", announced=(drop,)))
-    decided = ledger.record(marks)
-    said = [mark.batch_id for mark, new in zip(marks, decided) if new and mark.fate == "accepted"]
-    print(*said, flush=True)
+    fates = ledger.record(marks)
+    accepted = [m.batch_id for m, new in zip(marks, fates) if new.decided and m.fate == "accepted"]
+    print(*accepted, flush=True)
 """
 
 
@@ -46,7 +47,7 @@ def test_a_killed_writer_loses_nothing_and_accepts_nothing_twice(tmp_path):
     for kill in range(KILLS):
         said = _run_and_kill(path, seed=kill, after_s=rng.uniform(0.0, 0.08))
         accepted += said
-        with Ledger(path) as ledger:
+        with Ledger(path, **OWNER) as ledger:
             count = ledger.count()
             assert count.unbalanced == 0
             assert [batch_id for batch_id in accepted if not ledger.knows(batch_id)] == []

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tinyqueue.data.session import Drop
 from tinyqueue.learner.ledger import Ledger, Mark
 
+OWNER = {"experiment": "pole", "run": "1"}
 STAGES = ("a" * 32, "b" * 32)
 MOST = 12
 FATES = ("accepted", "set aside", "dropped", "duplicate")
@@ -38,7 +39,7 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "sessions.db"
-        self.ledger = Ledger(self.path)
+        self.ledger = Ledger(self.path, **OWNER)
         self.fate: dict[str, str] = {}
         self.without_id: Counter[str] = Counter()
         self.env_steps = self.duplicates = self.late_drops = 0
@@ -49,12 +50,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(group=st.lists(st.one_of(marks, marks, marks, without_id), max_size=6))
     def record(self, group):
-        assert self.ledger.record(group) == [self.expect(mark) for mark in group]
+        recorded = self.ledger.record(group)
+        assert [mark.decided for mark in recorded] == [self.expect(mark) for mark in group]
 
     @rule()
     def reopen(self):
         self.ledger.close()
-        self.ledger = Ledger(self.path)
+        self.ledger = Ledger(self.path, **OWNER)
 
     def expect(self, mark: Mark) -> bool:
         if mark.batch_id is None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tinyqueue.errors import MissingExtraError, RunDirectoryError
-from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.process import seconds_since_exec
@@ -100,10 +100,7 @@ def _ended(outcome: Outcome) -> str:
 
 def _count(run: Path) -> Count | None:
     path = run / "sessions.db"
-    if not path.is_file():
-        return None
-    with Ledger(path) as ledger:
-        return ledger.count()
+    return read_count(path) if path.is_file() else None
 
 
 def _draw(run: Path) -> str:

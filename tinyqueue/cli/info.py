@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.errors import RunDirectoryError
-from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.reporter import count_document
 from tinyqueue.settings import load_settings
 from tinyqueue.store.client import connect
@@ -51,10 +51,7 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
-    with Ledger(path) as ledger:
-        return {
-            run.parent.name: {"run_directory": str(run), "count": count_document(ledger.count())}
-        }
+    return {run.parent.name: {"run_directory": str(run), "count": count_document(read_count(path))}}
 
 
 def _of_store() -> dict[str, Any]:

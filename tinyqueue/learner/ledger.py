@@ -7,7 +7,7 @@ are counted apart, so that the sum balances after every step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -15,31 +15,43 @@ from typing import Self
 
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.learner.ledger_file import LedgerFile, LedgerRows, ReasonKey
-from tinyqueue.learner.marks import Count, Fate, Mark
+from tinyqueue.learner.marks import Count, Fate, Mark, Recorded, StoredBody
+from tinyqueue.learner.session_rows import LogChange, NewRow, Owner
 from tinyqueue.learner.stage_count import GapChange, StageCount
 
-__all__ = ["Count", "Ledger", "Mark"]
+__all__ = ["Count", "Ledger", "Mark", "Recorded", "StoredBody", "read_count"]
 
 _WITHOUT_ID = ""
 _MOST_REASONS = 64
 _REASON_CHARACTERS = 48
+_TRIMMED_AT_ONCE = 64
+"""Rows that one transaction deletes at most: freeing 64 bodies of 100 kB takes some ms."""
 
 
 class Ledger:
-    """The marks of one run, on disk and mirrored in memory. Safe to use from any thread.
+    """The marks of one run, on disk and mirrored in memory, and the writer of its session log.
+
+    Safe to use from any thread.
 
     Args:
         path: The SQLite file, made when absent. One process at a time: the run directory's
             lock sees to that.
+        experiment, run: Whose marks they are.
+        keeps_bodies: Whether every batch will come with its body. Asked of a new file only:
+            large rows want large pages, and marks alone want small ones.
 
     Raises:
-        RunDirectoryError: The file is damaged, of another schema, or cannot be opened.
+        RunDirectoryError: The file is damaged, of another schema, experiment or run, or cannot
+            be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = LedgerFile(path)
+    def __init__(
+        self, path: Path, *, experiment: str, run: str, keeps_bodies: bool = False
+    ) -> None:
+        self._file = LedgerFile(path, Owner(experiment, run), keeps_bodies)
         try:
             rows = self._file.read()
+            self._numbers = self._file.numbers()
         except BaseException:
             self._file.close()
             raise
@@ -48,6 +60,7 @@ class Ledger:
         self._reasons = dict(rows.reasons)
         self._again = {"duplicates": 0, "late_drops": 0, **rows.again}
         self._env_steps = sum(stage.env_steps for stage in self._stages.values())
+        self._trimmed_to = self._numbers.start
 
     @property
     def env_steps(self) -> int:
@@ -63,29 +76,42 @@ class Ledger:
         stage = self._stages.get(place[0])
         return stage is not None and stage.is_settled(place[1])
 
-    def record(self, marks: Iterable[Mark]) -> list[bool]:
-        """Records fates in one transaction; on return they are on the disk.
+    def record(self, marks: Iterable[Mark]) -> list[Recorded]:
+        """Records fates, and appends bodies to the session log, in one transaction.
 
-        Returns:
-            For each mark whether it decided its batch's fate. False: the batch had one, and
-            the message is only counted, as a duplicate.
+        On return they are on the disk.
 
         Raises:
             RunDirectoryError: The disk does not take them; nothing has changed.
             ValueError: A mark accepts, or announces for, a batch without a readable id.
         """
         with self._mutex:
-            step = _Step(self._stages, self._reasons, self._again)
-            decided = [step.apply(mark) for mark in marks]
-            if decided:
+            step = _Step(self._stages, self._reasons, self._again, self._numbers.stop)
+            recorded = [step.apply(mark) for mark in marks]
+            if recorded:
+                first = self._first_to_stay(len(step.bodies))
                 self._file.write(
-                    LedgerRows(step.stages, step.gap_changes, step.reasons, step.again)
+                    LedgerRows(
+                        step.stages,
+                        step.gap_changes,
+                        step.reasons,
+                        step.again,
+                        LogChange(step.bodies, first if first > self._numbers.start else None),
+                    )
                 )
                 self._stages.update(step.stages)
                 self._reasons.update(step.reasons)
                 self._again.update(step.again)
                 self._env_steps += step.env_steps
-            return decided
+                self._numbers = range(first, self._numbers.stop + len(step.bodies))
+            return recorded
+
+    def trim(self, before: int) -> None:
+        """Lets go of the session log's rows with smaller numbers; of no mark.
+
+        Costs nothing here: they are deleted together with what is recorded next, a few at a time.
+        """
+        self._trimmed_to = max(self._trimmed_to, before)
 
     def count(self) -> Count:
         """Where every batch is. 1 ms per 5,000 stages."""
@@ -93,16 +119,11 @@ class Ledger:
             stages = list(self._stages.values())
             reasons = dict(self._reasons)
             again = dict(self._again)
-        return Count(
-            attempted=sum(stage.next_n for stage in stages),
-            accepted=sum(stage.accepted for stage in stages),
-            set_aside={key.reason: n for key, n in reasons.items() if key.fate == "set aside"},
-            dropped={key.reason: n for key, n in reasons.items() if key.fate == "dropped"},
-            missing=sum(stage.missing for stage in stages),
-            duplicates=again["duplicates"],
-            late_drops=again["late_drops"],
-            env_steps=sum(stage.env_steps for stage in stages),
-        )
+        return _count(stages, reasons, again)
+
+    def _first_to_stay(self, added: int) -> int:
+        start, stop = self._numbers.start, self._numbers.stop
+        return max(start, min(self._trimmed_to, start + added + _TRIMMED_AT_ONCE, stop))
 
     def close(self) -> None:
         self._file.close()
@@ -119,6 +140,35 @@ class Ledger:
         self.close()
 
 
+def read_count(path: Path) -> Count:
+    """The count in a run's ledger, whoever has it open.
+
+    Raises:
+        RunDirectoryError: It is damaged, of another schema, or cannot be opened.
+    """
+    file = LedgerFile(path)
+    try:
+        rows = file.read()
+    finally:
+        file.close()
+    return _count(list(rows.stages.values()), rows.reasons, rows.again)
+
+
+def _count(
+    stages: Sequence[StageCount], reasons: Mapping[ReasonKey, int], again: Mapping[str, int]
+) -> Count:
+    return Count(
+        attempted=sum(stage.next_n for stage in stages),
+        accepted=sum(stage.accepted for stage in stages),
+        set_aside={key.reason: n for key, n in reasons.items() if key.fate == "set aside"},
+        dropped={key.reason: n for key, n in reasons.items() if key.fate == "dropped"},
+        missing=sum(stage.missing for stage in stages),
+        duplicates=again.get("duplicates", 0),
+        late_drops=again.get("late_drops", 0),
+        env_steps=sum(stage.env_steps for stage in stages),
+    )
+
+
 class _Step:
     """The effect of some marks on copies of what they touch: nothing shows before the commit."""
 
@@ -127,7 +177,9 @@ class _Step:
         before: dict[str, StageCount],
         reasons: dict[ReasonKey, int],
         again: dict[str, int],
+        number: int,
     ) -> None:
+        self._number = number
         self._before = before
         self._reasons_before = reasons
         self._again_before = again
@@ -136,13 +188,14 @@ class _Step:
         self.reasons: dict[ReasonKey, int] = {}
         self.again: dict[str, int] = {}
         self.env_steps = 0
+        self.bodies: list[NewRow] = []
 
-    def apply(self, mark: Mark) -> bool:
+    def apply(self, mark: Mark) -> Recorded:
         place = parse_batch_id(mark.batch_id) if mark.batch_id is not None else None
         if place is None:
             if mark.fate == "accepted" or mark.announced:
                 raise ValueError(f"{mark.batch_id!r} is not a batch id; {mark} means nothing")
-            return self._apply_without_id(mark)
+            return Recorded(self._apply_without_id(mark))
         stage, n = place
         # Earlier batches first: those given up then never become gaps.
         for drop in mark.announced:
@@ -151,9 +204,17 @@ class _Step:
         if mark.fate != "duplicate" and self._settle(
             stage, n, mark.fate, mark.reason, mark.env_steps
         ):
-            return True
+            return Recorded(True, self._keep(mark))
         self._see_again("duplicates")
-        return False
+        return Recorded(False)
+
+    def _keep(self, mark: Mark) -> int:
+        """Takes the body, if there is one to keep, and numbers it."""
+        if mark.fate != "accepted" or mark.body is None or mark.batch_id is None:
+            return 0
+        number = self._number + len(self.bodies)
+        self.bodies.append(NewRow(number, mark.batch_id, mark.env_steps, mark.body))
+        return number
 
     def _apply_without_id(self, mark: Mark) -> bool:
         """Such messages are counted as a stage of their own, one n for each."""

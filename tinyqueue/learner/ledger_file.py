@@ -1,18 +1,25 @@
-"""The ledger's tables in SQLite, and nothing of what they mean."""
+"""``sessions.db``: the ledger's tables and the session log in one SQLite file.
+
+Nothing here knows what the rows mean.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from tinyqueue.errors import RunDirectoryError
+from tinyqueue.learner import session_rows
 from tinyqueue.learner.durable_files import sync_directory
+from tinyqueue.learner.session_rows import LogChange, Owner
 from tinyqueue.learner.stage_count import GapChange, StageCount
 
-SCHEMA = 1
+SCHEMA = 2
+_PAGE_BYTES = 1024
+_PAGE_BYTES_WITH_BODIES = 16384
 _TABLES = """
 CREATE TABLE stages (
     stage TEXT PRIMARY KEY, next_n INTEGER NOT NULL, accepted INTEGER NOT NULL,
@@ -44,25 +51,31 @@ class LedgerRows:
         gap_changes: Stage id and change, in the order in which they happened.
         reasons: Batches that were set aside or dropped.
         again: ``duplicates`` and ``late_drops``.
+        log: What happens to the session log.
     """
 
     stages: Mapping[str, StageCount]
     gap_changes: Iterable[tuple[str, GapChange]]
     reasons: Mapping[ReasonKey, int]
     again: Mapping[str, int]
+    log: LogChange = field(default_factory=LogChange)
 
 
 class LedgerFile:
     """One SQLite file in WAL mode that waits for the disk at every commit.
 
     Args:
-        path: The file, made when absent.
+        path: The file.
+        owner: Whose it must be, and for whom it is made when absent. None: anybody's, and it
+            must be there.
+        keeps_bodies: Lays a new file out for large rows.
 
     Raises:
-        RunDirectoryError: It is damaged, of another schema, or cannot be opened.
+        RunDirectoryError: It is damaged, of another schema, experiment or run, or cannot be
+            opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: Owner | None = None, keeps_bodies: bool = False) -> None:
         self._path = path
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -71,13 +84,23 @@ class LedgerFile:
                 f"the ledger {path} cannot be opened: {error}. Correct the path or its permissions."
             ) from error
         try:
-            self._prepare()
+            self._prepare(owner, _PAGE_BYTES_WITH_BODIES if keeps_bodies else _PAGE_BYTES)
+            self.owner = session_rows.read_owner(self._database)
+            if owner not in (None, self.owner):
+                raise RunDirectoryError(
+                    f"{path} holds sessions of {self.owner}; this is {owner}. "
+                    "Put the run's own file back, or start a new run."
+                )
         except sqlite3.Error as error:
             self._database.close()
             raise self._damaged(str(error)) from error
         except BaseException:
             self._database.close()
             raise
+
+    def numbers(self) -> range:
+        """The numbers of the session log's rows."""
+        return session_rows.read_numbers(self._database)
 
     def read(self) -> LedgerRows:
         """Everything, with the gaps inside the stages.
@@ -128,6 +151,7 @@ class LedgerFile:
                 run("INSERT OR REPLACE INTO reasons VALUES (?, ?, ?)", (*reason, batches))
             for kind, messages in rows.again.items():
                 run("INSERT OR REPLACE INTO again VALUES (?, ?)", (kind, messages))
+            session_rows.change(self._database, rows.log)
             run("COMMIT")
         except BaseException as error:
             if self._database.in_transaction:
@@ -142,19 +166,22 @@ class LedgerFile:
     def close(self) -> None:
         self._database.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, owner: Owner | None, page_bytes: int) -> None:
         run = self._database.execute
         # A commit changes two or three small rows. With pages of 1 kB it takes 145 µs (p99 0.4 ms),
         # with SQLite's 4 kB 170 µs (p99 4 ms): measured on a disk whose fsync takes 105 µs.
-        run("PRAGMA page_size = 1024")
+        run(f"PRAGMA page_size = {page_bytes}")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         (schema,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables == 0:
-            self._database.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"
-            )
+        if tables == 0 and owner is not None:
+            run("BEGIN IMMEDIATE")
+            for statement in filter(str.strip, _TABLES.split(";")):
+                run(statement)
+            session_rows.create(self._database, owner)
+            run(f"PRAGMA user_version = {SCHEMA}")
+            run("COMMIT")
             sync_directory(self._path.parent)
         elif schema != SCHEMA:
             raise RunDirectoryError(
@@ -162,7 +189,12 @@ class LedgerFile:
                 "Resume the run with the tinyqueue that made it, or start a new run."
             )
         else:
-            (verdict,) = run("PRAGMA quick_check(1)").fetchone()
+            self._check()
+
+    def _check(self) -> None:
+        # Not the bodies: a damaged one costs itself only, and they may be many gigabytes.
+        for table in ("stages", "gaps", "reasons", "again", "log"):
+            (verdict,) = self._database.execute(f"PRAGMA quick_check({table})").fetchone()
             if verdict != "ok":
                 raise self._damaged(verdict)
 

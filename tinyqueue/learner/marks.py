@@ -12,6 +12,19 @@ Fate = Literal["accepted", "set aside", "dropped", "duplicate"]
 
 
 @dataclass(frozen=True)
+class StoredBody:
+    """A session message as it came: the session log keeps it beside its batch's mark.
+
+    Attributes:
+        body: As of :func:`tinyqueue.wire.sessions.encode_session`.
+        headers: What its decoder needs beside it. Only what JSON can say.
+    """
+
+    body: bytes
+    headers: Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
 class Mark:
     """The fate of one message, and what its header says of earlier batches.
 
@@ -23,6 +36,7 @@ class Mark:
         reason: Why it was set aside or dropped: a short code.
         env_steps: Valid environment ticks in it; counted when it is accepted.
         announced: Batches of the same stage that its player gave up.
+        body: Kept in the session log when the mark decides that the batch is accepted.
     """
 
     batch_id: str | None
@@ -30,6 +44,22 @@ class Mark:
     reason: str = ""
     env_steps: int = 0
     announced: tuple[Drop, ...] = ()
+    body: StoredBody | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a mark.
+
+    Attributes:
+        decided: Whether it decided its batch's fate. If not, the batch had one, and the
+            message is only counted, as a duplicate.
+        number: Its body's place in the session log, from 1, rising and never used again;
+            0 when none was kept.
+    """
+
+    decided: bool
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,11 @@ class LearnerService:
             raise
         try:
             built = build(self._experiment, self._around.environment(), self._run.run_id)
-            with Ledger(self._run.path / "sessions.db") as ledger:
+            with Ledger(
+                self._run.path / "sessions.db",
+                experiment=self._experiment.name,
+                run=self._run.run_id,
+            ) as ledger:
                 return self._train(built, ledger, epoch)
         finally:
             self._lease.release()
