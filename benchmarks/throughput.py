@@ -36,7 +36,7 @@ from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.services import Choice, local_services
 from tinyqueue.local.train import make_learner
 from tinyqueue.monitor.lines import LineView
-from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.heads import greedy_head
 from tinyqueue.settings import load_settings
 from tinyqueue.store.weights import WeightStore
 
@@ -199,7 +199,7 @@ def _greedy_mean(run: Path) -> float:
     games = play_games(
         learned.spec.environment,
         learned.runner,
-        make_head("greedy", {}, learned.spec.actions),
+        greedy_head(learned.spec.head, learned.spec.actions),
         episodes=100,
         slots=100,
         seed=1,

@@ -11,7 +11,7 @@ from tinyqueue.errors import CheckpointError
 from tinyqueue.experiment import PlaySpec
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import CheckpointReader
-from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 
 
@@ -30,7 +30,7 @@ class Learned:
         self.version = checkpoint.version
         self.env_steps = checkpoint.env_steps
         self.runner = PolicyRunner(checkpoint.graph, checkpoint.weights, checkpoint.version)
-        self._greedy = make_head("greedy", {}, self.spec.actions)
+        self._greedy = greedy_head(self.spec.head, self.spec.actions)
         self._rng = np.random.default_rng(0)
 
     def act(self, observation: Array | Arrays, state: Arrays | None = None) -> tuple[int, Arrays]:
@@ -57,7 +57,7 @@ class Learned:
                 for path, shape in self.runner.state_shapes.items()
             }
         outputs, after = self.runner.run(batch, before)
-        self._greedy.begin(1, 1, self._rng)
+        self._greedy.begin(1, 1, self._rng, self.env_steps)
         return int(self._greedy.act(0, outputs)[0]), after
 
 

@@ -14,11 +14,11 @@ from tinyqueue.errors import UnknownNameError
 from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.table import make_table
 from tinyqueue.experiment import EnvironmentConfig
-from tinyqueue.policy.heads import Categorical, Greedy
+from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 
 FLOAT = TensorProto.FLOAT
-LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space[""])
+LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space[""], "logits")
 
 
 class Lengths(gymnasium.Env):
@@ -131,12 +131,12 @@ def test_no_more_environments_are_built_than_games(lengths):
 
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "OneCart-v0"])
-@pytest.mark.parametrize("head", [Greedy, Categorical])
-def test_the_same_seed_plays_the_same_games(one_cart, name, head):
+@pytest.mark.parametrize("sample", [False, True], ids=["greedy", "sampled"])
+def test_the_same_seed_plays_the_same_games(one_cart, name, sample):
     config = EnvironmentConfig(id=name)
-    actor = head(make_table(config, 1).actions.space[""])
+    head = evaluation_head("categorical", make_table(config, 1).actions.space, sample=sample)
     once, again, other = (
-        play(config, linear(IDLE), 20, 8, seed=seed, head=actor).lengths.tolist()
+        play(config, linear(IDLE), 20, 8, seed=seed, head=head).lengths.tolist()
         for seed in (1, 1, 2)
     )
     assert once == again
@@ -157,7 +157,7 @@ def test_recurrent_state_begins_at_nought_in_every_wave_and_stays_with_its_slot(
             chosen.append(outputs["logits"][:, 0].tolist())
             return super().act(tick, outputs)
 
-    watching = Watching(make_table(lengths, 1).actions.space[""])
+    watching = Watching(make_table(lengths, 1).actions.space[""], "logits")
     Lengths.built = 15  # Games of 16, 17 and 18 steps; the shortest fills one stretch.
     play(lengths, linear(np.tile([0.25, 0], (4, 1)), sums=True), 4, 3, head=watching)
     all_three = [[16 * k, 17 * k, 18 * k] for k in range(1, 17)]

@@ -66,11 +66,11 @@ def test_evaluations_name_version_games_and_seed(spec):
     assert pinned == [(9, 120.0)]
 
 
-def test_games_played_here_use_the_graph_of_the_run(spec):
-    graphs = []
+def test_games_played_here_use_spec_and_graph_of_the_run(spec):
+    used = []
 
-    def play_here(weights, graph, request, seed):
-        graphs.append(graph)
+    def play_here(weights, spec, graph, request, seed):
+        used.append((spec, graph))
         one = np.ones(1, np.int32)
         return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "me")
 
@@ -81,4 +81,4 @@ def test_games_played_here_use_the_graph_of_the_run(spec):
     answer = None
     while answer is None:
         answer = games.poll()
-    assert graphs == [b"graph"]
+    assert used == [(spec, b"graph")]

@@ -12,11 +12,10 @@ EXPERIMENT = make_experiment(
         "evaluation": {"episodes": 5, "slots": 3},
     }
 )
-ACTIONS = spec().actions
 
 
 def test_games_are_those_of_the_experiment():
-    result = play_here(EXPERIMENT, ACTIONS, (), version(7), graph(), "ask", 3)
+    result = play_here(EXPERIMENT, spec(), (), version(7), graph(), "ask", 3)
 
     assert (result.request, result.experiment, result.run) == ("ask", "pole", spec().run)
     assert (result.policy_version, result.player) == (7, "learner")
@@ -24,7 +23,7 @@ def test_games_are_those_of_the_experiment():
 
 
 def test_a_serial_run_has_its_answer_at_once_and_once():
-    games = GamesHere(EXPERIMENT, ACTIONS, (), graph())
+    games = GamesHere(EXPERIMENT, spec(), (), graph())
     assert games.poll() is None
 
     games.request(version(7, BALANCES), "first", seed=1)

@@ -63,7 +63,7 @@ class Rooms(gymnasium.Env):
         return {"at": {"room": 7}, "light": np.ones(1, np.float32)}, 0.0, False, False, {}
 
 
-def make_spec(name, ticks, slots, head="categorical", state=None, **environment):
+def make_spec(name, ticks, slots, head="categorical", head_config=None, state=None, **environment):
     config = EnvironmentConfig(id=name, **environment)
     info = describe(config)
     return PlaySpec(
@@ -73,6 +73,7 @@ def make_spec(name, ticks, slots, head="categorical", state=None, **environment)
         observation_space=space_to_json(info.observation_space),
         action_space=space_to_json(info.action_space),
         head=head,
+        head_config=head_config or {},
         state=state or {},
         ticks=ticks,
         slots=slots,
@@ -85,7 +86,8 @@ def make_stage(played, seed=3):
 
 
 def make_graph(played, steps=False):
-    """Logits ``[0, first observed value]``; with ``steps``, a state that counts its ticks."""
+    """Logits or Q values ``[0, first observed value]``; ``steps``: a state that counts ticks."""
+    output = {"categorical": "output:logits", "epsilon-greedy": "output:q"}[played.head]
     nodes, inputs = [], []
     for path, leaf in played.observations.items():
         kind = {"float32": FLOAT, "uint8": UINT8, "uint16": TensorProto.UINT16}[leaf.dtype]
@@ -108,11 +110,11 @@ def make_graph(played, steps=False):
         helper.make_node("Mul", ["value", "weight:scale"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "scaled"], ["nought"]),
         helper.make_node(
-            "Concat", ["nought"] * (actions(played).n - 1) + ["scaled"], ["output:logits"], axis=1
+            "Concat", ["nought"] * (actions(played).n - 1) + ["scaled"], [output], axis=1
         ),
     ]
     inputs.append(helper.make_tensor_value_info("weight:scale", FLOAT, [1]))
-    outputs = [helper.make_tensor_value_info("output:logits", FLOAT, ["B", actions(played).n])]
+    outputs = [helper.make_tensor_value_info(output, FLOAT, ["B", actions(played).n])]
     if steps:
         nodes.append(helper.make_node("Add", ["state:n", "one"], ["next_state:n"]))
         inputs.append(helper.make_tensor_value_info("state:n", FLOAT, ["B", 1]))

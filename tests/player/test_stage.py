@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tinyqueue.policy.heads.exploration import BySlot
+
 
 def test_the_header_says_where_a_batch_comes_from(spec, stage, runner):
     played = spec("CartPole-v1", ticks=4, slots=2)
@@ -120,9 +122,18 @@ def test_the_same_seed_plays_the_same_session(spec, batches, name):
     assert not np.array_equal(once.actions[""], other.actions[""])
 
 
-def test_the_greedy_head_records_nothing(spec, batches):
-    (batch,) = batches(spec("CartPole-v1", ticks=4, slots=2, head="greedy"), 1)
-    assert batch.extras == {}
+def test_the_header_holds_the_exploration_rate_of_every_slot_of_this_stage(spec, stage, runner):
+    by_slot = {"schedule": "by-slot", "base": 0.4, "power": 7.0}
+    played = spec("CartPole-v1", 4, 3, head="epsilon-greedy", head_config=by_slot)
+    opened = stage(played)
+    first, second = (opened.play(runner(played), "t").header.epsilons for _ in range(2))
+    expected = BySlot(**by_slot).epsilons(opened.id, 3, 0).tolist()
+    assert first == second == tuple(expected)
+
+
+def test_a_policy_that_samples_has_no_exploration_rates(spec, batches):
+    (batch,) = batches(spec("CartPole-v1", ticks=4, slots=2), 1)
+    assert batch.header.epsilons == ()
 
 
 def test_an_interrupted_stage_plays_no_more(spec, stage, runner):

@@ -11,7 +11,7 @@ import click
 from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.learned import load
-from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.settings import load_settings
 
 
@@ -33,7 +33,15 @@ from tinyqueue.settings import load_settings
 @click.option("--version", type=click.IntRange(0), help="The checkpoint of this weight version.")
 @click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead.")
 @click.option(
-    "--sample", is_flag=True, help="Sample actions as in training instead of the greedy ones."
+    "--sample",
+    is_flag=True,
+    help="Sample actions as in training instead of the greedy ones (impala, a3c).",
+)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0, 1),
+    help="Share of actions at random instead of the greedy ones (dqn, apex, r2d2, …). "
+    "Atari: 0.001.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
@@ -46,6 +54,7 @@ def evaluate(
     version: int | None,
     best: bool,
     sample: bool,
+    epsilon: float | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -56,17 +65,19 @@ def evaluate(
     """
     learned = load(run, checkpoint=checkpoint, version=version, best=best)
     spec = learned.spec
+    head = evaluation_head(spec.head, spec.actions, sample=sample, epsilon=epsilon)
     with click.progressbar(length=episodes, label="playing", hidden=as_json) as bar:
         games = play_games(
             spec.environment,
             learned.runner,
-            make_head("categorical" if sample else "greedy", {}, spec.actions),
+            head,
             episodes=episodes,
             slots=min(episodes, 100),
             seed=seed,
             modules=load_settings().environment_modules,
             on_progress=lambda done: bar.update(done - bar.pos),
         )
+    policy = "sampled" if sample else "greedy" if epsilon is None else f"epsilon {epsilon:g}"
     summary = GamesSummary.of(games.returns, games.lengths)
     if as_json:
         about = {
@@ -74,7 +85,7 @@ def evaluate(
             "environment": spec.environment.id,
             "policy_version": learned.version,
             "env_steps": learned.env_steps,
-            "policy": "sampled" if sample else "greedy",
+            "policy": policy,
             "seconds": round(games.seconds, 3),
             **dataclasses.asdict(summary),
         }

@@ -60,7 +60,7 @@ def play_games(
     Args:
         environment: What is played.
         runner: The pinned policy.
-        head: How it acts; ``greedy`` for the games that decide.
+        head: How it acts; a greedy one for the games that decide.
         episodes, slots: Both at least 1.
         seed: Where every draw comes from: the same seed gives the same games.
         modules: This machine's modules that register environments.
@@ -111,7 +111,7 @@ class _Wave:
     def play_stretch(self, rng: np.random.Generator) -> None:
         """Plays on for a few ticks, or until every game is over."""
         slots, state = self.playing, self._state
-        self._head.begin(_STRETCH, len(slots), rng)
+        self._head.begin(_STRETCH, len(slots), rng, 0)
         on = np.ones(len(slots), bool)
         for tick in range(_STRETCH):
             seen = {path: rows[slots] for path, rows in self._table.rows.items()}

@@ -12,7 +12,7 @@ from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
 from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.evaluation.games import play_games
 from tinyqueue.experiment import PlaySpec
-from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, host_name
 from tinyqueue.store.client import connect
@@ -66,7 +66,7 @@ class Evaluator:
         games = play_games(
             spec.environment,
             runner,
-            make_head("greedy", {}, spec.actions),
+            greedy_head(spec.head, spec.actions),
             episodes=task.episodes,
             slots=task.slots,
             seed=task.seed,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.experiment import PlaySpec
 from tinyqueue.monitor.view import View
 from tinyqueue.settings import Settings
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -35,8 +36,8 @@ class Tasks(Protocol):
         """Raises ServiceUnreachableError when the broker does not take it."""
 
 
-PlayHere = Callable[[WeightVersion, bytes, str, int], EvaluationResult]
-"""Plays greedy games in this process: weights, acting graph, request id, seed."""
+PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int], EvaluationResult]
+"""Plays greedy games in this process: weights, spec, acting graph, request id, seed."""
 
 
 @dataclass(frozen=True)

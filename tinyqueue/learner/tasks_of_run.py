@@ -53,6 +53,6 @@ def remote_games(
         )
 
     def play(weights: WeightVersion, request: str, seed: int) -> EvaluationResult:
-        return play_here(weights, graph, request, seed)
+        return play_here(weights, spec, graph, request, seed)
 
     return RemoteGames(config, pin=pin, send=send, play_here=play)

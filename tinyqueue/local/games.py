@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyqueue.data.spaces import Space
 from tinyqueue.evaluation.games import play_games
-from tinyqueue.experiment import Experiment
-from tinyqueue.policy.heads import make_head
+from tinyqueue.experiment import Experiment, PlaySpec
+from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
@@ -15,7 +14,7 @@ from tinyqueue.wire.weights import WeightVersion
 
 def play_here(
     experiment: Experiment,
-    actions: Space,
+    spec: PlaySpec,
     modules: Sequence[str],
     weights: WeightVersion,
     graph: bytes,
@@ -31,7 +30,7 @@ def play_here(
     games = play_games(
         experiment.environment,
         PolicyRunner(graph, weights.arrays, weights.version),
-        make_head("greedy", {}, actions),
+        greedy_head(spec.head, spec.actions),
         episodes=evaluation.episodes,
         slots=evaluation.slots,
         seed=seed,
@@ -53,17 +52,17 @@ class GamesHere:
     """Plays every request at once, in the caller's thread: the serial loop's evaluator."""
 
     def __init__(
-        self, experiment: Experiment, actions: Space, modules: Sequence[str], graph: bytes
+        self, experiment: Experiment, spec: PlaySpec, modules: Sequence[str], graph: bytes
     ) -> None:
         self._experiment = experiment
-        self._actions = actions
+        self._spec = spec
         self._modules = modules
         self._graph = graph
         self._result: EvaluationResult | None = None
 
     def request(self, weights: WeightVersion, request: str, seed: int) -> None:
         self._result = play_here(
-            self._experiment, self._actions, self._modules, weights, self._graph, request, seed
+            self._experiment, self._spec, self._modules, weights, self._graph, request, seed
         )
 
     def poll(self) -> EvaluationResult | None:

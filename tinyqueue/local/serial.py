@@ -72,7 +72,7 @@ def train_serial(
         next_version=versions.next,
         publish=publish,
     )
-    games = GamesHere(experiment, info.action_space, modules, built.export.graph)
+    games = GamesHere(experiment, built.spec, modules, built.export.graph)
     reporter = Reporter(
         experiment,
         run,

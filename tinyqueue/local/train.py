@@ -102,10 +102,9 @@ def make_learner(
         ServiceUnreachableError: Broker or store do not answer.
     """
 
-    def games(weights: Any, graph: bytes, request: str, seed: int) -> Any:
-        actions = environment.result().action_space
+    def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int) -> Any:
         modules = settings.environment_modules
-        return play_here(experiment, actions, modules, weights, graph, request, seed)
+        return play_here(experiment, spec, modules, weights, graph, request, seed)
 
     exchange = tasks_exchange(Broker(settings.broker).kind)
     return LearnerService(

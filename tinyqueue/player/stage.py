@@ -49,7 +49,7 @@ class Stage:
         self._spec_version = spec.version
         self._n = 0
         self._interrupted = False
-        self._head = make_head(spec.head, spec.head_config, spec.actions)
+        self._head = make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
         self._environments = make_vector(spec.environment, spec.slots)
@@ -85,7 +85,7 @@ class Stage:
         self._interrupted = True
         start_s = time.perf_counter()
         carry = self._begin()
-        self._head.begin(self._spec.ticks, self._spec.slots, self._rng)
+        self._head.begin(self._spec.ticks, self._spec.slots, self._rng, 0)
         self._play_ticks(runner)
         end_s = time.perf_counter()
         header = self._header(runner.version, task, end_s - start_s)
@@ -198,6 +198,7 @@ class Stage:
             task=task,
             seed=self._seed,
             play_s=play_s,
+            epsilons=self._head.epsilons,
         )
 
 

@@ -1,0 +1,28 @@
+"""Action heads: from a network's outputs to actions, and what is recorded of the choice. NumPy.
+
+A head is made once per stage. ``begin`` is called before the first tick of a session
+batch and draws all its noise at once; ``act`` is called at every tick; ``recorded``
+after the last one.
+"""
+
+from tinyqueue.policy.heads.categorical import ENTROPY, LOG_PROB, Categorical
+from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
+from tinyqueue.policy.heads.greedy import Greedy
+from tinyqueue.policy.heads.head import Head, single_discrete
+from tinyqueue.policy.heads.registry import HEADS, evaluation_head, greedy_head, make_head
+
+__all__ = [
+    "ENTROPY",
+    "HEADS",
+    "LOG_PROB",
+    "Q_MAX",
+    "Q_TAKEN",
+    "Categorical",
+    "EpsilonGreedy",
+    "Greedy",
+    "Head",
+    "evaluation_head",
+    "greedy_head",
+    "make_head",
+    "single_discrete",
+]

@@ -1,0 +1,37 @@
+"""The best action every time: the head of the games that decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Arrays, Leaf
+from tinyqueue.wire.contract import Extra
+
+
+class Greedy:
+    """The action of the largest logit or Q value, the first of equals; records nothing.
+
+    Args:
+        actions: The action space.
+        output: The network output that ranks them.
+    """
+
+    extras: Mapping[str, Extra] = {}
+    epsilons: tuple[float, ...] = ()
+
+    def __init__(self, actions: Leaf, output: str) -> None:
+        self.outputs = (output,)
+        self._output = output
+        self._dtype = np.dtype(actions.dtype)
+
+    def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Nothing to draw."""
+
+    def act(self, tick: int, outputs: Arrays) -> Array:
+        actions: Array = outputs[self._output].argmax(axis=1).astype(self._dtype)
+        return actions
+
+    def recorded(self) -> Arrays:
+        return {}

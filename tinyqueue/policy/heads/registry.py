@@ -1,0 +1,119 @@
+"""Every action head by name, and the heads that a policy is evaluated with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.policy.heads.categorical import Categorical, CategoricalConfig
+from tinyqueue.policy.heads.epsilon_greedy import EpsilonGreedy
+from tinyqueue.policy.heads.exploration import Exploration
+from tinyqueue.policy.heads.greedy import Greedy
+from tinyqueue.policy.heads.head import Head, single_discrete
+
+
+@dataclass(frozen=True)
+class HeadEntry:
+    """An action head that an algorithm can name.
+
+    Attributes:
+        config: The type that its configuration is checked against.
+        ranking: The network output whose largest entry is the greedy action.
+        make: ``(actions, config, stage id)`` → the head.
+    """
+
+    config: Any
+    ranking: str
+    make: Callable[[Leaf, Any, str], Head]
+
+
+def _categorical(actions: Leaf, config: CategoricalConfig, stage: str) -> Head:
+    return Categorical(actions, record_entropy=config.record_entropy)
+
+
+HEADS: Mapping[str, HeadEntry] = {
+    "categorical": HeadEntry(CategoricalConfig, "logits", _categorical),
+    "epsilon-greedy": HeadEntry(
+        Annotated[Exploration, Field(discriminator="schedule")], "q", EpsilonGreedy
+    ),
+}
+
+
+def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: str = "") -> Head:
+    """Builds the head that a spec names.
+
+    Args:
+        name: One of ``HEADS``.
+        config: As the algorithm wrote it into the spec.
+        actions: The action space.
+        stage: Id of the stage that it acts for, where exploration differs between stages.
+
+    Raises:
+        UnknownNameError: No such head.
+        ConfigError: A key or value that the head does not take, or a space that it cannot act in.
+    """
+    entry = _entry(name)
+    leaf = single_discrete(actions)
+    try:
+        checked = TypeAdapter(entry.config).validate_python(dict(config))
+    except ValidationError as error:
+        found = error.errors()[0]
+        at = ".".join(str(part) for part in found["loc"])
+        raise ConfigError(
+            f"the action head {name} cannot be made of {dict(config)}: {at}: {found['msg']}. "
+            "Mend or remove that key."
+        ) from None
+    return entry.make(leaf, checked, stage)
+
+
+def greedy_head(of: str, actions: Space) -> Head:
+    """The head that always takes the best action of a policy trained with the head ``of``.
+
+    Raises:
+        UnknownNameError, ConfigError: As of :func:`make_head`.
+    """
+    return Greedy(single_discrete(actions), _entry(of).ranking)
+
+
+def evaluation_head(
+    of: str, actions: Space, *, sample: bool = False, epsilon: float | None = None
+) -> Head:
+    """A head that evaluates a policy as a person asks for; greedy by default.
+
+    Args:
+        of: The head that it was trained with.
+        actions: The action space.
+        sample: Draw from the policy's probabilities.
+        epsilon: Play at random with this probability, else greedily.
+
+    Raises:
+        ConfigError: The policy has no probabilities, or no Q values, to do so.
+        UnknownNameError: No such head.
+    """
+    if sample and _entry(of).make is not _categorical:
+        raise ConfigError(
+            f"this run was trained with {of} actions, which have no probabilities to sample from. "
+            "Leave --sample out, or give --epsilon, such as --epsilon 0.001."
+        )
+    if epsilon is not None and _entry(of).make is not EpsilonGreedy:
+        raise ConfigError(
+            f"this run was trained with {of} actions: it explores by its own probabilities and "
+            "has no ε. Leave --epsilon out, or give --sample."
+        )
+    if sample:
+        return make_head(of, {}, actions)
+    if epsilon is not None:
+        config = {"schedule": "annealed", "start": epsilon, "end": epsilon, "steps": 1}
+        return make_head(of, config, actions)
+    return greedy_head(of, actions)
+
+
+def _entry(name: str) -> HeadEntry:
+    if name not in HEADS:
+        raise UnknownNameError("action head", name, HEADS)
+    return HEADS[name]
