@@ -92,7 +92,11 @@ class NewestPolicy:
         if weights.run != self._run or weights.graph_sha256 != self._graph_sha256:
             return
         if self._runner is None:
-            self._runner = PolicyRunner(self._graph, weights.arrays, weights.version)
+            self._runner = PolicyRunner(
+                self._graph, weights.arrays, weights.version, weights.env_steps
+            )
         else:
-            self._runner = self._runner.with_weights(weights.arrays, weights.version)
+            self._runner = self._runner.with_weights(
+                weights.arrays, weights.version, weights.env_steps
+            )
         self._arrived.set()

@@ -44,14 +44,18 @@ class PolicyRunner:
         graph: The ONNX model without its weights.
         weights: Values by variable path; kept, and not copied when contiguous.
         version: The policy version that goes into session headers.
+        env_steps: How far training was when they were made: the clock of annealed exploration.
         threads: Intra-op threads. One is fastest for what a pool child plays.
 
     Raises:
         ConfigError: The graph cannot be loaded, or the weights are not the graph's.
     """
 
-    def __init__(self, graph: bytes, weights: Arrays, version: int, threads: int = 1) -> None:
+    def __init__(
+        self, graph: bytes, weights: Arrays, version: int, env_steps: int = 0, threads: int = 1
+    ) -> None:
         self.version = version
+        self.env_steps = env_steps
         self._graph = graph
         self._threads = threads
         self._weights = _values(weights)
@@ -59,16 +63,16 @@ class PolicyRunner:
         self._as_initializers = _size(self._weights) >= INITIALIZERS_FROM_BYTES
         self._bind_weights()
 
-    def with_weights(self, weights: Arrays, version: int) -> PolicyRunner:
+    def with_weights(self, weights: Arrays, version: int, env_steps: int = 0) -> PolicyRunner:
         """The same policy with other weights. This runner stays as it is.
 
         Raises:
             ConfigError: The weights are not the graph's.
         """
         if self._as_initializers:
-            return PolicyRunner(self._graph, weights, version, self._threads)
+            return PolicyRunner(self._graph, weights, version, env_steps, self._threads)
         runner = PolicyRunner.__new__(PolicyRunner)
-        runner.version = version
+        runner.version, runner.env_steps = version, env_steps
         runner._graph, runner._threads = self._graph, self._threads
         runner._session, runner._as_initializers = self._session, False
         runner._weights = _values(weights)
