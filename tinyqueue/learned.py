@@ -29,7 +29,9 @@ class Learned:
         self.spec = PlaySpec.model_validate(checkpoint.spec)
         self.version = checkpoint.version
         self.env_steps = checkpoint.env_steps
-        self.runner = PolicyRunner(checkpoint.graph, checkpoint.weights, checkpoint.version)
+        self.runner = PolicyRunner(
+            checkpoint.graph, checkpoint.weights, checkpoint.version, checkpoint.env_steps
+        )
         self._greedy = greedy_head(self.spec.head, self.spec.actions)
         self._rng = np.random.default_rng(0)
 

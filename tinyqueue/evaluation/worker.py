@@ -62,7 +62,7 @@ class Evaluator:
             log.info("evaluation ended", request=task.request, reason="nobody trains this run")
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
-        runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version)
+        runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version, weights.env_steps)
         games = play_games(
             spec.environment,
             runner,
