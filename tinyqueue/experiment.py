@@ -59,6 +59,11 @@ class SessionConfig(Section):
     )
     task_budget_s: float = Field(2.0, gt=0, le=600, description="Seconds that one play task lasts.")
     queue: str = Field("play", description="The queue that play tasks are sent to.")
+    record_entropy: bool = Field(
+        False,
+        description="Record the entropy of every choice, for `tinyqueue sessions show`; "
+        "for policies with probabilities.",
+    )
 
 
 class LearnerConfig(Section):

@@ -67,6 +67,40 @@ def test_sampling_plays_as_training_does(tinyqueue, tmp_path):
     assert sampled["policy"] == "sampled"
 
 
+def test_a_policy_of_q_values_plays_as_much_at_random_as_it_is_told(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, BALANCES, head="epsilon-greedy"))
+
+    greedy, now_and_then, at_random = (
+        json.loads(tinyqueue("evaluate", run, "-n", 50, "--json", *options).out)
+        for options in ((), ("--epsilon", 0.001), ("--epsilon", 1))
+    )
+
+    assert greedy["minimum"] == 500.0
+    assert at_random["mean"] < 50 < now_and_then["mean"]
+    assert [result["policy"] for result in (greedy, now_and_then, at_random)] == [
+        "greedy",
+        "epsilon 0.001",
+        "epsilon 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "option", "said"),
+    [
+        ("categorical", ("--epsilon", 0.1), "has no ε. Leave --epsilon out, or give --sample."),
+        ("epsilon-greedy", ("--sample",), "no probabilities to sample from. Leave --sample out"),
+    ],
+)
+def test_the_other_kind_of_policy_is_refused(tinyqueue, tmp_path, head, option, said):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, BALANCES, head=head))
+
+    refused = tinyqueue("evaluate", run, *option)
+
+    assert refused.code == 1
+    assert f"trained with {head} actions" in refused.err
+    assert said in refused.err
+
+
 def test_a_folder_that_is_no_run_is_named(tinyqueue, tmp_path):
     said = tinyqueue("evaluate", tmp_path / "nothing")
 

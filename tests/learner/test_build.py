@@ -62,3 +62,12 @@ def test_players_play_what_the_learner_expects_back(make_experiment_of):
     assert built.threshold == 475.0
     # Players get the policy only: the value tower stays with the learner.
     assert sum(array.size for array in built.export.arrays().values()) == 4 * 8 + 8 + 8 * 2 + 2
+
+
+def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):
+    experiment = make_experiment_of(session={"record_entropy": True}, model={"hidden": [4]})
+
+    built = build(experiment, INFO, "f" * 32)
+
+    assert built.spec.head_config == {"record_entropy": True}
+    assert list(built.contract.extras) == ["behaviour_log_prob", "entropy"]

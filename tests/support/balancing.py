@@ -21,30 +21,34 @@ FALLS = np.zeros((4, 2), np.float32)
 """Always pushes left: no game lasts 15 steps."""
 
 
-def graph() -> bytes:
-    """Logits = observation · w."""
+OUTPUTS = {"categorical": "output:logits", "epsilon-greedy": "output:q"}
+
+
+def graph(head: str = "categorical") -> bytes:
+    """Logits, or Q values, = observation · w."""
+    output = OUTPUTS[head]
     inputs = [
         helper.make_tensor_value_info("observation:", TensorProto.FLOAT, ["B", 4]),
         helper.make_tensor_value_info("weight:w", TensorProto.FLOAT, [4, 2]),
     ]
-    outputs = [helper.make_tensor_value_info("output:logits", TensorProto.FLOAT, ["B", 2])]
-    nodes = [helper.make_node("MatMul", ["observation:", "weight:w"], ["output:logits"])]
+    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["B", 2])]
+    nodes = [helper.make_node("MatMul", ["observation:", "weight:w"], [output])]
     made = helper.make_graph(nodes, "policy", inputs, outputs)
     opset = [helper.make_opsetid("", 17)]
     return bytes(helper.make_model(made, opset_imports=opset, ir_version=9).SerializeToString())
 
 
-def spec(experiment: str = "pole", run: str = RUN) -> PlaySpec:
+def spec(experiment: str = "pole", run: str = RUN, head: str = "categorical") -> PlaySpec:
     return PlaySpec(
         experiment=experiment,
         run=run,
         environment=EnvironmentConfig(id="CartPole-v1"),
         observation_space=space_to_json({"": Leaf("float32", (4,))}),
         action_space=space_to_json({"": Leaf("uint8", (), 2)}),
-        head="categorical",
+        head=head,
         ticks=8,
         slots=2,
-        graph_sha256=hashlib.sha256(graph()).hexdigest(),
+        graph_sha256=hashlib.sha256(graph(head)).hexdigest(),
     )
 
 
@@ -53,15 +57,17 @@ def version(number: int, w: np.ndarray = BALANCES, run: str = RUN) -> WeightVers
     return WeightVersion(number, 1, run, number, 100 * number, sha256, {"w": w})
 
 
-def checkpoint(env_steps: int, w: np.ndarray, score: float | None = None) -> Checkpoint:
+def checkpoint(
+    env_steps: int, w: np.ndarray, score: float | None = None, head: str = "categorical"
+) -> Checkpoint:
     return Checkpoint(
         env_steps=env_steps,
         updates=env_steps // 10,
         version=env_steps // 100,
         weights={"w": w},
         state={},
-        graph=graph(),
-        spec=spec().model_dump(),
+        graph=graph(head),
+        spec=spec(head=head).model_dump(),
         score=score,
     )
 

@@ -81,8 +81,10 @@ def build(
     )
     algorithm = algorithms.make(experiment.algorithm, network, info.action_space)
     export = PolicyExport(network, algorithm.acting_outputs)
-    head = make_head(algorithm.head, algorithm.head_config, info.action_space)
     session = experiment.session
+    recording = {"record_entropy": True} if session.record_entropy else {}
+    head_config = {**algorithm.head_config, **recording}
+    head = make_head(algorithm.head, head_config, info.action_space)
     spec = PlaySpec(
         experiment=experiment.name,
         run=run,
@@ -90,7 +92,7 @@ def build(
         observation_space=space_to_json(info.observation_space),
         action_space=space_to_json(info.action_space),
         head=algorithm.head,
-        head_config=dict(algorithm.head_config),
+        head_config=head_config,
         ticks=session.ticks,
         slots=session.slots,
         codec=session.codec,
