@@ -124,8 +124,9 @@ def make_graph(played, steps=False):
     return model.SerializeToString()
 
 
-def make_runner(played, version=5, steps=False):
-    return PolicyRunner(make_graph(played, steps), {"scale": np.ones(1, np.float32)}, version)
+def make_runner(played, version=5, env_steps=0, steps=False):
+    weights = {"scale": np.ones(1, np.float32)}
+    return PolicyRunner(make_graph(played, steps), weights, version, env_steps)
 
 
 def actions(played) -> Leaf:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads.exploration import BySlot
 
 
@@ -129,6 +130,28 @@ def test_the_header_holds_the_exploration_rate_of_every_slot_of_this_stage(spec,
     first, second = (opened.play(runner(played), "t").header.epsilons for _ in range(2))
     expected = BySlot(**by_slot).epsilons(opened.id, 3, 0).tolist()
     assert first == second == tuple(expected)
+
+
+def test_the_clock_of_the_weights_anneals_exploration(spec, stage, runner):
+    annealed = {"schedule": "annealed", "start": 1.0, "end": 0.0, "steps": 1000}
+    played = spec("CartPole-v1", 4, 2, head="epsilon-greedy", head_config=annealed)
+    opened = stage(played)
+    rates = [
+        opened.play(runner(played, env_steps=env_steps), "t").header.epsilons
+        for env_steps in (0, 250, 1000)
+    ]
+    assert rates == [(1.0, 1.0), (0.75, 0.75), (0.0, 0.0)]
+
+
+def test_the_same_seed_and_id_explore_the_same(spec, runner):
+    played = spec("CartPole-v1", 8, 4, head="epsilon-greedy", head_config={"schedule": "by-slot"})
+
+    def actions(id):
+        opened = Stage(played, user="local", player="serial", seed=3, id=id)
+        return opened.play(runner(played), "t").actions[""].tolist()
+
+    assert actions("0" * 32) == actions("0" * 32)
+    assert actions("0" * 32) != actions("f" * 32)
 
 
 def test_a_policy_that_samples_has_no_exploration_rates(spec, batches):

@@ -111,7 +111,7 @@ class _Wave:
     def play_stretch(self, rng: np.random.Generator) -> None:
         """Plays on for a few ticks, or until every game is over."""
         slots, state = self.playing, self._state
-        self._head.begin(_STRETCH, len(slots), rng, 0)
+        self._head.begin(_STRETCH, len(slots), rng, self._runner.env_steps)
         on = np.ones(len(slots), bool)
         for tick in range(_STRETCH):
             seen = {path: rows[slots] for path, rows in self._table.rows.items()}

@@ -33,6 +33,7 @@ class Stage:
         player: Name of this pool child, for people.
         seed: Where every draw of this stage comes from.
         modules: This machine's modules that register environments.
+        id: Where a run must be repeatable: exploration by slot depends on the id.
 
     Raises:
         EnvironmentMismatchError: The environment built here has other spaces than the spec.
@@ -41,9 +42,16 @@ class Stage:
     """
 
     def __init__(
-        self, spec: PlaySpec, *, user: str, player: str, seed: int, modules: Sequence[str] = ()
+        self,
+        spec: PlaySpec,
+        *,
+        user: str,
+        player: str,
+        seed: int,
+        modules: Sequence[str] = (),
+        id: str | None = None,
     ) -> None:
-        self.id = new_id()
+        self.id = id or new_id()
         """Random, new with every stage: 32 hexadecimal digits."""
         self._spec, self._user, self._player, self._seed = spec, user, player, seed
         self._spec_version = spec.version
@@ -85,7 +93,7 @@ class Stage:
         self._interrupted = True
         start_s = time.perf_counter()
         carry = self._begin()
-        self._head.begin(self._spec.ticks, self._spec.slots, self._rng, 0)
+        self._head.begin(self._spec.ticks, self._spec.slots, self._rng, runner.env_steps)
         self._play_ticks(runner)
         end_s = time.perf_counter()
         header = self._header(runner.version, task, end_s - start_s)
