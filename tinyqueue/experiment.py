@@ -90,6 +90,12 @@ class LearnerConfig(Section):
         3, gt=0, description="Newest checkpoints kept; the best stays too."
     )
     log_every_s: float = Field(2.0, gt=0, description="Seconds between lines of metrics.")
+    log_sessions_every_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds between session batches that are kept for `tinyqueue sessions`, "
+        "where there is no replay that keeps them all.",
+    )
     max_abs_reward: float = Field(
         1e6, gt=0, description="A batch with a larger reward, either sign, is set aside."
     )
@@ -114,8 +120,8 @@ class ReplayConfig(Section):
     tolerance_steps: int = Field(
         0,
         ge=0,
-        description="Env steps that players may be ahead of the learner, or behind; 0: four "
-        "session batches, and at least two samples.",
+        description="Env steps that players may be ahead of training, or behind it; 0: four "
+        "session batches. At least one sample in any case.",
     )
 
 

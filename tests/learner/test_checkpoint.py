@@ -106,8 +106,8 @@ def test_a_flipped_bit_in_the_manifest_never_yields_other_content(folder):
 
 def test_a_checkpoint_of_another_schema_is_refused(folder):
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(CheckpointError, match=r"schema 2.*reads 1"):
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 3'))
+    with pytest.raises(CheckpointError, match=r"schema 3.*reads 2"):
         read_checkpoint(folder)
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.stream_experience import StreamExperience
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
@@ -41,6 +43,11 @@ def consumer():
 
 
 @pytest.fixture
+def experience(ledger):
+    return StreamExperience(1, ledger.knows, log_every_s=60.0)
+
+
+@pytest.fixture
 def heard():
     return []
 
@@ -51,10 +58,11 @@ def evaluated():
 
 
 @pytest.fixture
-def ingest(contract, ledger, consumer, heard, evaluated):
+def ingest(contract, ledger, experience, consumer, heard, evaluated):
     ingest = Ingest(
         contract,
         ledger,
+        experience,
         max_policy_lag=10,
         head=lambda: HEAD,
         heard=lambda player, ended: heard.append((player, ended)),
@@ -80,35 +88,52 @@ def commit_all(ingest, consumer):
     ingest.commit([(delivery, mark) for delivery, mark, _ in consumer.settled])
 
 
-def test_a_batch_is_accepted_only_when_it_has_been_trained_on(ingest, consumer, ledger, delivered):
+def train_one(experience):
+    taken = experience.take(timeout_s=0.01)
+    if taken is None:
+        return None
+    experience.trained(taken, Update({}))
+    (batch,) = taken.arrived
+    return batch
+
+
+def test_a_batch_is_accepted_only_when_it_has_been_trained_on(
+    ingest, experience, consumer, ledger, delivered
+):
     ingest.on_delivery(delivered(0))
-    (batch,) = ingest.take(1, timeout_s=1)
     assert consumer.settled == []
 
-    ingest.trained([batch])
+    batch = train_one(experience)
     assert consumer.fates == [("accepted", "")]
     assert ledger.env_steps == 0
-    assert not ingest.committed(timeout_s=0.01)
 
     commit_all(ingest, consumer)
-    assert ingest.committed(timeout_s=0.01)
     assert ledger.env_steps == 8
     assert ledger.knows(batch.header.batch_id)
 
 
-def test_a_group_is_taken_whole_and_settled_together(ingest, consumer, delivered, ledger):
-    ingest.on_delivery(delivered(0))
-    ingest.on_delivery(delivered(1))
-    assert ingest.take(3, timeout_s=0.01) == []
+def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
+    contract, ledger, consumer, delivered
+):
+    class Told(StreamExperience):
+        rows = []
 
-    ingest.on_delivery(delivered(2))
-    group = ingest.take(3, timeout_s=1)
-    ingest.trained(group)
+        def committed(self, batch_id, number):
+            self.rows.append((batch_id[-2:], number))
+
+    experience = Told(1, ledger.knows, log_every_s=1e-9)
+    ingest = Ingest(contract, ledger, experience, max_policy_lag=10, head=lambda: HEAD,
+                    heard=lambda *_: None, evaluated=lambda _: None)  # fmt: skip
+    ingest.attach(consumer)
+    for n in range(2):
+        ingest.on_delivery(delivered(n))
+        train_one(experience)
+
+    commit_all(ingest, consumer)
     commit_all(ingest, consumer)
 
-    assert [batch.header.n for batch in group] == [0, 1, 2]
-    assert ledger.count().accepted == 3
-    assert ingest.take(1, timeout_s=0.01) == []
+    # The second time the ledger knew them already.
+    assert experience.rows == [(":0", 1), (":1", 2), (":0", 0), (":1", 0)]
 
 
 def test_a_player_is_heard_with_the_tasks_it_ended(ingest, heard, delivered):
@@ -117,25 +142,27 @@ def test_a_player_is_heard_with_the_tasks_it_ended(ingest, heard, delivered):
     assert heard == [("host:1", ("t1", "t2"))]
 
 
-def test_a_batch_that_was_accepted_is_not_trained_again(ingest, consumer, ledger, delivered):
+def test_a_batch_that_was_accepted_is_not_trained_again(
+    ingest, experience, consumer, ledger, delivered
+):
     ingest.on_delivery(delivered(0))
-    ingest.trained(ingest.take(1, timeout_s=1))
+    train_one(experience)
     commit_all(ingest, consumer)
 
     ingest.on_delivery(delivered(0))
 
-    assert ingest.take(1, timeout_s=0.01) == []
+    assert experience.take(timeout_s=0.01) is None
     assert consumer.fates[-1] == ("duplicate", "")
     ingest.commit([(consumer.settled[-1][0], consumer.settled[-1][1])])
     assert (ledger.count().accepted, ledger.count().duplicates) == (1, 1)
 
 
-def test_a_batch_of_an_earlier_run_is_dropped(ingest, consumer, delivered):
+def test_a_batch_of_an_earlier_run_is_dropped(ingest, experience, consumer, delivered):
     # Of another shape even: an earlier run may have had another session size.
     ingest.on_delivery(delivered(0, run="d" * 32))
 
     assert consumer.fates == [("dropped", "other run")]
-    assert ingest.take(1, timeout_s=0.01) == []
+    assert experience.take(timeout_s=0.01) is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +206,7 @@ def test_what_does_not_belong_here_is_set_aside(ingest, consumer, delivered, bre
 
 
 def test_a_nan_is_set_aside_and_its_neighbours_are_trained(
-    ingest, consumer, ledger, make_batch, delivered
+    ingest, experience, consumer, ledger, make_batch, delivered
 ):
     rewards = np.ones((4, 2), np.float32)
     rewards[2, 1] = np.nan
@@ -187,11 +214,10 @@ def test_a_nan_is_set_aside_and_its_neighbours_are_trained(
         batch = make_batch(n, version=HEAD)
         ingest.on_delivery(delivered(batch=replace(batch, rewards=rewards) if n == 1 else batch))
 
-    taken = ingest.take(2, timeout_s=1)
-    ingest.trained(taken)
+    trained = [train_one(experience), train_one(experience)]
     commit_all(ingest, consumer)
 
-    assert [batch.header.n for batch in taken] == [0, 2]
+    assert [batch.header.n for batch in trained] == [0, 2]
     assert ledger.count().set_aside == {"reward": 1}
     assert ledger.count().accepted == 2
 

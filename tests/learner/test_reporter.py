@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from taking import taken
 
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.learner.level import Evaluated
@@ -63,7 +64,7 @@ def evaluated(mean=480.0, env_steps=5000):
 
 
 def test_a_line_of_metrics_holds_the_documented_names(reporter, run, trainer, make_batch):
-    trainer.update([make_batch(0, returns=[12.0])])
+    trainer.update(taken([make_batch(0, returns=[12.0])]))
     reporter.trained([make_batch(0, returns=[12.0])])
 
     line = lines(run, "metrics")[-1]
@@ -90,7 +91,7 @@ def test_before_the_first_episode_the_mean_is_null(reporter, run, make_batch):
 def test_episodes_are_written_with_the_clock_of_when_they_came(reporter, run, trainer, make_batch):
     batches = [make_batch(0, returns=[12.0, 9.0]), make_batch(1), make_batch(2, returns=[3.0])]
     for batch in batches:
-        trainer.update([batch])
+        trainer.update(taken([batch]))
         reporter.trained([batch])
     reporter.close()
 
@@ -128,7 +129,7 @@ def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, trainer, mak
     assert view.snapshots == []
 
     view.is_due = True
-    trainer.update([make_batch(0, returns=[12.0])])
+    trainer.update(taken([make_batch(0, returns=[12.0])]))
     reporter.evaluated(evaluated(), threshold=475.0)
     reporter.look()
 

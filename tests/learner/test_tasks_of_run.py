@@ -22,7 +22,7 @@ class Tasks:
 
 def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
     tasks = Tasks()
-    feed = task_feed(tasks, spec)
+    feed = task_feed(tasks, spec, is_ahead=lambda: False)
 
     sent = feed.tick()
 
@@ -34,7 +34,7 @@ def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
 
 def test_a_task_that_ended_is_replaced(spec):
     tasks = Tasks()
-    feed = task_feed(tasks, spec)
+    feed = task_feed(tasks, spec, is_ahead=lambda: False)
     feed.tick()
 
     feed.heard("host:1", list(tasks.played)[:1])

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from taking import taken
 
 from tinyqueue.errors import CheckpointError
+from tinyqueue.learner.checkpoint import ReplayState
 
 
 def test_the_clock_counts_valid_ticks_and_updates(make_trainer, make_batch, algorithm):
     trainer = make_trainer()
 
-    trainer.update([make_batch(0), make_batch(1, returns=[9.0])])
-    trainer.update([make_batch(2)])
+    trainer.update(taken([make_batch(0), make_batch(1, returns=[9.0])]))
+    trainer.update(taken([make_batch(2)]))
 
     # 8 ticks, 7 of them valid where an episode ends in between, and 8.
     assert trainer.clock.env_steps == 8 + 7 + 8
@@ -22,7 +24,7 @@ def test_the_clock_counts_valid_ticks_and_updates(make_trainer, make_batch, algo
 def test_the_training_mean_takes_in_every_batch_of_a_group(make_trainer, make_batch):
     trainer = make_trainer()
 
-    trainer.update([make_batch(0, returns=[10.0]), make_batch(1, returns=[20.0])])
+    trainer.update(taken([make_batch(0, returns=[10.0]), make_batch(1, returns=[20.0])]))
 
     assert trainer.progress.returns.count == 2
     assert trainer.progress.returns.mean_return == 15.0
@@ -33,7 +35,7 @@ def test_a_version_is_published_every_so_many_updates(make_trainer, make_batch, 
 
     versions = []
     for n in range(7):
-        trainer.update([make_batch(n)])
+        trainer.update(taken([make_batch(n)]))
         versions.append(trainer.clock.version)
 
     assert versions == [-1, -1, 0, 0, 0, 1, 1]
@@ -45,7 +47,7 @@ def test_a_version_carries_the_weights_and_where_they_come_from(
 ):
     trainer = make_trainer()
 
-    trainer.update([make_batch(0)])
+    trainer.update(taken([make_batch(0)]))
 
     (weights,) = published
     assert (weights.version, weights.epoch, weights.run) == (0, 3, spec.run)
@@ -59,14 +61,14 @@ def test_the_lag_counts_versions_between_playing_and_training(make_trainer, make
     trainer.clock.version = 10
 
     for n in range(500):
-        trainer.update([make_batch(n, version=6)])
+        trainer.update(taken([make_batch(n, version=6)]))
 
     assert trainer.progress.policy_lag == pytest.approx(4.0, abs=0.01)
 
 
 def test_changed_weights_are_published_once(make_trainer, make_batch, published):
     trainer = make_trainer(learner={"publish_every_updates": 1000})
-    trainer.update([make_batch(0)])
+    trainer.update(taken([make_batch(0)]))
 
     trainer.publish_if_changed()
     trainer.publish_if_changed()
@@ -78,10 +80,10 @@ def test_changed_weights_are_published_once(make_trainer, make_batch, published)
 def test_time_counts_from_the_first_batch(make_trainer, make_batch):
     trainer = make_trainer()
 
-    trainer.update([make_batch(0)])
+    trainer.update(taken([make_batch(0)]))
     assert trainer.clock.trained_s == 0.0
 
-    trainer.update([make_batch(1)])
+    trainer.update(taken([make_batch(1)]))
     assert 0.0 < trainer.clock.trained_s < 5.0
 
 
@@ -90,9 +92,9 @@ def test_a_restored_trainer_goes_on_where_the_checkpoint_was_made(
 ):
     trainer = make_trainer()
     for n in range(3):
-        trainer.update([make_batch(n)])
-    checkpoint = trainer.checkpoint(score=12.5)
-    trainer.update([make_batch(3)])
+        trainer.update(taken([make_batch(n)]))
+    checkpoint = trainer.checkpoint(ReplayState({"a": np.ones(2)}, {"inserted": 3}))
+    trainer.update(taken([make_batch(3)]))
 
     trainer.restore(checkpoint)
 
@@ -100,16 +102,16 @@ def test_a_restored_trainer_goes_on_where_the_checkpoint_was_made(
     assert (clock.env_steps, clock.updates, clock.version) == (24, 3, 2)
     assert clock.trained_s == checkpoint.clock["trained_s"]
     assert algorithm.updates == 3
-    assert checkpoint.score == 12.5
+    assert checkpoint.replay.limiter == {"inserted": 3}
     assert checkpoint.graph == b"an acting graph"
 
 
 def test_a_checkpoint_keeps_its_values_while_training_goes_on(make_trainer, make_batch):
     trainer = make_trainer()
-    trainer.update([make_batch(0)])
+    trainer.update(taken([make_batch(0)]))
 
-    checkpoint = trainer.checkpoint()
-    trainer.update([make_batch(1)])
+    checkpoint = trainer.checkpoint(ReplayState())
+    trainer.update(taken([make_batch(1)]))
 
     assert checkpoint.state["updates"] == 1
     assert np.array_equal(checkpoint.weights["w"], [1.0, 1.0])
@@ -117,10 +119,10 @@ def test_a_checkpoint_keeps_its_values_while_training_goes_on(make_trainer, make
 
 def test_a_checkpoint_of_another_environment_is_refused(make_trainer, make_batch, algorithm):
     trainer = make_trainer()
-    trainer.update([make_batch(0)])
-    checkpoint = trainer.checkpoint()
+    trainer.update(taken([make_batch(0)]))
+    checkpoint = trainer.checkpoint(ReplayState())
     checkpoint.spec["environment"] = {"id": "Acrobot-v1"}
-    trainer.update([make_batch(1)])
+    trainer.update(taken([make_batch(1)]))
 
     with pytest.raises(CheckpointError, match=r"Acrobot-v1.*CartPole-v1"):
         trainer.restore(checkpoint)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from taking import Nothing, taken
 
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.level import Level
@@ -67,7 +68,8 @@ def make_training(make_trainer, make_experiment_of, checkpoints, reporter):
         experiment = make_experiment_of(evaluation=evaluation, **sections)
         level = Level(threshold, experiment.evaluation, games or Games(), 0)
         trainer = make_trainer(evaluation=evaluation, **sections)
-        return Training(experiment, trainer, checkpoints, level, reporter, committed), trainer
+        source = Nothing(committed)
+        return Training(experiment, trainer, checkpoints, level, reporter, source), trainer
 
     return make
 
@@ -79,7 +81,7 @@ def play(make_batch):
     def train(training, updates, mean):
         for n in range(updates):
             episode_return = 0.0 if n < 50 else mean
-            training.update([make_batch(n, returns=[episode_return, episode_return])])
+            training.update(taken([make_batch(n, returns=[episode_return, episode_return])]))
             if training.is_over():
                 return True
         return False
@@ -101,7 +103,7 @@ def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
 ):
     training, trainer = make_training()
     for n in range(3):
-        training.update([make_batch(n)])
+        training.update(taken([make_batch(n)]))
     training.save()
     resumed, trainer = make_training()
 
@@ -123,8 +125,8 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training,
     training.restore(SimpleNamespace(env_steps=40))
 
     assert reporter.messages == [
-        "the run has no checkpoint yet: training begins anew, and updates on 40 env steps that "
-        "were accepted are lost"
+        "the run has no checkpoint yet: training begins anew, and updates on 40 env steps "
+        "accepted since are lost"
     ]
     assert trainer.clock.env_steps == 40
     assert trainer.clock.updates == 0
@@ -133,7 +135,7 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training,
 def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, make_batch):
     serial, _ = make_training()
     for n in range(3):
-        serial.update([make_batch(n)])
+        serial.update(taken([make_batch(n)]))
     serial.save()
     distributed, trainer = make_training()
 
@@ -144,7 +146,7 @@ def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, 
 
 def test_without_a_ledger_nothing_is_lost(make_training, make_batch, reporter):
     training, _ = make_training()
-    training.update([make_batch(0)])
+    training.update(taken([make_batch(0)]))
     training.save()
     resumed, trainer = make_training()
 
@@ -159,7 +161,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
 ):
     training, _ = make_training()
     for n in range(2):
-        training.update([make_batch(n)])
+        training.update(taken([make_batch(n)]))
         training.save()
     (checkpoints.directory / "000000000016" / "state.bin").write_bytes(b"torn")
     resumed, trainer = make_training()
@@ -230,7 +232,7 @@ def test_the_last_env_step_ends_training_and_is_saved(make_training, make_batch,
 
     over = []
     for n in range(3):
-        training.update([make_batch(n)])
+        training.update(taken([make_batch(n)]))
         over.append(training.is_over())
     outcome = training.finish()
 
@@ -241,7 +243,7 @@ def test_the_last_env_step_ends_training_and_is_saved(make_training, make_batch,
 
 def test_stopping_saves_what_was_reached(make_training, make_batch, checkpoints):
     training, _ = make_training(stop={"max_env_steps": 1000})
-    training.update([make_batch(0)])
+    training.update(taken([make_batch(0)]))
 
     outcome = training.finish()
 
@@ -266,20 +268,20 @@ def test_a_resumed_run_measures_its_progress_from_the_first_start(make_training,
 
 def test_checkpoints_are_made_every_so_many_seconds(make_training, make_batch, checkpoints):
     often, _ = make_training(learner={"checkpoint_every_s": 1e-6})
-    often.update([make_batch(0)])
+    often.update(taken([make_batch(0)]))
     often.save_if_due()
     assert checkpoints.newest().env_steps == 8
 
     seldom, _ = make_training(learner={"checkpoint_every_s": 3600})
     for n in range(3):
-        seldom.update([make_batch(n)])
+        seldom.update(taken([make_batch(n)]))
         seldom.save_if_due()
     assert len(checkpoints.paths()) == 1
 
 
 def test_a_checkpoint_is_never_ahead_of_the_ledger(make_training, make_batch, checkpoints):
     training, _ = make_training(learner={"checkpoint_every_s": 1e-6}, committed=lambda: False)
-    training.update([make_batch(0)])
+    training.update(taken([make_batch(0)]))
 
     training.save_if_due()
 

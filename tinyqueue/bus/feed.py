@@ -29,6 +29,8 @@ class TaskFeed:
         budget_s: How long a task is played.
         per_player: Tasks per live player.
         floor: Tasks kept outstanding when fewer players are known, so that one is found.
+        is_ahead: Whether players have to wait for the learner. None waits in the queue for them
+            then, where players of other experiments could be served.
         clock: Monotonic seconds.
     """
 
@@ -39,12 +41,14 @@ class TaskFeed:
         budget_s: float,
         per_player: int = 2,
         floor: int = 2,
+        is_ahead: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._send = send
         self._expires_s = max(LIVE_S, 5 * budget_s)
         self._per_player = per_player
         self._floor = floor
+        self._is_ahead = is_ahead
         self._clock = clock
         self._lock = threading.Lock()
         self._deadlines: dict[str, float] = {}
@@ -94,5 +98,6 @@ class TaskFeed:
                 self._deadlines.clear()
                 self._last_s = now_s
                 self._patience_s *= 2
-            wanted = max(self._floor, self._per_player * len(self._heard))
+            per_player = 1 if self._is_ahead() else self._per_player
+            wanted = max(self._floor, per_player * len(self._heard))
             return wanted - len(self._deadlines)

@@ -20,10 +20,23 @@ from tinyqueue.learner.json_text import json_document
 from tinyqueue.wire.arrays import pack, unpack
 from tinyqueue.wire.limits import Limits
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 _SAME_IN_SPEC = ("environment", "observation_space", "action_space", "state")
 _MOST = 1 << 30
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What a checkpoint keeps of a replay; its content is in the session log.
+
+    Attributes:
+        arrays: Priorities of the items, by place in the session log.
+        limiter: Env steps inserted and sampled.
+    """
+
+    arrays: Arrays = field(default_factory=dict)
+    limiter: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Checkpoint:
         graph: The acting half as ONNX, without its weights.
         spec: The PlaySpec under which it was trained, as plain tables.
         clock: Other clocks and counters, as plain values.
+        replay: Of an algorithm with a replay.
         score: Mean return of its evaluation, or None when it has had none.
     """
 
@@ -50,6 +64,7 @@ class Checkpoint:
     spec: dict[str, Any]
     clock: dict[str, Any] = field(default_factory=dict)
     score: float | None = None
+    replay: ReplayState = field(default_factory=ReplayState)
 
     def require_same(self, spec: Mapping[str, Any]) -> None:
         """Refuses to go on with an environment or spaces other than it was trained with.
@@ -75,12 +90,14 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "spec": checkpoint.spec,
         "clock": checkpoint.clock,
         "score": checkpoint.score,
+        "limiter": checkpoint.replay.limiter,
     }
     # Not compressed: weights are noise to a compressor, and training waits for this.
     files = {
         "checkpoint.json": json_document(about),
         "weights.bin": pack({}, checkpoint.weights),
         "state.bin": pack({}, checkpoint.state),
+        "replay.bin": pack({}, checkpoint.replay.arrays),
         "policy.onnx": checkpoint.graph,
     }
     for name, data in files.items():
@@ -104,6 +121,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             weights=_arrays(files["weights.bin"]),
             state=_arrays(files["state.bin"]),
             graph=files["policy.onnx"],
+            replay=ReplayState(_arrays(files["replay.bin"]), about.pop("limiter")),
             **about,
         )
     except OSError as error:

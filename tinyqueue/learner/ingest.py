@@ -1,13 +1,10 @@
-"""From delivery to the trainer's queue, and back to the ack: each batch is accepted once.
+"""From delivery to experience, and back to the ack: each batch is accepted once.
 
-Runs in the consumer's thread, except :meth:`Ingest.take` and :meth:`Ingest.trained`,
-which the trainer calls.
+Runs in the consumer's thread.
 """
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -16,24 +13,23 @@ from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.errors import MessageError
+from tinyqueue.learner.experience import Arrival, Experience
 from tinyqueue.learner.ledger import Ledger, Mark
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
 
-COMMIT_S = 10.0
-"""How long a checkpoint waits for the ledger: a commit takes a millisecond."""
-
 log = structlog.get_logger(__name__)
 
 
 class Ingest:
-    """Takes deliveries in, and settles them when they have been trained on.
+    """Takes deliveries in, and settles them when their fate is known.
 
     Args:
         contract: What a batch of this run must look like.
         ledger: What has been accepted; the truth about duplicates.
+        experience: Where sound batches go.
         max_policy_lag: Older batches are dropped as stale.
         head: The newest published version.
         heard: Called with the player's name and the tasks it has ended.
@@ -44,6 +40,7 @@ class Ingest:
         self,
         contract: Contract,
         ledger: Ledger,
+        experience: Experience,
         *,
         max_policy_lag: int,
         head: Callable[[], int],
@@ -52,16 +49,13 @@ class Ingest:
     ) -> None:
         self._contract = contract
         self._ledger = ledger
+        self._experience = experience
         self._max_policy_lag = max_policy_lag
         self._head = head
         self._heard = heard
         self._evaluated = evaluated
         self._limits = Limits()
-        self._ready: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
-        self._partial: list[SessionBatch] = []
-        self._deliveries: dict[str, Delivery] = {}
         self._consumer: ExperienceConsumer | None = None
-        self._trained: tuple[str, ...] = ()
 
     def attach(self, consumer: ExperienceConsumer) -> None:
         """The consumer through which deliveries are settled; before it starts."""
@@ -91,45 +85,14 @@ class Ingest:
         if reason:
             self._drop(delivery, header, reason)
             return
-        self._deliveries[batch_id] = delivery
-        self._ready.put(batch)
-
-    def take(self, count: int, timeout_s: float) -> list[SessionBatch]:
-        """``count`` batches in the order of arrival, or none when the first takes too long.
-
-        A started group is waited for: its batches stay in hand until the group is whole.
-        """
-        batches = self._partial
-        while len(batches) < count:
-            try:
-                batches.append(self._ready.get(timeout=timeout_s))
-            except queue.Empty:
-                return []
-        self._partial = []
-        return batches
-
-    def trained(self, batches: Sequence[SessionBatch]) -> None:
-        """The batches are in the weights: they are marked accepted, then acked."""
-        self._trained = tuple(batch.header.batch_id for batch in batches)
-        for batch in batches:
-            header = batch.header
-            mark = Mark(
-                header.batch_id, "accepted", env_steps=batch.env_steps, announced=header.dropped
-            )
-            self._settle(self._deliveries.pop(header.batch_id), mark)
-
-    def committed(self, timeout_s: float = COMMIT_S) -> bool:
-        """Waits until the ledger knows what was trained on last; whether it does."""
-        deadline_s = time.monotonic() + timeout_s
-        while not all(map(self._ledger.knows, self._trained)):
-            if time.monotonic() >= deadline_s:
-                return False
-            time.sleep(0.001)
-        return True
+        self._experience.offer(Arrival(batch, delivery, self._settle))
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
         """One ledger transaction for a group, before it is acked. In the consumer's thread."""
-        self._ledger.record([mark for _, mark in settled if mark is not None])
+        marks = [mark for _, mark in settled if mark is not None]
+        for mark, recorded in zip(marks, self._ledger.record(marks), strict=True):
+            if mark.fate == "accepted" and mark.batch_id is not None:
+                self._experience.committed(mark.batch_id, recorded.number)
 
     def _check(self, batch: SessionBatch, batch_id: str) -> None:
         header = batch.header

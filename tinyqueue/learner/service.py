@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +21,8 @@ from tinyqueue.errors import (
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.learner.experience import Experience
+from tinyqueue.learner.experiences import make_experience
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
@@ -72,6 +74,7 @@ class LearnerService:
         self._experiment = experiment
         self._run = run
         self._around = surroundings
+        self._sessions = run.path / "sessions.db"
         self._stopping = threading.Event()
         self._broker = Broker(surroundings.settings.broker)
         self._redis = connect(surroundings.settings.redis)
@@ -100,9 +103,10 @@ class LearnerService:
         try:
             built = build(self._experiment, self._around.environment(), self._run.run_id)
             with Ledger(
-                self._run.path / "sessions.db",
+                self._sessions,
                 experiment=self._experiment.name,
                 run=self._run.run_id,
+                keeps_bodies=built.algorithm.replay is not None,
             ) as ledger:
                 return self._train(built, ledger, epoch)
         finally:
@@ -125,7 +129,6 @@ class LearnerService:
             next_version=Versions(self._run, at_least=self._weights.head() + 1).next,
             publish=publisher.publish,
         )
-        feed = task_feed(self._around.tasks, built.spec)
         games = remote_games(
             self._around.tasks,
             built.spec,
@@ -134,9 +137,18 @@ class LearnerService:
             pin=self._weights.pin,
             play_here=self._around.play_here,
         )
+        experience = make_experience(
+            self._experiment,
+            built,
+            ledger,
+            self._sessions,
+            updates=lambda: trainer.clock.updates,
+        )
+        feed = task_feed(self._around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
         ingest = Ingest(
             built.contract,
             ledger,
+            experience,
             max_policy_lag=self._experiment.learner.max_policy_lag,
             head=lambda: trainer.clock.version,
             heard=feed.heard,
@@ -144,14 +156,16 @@ class LearnerService:
         )
         consumer = self._consumer(ingest)
         with ExitStack() as endings:
-            reporter = self._reporter(built, trainer, ledger, feed, consumer)
+            reporter = self._reporter(built, trainer, ledger, feed, consumer, experience)
             endings.callback(reporter.close)
-            training = self._training(built, trainer, games, reporter, ingest.committed)
+            training = self._training(built, trainer, games, reporter, experience)
             training.restore(ledger)
             publisher.publish_spec()
             trainer.publish()
             endings.callback(self._write_last_status, reporter)
             endings.callback(consumer.stop, timeout_s=10.0)
+            endings.callback(experience.stop)
+            experience.start()
             consumer.start()
             housekeeping = self._housekeeping(feed, publisher, reporter)
             endings.callback(housekeeping.stop)
@@ -159,26 +173,24 @@ class LearnerService:
             # While the first players open their stages.
             session, learner = self._experiment.session, self._experiment.learner
             built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
-            return self._loop(training, ingest, consumer, housekeeping)
+            return self._loop(training, experience, consumer, housekeeping)
 
     def _loop(
         self,
         training: Training,
-        ingest: Ingest,
+        experience: Experience,
         consumer: ExperienceConsumer,
         housekeeping: Housekeeping,
     ) -> Outcome:
-        wanted = self._experiment.learner.batches_per_update
         while not self._stopping.is_set() and not self._lease.stop_requested:
             self._lease.check()
-            for error in (consumer.error, housekeeping.error):
+            for error in (consumer.error, housekeeping.error, experience.error):
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot go on: {error}") from error
-            batches = ingest.take(wanted, timeout_s=_TAKE_S)
+            taken = experience.take(timeout_s=_TAKE_S)
             self._lease.check()
-            if batches:
-                training.update(batches)
-                ingest.trained(batches)
+            if taken is not None:
+                training.update(taken)
                 training.save_if_due()
             else:
                 training.waited()
@@ -218,13 +230,13 @@ class LearnerService:
         trainer: Trainer,
         games: RemoteGames,
         reporter: Reporter,
-        committed: Callable[[], bool],
+        experience: Experience,
     ) -> Training:
         experiment = self._experiment
         folder, keep = self._run.path / "checkpoints", experiment.learner.keep_checkpoints
         level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
         checkpoints = Checkpoints(folder, keep)
-        return Training(experiment, trainer, checkpoints, level, reporter, committed)
+        return Training(experiment, trainer, checkpoints, level, reporter, experience)
 
     def _reporter(
         self,
@@ -233,6 +245,7 @@ class LearnerService:
         ledger: Ledger,
         feed: TaskFeed,
         consumer: ExperienceConsumer,
+        experience: Experience,
     ) -> Reporter:
         return Reporter(
             self._experiment,
@@ -245,6 +258,7 @@ class LearnerService:
                 Metric.QUEUE_DEPTH: consumer.ready,
                 Metric.PLAYERS: feed.players,
                 Metric.TASKS_OUTSTANDING: feed.outstanding,
+                **experience.numbers(),
             },
             count=ledger.count,
         )

@@ -13,8 +13,8 @@ from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
 
-def task_feed(tasks: Tasks, spec: PlaySpec) -> TaskFeed:
-    """Keeps play tasks for this spec outstanding."""
+def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> TaskFeed:
+    """Keeps play tasks for this spec outstanding, fewer while players are ahead of training."""
 
     def send(expires_s: float) -> str:
         task_id = new_id()
@@ -27,7 +27,7 @@ def task_feed(tasks: Tasks, spec: PlaySpec) -> TaskFeed:
         )
         return task_id
 
-    return TaskFeed(send, budget_s=spec.task_budget_s)
+    return TaskFeed(send, budget_s=spec.task_budget_s, is_ahead=is_ahead)
 
 
 def remote_games(

@@ -1,4 +1,4 @@
-"""Batches in, weight versions out: the part of the learner that knows no broker and no store."""
+"""Experience in, weight versions out: the part of the learner that knows no broker and no store."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.base import Algorithm, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.experiment import Experiment, PlaySpec
-from tinyqueue.learner.checkpoints import Checkpoint
+from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
+from tinyqueue.learner.experience import Taken
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.wire.weights import WeightVersion
 
@@ -76,15 +77,28 @@ class Trainer:
         self._last_s: float | None = None
         self._published_update = -1
 
-    def update(self, batches: Sequence[SessionBatch]) -> None:
-        """Trains on the batches once and publishes a version when one is due.
+    def update(self, taken: Taken) -> Update | None:
+        """Counts what arrived, trains, and publishes a version when one is due.
+
+        Returns:
+            What the update was like; None when there was nothing to train on.
 
         Raises:
             TinyqueueError: The loss is not finite; the weights are as before.
         """
         clock = self.clock
-        self.progress.metrics = self._algorithm.update(batches, clock.env_steps).metrics
-        clock.updates += 1
+        update = None
+        if taken.experience is not None:
+            update = self._algorithm.update(taken.experience, clock.env_steps)
+            self.progress.metrics = update.metrics
+            clock.updates += 1
+        self._count(taken.arrived)
+        if update and clock.updates % self._experiment.learner.publish_every_updates == 0:
+            self.publish()
+        return update
+
+    def _count(self, batches: Sequence[SessionBatch]) -> None:
+        clock = self.clock
         for batch in batches:
             clock.env_steps += batch.env_steps
             self.progress.returns.add(batch.episodes)
@@ -95,8 +109,6 @@ class Trainer:
         now_s = time.monotonic()
         clock.trained_s += 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
-        if clock.updates % self._experiment.learner.publish_every_updates == 0:
-            self.publish()
 
     def publish(self) -> WeightVersion:
         """Publishes the present weights under the next version."""
@@ -123,8 +135,12 @@ class Trainer:
             arrays=self._export.arrays(),
         )
 
-    def checkpoint(self, score: float | None = None) -> Checkpoint:
-        """All that is needed to go on from here, in memory."""
+    def checkpoint(self, replay: ReplayState) -> Checkpoint:
+        """All that is needed to go on from here, in memory.
+
+        Args:
+            replay: What the experience keeps of itself.
+        """
         clock = self.clock
         return Checkpoint(
             env_steps=clock.env_steps,
@@ -135,7 +151,7 @@ class Trainer:
             graph=self._export.graph,
             spec=self._spec.model_dump(),
             clock={"trained_s": clock.trained_s, "first_mean": clock.first_mean},
-            score=score,
+            replay=replay,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:

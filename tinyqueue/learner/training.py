@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from tinyqueue.data.session import SessionBatch
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.learner.experience import Source, Taken
 from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.learner.outcome import Ended, Outcome
@@ -30,8 +29,7 @@ class Training:
         checkpoints: Where the run's states are kept.
         level: Decides when it is solved.
         reporter: Tells people and files.
-        committed: Waits until what was trained on is marked accepted, and says whether it is.
-            A checkpoint that is ahead of the ledger would have a batch trained on again.
+        source: Where its experience comes from.
     """
 
     def __init__(
@@ -41,14 +39,14 @@ class Training:
         checkpoints: Checkpoints,
         level: Level,
         reporter: Reporter,
-        committed: Callable[[], bool] = lambda: True,
+        source: Source,
     ) -> None:
         self._experiment = experiment
         self._trainer = trainer
         self._checkpoints = checkpoints
         self._level = level
         self._reporter = reporter
-        self._committed = committed
+        self._source = source
         self._saved_s = time.monotonic()
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
@@ -73,36 +71,47 @@ class Training:
         clock = self._trainer.clock
         accepted = ledger.env_steps if ledger else clock.env_steps
         lost = max(0, accepted - clock.env_steps)
-        if checkpoint is not None:
-            self._reporter.message(
-                f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
-                f"(update {checkpoint.updates:,}); updates on {lost:,} env steps accepted since "
-                "are lost"
-            )
-        elif lost:
-            self._reporter.message(
-                f"the run has no checkpoint yet: training begins anew, and updates on {lost:,} "
-                "env steps that were accepted are lost"
-            )
+        self._say_restored(checkpoint, lost)
+        restored = self._source.restore(checkpoint)
+        if restored:
+            self._reporter.message(restored)
         # Accepted is what the ledger says. After a kill between a checkpoint and the ledger's
         # next commit, the batch in between comes again and is counted then.
         # A run that was trained with --serial has no ledger, and keeps its checkpoint's clock.
         clock.env_steps = max(accepted, clock.env_steps)
 
-    def update(self, batches: Sequence[SessionBatch]) -> None:
-        """One update; it may ask for an evaluation.
+    def _say_restored(self, checkpoint: Checkpoint | None, since: int) -> None:
+        """What the newest checkpoint has, and what becomes of the env steps accepted since."""
+        if self._experiment.replay is not None:
+            fate = f"{since:,} env steps accepted since are trained on from the replay"
+        else:
+            fate = f"updates on {since:,} env steps accepted since are lost"
+        if checkpoint is not None:
+            self._reporter.message(
+                f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
+                f"(update {checkpoint.updates:,}); {fate}"
+            )
+        elif since:
+            self._reporter.message(
+                f"the run has no checkpoint yet: training begins anew, and {fate}"
+            )
+
+    def update(self, taken: Taken) -> None:
+        """One update at most; it may ask for an evaluation.
 
         Raises:
             TinyqueueError: The loss is not finite.
         """
-        self._trainer.update(batches)
-        self._reporter.trained(batches)
+        update = self._trainer.update(taken)
+        self._reporter.trained(taken.arrived)
+        if update is not None:
+            self._source.trained(taken, update)
         clock, returns = self._trainer.clock, self._trainer.progress.returns
         if self._decided is None and self._level.is_near(
             returns.mean_return, clock.first_mean, clock.env_steps
         ):
             self._trainer.publish_if_changed()
-            self._ask(self._trainer.checkpoint())
+            self._ask(self._checkpoint())
 
     def save_if_due(self) -> None:
         """Writes a checkpoint when the last is old enough. After the batches were handed back.
@@ -171,11 +180,14 @@ class Training:
 
     def save(self) -> None:
         """Writes a checkpoint of the present state."""
-        self._write(self._trainer.checkpoint())
+        self._write(self._checkpoint())
         self._saved_s = time.monotonic()
 
+    def _checkpoint(self) -> Checkpoint:
+        return self._trainer.checkpoint(self._source.state())
+
     def _write(self, checkpoint: Checkpoint) -> None:
-        if self._committed():
+        if self._source.is_settled():
             self._checkpoints.save(checkpoint)
         else:
             log.warning("no checkpoint written: the ledger has not taken the last batches yet")

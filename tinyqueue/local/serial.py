@@ -7,22 +7,22 @@ against. With the same seed it plays and learns the same, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 
 from tinyqueue.data.seeds import seed32
-from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.experiment import Experiment
-from tinyqueue.learner.build import build
+from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.level import Level
 from tinyqueue.learner.outcome import Outcome
+from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
 from tinyqueue.learner.versions import Versions
 from tinyqueue.local.games import GamesHere
+from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
@@ -57,9 +57,11 @@ def train_serial(
 
     def publish(weights: WeightVersion) -> None:
         newest[:] = [
-            newest[0].with_weights(weights.arrays, weights.version)
+            newest[0].with_weights(weights.arrays, weights.version, weights.env_steps)
             if newest
-            else PolicyRunner(built.export.graph, weights.arrays, weights.version)
+            else PolicyRunner(
+                built.export.graph, weights.arrays, weights.version, weights.env_steps
+            )
         ]
 
     versions = Versions(run)
@@ -72,6 +74,12 @@ def train_serial(
         next_version=versions.next,
         publish=publish,
     )
+    source = _source(
+        experiment,
+        built,
+        play=lambda: stage.play(newest[0], task="serial"),
+        updates=lambda: trainer.clock.updates,
+    )
     games = GamesHere(experiment, built.spec, modules, built.export.graph)
     reporter = Reporter(
         experiment,
@@ -80,19 +88,19 @@ def train_serial(
         trainer,
         threshold=built.threshold,
         services="none (serial)",
-        sources=lambda: {Metric.PLAYERS: 1},
+        sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
         count=None,
     )
     checkpoints = Checkpoints(run.path / "checkpoints", keep=experiment.learner.keep_checkpoints)
     level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
-    training = Training(experiment, trainer, checkpoints, level, reporter)
+    training = Training(experiment, trainer, checkpoints, level, reporter, source)
     training.restore(None)
     trainer.publish()
     seed = seed32(experiment.seed, _STAGE_SEED, trainer.clock.updates)
     stage = Stage(built.spec, user="local", player="serial", seed=seed, modules=modules)
     try:
         while not stopping() and not training.is_over():
-            training.update(_play(stage, newest[0], experiment.learner.batches_per_update))
+            training.update(source.take(0.0))
             training.save_if_due()
         return training.finish()
     finally:
@@ -100,8 +108,10 @@ def train_serial(
         reporter.close()
 
 
-def _play(stage: Stage, runner: PolicyRunner, count: int) -> list[SessionBatch]:
-    """One group of batches. A batch is a view of the stage's buffers until the next is played."""
-    if count == 1:
-        return [stage.play(runner, task="serial")]
-    return [deepcopy(stage.play(runner, task="serial")) for _ in range(count)]
+def _source(
+    experiment: Experiment, built: Built, play: Play, updates: Callable[[], int]
+) -> SerialStream | SerialReplay:
+    plan = built.algorithm.replay
+    if plan is None:
+        return SerialStream(play, experiment.learner.batches_per_update)
+    return SerialReplay(play, ReplayMemory(experiment, plan, built.contract), updates)

@@ -56,7 +56,11 @@ class Metric(Name):
         "batches",
         "Session batches that players numbered: accepted + set aside + dropped + missing.",
     )
-    BATCHES_ACCEPTED = "batches_accepted", "batches", "Trained on, each exactly once."
+    BATCHES_ACCEPTED = (
+        "batches_accepted",
+        "batches",
+        "Trained on, or stored for replay; each exactly once.",
+    )
     BATCHES_SET_ASIDE = "batches_set_aside", "batches", "Refused and kept in the dead-letter queue."
     BATCHES_DROPPED = (
         "batches_dropped",
@@ -68,6 +72,9 @@ class Metric(Name):
     LOSS = "loss", "–", "What the optimiser minimises: the weighted sum of the losses below."
     POLICY_LOSS = "policy_loss", "–", "Policy-gradient term, before its weight."
     VALUE_LOSS = "value_loss", "–", "Error of the value estimate, before its weight."
+    Q_MEAN = "q_mean", "–", "Mean Q of the sampled states and actions; h(Q) where it is rescaled."
+    TARGET_MEAN = "target_mean", "–", "Mean of what those Q values should be."
+    TD_ERROR_MEAN = "td_error_mean", "–", "Mean distance between the two, δ without its sign."
     ENTROPY = "entropy", "nats", "Mean entropy of the policy; ln(actions) when uniform."
     GRAD_NORM = "grad_norm", "–", "Global norm of the gradient before clipping."
     MEAN_RHO = "mean_rho", "–", "Mean importance ratio π/μ before clipping; 1 when on-policy."
@@ -77,6 +84,23 @@ class Metric(Name):
         "1 − Var(target − value) / Var(target); 1 is a perfect value estimate.",
     )
     LEARNING_RATE = "learning_rate", "–", "Of this update."
+    REPLAY_ITEMS = "replay_items", "items", "Transitions or sequences that can be drawn."
+    REPLAY_ENV_STEPS = "replay_env_steps", "env steps", "Held in memory and in the session log."
+    SAMPLES_PER_INSERT = (
+        "samples_per_insert",
+        "samples/env step",
+        "Times that each env step beyond the minimum has been trained on.",
+    )
+    SAMPLING_WAIT_SHARE = (
+        "sampling_wait_share",
+        "share",
+        "Of all time since the start, spent waiting for a sample that was being drawn.",
+    )
+    PLAYERS_WAIT_SHARE = (
+        "players_wait_share",
+        "share",
+        "Of all time since the start, spent waiting for players.",
+    )
 
 
 class EpisodeColumn(Name):

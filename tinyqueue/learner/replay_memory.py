@@ -1,0 +1,134 @@
+"""A replay with its limiter and its draws: what is learned from more than once. No threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinyqueue.data.seeds import generator
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import Experiment, ReplayConfig
+from tinyqueue.learner.checkpoint import ReplayState
+from tinyqueue.replay.limiter import SamplesPerInsert
+from tinyqueue.replay.plan import ReplayPlan
+from tinyqueue.replay.replay import Replay
+from tinyqueue.replay.samples import SequenceSample, TransitionSample
+from tinyqueue.wire.contract import Contract
+
+Sample = TransitionSample | SequenceSample
+
+_DRAWS = 2
+# What a generator derived from the run's seed is for.
+
+
+class ReplayMemory:
+    """Keeps experience, and keeps samples and inserts in step. For one thread at a time.
+
+    Args:
+        experiment: Its ``replay`` section, session shape and seed.
+        plan: What the algorithm asks of the replay.
+        contract: What a batch looks like.
+
+    Raises:
+        ConfigError: The capacity is too small for the minimum, or for what is taken at once.
+    """
+
+    def __init__(self, experiment: Experiment, plan: ReplayPlan, contract: Contract) -> None:
+        config = experiment.replay
+        assert config is not None
+        self._plan = plan
+        self._seed = experiment.seed
+        self._minimum = config.minimum_steps
+        self.replay = Replay(
+            plan,
+            contract.observations,
+            contract.actions,
+            {path: leaf.shape for path, leaf in contract.state.items()},
+            ticks=contract.ticks,
+            slots=contract.slots,
+            capacity_steps=config.capacity_steps,
+            capacity_bytes=config.capacity_bytes,
+        )
+        _require_room(config, plan)
+        batch_steps = contract.ticks * contract.slots
+        self._sample_steps = plan.batch_size * max(1, plan.unroll)
+        ahead = config.tolerance_steps or 4 * batch_steps
+        self._limiter = SamplesPerInsert(
+            config.samples_per_insert,
+            config.minimum_steps,
+            max(config.samples_per_insert * ahead, self._sample_steps),
+        )
+        self._rng = generator(self._seed, _DRAWS)
+
+    @property
+    def may_insert(self) -> bool:
+        """False while players are too far ahead of training."""
+        return self._limiter.may_insert()
+
+    @property
+    def may_sample(self) -> bool:
+        """False while there is too little experience, or it has been trained on enough."""
+        return self.replay.size > 0 and self._limiter.may_sample(self._sample_steps)
+
+    @property
+    def samples_per_insert(self) -> float:
+        """Times that each env step beyond the minimum has been trained on so far."""
+        counts = self._limiter.state()
+        return counts["sampled"] / max(1, counts["inserted"] - self._minimum)
+
+    def admit(self, env_steps: int) -> None:
+        """A batch of so many env steps is going to be added."""
+        self._limiter.inserted(env_steps)
+
+    def add(self, number: int, batch: SessionBatch) -> None:
+        self.replay.add(number, batch)
+
+    def sample(self, updates: int) -> Sample:
+        """Draws items.
+
+        Args:
+            updates: Made so far, the clock of the importance weights.
+        """
+        self._limiter.sampled(self._sample_steps)
+        return self.replay.sample(self._rng, updates)
+
+    def state(self) -> ReplayState:
+        return ReplayState(self.replay.snapshot(), self._limiter.state())
+
+    def restore(
+        self,
+        batches: Iterable[tuple[int, SessionBatch]],
+        accepted_env_steps: int,
+        kept: ReplayState | None,
+        updates: int,
+    ) -> None:
+        """Goes back to where a run was left.
+
+        Args:
+            batches: Those of the session log, in order.
+            accepted_env_steps: By the ledger, since the run began.
+            kept: Of the checkpoint, with priorities and the samples that are in its weights.
+            updates: Of the checkpoint. Later draws come from a stream of their own.
+        """
+        for number, batch in batches:
+            self.replay.add(number, batch)
+        if kept is not None:
+            self.replay.restore_priorities(kept.arrays)
+            self._limiter.restore(kept.limiter)
+        self._limiter.restore({**self._limiter.state(), "inserted": accepted_env_steps})
+        self._rng = generator(self._seed, _DRAWS, updates)
+
+
+def _require_room(config: ReplayConfig, plan: ReplayPlan) -> None:
+    least = max(config.minimum_steps, plan.batch_size * max(1, plan.burn_in + plan.unroll))
+    if config.minimum_steps > config.capacity_steps:
+        raise ConfigError(
+            f"replay.minimum_steps = {config.minimum_steps} can never be there with "
+            f"replay.capacity_steps = {config.capacity_steps}. Raise the capacity, or lower the "
+            "minimum."
+        )
+    if least > config.capacity_steps:
+        raise ConfigError(
+            f"replay.capacity_steps = {config.capacity_steps} is less than one sample of "
+            f"{least} env steps. Raise it, or lower algorithm.batch_size."
+        )
