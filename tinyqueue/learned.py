@@ -14,6 +14,8 @@ from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 
+_PREVIOUS_ACTION = "previous:action"
+
 
 class Learned:
     """The policy of a checkpoint.
@@ -35,17 +37,20 @@ class Learned:
         self._greedy = greedy_head(self.spec.head, self.spec.actions)
         self._rng = np.random.default_rng(0)
 
-    def act(self, observation: Array | Arrays, state: Arrays | None = None) -> tuple[int, Arrays]:
+    def act(
+        self, observation: Array | Arrays, state: Arrays | None = None, reward: float = 0.0
+    ) -> tuple[int, Arrays]:
         """The greedy action for one observation.
 
         Args:
             observation: One observation of the environment, without a batch axis; for a Dict
                 space a mapping from path to array.
-            state: Recurrent state, ``[1, …]`` per path, from the call before; None begins an
-                episode.
+            state: What the call before returned; None begins an episode.
+            reward: That the action before was given; only a policy that sees it needs it.
 
         Returns:
-            The action, counted from 0, and the state for the next call.
+            The action, counted from 0, and the state for the next call: the recurrent one,
+            ``[1, …]`` per path, and under ``previous:action`` this action where it is seen.
         """
         given = observation if isinstance(observation, dict) else {"": observation}
         batch = {
@@ -58,9 +63,18 @@ class Learned:
                 path: np.zeros((1, *shape), np.float32)
                 for path, shape in self.runner.state_shapes.items()
             }
-        outputs, after = self.runner.run(batch, before)
+        previous = None
+        if self.runner.uses_previous:
+            last = before.get(_PREVIOUS_ACTION, np.zeros(1, np.int64))
+            previous = last, np.array([reward if state is not None else 0.0], np.float32)
+        outputs, after = self.runner.run(batch, before, previous)
         self._greedy.begin(1, 1, self._rng, self.env_steps)
-        return int(self._greedy.act(0, outputs)[0]), after
+        action = self._greedy.act(0, outputs)
+        # The runner's buffers are overwritten by its next run.
+        kept = {path: values.copy() for path, values in after.items()}
+        if previous:
+            kept[_PREVIOUS_ACTION] = action.copy()
+        return int(action[0]), kept
 
 
 def load(

@@ -43,6 +43,16 @@ class Impala:
         self._network = network
         ((self._action_path, leaf),) = actions.items()
         self._action_dtype = leaf.dtype
+        self._previous_action = "/".join(["previous_action", *filter(None, actions)])
+        self._carried: dict[str, tuple[tuple[int, ...], str]] = {
+            f"state/{path}": (shape, "float32") for path, shape in network.state.items()
+        }
+        """Arrays of a batch's carry that the network needs → shape of one slot's, and type."""
+        if network.uses_previous:
+            self._carried |= {
+                self._previous_action: (leaf.shape, leaf.dtype),
+                "previous_reward": ((), "float32"),
+            }
         self._variables = list(network.trainable_variables.values())
         self._optimiser = make_optimiser(
             config.optimiser, dict(network.trainable_variables), config.epsilon
@@ -82,8 +92,9 @@ class Impala:
             np.zeros((ticks + 1, slots, *leaf.shape), leaf.dtype)
             for leaf in self._network.observations.values()
         ]
+        carried = [np.zeros((1, slots, *shape), kind) for shape, kind in self._carried.values()]
         before = self.state()
-        self._step(0.0, [*nothing_valid, *observations])
+        self._step(0.0, [*nothing_valid, *observations, *carried])
         self.restore(before)
 
     def state(self) -> Arrays:
@@ -102,6 +113,7 @@ class Impala:
                 batch.terminated,
                 batch.valid,
                 *(batch.observations[path] for path in self._network.observations),
+                *(batch.carry[name][None] for name in self._carried),
             ]
             for batch in batches
         ]
@@ -123,7 +135,6 @@ class Impala:
         """The update as a graph for these shapes; one per number of batches."""
         import tensorflow as tf
 
-        paths = list(self._network.observations)
         variables = self._variables
 
         def step(rate: Any, *given: Any) -> Any:
@@ -131,7 +142,7 @@ class Impala:
             with tf.GradientTape() as tape:
                 loss, metrics = loss_and_metrics(
                     self._config,
-                    self._seen(dict(zip(paths, seen, strict=True))),
+                    self._seen(seen, actions, rewards, valid),
                     actions=tf.cast(actions, tf.int32),
                     log_mu=log_mu,
                     rewards=rewards,
@@ -156,9 +167,27 @@ class Impala:
         function = tf.function(step, input_signature=signature, autograph=False)
         return function.get_concrete_function()
 
-    def _seen(self, observations: dict[str, Any]) -> tuple[Any, Any]:
-        """Logits ``[T+1, B, n]`` and values ``[T+1, B]``."""
-        outputs, _ = self._network.unroll(observations, {}, None)
+    def _seen(self, seen: Sequence[Any], actions: Any, rewards: Any, valid: Any) -> tuple[Any, Any]:
+        """Logits ``[T+1, B, n]`` and values ``[T+1, B]`` of observations and what is carried.
+
+        An invalid tick leads to the first row of an episode, before which there was nothing.
+        """
+        import tensorflow as tf
+
+        paths = list(self._network.observations)
+        observations = dict(zip(paths, seen, strict=False))
+        carried = dict(zip(self._carried, seen[len(paths) :], strict=True))
+        if not carried:
+            outputs, _ = self._network.unroll(observations, {}, None)
+            return outputs["logits"], outputs["value"]
+        state = {path: carried[f"state/{path}"][0] for path in self._network.state}
+        starts = tf.concat([tf.zeros_like(valid[:1]), ~valid], axis=0)
+        previous = [
+            tf.concat([carried[name], tf.where(valid, values, tf.zeros_like(values))], axis=0)
+            for name, values in ((self._previous_action, actions), ("previous_reward", rewards))
+            if name in carried
+        ]
+        outputs, _ = self._network.unroll(observations, state, starts, *previous)
         return outputs["logits"], outputs["value"]
 
 

@@ -107,17 +107,22 @@ class _Wave:
             path: np.zeros((games, *shape), np.float32)
             for path, shape in runner.state_shapes.items()
         }
+        before = np.zeros(games, np.int64), np.zeros(games, np.float32)
+        self._previous = before if runner.uses_previous else None
 
     def play_stretch(self, rng: np.random.Generator) -> None:
         """Plays on for a few ticks, or until every game is over."""
-        slots, state = self.playing, self._state
+        slots, state, previous = self.playing, self._state, self._previous
         self._head.begin(_STRETCH, len(slots), rng, self._runner.env_steps)
         on = np.ones(len(slots), bool)
         for tick in range(_STRETCH):
             seen = {path: rows[slots] for path, rows in self._table.rows.items()}
-            outputs, state = self._runner.run(seen, state)
+            outputs, state = self._runner.run(seen, state, previous)
             playing = slots[on]
-            rewards, ended = self._table.step(playing, self._head.act(tick, outputs)[on])
+            actions = self._head.act(tick, outputs)
+            rewards, ended = self._table.step(playing, actions[on])
+            if previous:
+                previous[0][...], previous[1][on] = actions, rewards
             self.returns[playing] += rewards
             self.lengths[playing] += 1
             on[on] = ~ended
@@ -125,3 +130,4 @@ class _Wave:
                 break
         self.playing = slots[on]
         self._state = {path: values[on] for path, values in state.items()}
+        self._previous = (previous[0][on], previous[1][on]) if previous else None

@@ -9,7 +9,7 @@ import structlog
 
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import ALGORITHMS
-from tinyqueue.data.spaces import space_to_json
+from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import Experiment, PlaySpec
@@ -100,6 +100,7 @@ def build(
         queue_batches=experiment.learner.queue_batches,
         graph_sha256=export.sha256,
         seed=experiment.seed,
+        state={path: list(shape) for path, shape in network.state.items()},
     )
     contract = Contract(
         experiment=experiment.name,
@@ -110,6 +111,8 @@ def build(
         slots=session.slots,
         extras=head.extras,
         max_abs_reward=experiment.learner.max_abs_reward,
+        state={path: Leaf("float32", shape) for path, shape in network.state.items()},
+        needs_carry=network.uses_previous or algorithm.replay is not None,
     )
     return Built(algorithm, export, spec, contract, threshold)
 

@@ -127,6 +127,7 @@ class Stage:
         self._terminated, self._truncated, self._valid = np.zeros((3, ticks, slots), bool)
         self._ended_last = np.zeros(slots, bool)
         self._previous_action = np.zeros_like(self._actions[self._action_path][0])
+        self._previous_reward = np.zeros(slots, np.float32)
         self._state: Arrays = {
             path: np.zeros((slots, *shape), np.float32) for path, shape in spec.state.items()
         }
@@ -145,7 +146,7 @@ class Stage:
         carry = {
             "episode_steps": self._episodes.lengths.astype(np.int32),
             self._previous_action_name: self._previous_action,
-            "previous_reward": self._rewards[-1].copy(),
+            "previous_reward": self._previous_reward,
         }
         return carry | {f"state/{path}": state for path, state in self._state.items()}
 
@@ -155,17 +156,21 @@ class Stage:
         actions, rewards = self._actions[self._action_path], self._rewards
         terminated, truncated = self._terminated, self._truncated
         path, state, ended = self._action_path, self._state, self._ended_last
+        before = self._previous_action.copy(), self._previous_reward.copy()
+        previous = before if runner.uses_previous else None
         for tick in range(self._spec.ticks):
-            outputs, state = run(rows[tick], state)
+            outputs, state = run(rows[tick], state, previous)
             action = act(tick, outputs)
             actions[tick] = action
             observed, rewards[tick], terminated[tick], truncated[tick], _ = step(
                 unflatten({path: action})
             )
             write(observed, rows[tick + 1])
-            if state:
+            if previous:
+                previous[0][...], previous[1][...] = action, rewards[tick]
+            if state or previous:
                 # A slot that had ended before this tick now shows its next episode's first row.
-                for values in state.values():
+                for values in (*state.values(), *(previous or ())):
                     values[ended] = 0
                 ended = terminated[tick] | truncated[tick]
         # The runner's buffers are overwritten by its next run.
@@ -180,6 +185,7 @@ class Stage:
         last = self._actions[self._action_path][-1]
         mask = valid[-1].reshape((-1,) + (1,) * (last.ndim - 1))
         self._previous_action = np.where(mask, last, np.zeros_like(last))
+        self._previous_reward = np.where(valid[-1], self._rewards[-1], np.float32(0))
         return SessionBatch(
             header=header,
             observations=dict(self._observations),

@@ -1,7 +1,8 @@
 """Runs an exported policy with ONNX Runtime: one thread, buffers bound once, weights swapped in.
 
-Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``weight:<path>``;
-outputs ``output:<name>``, ``next_state:<path>`` (ONNX wants input and output names apart).
+Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` and
+``previous:reward``, ``weight:<path>``; outputs ``output:<name>``, ``next_state:<path>`` (ONNX
+wants input and output names apart).
 
 Weights below 1 MB are graph inputs: a new version is a new binding (20 µs, measured for
 six arrays) and a run of a 64-64 network at 64 slots takes 14 µs. Above, they are external
@@ -88,12 +89,21 @@ class PolicyRunner:
             if i.name.startswith("state:")
         }
 
-    def run(self, observations: Arrays, state: Arrays) -> tuple[Arrays, Arrays]:
+    @property
+    def uses_previous(self) -> bool:
+        """Whether the policy sees the previous action and reward."""
+        return any(i.name.startswith("previous:") for i in self._session.get_inputs())
+
+    def run(
+        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
+    ) -> tuple[Arrays, Arrays]:
         """The network's outputs for one tick.
 
         Args:
             observations: path → ``[B, *obs]``.
             state: path → ``[B, *state]``; empty for a policy without one.
+            previous: Actions ``[B]`` and rewards ``[B]`` of the tick before, nought before an
+                episode's first observation; for a policy that ``uses_previous``.
 
         Returns:
             Outputs by name and the next state by path. Both are buffers of this runner that
@@ -106,6 +116,9 @@ class PolicyRunner:
             buffer[...] = observations[path]
         for path, buffer in self._state:
             buffer[...] = state[path]
+        if previous is not None:
+            for buffer, values in zip(self._previous, previous, strict=True):
+                buffer[...] = values
         self._run(self._binding, None)
         return self._outputs, self._next_state
 
@@ -134,6 +147,8 @@ class PolicyRunner:
         self._buffers: list[ort.OrtValue] = []
         self._observations = self._bound("observation:", slots)
         self._state = self._bound("state:", slots)
+        previous = dict(self._bound("previous:", slots))
+        self._previous = [previous[name] for name in ("action", "reward") if name in previous]
         self._outputs = dict(self._bound("output:", slots))
         self._next_state = dict(self._bound("next_state:", slots))
         self._slots = slots

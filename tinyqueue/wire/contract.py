@@ -53,6 +53,8 @@ class Contract:
         extras: What the action head records: exactly these must be there.
         max_abs_reward: Largest reward, either sign.
         state: Recurrent state: path → leaf of one slot; ``carry`` must hold ``state/<path>``.
+        needs_carry: Whether it must also hold what came before tick 0: the episode's steps, the
+            previous action and the previous reward.
     """
 
     experiment: str
@@ -64,6 +66,7 @@ class Contract:
     extras: Mapping[str, Extra]
     max_abs_reward: float
     state: Mapping[str, Leaf] = field(default_factory=dict)
+    needs_carry: bool = False
 
     def check(self, batch: SessionBatch) -> None:
         """Returns when the batch may be trusted.
@@ -90,7 +93,7 @@ class Contract:
             array = batch.extras[name]
             _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
             _check_extra(name, extra, array)
-        if batch.carry or self.state:
+        if batch.carry or self.state or self.needs_carry:
             self._check_carry(batch.carry)
         self._check_episodes(batch)
 
@@ -116,8 +119,13 @@ class Contract:
             raise MessageError("reward", f"{name} go beyond ±{self.max_abs_reward:g} or are NaN")
 
     def _check_carry(self, carry: Arrays) -> None:
-        """``state/<path>`` must be there; the other known names may be."""
+        """``state/<path>`` must be there; the other known names may be, or must be too."""
         slots = (self.slots,)
+        before = ["episode_steps", "previous_reward"]
+        before += ["/".join(["previous_action", *filter(None, [path])]) for path in self.actions]
+        absent = [name for name in before if name not in carry]
+        if self.needs_carry and absent:
+            raise MessageError("missing", f"carry lacks {', '.join(absent)}")
         for path, leaf in self.state.items():
             if f"state/{path}" not in carry:
                 raise MessageError("missing", f"carry lacks state/{path}")
