@@ -12,7 +12,8 @@
     ├── StaleEpochError              a weight publish from a learner that has been replaced
     ├── MissingVersionError          a weight version that is no longer kept
     ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
-    └── RunDirectoryError            a run directory that is absent, in use, or of another schema
+    ├── RunDirectoryError            a run directory that is absent, in use, or of another schema
+    └── DiskFullError                no room on the disk: nothing was written, try again
 
 Every message says what happened, why, and what to do next. The command line
 prints the message of a ``TinyqueueError`` without a traceback and exits 1.
@@ -113,3 +114,7 @@ class CheckpointError(TinyqueueError):
 
 class RunDirectoryError(TinyqueueError):
     """A run directory is absent, in use, or of another schema."""
+
+
+class DiskFullError(TinyqueueError):
+    """The disk has no room now. Nothing was written, and the same may be tried again."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from tinyqueue.bus.in_hand import CallbackError, InHand
 from tinyqueue.bus.messages import Delivery
+from tinyqueue.errors import DiskFullError
 
 
 class Link:
@@ -37,9 +39,14 @@ class Desk:
         self.shelf = Shelf()
         self.taken: list[Delivery] = []
         self.groups: list[list[tuple[str, Any]]] = []
+        self.is_full = False
+        self.tries = 0
         self.in_hand = InHand(self.shelf, self.taken.append, self._commit)  # type: ignore[arg-type]
 
     def _commit(self, group: Sequence[tuple[Delivery, Any]]) -> None:
+        self.tries += 1
+        if self.is_full:
+            raise DiskFullError("no room")
         self.groups.append([(delivery.message_id, mark) for delivery, mark in group])
 
 
@@ -75,7 +82,7 @@ def test_when_commit_raises_nothing_is_acked() -> None:
     taken: list[Delivery] = []
 
     def commit(_: object) -> None:
-        raise OSError("disk full")
+        raise OSError("input/output error")
 
     in_hand = InHand(Shelf(), taken.append, commit)  # type: ignore[arg-type]
     in_hand.hand_over([delivery("a", 1)], link)
@@ -85,6 +92,39 @@ def test_when_commit_raises_nothing_is_acked() -> None:
         in_hand.finish(link)
     assert isinstance(caught.value.error, OSError)
     assert link.acked == []
+
+
+def test_while_the_disk_is_full_nothing_is_acked_and_all_is_committed_once_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    link = Link()
+    desk.in_hand.hand_over([delivery("bad", 1), delivery("b", 2), delivery("c", 3)], link)
+    desk.is_full = True
+    desk.in_hand.settle(desk.taken[0], "mark bad", "shape")
+    desk.in_hand.settle(desk.taken[1], "mark b", None)
+    for _ in range(5):
+        desk.in_hand.finish(link)
+    assert (desk.tries, link.acked) == (1, [])
+
+    # One that comes again meanwhile is still in hand.
+    desk.in_hand.hand_over([delivery("b", 4)], Link())
+    assert len(desk.taken) == 3
+
+    now_s[0] += 1.0
+    desk.in_hand.finish(link)
+    assert desk.tries == 2
+
+    desk.is_full = False
+    desk.in_hand.settle(desk.taken[2], "mark c", None)
+    desk.in_hand.finish(link)
+    assert desk.groups == []
+    now_s[0] += 1.0
+    desk.in_hand.finish(link)
+    assert desk.groups == [[("bad", "mark bad"), ("b", "mark b"), ("c", "mark c")]]
+    assert desk.shelf.kept == [("bad", "shape")]
+    assert link.acked == [1, 3]
 
 
 def test_a_redelivery_on_a_new_link_lends_its_ack_to_the_one_in_hand(desk: Desk) -> None:

@@ -157,10 +157,19 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_nothing_else(checkpoints, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill_up)
-        with pytest.raises(CheckpointError, match=r"No space left.*Free disk space"):
-            checkpoints.save(checkpoint(20))
+        assert checkpoints.save(checkpoint(20)) is None
     assert names(checkpoints) == ["000000000010"]
     assert checkpoints.newest().env_steps == 10
+    assert checkpoints.save(checkpoint(20)).name == "000000000020"
+
+
+def test_a_disk_that_fails_otherwise_is_an_error(checkpoints, monkeypatch):
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CheckpointError, match=r"Input/output error.*untouched"):
+        checkpoints.save(checkpoint(20))
 
 
 def test_what_a_crash_left_is_removed_when_a_writer_opens_and_not_by_a_reader(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyqueue.errors import RunDirectoryError
+from tinyqueue.errors import DiskFullError, RunDirectoryError
 from tinyqueue.learner.run_directory import RunDirectory
 
 REPOSITORY = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_what_cannot_be_written_is_not_reserved(run, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("tinyqueue.learner.run_directory.replace_file", full)
-        with pytest.raises(RunDirectoryError, match="No space left"):
+        with pytest.raises(DiskFullError, match="No space left"):
             run.reserve_versions(0)
     assert run.reserve_versions(0) == range(0, 1000)
 

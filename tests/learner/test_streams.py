@@ -32,7 +32,7 @@ def test_a_file_of_one_torn_line_is_emptied(tmp_path):
     assert path.read_text() == ""
 
 
-def test_a_full_disk_leaves_no_part_of_a_line(tmp_path, monkeypatch):
+def test_lines_wait_while_the_disk_is_full_and_no_part_of_one_is_left(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
     file = LineFile(path)
     file.append([{"step": 1}])
@@ -45,9 +45,20 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", half_then_full)
-        with pytest.raises(RunDirectoryError, match="No space left"):
-            file.append([{"step": 2}])
+        file.append([{"step": 2}])
+        file.append([{"note": "x" * (1 << 22)}])
     assert path.read_text() == '{"step": 1}\n'
     file.append([{"step": 3}])
     file.close()
-    assert path.read_text() == '{"step": 1}\n{"step": 3}\n'
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
+
+
+def test_a_disk_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
+    file = LineFile(tmp_path / "metrics.jsonl")
+
+    def fail(descriptor, data, at):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(RunDirectoryError, match=r"Input/output error.*resume"):
+        file.append([{"step": 1}])

@@ -45,7 +45,8 @@ class ExperienceConsumer:
         queue_type: ``classic`` or ``quorum``.
         on_delivery: Called in the consumer's thread with every message.
         commit: Called in the consumer's thread with the deliveries and marks of every group
-            that was settled together. When it raises, nothing is acked and the consumer ends.
+            that was settled together. When it raises, nothing is acked and the consumer ends;
+            on a DiskFullError it goes on, with a try each second until there is room.
         declare: Whether to declare exchanges and queues.
     """
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import structlog
+
 from tinyqueue.bus.dead_letters import DeadLetters
 from tinyqueue.bus.messages import Delivery
+from tinyqueue.errors import DiskFullError
+
+RETRY_S = 1.0
+"""Between two tries to commit while the disk is full."""
+_SAY_AGAIN_S = 60.0
+
+log = structlog.get_logger(__name__)
 
 
 class Acks(Protocol):
@@ -48,6 +58,9 @@ class InHand:
         self._by_id: dict[str, Delivery] = {}
         self._settled: deque[tuple[Delivery, Any, str | None]] = deque()
         self._not_set_aside: list[tuple[Delivery, Any, str | None]] = []
+        self._uncommitted: list[tuple[Delivery, Any]] = []
+        self._retry_at_s = 0.0
+        self._said_full_s: float | None = None
         self.duplicates = 0
 
     def settle(self, delivery: Delivery, mark: Any, set_aside: str | None) -> None:
@@ -77,6 +90,8 @@ class InHand:
     def finish(self, link: Acks | None) -> None:
         """Sets aside, commits and acks what is settled, in this order.
 
+        While the disk is full nothing is acked, and a commit is tried once a second.
+
         Args:
             link: The present one. What another link delivered is committed only: its broker
                 has taken the message back, and sends it again.
@@ -88,21 +103,38 @@ class InHand:
         waiting, self._not_set_aside = self._not_set_aside, []
         while self._settled:
             waiting.append(self._settled.popleft())
-        group = []
         for delivery, mark, reason in waiting:
             if reason is None or self._dead_letters.put(delivery, reason):
-                group.append((delivery, mark))
+                self._uncommitted.append((delivery, mark))
             else:
                 self._not_set_aside.append((delivery, mark, reason))
-        if not group:
-            return
-        _call(self._commit, group)
-        done = [delivery for delivery, _ in group]
+        done = self._committed()
         for delivery in done:
             if self._by_id.get(delivery.message_id) is delivery:
                 del self._by_id[delivery.message_id]
         if link is not None:
             _ack(done, link)
+
+    def _committed(self) -> list[Delivery]:
+        """Commits what waits for it; all of it or nothing."""
+        now_s = time.monotonic()
+        if not self._uncommitted or now_s < self._retry_at_s:
+            return []
+        try:
+            _call(self._commit, self._uncommitted)
+        except CallbackError as failure:
+            if not isinstance(failure.error, DiskFullError):
+                raise
+            self._retry_at_s = now_s + RETRY_S
+            if self._said_full_s is None or now_s - self._said_full_s >= _SAY_AGAIN_S:
+                self._said_full_s = now_s
+                log.warning("no room on the disk: nothing is acked", error=str(failure.error))
+            return []
+        if self._said_full_s is not None:
+            self._said_full_s = None
+            log.info("there is room on the disk again: messages are acked")
+        group, self._uncommitted = self._uncommitted, []
+        return [delivery for delivery, _ in group]
 
 
 def _ack(deliveries: Sequence[Delivery], link: Acks) -> None:

@@ -10,15 +10,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from tinyqueue.errors import CheckpointError
 from tinyqueue.learner.checkpoint import Checkpoint, read_checkpoint, read_score, write_checkpoint
-from tinyqueue.learner.durable_files import remove_folder, sync_directory
+from tinyqueue.learner.durable_files import has_no_room, remove_folder, sync_directory
 
 __all__ = ["Checkpoint", "CheckpointReader", "Checkpoints"]
 
 _NAME = re.compile(r"^(\d+)(?:-(\d+))?$")
 _DRAFT = ".new-"
 _TRASH = ".old-"
+
+log = structlog.get_logger(__name__)
 
 
 class CheckpointReader:
@@ -122,14 +126,15 @@ class Checkpoints(CheckpointReader):
             for left_over in directory.glob(pattern):
                 shutil.rmtree(left_over, ignore_errors=True)
 
-    def save(self, checkpoint: Checkpoint) -> Path:
+    def save(self, checkpoint: Checkpoint) -> Path | None:
         """Writes a checkpoint, then removes those that need not stay.
 
         Returns:
-            Its folder, named after its env steps. When it returns it is on the disk.
+            Its folder, named after its env steps; when it returns it is on the disk. None when
+            the disk has no room now: that is said in the log, and is no reason to end a run.
 
         Raises:
-            CheckpointError: The disk does not take it; those before are untouched.
+            CheckpointError: The disk fails; those before are untouched.
         """
         if checkpoint.score is not None and not math.isfinite(checkpoint.score):
             raise ValueError(f"a score must be a finite number, not {checkpoint.score}")
@@ -141,10 +146,17 @@ class Checkpoints(CheckpointReader):
             draft.rename(path)
             sync_directory(self.directory)
         except OSError as error:
+            if has_no_room(error):
+                log.warning(
+                    "no room on the disk: no checkpoint is written now; earlier ones are untouched",
+                    directory=str(self.directory),
+                    env_steps=checkpoint.env_steps,
+                )
+                return None
             raise CheckpointError(
                 f"the checkpoint at {checkpoint.env_steps} env steps cannot be written to "
                 f"{self.directory}: {error.strerror}. Earlier ones are untouched. "
-                "Free disk space."
+                "See to the disk and resume the run."
             ) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from pathlib import Path
+
+
+def has_no_room(error: OSError) -> bool:
+    """Whether the disk, or somebody's share of it, is full: that may pass."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_synced(path: Path, data: bytes) -> None:

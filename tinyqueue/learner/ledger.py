@@ -82,7 +82,9 @@ class Ledger:
         On return they are on the disk.
 
         Raises:
-            RunDirectoryError: The disk does not take them; nothing has changed.
+            DiskFullError: There is no room; nothing has changed, and the same marks may be
+                recorded later.
+            RunDirectoryError: The disk fails; nothing has changed.
             ValueError: A mark accepts, or announces for, a batch without a readable id.
         """
         with self._mutex:

@@ -16,8 +16,8 @@ from threading import Lock
 from typing import Any, Literal
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN, new_id
-from tinyqueue.errors import RunDirectoryError
-from tinyqueue.learner.durable_files import replace_file
+from tinyqueue.errors import DiskFullError, RunDirectoryError
+from tinyqueue.learner.durable_files import has_no_room, replace_file
 from tinyqueue.learner.json_text import json_document
 from tinyqueue.learner.numbered_folders import appear, numbers
 from tinyqueue.learner.run_lock import RunLock
@@ -136,6 +136,10 @@ class RunDirectory:
 
         Args:
             at_least: The lowest version that will do: one above the head in the store.
+
+        Raises:
+            DiskFullError: There is no room to note it. Nothing was reserved.
+            RunDirectoryError: Nor does the disk take it otherwise.
         """
         with self._mutex:
             start = max(int(self._state["reserved_versions"]), at_least)
@@ -152,8 +156,10 @@ class RunDirectory:
     def append(self, stream: Stream, *rows: Mapping[str, Any]) -> None:
         """Adds lines to ``<stream>.jsonl`` in one write; NaN and infinities become null.
 
+        While the disk is full they wait in memory, see :class:`LineFile`.
+
         Raises:
-            RunDirectoryError: The disk does not take them; no part of a line is left.
+            RunDirectoryError: The disk fails; no part of a line is left.
         """
         with self._mutex:
             if stream not in self._streams:
@@ -178,7 +184,8 @@ class RunDirectory:
         try:
             replace_file(self.path / "run.json", json_document(state))
         except OSError as error:
-            raise RunDirectoryError(
+            kind = DiskFullError if has_no_room(error) else RunDirectoryError
+            raise kind(
                 f"{self.path / 'run.json'} cannot be written: {error.strerror}. Nothing was "
                 "reserved. Free disk space and resume the run."
             ) from error

@@ -1,0 +1,101 @@
+"""A real full disk, where this process may mount one; SQLite's own limit elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinyqueue.errors import DiskFullError
+from tinyqueue.learner.ledger import Ledger, Mark, Recorded, StoredBody
+from tinyqueue.learner.session_log import SessionLog
+
+STAGE = "e" * 32
+REPOSITORY = Path(__file__).parents[2]
+MOUNTED = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+
+
+def kept(n: int, size: int = 20_000) -> Mark:
+    return Mark(f"{STAGE}:{n}", "accepted", env_steps=10, body=StoredBody(b"x" * size, {"n": n}))
+
+
+def test_without_room_neither_row_nor_mark_is_there_and_with_room_both_are(tmp_path):
+    path = tmp_path / "sessions.db"
+    with Ledger(path, experiment="pole", run="1", keeps_bodies=True) as ledger:
+        database = ledger._file._database
+        assert ledger.record([kept(0)]) == [Recorded(True, 1)]
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(DiskFullError, match=r"is full.*Nothing was recorded"):
+            ledger.record([kept(1), kept(2)])
+        assert not ledger.knows(f"{STAGE}:1")
+        with SessionLog(path) as log:
+            assert [row.number for row in log.rows()] == [1]
+
+        database.execute("PRAGMA max_page_count = 1000000")
+        assert ledger.record([kept(1), kept(2)]) == [Recorded(True, 2), Recorded(True, 3)]
+        with SessionLog(path) as log:
+            assert [row.batch_id[-1] for row in log.rows()] == ["0", "1", "2"]
+            assert log.skipped == {}
+        assert ledger.env_steps == 30
+
+
+# Fills the disk beside the ledger, until nothing goes any more; then makes room.
+ON_A_SMALL_DISK = """
+import sys
+from pathlib import Path
+from tinyqueue.errors import DiskFullError
+from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
+from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.learner.streams import LineFile
+
+disk = Path(sys.argv[1])
+other = disk / "somebody's"
+other.write_bytes(b"x" * int(sys.argv[2]))
+lines = LineFile(disk / "metrics.jsonl")
+recorded = refused = 0
+with Ledger(disk / "sessions.db", experiment="pole", run="1") as ledger:
+    while refused < 5:
+        body = StoredBody(b"x" * 5_000, {"n": recorded})
+        try:
+            ledger.record([Mark(f"{'e' * 32}:{recorded}", "accepted", env_steps=1, body=body)])
+        except DiskFullError:
+            refused += 1
+            lines.append([{"refused": refused}])
+        else:
+            assert refused == 0
+            recorded += 1
+    other.unlink()
+    ledger.record([Mark(f"{'e' * 32}:{recorded}", "accepted", env_steps=1, body=body)])
+    lines.append([{"refused": 0}])
+    assert ledger.env_steps == recorded + 1 > 50
+    assert len((disk / "metrics.jsonl").read_text().splitlines()) == 6
+    with SessionLog(disk / "sessions.db") as log:
+        assert len(list(log.rows())) == recorded + 1
+        assert not log.skipped
+"""
+
+
+def can_mount() -> bool:
+    try:
+        return not subprocess.run(
+            [*MOUNTED, "mount -t tmpfs none /mnt"], capture_output=True, check=False
+        ).returncode
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user")
+@pytest.mark.parametrize("free_kb", [700, 733, 1900, 6000])
+def test_a_real_full_disk_stops_the_ledger_and_lines_and_room_lets_them_go_on(tmp_path, free_kb):
+    mount = f'mount -t tmpfs -o size=8m none "{tmp_path}"'
+    command = f'{mount} && exec "$0" -c "$1" "{tmp_path}" {(8192 - free_kb) * 1024}'
+    run = subprocess.run(
+        [*MOUNTED, command, sys.executable, ON_A_SMALL_DISK],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "lines wait for it" in run.stdout + run.stderr
