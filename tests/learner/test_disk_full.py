@@ -76,6 +76,26 @@ with Ledger(disk / "sessions.db", experiment="pole", run="1") as ledger:
 """
 
 
+POINTS_ON_A_SMALL_DISK = """
+import sys
+from pathlib import Path
+from tinyqueue.learner import tensorboard
+
+disk = Path(sys.argv[1])
+tensorboard.RETRY_S = 0.0
+other = disk / "somebody's"
+board = tensorboard.TensorBoard(disk / "tb")
+other.write_bytes(b"x" * int(sys.argv[2]))
+for step in range(2_000):
+    board.write("train", {"loss": 1.0, "lag": 2.0}, step)
+other.unlink()
+board.write("train", {"loss": 1.0}, 2_000)
+board.close()
+newest = max((disk / "tb").iterdir(), key=lambda file: file.name)
+assert newest.stat().st_size > 0
+"""
+
+
 def can_mount() -> bool:
     try:
         return not subprocess.run(
@@ -85,17 +105,31 @@ def can_mount() -> bool:
         return False
 
 
-@pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user")
-@pytest.mark.parametrize("free_kb", [700, 733, 1900, 6000])
-def test_a_real_full_disk_stops_the_ledger_and_lines_and_room_lets_them_go_on(tmp_path, free_kb):
-    mount = f'mount -t tmpfs -o size=8m none "{tmp_path}"'
-    command = f'{mount} && exec "$0" -c "$1" "{tmp_path}" {(8192 - free_kb) * 1024}'
+needs_a_disk = pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user")
+
+
+def run_on_a_small_disk(script: str, disk: Path, free_kb: int) -> str:
+    """Runs a script with a disk of 8 MB and how much of it to fill; returns all that it said."""
+    mount = f'mount -t tmpfs -o size=8m none "{disk}"'
+    command = f'{mount} && exec "$0" -c "$1" "{disk}" {(8192 - free_kb) * 1024}'
     run = subprocess.run(
-        [*MOUNTED, command, sys.executable, ON_A_SMALL_DISK],
+        [*MOUNTED, command, sys.executable, script],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert "lines wait for it" in run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+@needs_a_disk
+@pytest.mark.parametrize("free_kb", [700, 733, 1900, 6000])
+def test_a_real_full_disk_stops_the_ledger_and_lines_and_room_lets_them_go_on(tmp_path, free_kb):
+    assert "lines wait for it" in run_on_a_small_disk(ON_A_SMALL_DISK, tmp_path, free_kb)
+
+
+@needs_a_disk
+def test_a_full_disk_costs_points_for_tensorboard_and_nothing_else(tmp_path):
+    said = run_on_a_small_disk(POINTS_ON_A_SMALL_DISK, tmp_path, free_kb=40)
+    assert "points for TensorBoard are lost" in said

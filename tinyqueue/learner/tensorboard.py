@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import structlog
+
+RETRY_S = 60.0
+"""Between two event files while the disk takes none."""
+
+log = structlog.get_logger(__name__)
 
 
 class TensorBoard:
     """Writes event files. Imported late: TensorFlow is there by the time a learner reports.
+
+    A disk that takes no points, mostly a full one, loses them and ends nothing: they are in
+    ``metrics.jsonl`` too. A writer that failed once is broken for good, so a new file is begun.
 
     Args:
         folder: Of the event files.
@@ -18,14 +29,38 @@ class TensorBoard:
         import tensorflow as tf
 
         self._tf = tf
+        self._folder = folder
         self._writer = tf.summary.create_file_writer(str(folder))
+        self._broken_s: float | None = None
 
     def write(self, group: str, numbers: Mapping[str, float], env_steps: int) -> None:
         """One point of every finite number, at a step of the run's clock."""
-        with self._writer.as_default(step=env_steps):
-            for name, value in numbers.items():
-                if math.isfinite(value):
-                    self._tf.summary.scalar(f"{group}/{name}", value)
+        if self._broken_s is not None:
+            if time.monotonic() - self._broken_s < RETRY_S:
+                return
+            self._broken_s = None
+            self._unless_it_fails(self._begin_anew)
+
+        def scalars() -> None:
+            with self._writer.as_default(step=env_steps):
+                for name, value in numbers.items():
+                    if math.isfinite(value):
+                        self._tf.summary.scalar(f"{group}/{name}", value)
+
+        self._unless_it_fails(scalars)
 
     def close(self) -> None:
-        self._writer.close()
+        self._unless_it_fails(self._writer.close)
+
+    def _begin_anew(self) -> None:
+        self._writer = self._tf.summary.create_file_writer(str(self._folder))
+
+    def _unless_it_fails(self, act: Callable[[], None]) -> None:
+        if self._broken_s is not None:
+            return
+        try:
+            act()
+        except self._tf.errors.OpError as error:
+            self._broken_s = time.monotonic()
+            why = str(error.message).splitlines()[0]
+            log.warning("points for TensorBoard are lost", folder=str(self._folder), error=why)
