@@ -1,0 +1,59 @@
+"""What storage and samplers are told of the items that a batch made."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array
+from tinyqueue.replay.samples import SequenceSample, TransitionSample
+
+
+class Ready(NamedTuple):
+    """Items that can be sampled from now on.
+
+    Attributes:
+        rows: ``[N]`` int64, the row at which each begins, which is its index.
+        errors: ``[N]`` float64, |δ| by the player's own Q values; NaN where they do not say.
+    """
+
+    rows: Array
+    errors: Array
+
+
+class Items(Protocol):
+    """An adder: makes items of a stage's batches, and gathers samples of them.
+
+    What it keeps of a stage between two batches is a ``Track``, which the replay holds.
+    """
+
+    @property
+    def unfinished(self) -> int:
+        """Items given up before they were complete."""
+        ...
+
+    def track(self) -> Any:
+        """An empty track, for a stage of which nothing is held."""
+        ...
+
+    def add(self, track: Any, block: int, batch: SessionBatch) -> Ready:
+        """Takes in the batch that has just been written to ``block``."""
+        ...
+
+    def close(self, track: Any, block: int) -> Ready:
+        """Ends a track at a gap; row 0 of ``block`` holds its final observations."""
+        ...
+
+    def gather(
+        self, rows: Array, births: Array, weights: Array
+    ) -> TransitionSample | SequenceSample:
+        """The sample of ``[N]`` items."""
+        ...
+
+
+def shaped_rewards(rewards: Array, scale: float, clip: float | None) -> Array:
+    """float32 rewards times ``scale``, cut to ±``clip``."""
+    scaled = rewards if scale == 1.0 else rewards * np.float32(scale)
+    return scaled if clip is None else np.clip(scaled, -clip, clip)

@@ -1,0 +1,249 @@
+"""The replay: session batches go in, samples come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.errors import ConfigError
+from tinyqueue.replay.items import Items, Ready
+from tinyqueue.replay.plan import ReplayPlan
+from tinyqueue.replay.ring import MAX_STACK, NONE, Ring, frame_bytes
+from tinyqueue.replay.samplers import PrioritisedSampler, UniformSampler
+from tinyqueue.replay.samples import SequenceSample, TransitionSample
+from tinyqueue.replay.sequences import Sequences
+from tinyqueue.replay.transitions import Transitions
+
+_ROW_BYTES = 48
+"""What is kept per row beside the frames: returns or rewards, links, ages, the sum-tree."""
+
+
+@dataclass
+class _Stage:
+    """A stage whose newest batch is held.
+
+    Attributes:
+        next_n: Number of the batch that goes on from it.
+        block: Its newest block.
+        final: path → ``[B, *obs]``, the newest batch's bootstrap row.
+        track: What the items keep of it.
+    """
+
+    next_n: int
+    block: int
+    final: Arrays
+    track: Any
+
+
+class Replay:
+    """Experience in memory, oldest batch out first. Not for several threads at once.
+
+    The same batches in the same order and the same generator give the same samples, bit for
+    bit.
+
+    Args:
+        plan: What the algorithm asks for.
+        observations, actions: Spaces of the session batches.
+        state: Recurrent state: path → shape of one slot. Only sequences keep it.
+        ticks, slots: T and B of every batch.
+        capacity_steps: Rows held at most; whole batches are kept and evicted.
+        capacity_bytes: Memory at most; the smaller of the two bounds counts.
+        stack: Frames per observation.
+
+    Raises:
+        ConfigError: The capacity is less than two batches, or the stack too high.
+    """
+
+    def __init__(
+        self,
+        plan: ReplayPlan,
+        observations: Space,
+        actions: Space,
+        state: Mapping[str, tuple[int, ...]],
+        *,
+        ticks: int,
+        slots: int,
+        capacity_steps: int,
+        capacity_bytes: int,
+        stack: int = 1,
+    ) -> None:
+        row_bytes: float = frame_bytes(observations) + frame_bytes(actions) + _ROW_BYTES
+        if plan.is_sequence:
+            row_bytes += sum(4 * math.prod(shape) for shape in state.values()) / ticks
+        rows = min(capacity_steps, int(capacity_bytes / row_bytes))
+        blocks = rows // (ticks * slots)
+        _check(blocks, stack, f"{capacity_steps} steps or {capacity_bytes} bytes", ticks, slots)
+        self._plan = plan
+        self._ring = Ring(
+            observations, actions, blocks=blocks, ticks=ticks, slots=slots, stack=stack
+        )
+        self._items: Items = (
+            Sequences(plan, self._ring, state)
+            if plan.is_sequence
+            else Transitions(plan, self._ring)
+        )
+        self._sampler = (
+            PrioritisedSampler(self._ring.rows, plan.prioritisation)
+            if plan.prioritisation
+            else UniformSampler(self._ring.rows)
+        )
+        self._stages: dict[str, _Stage] = {}
+        self._stage_of = [""] * blocks
+        self._numbers = np.full(blocks, NONE, np.int64)
+        self._env_steps = np.zeros(blocks, np.int64)
+        self._stale_priorities = 0
+        self._gaps = 0
+
+    @property
+    def size(self) -> int:
+        """Items that can be drawn."""
+        return self._sampler.size
+
+    @property
+    def env_steps(self) -> int:
+        """Valid ticks held."""
+        return int(self._env_steps.sum())
+
+    @property
+    def capacity(self) -> int:
+        """Rows that it can hold: whole batches, within both bounds."""
+        return self._ring.rows
+
+    @property
+    def oldest_number(self) -> int:
+        """Smallest session log number still held; smaller ones are of no use. 0 when empty."""
+        return int(self._numbers.min(initial=self.newest_number, where=self._numbers != NONE))
+
+    @property
+    def newest_number(self) -> int:
+        """Largest session log number held; 0 when empty."""
+        return int(self._numbers.max(initial=0))
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Counts since the start: ``stale_priorities`` written back for items evicted since,
+        ``unfinished_sequences``, and ``gaps`` in stages' batches, at which items were cut."""
+        return {
+            "stale_priorities": self._stale_priorities,
+            "unfinished_sequences": self._items.unfinished,
+            "gaps": self._gaps,
+        }
+
+    def add(self, number: int, batch: SessionBatch) -> None:
+        """Takes in one accepted batch; its arrays are copied.
+
+        Args:
+            number: Its place in the session log, at least 0 and larger than any before.
+            batch: T ticks of B slots, already checked.
+        """
+        name, n = batch.header.stage, batch.header.n
+        stage = self._stages.get(name)
+        if stage is not None and stage.next_n != n:
+            self._close(name, stage)
+        self._make_room()
+        stage = self._stages.get(name)
+        track = self._items.track() if stage is None else stage.track
+        block = self._ring.write(NONE if stage is None else stage.block, batch)
+        self._numbers[block], self._env_steps[block] = number, batch.env_steps
+        self._stage_of[block] = name
+        final = {path: rows[-1].copy() for path, rows in batch.observations.items()}
+        self._stages[name] = _Stage(n + 1, block, final, track)
+        self._admit(self._items.add(track, block, batch))
+
+    def sample(self, rng: np.random.Generator, updates: int) -> TransitionSample | SequenceSample:
+        """One batch of items, drawn with replacement.
+
+        Args:
+            rng: Where every draw comes from.
+            updates: Optimiser steps so far, the clock of β.
+
+        Raises:
+            ValueError: ``size`` is 0.
+        """
+        if not self.size:
+            raise ValueError("the replay has no items yet; look at `size` before sampling.")
+        rows, weights = self._sampler.draw(rng, self._plan.batch_size, updates)
+        return self._items.gather(rows, self._ring.births(rows), weights)
+
+    def update_priorities(self, rows: Array, births: Array, priorities: Array) -> None:
+        """Writes back ``[N]`` |δ| of sampled items; of those evicted since nothing is kept."""
+        if not isinstance(self._sampler, PrioritisedSampler):
+            return
+        is_live = self._ring.is_held(rows, births) & self._sampler.is_live(rows)
+        self._stale_priorities += len(rows) - int(np.count_nonzero(is_live))
+        self._sampler.update(rows[is_live], priorities[is_live])
+
+    def snapshot(self) -> Arrays:
+        """Priorities for a checkpoint; empty without prioritisation.
+
+        ``numbers`` ``[K]`` int64 log numbers held, ``priorities`` ``[K, T·B]`` float64 p^α of
+        their rows, 0 where there is no item, and ``largest``.
+        """
+        sampler = self._sampler
+        if not isinstance(sampler, PrioritisedSampler):
+            return {}
+        blocks = np.flatnonzero(self._numbers != NONE)
+        count = self._ring.block_rows
+        return {
+            "numbers": self._numbers[blocks],
+            "priorities": sampler.table(blocks, count),
+            "largest": np.array([sampler.largest]),
+        }
+
+    def restore_priorities(self, arrays: Arrays) -> None:
+        """Gives items the priorities of :meth:`snapshot`, once the same batches are held again.
+
+        Items that the snapshot does not have keep their first priority.
+        """
+        sampler = self._sampler
+        if not arrays or not isinstance(sampler, PrioritisedSampler):
+            return
+        blocks = {int(number): block for block, number in enumerate(self._numbers)}
+        for number, powers in zip(arrays["numbers"], arrays["priorities"], strict=True):
+            if (block := blocks.get(int(number))) is not None:
+                sampler.restore(self._ring.first_row(block), powers)
+        sampler.largest = float(arrays["largest"][0])
+
+    def _admit(self, ready: Ready) -> None:
+        has_stack = self._ring.has_stack(ready.rows)
+        self._sampler.add(ready.rows[has_stack], ready.errors[has_stack])
+
+    def _close(self, name: str, stage: _Stage) -> None:
+        """Ends a stage's track at a gap in its batches."""
+        self._gaps += 1
+        self._make_room()
+        if self._stages.pop(name, None) is not None:
+            block = self._ring.write_final(stage.block, stage.final)
+            self._numbers[block], self._env_steps[block] = NONE, 0
+            self._stage_of[block] = ""
+            self._admit(self._items.close(stage.track, block))
+
+    def _make_room(self) -> None:
+        """Evicts the oldest block when the ring is full."""
+        ring, block = self._ring, self._ring.place
+        if not ring.is_full:
+            return
+        self._sampler.clear(ring.first_row(block), ring.block_rows)
+        self._sampler.discard(ring.reaching_before(int(ring.next_block[block])))
+        ring.release(block)
+        self._numbers[block], self._env_steps[block] = NONE, 0
+        stage = self._stages.get(self._stage_of[block])
+        if stage is not None and stage.block == block:
+            del self._stages[self._stage_of[block]]
+
+
+def _check(blocks: int, stack: int, capacity: str, ticks: int, slots: int) -> None:
+    if blocks < 2:
+        raise ConfigError(
+            f"a replay of {capacity} holds {blocks} session batches of {ticks} ticks × {slots} "
+            f"slots; it needs room for at least two: raise the capacity to {2 * ticks * slots} "
+            "steps and more, or make session batches smaller."
+        )
+    if not 1 <= stack <= MAX_STACK:
+        raise ConfigError(f"a stack of {stack} frames is not possible; 1 to {MAX_STACK} are.")

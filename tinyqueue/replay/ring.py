@@ -1,0 +1,193 @@
+"""Where frames are kept: a ring of blocks, one session batch each, every frame once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, Space
+
+MAX_STACK = 256
+"""Frames in one stack: ages are counted to 255."""
+
+NONE = -1
+"""No block."""
+
+
+class Ring:
+    """Rows of T ticks × B slots per block, slot-major: row = block·T·B + slot·T + tick.
+
+    The rows of a slot go on in the block that ``next_block`` names. Row T of a batch is not
+    stored: it is row 0 of the next one, or of a closing block after a gap. The arrays are
+    reserved at once and take memory as they are written.
+
+    Args:
+        observations, actions: Spaces of single frames and of the one action.
+        blocks: Session batches held.
+        ticks, slots: T and B.
+        stack: k, frames per observation; 1 leaves observations as they are.
+    """
+
+    def __init__(
+        self,
+        observations: Space,
+        actions: Space,
+        *,
+        blocks: int,
+        ticks: int,
+        slots: int,
+        stack: int,
+    ) -> None:
+        self.blocks, self.ticks, self.slots, self.stack = blocks, ticks, slots, stack
+        self.block_rows = ticks * slots
+        self.rows = blocks * self.block_rows
+        ((self.action_path, action),) = actions.items()
+        self._frames: Arrays = {
+            path: np.empty((self.rows, *leaf.shape), leaf.dtype)
+            for path, leaf in observations.items()
+        }
+        self._actions = np.empty((self.rows, *action.shape), action.dtype)
+        self.ages = np.empty(self.rows, np.uint8)
+        """Ticks since the first row of the row's episode, 255 at most."""
+        self.previous_block = np.full(blocks, NONE, np.int64)
+        self.next_block = np.full(blocks, NONE, np.int64)
+        self._serials = np.zeros(blocks, np.int64)
+        self._opened = 0
+
+    @property
+    def place(self) -> int:
+        """The block that is written next; what it holds must have been released."""
+        return self._opened % self.blocks
+
+    @property
+    def is_full(self) -> bool:
+        """Whether ``place`` holds a block already."""
+        return self._opened >= self.blocks
+
+    def first_row(self, block: int) -> int:
+        return block * self.block_rows
+
+    def block_table(self, block: int) -> Array:
+        """``[T, B]`` int64 rows of a block, time-major."""
+        rows = np.arange(self.block_rows).reshape(self.slots, self.ticks).T
+        return rows + self.first_row(block)
+
+    def births(self, rows: Array) -> Array:
+        """Which life of each row: the same number never comes back for a row."""
+        return self._serials.take(rows // self.block_rows)
+
+    def is_held(self, rows: Array, births: Array) -> Array:
+        """Whether rows are still in the life that they had."""
+        return np.equal(self.births(rows), births)
+
+    def release(self, block: int) -> None:
+        """Unlinks a block from the next one; its frames can no longer be reached."""
+        following = self.next_block[block]
+        if following != NONE:
+            self.previous_block[following] = NONE
+
+    def write(self, previous: int, batch: SessionBatch) -> int:
+        """Fills the next block, and links it behind ``previous``; returns it."""
+        block = self._open(previous)
+        here = slice(self.first_row(block), self.first_row(block) + self.block_rows)
+        shape = (self.slots, self.ticks)
+        for path, frames in self._frames.items():
+            rows = batch.observations[path][: self.ticks].swapaxes(0, 1)
+            frames[here].reshape(rows.shape)[...] = rows
+        actions = batch.actions[self.action_path].swapaxes(0, 1)
+        self._actions[here].reshape(actions.shape)[...] = actions
+        self.ages[here].reshape(shape)[...] = self._ages(previous, batch).T
+        return block
+
+    def write_final(self, previous: int, final: Arrays) -> int:
+        """A closing block: row T of ``previous``, path → ``[B, *obs]``, and nothing after it."""
+        block = self._open(previous)
+        rows = self.block_table(block)[0]
+        for path, frames in self._frames.items():
+            frames[rows] = final[path]
+        last = self.block_table(previous)[-1]
+        self.ages[rows] = np.minimum(self.ages[last], MAX_STACK - 2) + 1
+        return block
+
+    def ahead(self, rows: Array, ticks: Array) -> Array:
+        """Rows that many ticks later in the same slot; they must be held."""
+        return self._moved(rows, ticks)
+
+    def has_stack(self, rows: Array) -> Array:
+        """Whether every frame of a row's stack is held."""
+        block = rows // self.block_rows
+        lacking = np.minimum(self.ages[rows], self.stack - 1) - rows % self.ticks
+        while (goes_back := (lacking > 0) & (block != NONE)).any():
+            block = np.where(goes_back, self.previous_block[block], block)
+            lacking = lacking - self.ticks
+        is_whole: Array = block != NONE
+        return is_whole
+
+    def reaching_before(self, block: int) -> Array:
+        """Rows whose stack goes back beyond the first tick of ``block``."""
+        found = [np.empty(0, np.int64)]
+        tick = np.arange(self.ticks)[:, None]
+        while block != NONE and tick[0, 0] < self.stack - 1:
+            rows = self.block_table(block)
+            found.append(rows[np.minimum(self.ages[rows], self.stack - 1) > tick])
+            block, tick = int(self.next_block[block]), tick + self.ticks
+        return np.concatenate(found)
+
+    def observations(self, rows: Array) -> Arrays:
+        """path → ``[…, *obs]`` of rows, or ``[…, k, *obs]`` with stacks, oldest first.
+
+        Before an episode's first frame stands that frame.
+        """
+        if self.stack > 1:
+            back = np.minimum(self.ages[rows][..., None], np.arange(self.stack - 1, -1, -1))
+            rows = self._moved(rows[..., None], -back.astype(np.int64))
+        return {path: frames.take(rows, axis=0) for path, frames in self._frames.items()}
+
+    def actions(self, rows: Array) -> Array:
+        return self._actions.take(rows, axis=0)
+
+    def _open(self, previous: int) -> int:
+        block = self.place
+        self._opened += 1
+        self._serials[block] = self._opened
+        self.previous_block[block], self.next_block[block] = previous, NONE
+        if previous != NONE:
+            self.next_block[previous] = block
+        return block
+
+    def _moved(self, rows: Array, ticks: Array) -> Array:
+        """Rows so many ticks away, either way, from block to block along the links."""
+        tick = rows % self.ticks + ticks
+        if not ((tick < 0) | (tick >= self.ticks)).any():
+            return rows + ticks
+        block = rows // self.block_rows
+        slot = rows % self.block_rows - rows % self.ticks
+        block, tick = np.broadcast_arrays(block, tick)
+        block, tick = block.copy(), tick.copy()
+        for links, step in ((self.previous_block, self.ticks), (self.next_block, -self.ticks)):
+            while (away := (tick < 0) if step > 0 else (tick >= self.ticks)).any():
+                block[away] = links[block[away]]
+                tick[away] += step
+        moved: Array = block * self.block_rows + slot + tick
+        return moved
+
+    def _ages(self, previous: int, batch: SessionBatch) -> Array:
+        """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to the
+        episode of the batch before."""
+        at_start = batch.carry.get("episode_steps", np.zeros(self.slots, np.int32))
+        if previous != NONE:
+            before = self.ages[self.block_table(previous)[-1]].astype(np.int64) + 1
+            at_start = np.where(batch.valid[0], at_start, before)
+        tick = np.arange(self.ticks)[:, None]
+        begun = np.full((self.ticks, self.slots), NONE)
+        np.copyto(begun[1:], tick[1:], where=~batch.valid[:-1])
+        begun = np.maximum.accumulate(begun, axis=0)
+        ages = np.where(begun == NONE, at_start + tick, tick - begun)
+        return np.minimum(ages, MAX_STACK - 1)
+
+
+def frame_bytes(space: Space) -> int:
+    """Bytes of one row of a space."""
+    return sum(np.dtype(leaf.dtype).itemsize * math.prod(leaf.shape) for leaf in space.values())

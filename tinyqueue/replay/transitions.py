@@ -1,0 +1,61 @@
+"""Transitions with n-step returns: how they are made of batches, and gathered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array
+from tinyqueue.replay.items import Ready
+from tinyqueue.replay.plan import ReplayPlan
+from tinyqueue.replay.ring import Ring
+from tinyqueue.replay.samples import TransitionSample
+from tinyqueue.replay.tail import Complete, Tail
+
+
+class Transitions:
+    """One item per valid tick, complete n ticks later or at its episode's end.
+
+    Across a gap in a stage's batches nothing is joined: the last ticks before it become
+    items with m < n, bootstrapped from the final observations that the stage had sent.
+
+    Args:
+        plan: What the algorithm asks for.
+        ring: Where the frames are held.
+    """
+
+    unfinished = 0
+
+    def __init__(self, plan: ReplayPlan, ring: Ring) -> None:
+        self._plan, self._ring = plan, ring
+        self._returns = np.empty(ring.rows, np.float32)
+        self._discounts = np.empty(ring.rows, np.float32)
+        self._next_rows = np.empty(ring.rows, np.int64)
+
+    def track(self) -> Tail:
+        return Tail(self._plan, self._ring)
+
+    def add(self, track: Tail, block: int, batch: SessionBatch) -> Ready:
+        return self._keep(track.extend(block, batch))
+
+    def close(self, track: Tail, block: int) -> Ready:
+        return self._keep(track.close(block))
+
+    def gather(self, rows: Array, births: Array, weights: Array) -> TransitionSample:
+        """A :class:`TransitionSample` of ``[N]`` items."""
+        return TransitionSample(
+            rows=rows,
+            births=births,
+            observations=self._ring.observations(rows),
+            actions=self._ring.actions(rows),
+            returns=self._returns.take(rows),
+            discounts=self._discounts.take(rows),
+            next_observations=self._ring.observations(self._next_rows.take(rows)),
+            weights=weights,
+        )
+
+    def _keep(self, complete: Complete) -> Ready:
+        self._returns[complete.rows] = complete.returns
+        self._discounts[complete.rows] = complete.discounts
+        self._next_rows[complete.rows] = complete.next_rows
+        return Ready(complete.rows, complete.errors)
