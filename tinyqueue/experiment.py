@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -44,6 +44,11 @@ class EnvironmentConfig(Section):
     )
     max_episode_steps: int | None = Field(
         None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
+    )
+    keep: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="Indices of a vector observation that the policy sees; the rest is hidden.",
     )
 
 

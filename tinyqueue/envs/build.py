@@ -11,6 +11,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tinyqueue.data.seeds import seed32
+from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment import EnvironmentConfig
@@ -34,13 +35,14 @@ def make_environment(config: EnvironmentConfig, **kwargs: Any) -> gymnasium.Env[
     """
     spec = find_environment(config.id)
     with _explained(config, spec):
-        return gymnasium.make(
+        environment: gymnasium.Env[Any, Any] = gymnasium.make(
             spec,
             max_episode_steps=config.max_episode_steps,
             disable_env_checker=True,
             **config.kwargs,
             **kwargs,
         )
+    return environment if config.keep is None else keep(environment, config.keep)
 
 
 def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, Any]:
@@ -84,6 +86,12 @@ def make_vectorised(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any
     except (TypeError, ValueError, ImportError, gymnasium.error.Error):
         # The single environment was built with the same arguments, so only this form lacks them.
         return None
+    if config.keep is not None:
+        try:
+            vector = keep_of_all(vector, config.keep)
+        except ConfigError:
+            vector.close()
+            return None
     same = (vector.single_observation_space, vector.single_action_space) == spaces
     if same and vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
         # Heads choose within the space by construction, and the learner checks every action.
