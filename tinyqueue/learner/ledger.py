@@ -115,6 +115,20 @@ class Ledger:
         """
         self._trimmed_to = max(self._trimmed_to, before)
 
+    def mend_log(self) -> bool:
+        """Gives up damaged pages of the session log, after a reader has passed over rows of it.
+
+        Takes as long as reading the whole log. Rows that are readable stay, under their numbers.
+
+        Returns:
+            Whether pages were damaged.
+
+        Raises:
+            DiskFullError, RunDirectoryError: As of :meth:`record`.
+        """
+        with self._mutex:
+            return self._file.mend_log()
+
     def count(self) -> Count:
         """Where every batch is. 1 ms per 5,000 stages."""
         with self._mutex:

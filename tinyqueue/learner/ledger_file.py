@@ -5,6 +5,7 @@ Nothing here knows what the rows mean.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -167,6 +168,22 @@ class LedgerFile:
             if isinstance(error, sqlite3.Error):
                 raise self._refusal(error) from error
             raise
+
+    def mend_log(self) -> bool:
+        """Gives up damaged pages of the session log; whether there were any.
+
+        Raises:
+            DiskFullError: There is no room for a copy of the log. Nothing has changed.
+            RunDirectoryError: The disk fails. Nothing has changed.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as source:
+                return session_rows.mend(self._database, source)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+        finally:
+            if self._database.in_transaction:
+                self._database.rollback()
 
     def close(self) -> None:
         self._database.close()

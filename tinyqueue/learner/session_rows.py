@@ -91,6 +91,53 @@ def change(database: sqlite3.Connection, wanted: LogChange) -> None:
         run("UPDATE log SET first = ?", (wanted.first,))
 
 
+def mend(database: sqlite3.Connection, source: sqlite3.Connection) -> bool:
+    """Moves the rows that SQLite can still read to a table of their own, if any page is damaged.
+
+    Without it a trim would come upon such a page one day, and end the run. Needs room for
+    the log a second time.
+
+    Args:
+        database: Outside a transaction.
+        source: Another connection to the same file: one that comes upon a damaged page while it
+            writes can do nothing more in that transaction.
+
+    Returns:
+        Whether there was damage.
+    """
+    run = database.execute
+    if _is_whole(database):
+        return False
+    run("BEGIN IMMEDIATE")
+    run(TABLES.partition(";")[0].replace("batches", "mended"))
+    for number in read_numbers(database):
+        try:
+            row = source.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None:
+            run("INSERT INTO mended VALUES (?, ?, ?, ?, ?, ?)", row)
+    # Dropping a damaged table would follow its pages: it is given up, and they with it.
+    run("PRAGMA writable_schema = ON")
+    (root,) = run("SELECT rootpage FROM sqlite_master WHERE name = 'mended'").fetchone()
+    run("UPDATE sqlite_master SET rootpage = ? WHERE name = 'batches'", (root,))
+    run("DELETE FROM sqlite_master WHERE name = 'mended'")
+    (version,) = run("PRAGMA schema_version").fetchone()
+    run(f"PRAGMA schema_version = {version + 1}")
+    run("COMMIT")
+    run("PRAGMA writable_schema = RESET")
+    run("VACUUM")
+    return True
+
+
+def _is_whole(database: sqlite3.Connection) -> bool:
+    try:
+        found: tuple[str] = database.execute("PRAGMA quick_check(batches)").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return found == ("ok",)
+
+
 def checksum(headers: str, body: bytes) -> int:
     """CRC-32 of a row: SQLite itself does not notice a changed byte of a body."""
     return zlib.crc32(body, zlib.crc32(headers.encode()))
