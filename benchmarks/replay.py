@@ -57,7 +57,7 @@ def session_batches(space: Space, count: int, episode_steps: int) -> Iterator[Se
 
 
 def filled(space: Space, batch_size: int, stack: int) -> tuple[Replay, float]:
-    """A replay of a million rows, a quarter of them overwritten, and transitions added per second."""
+    """A replay of a million rows, a quarter of them overwritten, and what it took per second."""
     plan = ReplayPlan(batch_size, 3, 0.99, PRIORITISED)
     replay = Replay(
         plan,

@@ -1,0 +1,77 @@
+"""Given a limiter of 8 trained ticks per env step, a minimum of 100 steps, a tolerance of 64."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyqueue.errors import ConfigError
+from tinyqueue.replay.limiter import SamplesPerInsert
+
+
+@pytest.fixture
+def limiter() -> SamplesPerInsert:
+    return SamplesPerInsert(8.0, 100, 64.0)
+
+
+def test_nothing_is_sampled_below_the_minimum(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(99)
+    assert not limiter.may_sample(1)
+    assert limiter.may_insert()
+
+
+def test_at_the_minimum_training_may_run_ahead_by_the_tolerance(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(100)
+    assert limiter.may_sample(64)
+    assert not limiter.may_sample(65)
+
+
+def test_each_env_step_allows_its_ratio_of_samples(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(100)
+    limiter.sampled(64)
+    assert not limiter.may_sample(32)
+    limiter.inserted(4)
+    assert limiter.may_sample(32)
+    assert not limiter.may_sample(33)
+
+
+def test_players_wait_when_training_is_behind(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(108)
+    assert limiter.may_insert()
+    limiter.inserted(1)
+    assert limiter.owed == 72.0
+    assert not limiter.may_insert()
+    limiter.sampled(8)
+    assert limiter.may_insert()
+
+
+def test_the_first_fill_is_not_held_back() -> None:
+    limiter = SamplesPerInsert(0.5, 1000, 1.0)
+    limiter.inserted(999)
+    assert limiter.may_insert()
+
+
+@pytest.mark.parametrize("sampled_first", [True, False])
+def test_one_side_may_always_go_on(sampled_first: bool) -> None:
+    limiter = SamplesPerInsert(8.0, 100, 32.0)
+    limiter.inserted(100)
+    for _ in range(1000):
+        may_sample, may_insert = limiter.may_sample(64), limiter.may_insert()
+        assert may_sample or may_insert
+        if may_sample and (sampled_first or not may_insert):
+            limiter.sampled(64)
+        else:
+            limiter.inserted(7)
+
+
+def test_counts_survive_a_restart(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(108)
+    limiter.sampled(20)
+    restored = SamplesPerInsert(8.0, 100, 64.0)
+    restored.restore(limiter.state())
+    assert restored.owed == limiter.owed == 44.0
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1, 1.0), (1.0, 0, 1.0), (1.0, 1, 0.0)])
+def test_what_is_not_possible_is_refused(wrong: tuple[float, int, float]) -> None:
+    with pytest.raises(ConfigError, match="not possible"):
+        SamplesPerInsert(*wrong)
