@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, checkpoint, trained_run
+from looking_back import alternating_graph, summing_graph
 
 import tinyqueue
 from tinyqueue.errors import CheckpointError
@@ -59,6 +61,35 @@ def test_an_observation_may_be_named_or_not_and_of_any_float(tmp_path):
     falling_left = np.array([0.0, 0.0, -0.1, -0.5])
 
     assert learned.act(falling_left) == learned.act({"": falling_left.tolist()}) == (0, {})
+
+
+def test_a_policy_that_sees_its_previous_action_and_reward_remembers_them(tmp_path):
+    # Given one that takes the other action each time, and 1 once a reward was large
+    weights = {"w": np.full(1, 1 / 1024, np.float32)}
+    graph = alternating_graph()
+    of_run = replace(checkpoint(1000, BALANCES), graph=graph, weights=weights)
+    learned = tinyqueue.load(trained_run(tmp_path, of_run))
+    observation, actions, state = np.zeros(4), [], None
+
+    for reward in (-1000.0, 1.0, 1.0, 1000.0):
+        action, state = learned.act(observation, state, reward)
+        actions.append(action)
+
+    # Then the reward before an episode's first observation is not looked at
+    assert actions == [1, 0, 1, 1]
+    assert state["previous:action"].tolist() == [1]
+    assert learned.act(observation)[0] == 1
+
+
+def test_a_recurrent_policy_goes_on_from_the_state_that_it_returned(tmp_path):
+    counting = {"w": np.ones((4, 2), np.float32)}
+    of_run = replace(checkpoint(1000, BALANCES), graph=summing_graph(), weights=counting)
+    learned = tinyqueue.load(trained_run(tmp_path, of_run))
+
+    _, first = learned.act(np.ones(4))
+    _, second = learned.act(np.ones(4), first)
+
+    assert [first["n"].tolist(), second["n"].tolist()] == [[[4.0, 4.0]], [[8.0, 8.0]]]
 
 
 def test_a_run_without_a_checkpoint_is_named(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from looking_back import alternating_graph
 from onnx import TensorProto, helper
 
 from tinyqueue.errors import UnknownNameError
@@ -164,6 +165,25 @@ def test_recurrent_state_begins_at_nought_in_every_wave_and_stays_with_its_slot(
     two_left = [[17 * k, 18 * k] for k in (17, 18)]
     second_wave = [[16 * k] for k in range(1, 17)]
     assert chosen == [*all_three, *two_left, *second_wave]
+
+
+def test_the_previous_action_and_reward_are_nought_at_first_and_stay_with_their_slot(lengths):
+    seen = []
+
+    class Watching(Greedy):
+        def act(self, tick, outputs):
+            rewards = outputs["logits"][:, 1] * 1024 - 512
+            seen.append([outputs["logits"][:, 0].tolist(), rewards.tolist()])
+            return super().act(tick, outputs)
+
+    watching = Watching(make_table(lengths, 1).actions.space[""], "logits")
+    policy = PolicyRunner(alternating_graph(), {"w": np.full(1, 1 / 1024, np.float32)}, 1)
+    Lengths.built = 15  # Games of 16 and 17 steps; one stretch has 16 ticks.
+    play(lengths, policy, 3, 2, head=watching)
+    first, action_0, action_1 = ([[a] * 2, [r] * 2] for a, r in ((0, 0), (0, 2), (1, 2)))
+    assert seen[:16] == [first, action_1, *[action_0, action_1] * 7]
+    assert seen[16] == [[0.0], [2.0]]
+    assert seen[17:19] == [[[0.0], [0.0]], [[1.0], [2.0]]]
 
 
 def test_progress_is_told_as_games_finish(lengths):

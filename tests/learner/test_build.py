@@ -64,6 +64,18 @@ def test_players_play_what_the_learner_expects_back(make_experiment_of):
     assert sum(array.size for array in built.export.arrays().values()) == 4 * 8 + 8 + 8 * 2 + 2
 
 
+def test_memory_is_played_and_comes_back(make_experiment_of):
+    model = {"hidden": [4], "core": "lstm", "core_units": 3, "previous": True}
+
+    built = build(make_experiment_of(model=model), INFO, "f" * 32)
+
+    assert built.spec.state == {"hidden": [3], "cell": [3]}
+    assert built.contract.state == {path: Leaf("float32", (3,)) for path in ("hidden", "cell")}
+    assert built.contract.needs_carry
+    plain = build(make_experiment_of(model={"hidden": [4]}), INFO, "f" * 32)
+    assert (plain.spec.state, plain.contract.needs_carry) == ({}, False)
+
+
 def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):
     experiment = make_experiment_of(session={"record_entropy": True}, model={"hidden": [4]})
 

@@ -198,6 +198,20 @@ def test_recurrent_state_must_be_carried_and_finite(
     assert _reason(contract, nan) == "not-finite"
 
 
+@pytest.mark.parametrize("name", ["episode_steps", "previous_action", "previous_reward"])
+def test_what_came_before_must_be_carried_where_it_is_needed(
+    make_batch: MakeBatch, make_contract: MakeContract, name: str
+) -> None:
+    batch = make_batch()
+    without = {key: values for key, values in batch.carry.items() if key != name}
+
+    make_contract().check(replace(batch, carry=without))
+    needing = make_contract(needs_carry=True)
+    needing.check(batch)
+    assert _reason(needing, replace(batch, carry=without)) == "missing"
+    assert _reason(needing, replace(batch, carry={})) == "missing"
+
+
 def test_actions_of_a_dict_space_are_carried_by_path(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:

@@ -1,0 +1,57 @@
+"""Policies that look back: at their previous action and reward, or at a state."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto, helper
+
+FLOAT = TensorProto.FLOAT
+
+
+def alternating_graph() -> bytes:
+    """Logits ``[previous action, (512 + previous reward) / 1024]``: takes the other action each
+    time while rewards are small. ``weight:w`` is 1/1024."""
+    inputs = [
+        helper.make_tensor_value_info("observation:", FLOAT, ["B", 4]),
+        helper.make_tensor_value_info("previous:action", TensorProto.UINT8, ["B"]),
+        helper.make_tensor_value_info("previous:reward", FLOAT, ["B"]),
+        helper.make_tensor_value_info("weight:w", FLOAT, [1]),
+    ]
+    constants = [
+        helper.make_tensor("column", TensorProto.INT64, [2], [-1, 1]),
+        helper.make_tensor("middle", FLOAT, [1], [512.0]),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["previous:action"], ["acted"], to=FLOAT),
+        helper.make_node("Reshape", ["acted", "column"], ["first"]),
+        helper.make_node("Add", ["previous:reward", "middle"], ["given"]),
+        helper.make_node("Mul", ["given", "weight:w"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "column"], ["second"]),
+        helper.make_node("Concat", ["first", "second"], ["output:logits"], axis=1),
+    ]
+    outputs = [helper.make_tensor_value_info("output:logits", FLOAT, ["B", 2])]
+    return _serialised(helper.make_graph(nodes, "policy", inputs, outputs, constants))
+
+
+def summing_graph() -> bytes:
+    """The state ``n`` and the logits are observation · ``weight:w``, summed over all ticks."""
+    inputs = [
+        helper.make_tensor_value_info("observation:", FLOAT, ["B", 4]),
+        helper.make_tensor_value_info("state:n", FLOAT, ["B", 2]),
+        helper.make_tensor_value_info("weight:w", FLOAT, [4, 2]),
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["observation:", "weight:w"], ["x"]),
+        helper.make_node("Add", ["state:n", "x"], ["next_state:n"]),
+        helper.make_node("Identity", ["next_state:n"], ["output:logits"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, FLOAT, ["B", 2])
+        for name in ("output:logits", "next_state:n")
+    ]
+    return _serialised(helper.make_graph(nodes, "policy", inputs, outputs))
+
+
+def _serialised(graph: onnx.GraphProto) -> bytes:
+    opset = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
