@@ -23,8 +23,22 @@ def test_every_algorithm_can_be_written_down_and_read_again(name: str) -> None:
     experiment = parse_experiment(document, **TABLES)
     assert experiment.algorithm == ALGORITHMS[name].config()
     assert parse_experiment(experiment.document(), **TABLES) == experiment
-    outputs = ALGORITHMS[name].outputs({"": Leaf("uint8", (), n=2)}, experiment.algorithm)
-    assert outputs == {"logits": Output(2), "value": Output(1)}
+
+
+@pytest.mark.parametrize(
+    ("names", "outputs"),
+    [
+        ({"impala", "a3c"}, {"logits": Output(2), "value": Output(1)}),
+        ({"dqn", "double-dqn", "q-1step", "q-nstep"}, {"q": Output(2)}),
+        ({"rainbow-lite", "apex", "r2d2"}, {"q": Output(2, dueling=True)}),
+    ],
+)
+def test_every_algorithm_says_which_outputs_it_wants(
+    names: set[str], outputs: dict[str, Output]
+) -> None:
+    for name in names:
+        entry = ALGORITHMS[name]
+        assert entry.outputs({"": Leaf("uint8", (), n=2)}, entry.config()) == outputs
 
 
 @pytest.mark.parametrize(
@@ -40,7 +54,31 @@ def test_every_algorithm_can_be_written_down_and_read_again(name: str) -> None:
     ],
 )
 def test_values_out_of_range_are_refused_by_name(key: str, value: object) -> None:
-    document = {"environment": {"id": "CartPole-v1"}, "algorithm": {key: value}}
+    refuse("impala", key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n_step", 0),
+        ("batch_size", 0),
+        ("target_every_updates", 0),
+        ("priority_exponent", 1.1),
+        ("exploration", "softmax"),
+        ("exploration_end", -0.1),
+        ("exploration_base", 0),
+        ("exploration_steps", 0),
+        ("unroll", 0),
+        ("burn_in", -1),
+        ("max_priority_weight", 2),
+    ],
+)
+def test_so_are_those_of_q_values(key: str, value: object) -> None:
+    refuse("r2d2", key, value)
+
+
+def refuse(name: str, key: str, value: object) -> None:
+    document = {"environment": {"id": "CartPole-v1"}, "algorithm": {"name": name, key: value}}
     with pytest.raises(ConfigError, match=f"algorithm.{key}"):
         parse_experiment(document, **TABLES)
 

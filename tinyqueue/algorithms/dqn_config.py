@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tinyqueue.algorithms.optimisers import OptimiserName
-from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
+from tinyqueue.algorithms.ranges import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Share,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class DqnConfig:
     """Annealed ε in the end. SB3-zoo 0.04; DQN 0.1 on Atari, Rainbow 0.01."""
     exploration_steps: Count = 8_000
     """Env steps until then. SB3-zoo: 0.16 of 50,000; DQN on Atari a million frames."""
-    exploration_base: Share = 0.4
+    exploration_base: PositiveShare = 0.4
     """ε by slot is base^(1 + power·u), u spread evenly over 0 … 1. Ape-X: 0.4."""
     exploration_power: NotNegative = 7.0
     """See ``exploration_base``. Ape-X: 7, so that ε goes from 0.4 to 0.0007."""
@@ -129,10 +136,7 @@ class OneStepQConfig(DqnConfig):
     huber: bool = False
     batch_size: Count = 256
     learning_rate: NotNegative = 1e-3
-    optimiser: OptimiserName = "rmsprop"
-    """RMSProp with shared statistics was the paper's best."""
-    epsilon: Positive = 0.1
-    """The paper's code; smaller ones suit Adam."""
+    """With Adam. The paper draws it from 1e-4 … 1e-2, for RMSProp with shared statistics."""
     max_grad_norm: Positive = 40.0
     target_every_updates: Count = 40
     """40 × 256 env steps; the paper copied every 10,000 env steps (40,000 frames)."""

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.dqn import Dqn
+from tinyqueue.algorithms.dqn_config import (
+    ApexConfig,
+    DoubleDqnConfig,
+    DqnConfig,
+    NStepQConfig,
+    OneStepQConfig,
+    RainbowLiteConfig,
+)
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
+from tinyqueue.algorithms.r2d2 import R2d2
+from tinyqueue.algorithms.r2d2_config import R2d2Config
 from tinyqueue.data.spaces import Space
 from tinyqueue.models.network import Network, Output
 
@@ -31,4 +42,11 @@ class AlgorithmEntry:
 ALGORITHMS: Mapping[str, AlgorithmEntry] = {
     "impala": AlgorithmEntry(ImpalaConfig, Impala.outputs, Impala),
     "a3c": AlgorithmEntry(A3cConfig, Impala.outputs, Impala),
+    "dqn": AlgorithmEntry(DqnConfig, Dqn.outputs, Dqn),
+    "double-dqn": AlgorithmEntry(DoubleDqnConfig, Dqn.outputs, Dqn),
+    "rainbow-lite": AlgorithmEntry(RainbowLiteConfig, Dqn.outputs, Dqn),
+    "apex": AlgorithmEntry(ApexConfig, Dqn.outputs, Dqn),
+    "q-1step": AlgorithmEntry(OneStepQConfig, Dqn.outputs, Dqn),
+    "q-nstep": AlgorithmEntry(NStepQConfig, Dqn.outputs, Dqn),
+    "r2d2": AlgorithmEntry(R2d2Config, R2d2.outputs, R2d2),
 }

@@ -1,0 +1,102 @@
+"""What Q values should be, and how far they are from it. Pure functions inside a graph.
+
+Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: Pohlen et al.,
+2018, arXiv:1805.11593, with ε = 1e-3 as in R2D2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_EPSILON = 1e-3
+
+
+def taken(q: Any, actions: Any) -> Any:
+    """Q of the actions taken: ``[…, n]`` and ``[…]`` integers → ``[…]``."""
+    import tensorflow as tf
+
+    # Cheaper than a gather, whose gradient scatters.
+    chosen = tf.one_hot(tf.cast(actions, tf.int32), q.shape[-1], dtype=q.dtype)
+    return tf.reduce_sum(q * chosen, axis=-1)
+
+
+def state_values(target_q: Any, online_q: Any | None = None) -> Any:
+    """What the target network says a state is worth, ``[…, n]`` → ``[…]``.
+
+    Args:
+        target_q: Q of the target network.
+        online_q: Q of the online one, which then chooses the action: double Q learning. None:
+            the target network chooses, too.
+    """
+    import tensorflow as tf
+
+    if online_q is None:
+        return tf.reduce_max(target_q, axis=-1)
+    return taken(target_q, tf.argmax(online_q, axis=-1, output_type=tf.int32))
+
+
+def sequence_targets(
+    *,
+    rewards: Any,
+    terminated: Any,
+    mask: Any,
+    values: Any,
+    n_step: int,
+    gamma: float,
+) -> Any:
+    """``Σ_{k<m} γ^k r_{t+k} + γ^m (1 − terminated) V_{t+m}``, time-major.
+
+    m is n, or the ticks to the episode's end or to the sequence's, whichever is least. The row
+    after an episode's last tick is its final observation: truncation bootstraps from it.
+
+    Args:
+        rewards: ``[U, N]`` float32.
+        terminated: ``[U, N]`` bool.
+        mask: ``[U, N]`` bool, played ticks; where it is false the target means nothing.
+        values: ``[U+1, N]`` V of the row before each tick, and of the last one after them.
+        n_step: n.
+        gamma: Discount per env step.
+
+    Returns:
+        ``[U, N]``.
+    """
+    import tensorflow as tf
+
+    ticks = rewards.shape[0]
+    played = tf.cast(mask, tf.float32)
+    rewards = rewards * played
+    goes_on = played * (1.0 - tf.cast(terminated, tf.float32))
+    targets = rewards + gamma * goes_on * values[1:]
+    for _ in range(1, min(n_step, ticks)):
+        # The next tick's target over one tick less, or V of its row where nothing was played.
+        after = tf.where(mask[1:], targets[1:], values[1:-1])
+        targets = rewards + gamma * goes_on * tf.concat([after, values[-1:]], axis=0)
+    return targets
+
+
+def rescale(x: Any) -> Any:
+    """h(x) = sign(x)(√(|x| + 1) − 1) + εx."""
+    import tensorflow as tf
+
+    return tf.sign(x) * (tf.sqrt(tf.abs(x) + 1.0) - 1.0) + _EPSILON * x
+
+
+def unscale(x: Any) -> Any:
+    """h⁻¹(x) = sign(x)[((√(1 + 4ε(|x| + 1 + ε)) − 1)/(2ε))² − 1]."""
+    import tensorflow as tf
+
+    size = tf.abs(x) + 1.0 + _EPSILON
+    # (√(1 + 4εs) − 1)/(2ε) without the difference, which costs float32 five digits.
+    root = 2.0 * size / (tf.sqrt(1.0 + 4.0 * _EPSILON * size) + 1.0)
+    return tf.sign(x) * (tf.square(root) - 1.0)
+
+
+def error_losses(errors: Any, *, huber: bool) -> Any:
+    """½δ², or with Huber's bend at 1: |δ| − ½ beyond it."""
+    import tensorflow as tf
+
+    if not huber:
+        return 0.5 * tf.square(errors)
+    size = tf.abs(errors)
+    within = tf.minimum(size, 1.0)
+    return within * (size - 0.5 * within)
