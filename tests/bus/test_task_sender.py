@@ -1,6 +1,7 @@
 """What a task looks like to Celery."""
 
 import pytest
+from amqp.exceptions import MessageNacked
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.task_sender import TaskSender
@@ -14,14 +15,28 @@ class App:
     def __init__(self, error=None):
         self.error, self.sent = error, []
 
-    def send_task(self, name, **options):
+    def send_task(self, name, *, producer, **options):
+        assert producer == "a producer"
         if self.error:
             raise self.error
         self.sent.append((name, options))
 
 
-def send_play(app, budget_s=2.0):
-    TaskSender(app, "play.gpu").play(
+class Connection:
+    """Counts the sends that failed on it."""
+
+    def __init__(self):
+        self.failures = 0
+
+    def producer(self):
+        return "a producer"
+
+    def failed(self):
+        self.failures += 1
+
+
+def send_play(app, budget_s=2.0, connection=None):
+    TaskSender(app, connection or Connection(), "play.gpu").play(
         "t1", experiment="pole", run="r", spec_version=7, budget_s=budget_s
     )
 
@@ -62,7 +77,7 @@ def test_an_evaluation_goes_to_the_queue_of_evaluations():
     app = App()
     what = {"experiment": "pole", "run": "r", "version": 5, "episodes": 9, "slots": 3, "seed": 1}
 
-    TaskSender(app, "play").evaluate("ask", **what)
+    TaskSender(app, Connection(), "play").evaluate("ask", **what)
 
     ((name, options),) = app.sent
     assert (name, options["queue"], options["task_id"]) == ("evaluate-policy", "evaluate", "ask")
@@ -71,13 +86,22 @@ def test_an_evaluation_goes_to_the_queue_of_evaluations():
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionResetError("reset")])
 def test_a_broker_that_does_not_take_it_is_said(error):
+    connection = Connection()
     with pytest.raises(ServiceUnreachableError, match="play-episode"):
-        send_play(App(error))
+        send_play(App(error), connection=connection)
+    assert connection.failures == 1
+
+
+def test_a_full_queue_is_said_and_the_connection_stays():
+    connection = Connection()
+    with pytest.raises(ServiceUnreachableError, match=r"queue 'play.gpu' is full\. .*purge it"):
+        send_play(App(MessageNacked()), connection=connection)
+    assert connection.failures == 0
 
 
 def test_on_redis_a_task_needs_no_exchange_which_an_emptied_server_would_have_lost():
     app = App()
-    sender = TaskSender(app, "play", tasks_exchange("redis"))
+    sender = TaskSender(app, Connection(), "play", tasks_exchange("redis"))
 
     sender.play("t1", experiment="pole", run="r", spec_version=7, budget_s=2.0)
 

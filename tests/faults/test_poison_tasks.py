@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cluster import ENDLESS, PRESET, Cluster
 from kombu import Connection
 
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import dead_letter_queue
 from tinyqueue.celery import make_app
@@ -49,9 +52,11 @@ def send_lethal_task(cluster: Cluster) -> str:
     store.publish(lethal, graph)
     settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
     task = new_id()
-    TaskSender(make_app(settings), "play").play(
-        task, experiment="lethal", run=lethal.run, spec_version=lethal.version, budget_s=2.0
-    )
+    connection = TaskConnection(Broker(settings.broker))
+    with closing(TaskSender(make_app(settings), connection, "play")) as sender:
+        sender.play(
+            task, experiment="lethal", run=lethal.run, spec_version=lethal.version, budget_s=2.0
+        )
     return task
 
 

@@ -8,6 +8,8 @@ import pytest
 from checker import judge, watching_versions
 from cluster import ENDLESS, PRESET, Cluster
 
+from tinyqueue.store.keys import Keys
+
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 
@@ -45,6 +47,34 @@ def test_an_emptied_store_and_a_restarted_broker_cost_nothing(
 
     assert all(after == before for before, after in log.falls)
     assert len(log.falls) <= 1
+    judge(cluster.journal, run).must_balance()
+
+
+@pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
+def test_a_memory_alarm_of_the_broker_holds_up_play_and_nothing_else(
+    cluster: Cluster, services: Any
+) -> None:
+    if services.node is None:
+        pytest.skip("the alarm of a broker that is given cannot be raised")
+    worker, learner = cluster.worker(), cluster.learner(*ENDLESS)
+    cluster.trains_on()
+
+    services.node.ctl("set_vm_memory_high_watermark", "0.0001")
+    try:
+        cluster.until(lambda: "chore=feed" in learner.printed, "no more tasks can be sent")
+        for _ in range(2):
+            cluster.redis.delete(Keys(PRESET).status)
+            cluster.until(cluster.status, "the learner goes on telling how it is", within_s=10)
+    finally:
+        services.node.ctl("set_vm_memory_high_watermark", "0.6")
+    cluster.trains_on()
+
+    worker.terminate()
+    assert worker.wait() == 0, worker.printed
+    run = cluster.run_path()
+    cluster.until(lambda: not judge(cluster.journal, run).lost, "everything has a fate")
+    learner.terminate()
+    assert learner.wait() == 0, learner.printed
     judge(cluster.journal, run).must_balance()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 from cluster import ENDLESS, Cluster
 
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.celery import make_app
 from tinyqueue.data.identity import new_id
@@ -54,5 +57,6 @@ def test_two_experiments_share_players_and_outlive_each_other(cluster: Cluster) 
 
 def send_play_task(cluster: Cluster, experiment: str) -> None:
     settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
-    sender = TaskSender(make_app(settings), "play")
-    sender.play(new_id(), experiment=experiment, run=new_id(), spec_version=1, budget_s=2.0)
+    connection = TaskConnection(Broker(settings.broker))
+    with closing(TaskSender(make_app(settings), connection, "play")) as sender:
+        sender.play(new_id(), experiment=experiment, run=new_id(), spec_version=1, budget_s=2.0)

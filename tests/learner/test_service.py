@@ -29,10 +29,14 @@ class Tasks:
     """Counts what players are asked for."""
 
     def __init__(self):
-        self.played = []
+        self.played, self.closed = [], False
 
     def play(self, task_id, **what):
+        assert not self.closed
         self.played.append(what)
+
+    def close(self):
+        self.closed = True
 
 
 @pytest.fixture
@@ -91,6 +95,7 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
     service.stop()
     thread.join(30)
 
+    assert tasks.closed
     (outcome,) = outcomes
     assert (outcome.ended, outcome.updates, outcome.threshold) == ("stopped", 0, 475.0)
     assert read_lease(client, "pole") is None

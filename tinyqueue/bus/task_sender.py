@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 
+from amqp.exceptions import MessageNacked
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
@@ -18,16 +21,26 @@ LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30, 60
 
 
 class TaskSender:
-    """Publishes ``play-episode`` and ``evaluate-policy`` tasks.
+    """Publishes ``play-episode`` and ``evaluate-policy`` tasks. Safe to call from several threads.
 
     Args:
-        app: Where the tasks are sent.
+        app: How tasks are written.
+        connection: Where they are sent. Celery's own pool waits for a confirm for ever, as
+            long as a memory alarm of RabbitMQ lasts.
         queue: The play queue of the experiment.
         exchange: As :func:`~tinyqueue.bus.topology.tasks_exchange` says.
     """
 
-    def __init__(self, app: Celery, queue: str, exchange: str = TASKS_EXCHANGE) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        connection: TaskConnection,
+        queue: str,
+        exchange: str = TASKS_EXCHANGE,
+    ) -> None:
         self._app = app
+        self._connection = connection
+        self._lock = threading.Lock()
         self._queue = queue
         self._exchange = exchange
 
@@ -76,25 +89,39 @@ class TaskSender:
             EXPIRES_S,
         )
 
+    def close(self) -> None:
+        """Lets the connection go, at once. The next send would make a new one."""
+        with self._lock:
+            self._connection.close()
+
     def _send(
         self, name: str, task_id: str, queue: str, kwargs: dict[str, object], budget_s: float
     ) -> None:
-        try:
-            self._app.send_task(
-                name,
-                kwargs=kwargs,
-                task_id=task_id,
-                queue=queue,
-                # Named, since a learner's login may not write to the default exchange.
-                exchange=self._exchange,
-                routing_key=queue,
-                expires=EXPIRES_S,
-                soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
-                time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
-                retry=False,
-                ignore_result=True,
-            )
-        except (OperationalError, OSError) as error:
-            raise ServiceUnreachableError(
-                f"the broker did not take a {name} task ({error}); it is sent again."
-            ) from error
+        with self._lock:
+            producer = self._connection.producer()
+            try:
+                self._app.send_task(
+                    name,
+                    kwargs=kwargs,
+                    task_id=task_id,
+                    queue=queue,
+                    # Named, since a learner's login may not write to the default exchange.
+                    exchange=self._exchange,
+                    routing_key=queue,
+                    expires=EXPIRES_S,
+                    soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
+                    time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
+                    retry=False,
+                    ignore_result=True,
+                    producer=producer,
+                )
+            except MessageNacked as error:
+                raise ServiceUnreachableError(
+                    f"the broker refused a {name} task: the queue {queue!r} is full. "
+                    "It is sent again; start workers that take from this queue, or purge it."
+                ) from error
+            except (OperationalError, OSError) as error:
+                self._connection.failed()
+                raise ServiceUnreachableError(
+                    f"the broker did not take a {name} task ({error}); it is sent again."
+                ) from error

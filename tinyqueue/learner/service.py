@@ -156,6 +156,7 @@ class LearnerService:
         )
         consumer = self._consumer(ingest)
         with ExitStack() as endings:
+            endings.callback(self._around.tasks.close)
             reporter = self._reporter(built, trainer, ledger, feed, consumer, experience)
             endings.callback(reporter.close)
             training = self._training(built, trainer, games, reporter, experience)

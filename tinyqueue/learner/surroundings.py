@@ -35,6 +35,9 @@ class Tasks(Protocol):
     ) -> None:
         """Raises ServiceUnreachableError when the broker does not take it."""
 
+    def close(self) -> None:
+        """Lets go of the broker."""
+
 
 PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int], EvaluationResult]
 """Plays greedy games in this process: weights, spec, acting graph, request id, seed."""

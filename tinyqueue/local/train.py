@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
@@ -106,14 +107,20 @@ def make_learner(
         modules = settings.environment_modules
         return play_here(experiment, spec, modules, weights, graph, request, seed)
 
-    exchange = tasks_exchange(Broker(settings.broker).kind)
+    broker = Broker(settings.broker)
+    tasks = TaskSender(
+        make_app(settings),
+        TaskConnection(broker),
+        experiment.session.queue,
+        tasks_exchange(broker.kind),
+    )
     return LearnerService(
         experiment,
         run,
         Surroundings(
             settings=settings,
             environment=environment.result,
-            tasks=TaskSender(make_app(settings), experiment.session.queue, exchange),
+            tasks=tasks,
             play_here=games,
             view=view,
         ),
