@@ -1,0 +1,91 @@
+"""Whether a memory is learned: a game that only those who remember its first observation win."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tinyqueue.algorithms.impala import Impala
+from tinyqueue.algorithms.impala_config import ImpalaConfig
+from tinyqueue.data.spaces import space_to_json
+from tinyqueue.envs.describe import describe
+from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.player.stage import Stage
+from tinyqueue.policy.export import PolicyExport
+from tinyqueue.policy.runner import PolicyRunner
+
+ENVIRONMENT = EnvironmentConfig(id="Recall-v0")
+
+
+class Recall(gymnasium.Env[Any, Any]):
+    """Shows 1 or 2, twice nothing, then asks with 3: the right answer gives 1."""
+
+    observation_space = spaces.Discrete(4)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._shown, self._at = int(self.np_random.integers(2)), 0
+        return self._shown + 1, {}
+
+    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        self._at += 1
+        if self._at == 4:
+            return 0, float(action == self._shown), True, False, {}
+        return (3 if self._at == 3 else 0), 0.0, False, False, {}
+
+
+@pytest.fixture
+def recall() -> Iterator[None]:
+    gymnasium.register("Recall-v0", Recall)
+    yield
+    del gymnasium.registry["Recall-v0"]
+
+
+def share_of_right_answers(core: Literal["none", "lstm", "gru"], updates: int) -> float:
+    """Of the last ten batches."""
+    info = describe(ENVIRONMENT)
+    config = ImpalaConfig(learning_rate=0.005)
+    model = MlpConfig(hidden=(16,), core=core, core_units=16)
+    outputs = Impala.outputs(info.action_space, config)
+    network = build(info.observation_space, info.action_space, outputs, model, 0)
+    trained = Impala(config, network, info.action_space)
+    export = PolicyExport(network, trained.acting_outputs)
+    spec = PlaySpec(
+        experiment="e",
+        run="r",
+        environment=ENVIRONMENT,
+        observation_space=space_to_json(info.observation_space),
+        action_space=space_to_json(info.action_space),
+        head=trained.head,
+        state={path: list(shape) for path, shape in network.state.items()},
+        ticks=12,
+        slots=32,
+        graph_sha256=export.sha256,
+    )
+    stage = Stage(spec, user="u", player="p", seed=0)
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    shares = []
+    for update in range(updates):
+        batch = stage.play(runner, "t")
+        shares.append(batch.rewards.sum() / batch.terminated.sum())
+        runner = runner.with_weights(export.arrays(), update)
+        trained.update([batch], 0)
+    return float(np.mean(shares[-10:]))
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_a_network_with_a_core_learns_to_remember(
+    recall: None, core: Literal["lstm", "gru"]
+) -> None:
+    assert share_of_right_answers(core, 100) > 0.95
+
+
+def test_a_network_without_one_guesses(recall: None) -> None:
+    assert share_of_right_answers("none", 60) < 0.6
