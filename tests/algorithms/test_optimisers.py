@@ -36,7 +36,21 @@ def test_rmsprop_has_epsilon_under_the_root_and_starts_from_one() -> None:
     assert weight.numpy()[0] == pytest.approx(first + 0.5 / math.sqrt(1.0297 + 0.1), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_centred_rmsprop_divides_by_the_deviation_of_the_gradient() -> None:
+    tf, _ = import_keras()
+    weight = tf.Variable([1.0])
+    optimiser = make_optimiser("centred-rmsprop", {"w": weight}, 0.1)
+    optimiser.apply([tf.constant([2.0])], tf.constant(0.5))
+    # Mean square: 0.95·1 + 0.05·2² = 1.15; mean: 0.05·2 = 0.1
+    first = 1 - 0.5 * 2 / math.sqrt(1.15 - 0.1**2 + 0.1)
+    assert weight.numpy()[0] == pytest.approx(first, abs=1e-6)
+    optimiser.apply([tf.constant([-1.0])], tf.constant(0.5))
+    # 0.95·1.15 + 0.05·1 = 1.1425; 0.95·0.1 − 0.05 = 0.045
+    second = first + 0.5 / math.sqrt(1.1425 - 0.045**2 + 0.1)
+    assert weight.numpy()[0] == pytest.approx(second, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "centred-rmsprop"])
 def test_its_slots_are_all_that_it_remembers(name: str) -> None:
     # Given two optimisers, of which the second takes over the slots of the first
     tf, _ = import_keras()
