@@ -21,7 +21,11 @@ COMMANDS = {
     "info",
     "plot",
     "presets",
+    "sessions list",
+    "sessions show",
+    "sessions export",
 }
+GROUPS = ("learner", "sessions")
 
 
 def commands_of(said):
@@ -30,7 +34,7 @@ def commands_of(said):
     return {match[1] for match in re.finditer(r"^  (\w+)  ", section, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("command", ["", "learner", *sorted(COMMANDS)])
+@pytest.mark.parametrize("command", ["", *GROUPS, *sorted(COMMANDS)])
 def test_every_command_has_help_in_a_process_of_its_own(command, tmp_path):
     words = [sys.executable, "-X", "importtime", "-m", "tinyqueue.cli.main", *command.split()]
 
@@ -53,12 +57,18 @@ def test_every_command_has_help_in_a_process_of_its_own(command, tmp_path):
 
 def test_help_and_readme_name_the_same_commands(tinyqueue):
     top = commands_of(tinyqueue("--help"))
-    below = {f"learner {name}" for name in commands_of(tinyqueue("learner", "--help"))}
-    helped = (top - {"learner"}) | below
+    below = {
+        f"{group} {name}" for group in GROUPS for name in commands_of(tinyqueue(group, "--help"))
+    }
+    helped = (top - {*GROUPS}) | below
 
     table = (ROOT / "README.md").read_text().split("\n## Commands\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `tinyqueue ((?:learner )?[a-z]+)[^`]*`(?:, `([a-z]+)`)?", table, re.M)
-    told = {command for command, _ in rows} | {f"learner {more}" for _, more in rows if more}
+    group = "|".join(GROUPS)
+    command = rf"^\| `tinyqueue ((?:(?:{group}) )?[a-z]+)[^`]*`(?:, `([a-z]+)`)?"
+    rows = re.findall(command, table, re.M)
+    told = {command for command, _ in rows} | {
+        f"{command.split()[0]} {more}" for command, more in rows if more
+    }
 
     assert helped == COMMANDS
     assert told == helped
@@ -69,7 +79,9 @@ def test_every_command_line_in_the_docs_is_one_that_exists(tinyqueue):
         path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
     )
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))
-    written = set(re.findall(r"(?:^|`)tinyqueue ((?:learner )?[a-z]+)\b", code, re.MULTILINE))
+    group = "|".join(GROUPS)
+    command = rf"(?:^|`)tinyqueue ((?:(?:{group}) )?[a-z]+)\b"
+    written = set(re.findall(command, code, re.MULTILINE))
 
     assert written
     assert written <= COMMANDS

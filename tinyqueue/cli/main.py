@@ -22,6 +22,10 @@ from tinyqueue.errors import TinyqueueError
         "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Play greedy games of what a run learned."),
         "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
         "plot": ("tinyqueue.cli.plot:plot", "Draw the learning curve of one or more runs."),
+        "sessions": (
+            "tinyqueue.cli.sessions:sessions",
+            "List, show and export what players have sent.",
+        ),
         "presets": ("tinyqueue.cli.presets:list_presets", "List the experiments that come along."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},

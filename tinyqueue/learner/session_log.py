@@ -135,9 +135,10 @@ class SessionLog:
             self.skipped[number] = str(error)
             return None
 
-    def entries(self) -> Iterator[LogEntry]:
-        """All rows held now, in order, without their bodies: checksums are not looked at."""
-        for number in self.numbers:
+    def entries(self, start: int = 0) -> Iterator[LogEntry]:
+        """As :meth:`rows`, without the bodies: checksums are not looked at."""
+        numbers = self.numbers
+        for number in range(max(start, numbers.start), numbers.stop):
             found = self._fetch(_ENTRY, number)
             if found is None:
                 continue
@@ -148,11 +149,8 @@ class SessionLog:
                 self.skipped[number] = str(error)
 
     def find(self, batch_id: str) -> int | None:
-        """The number of a batch's row, the newest first; None when it is not held."""
-        for entry in reversed(list(self.entries())):
-            if entry.batch_id == batch_id:
-                return entry.number
-        return None
+        """The number of a batch's row; None when it is not held."""
+        return next((e.number for e in self.entries() if e.batch_id == batch_id), None)
 
     def close(self) -> None:
         self._database.close()

@@ -1,0 +1,83 @@
+"""Given a run's checkpoint and sessions that its players recorded with the same weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyqueue.catalogue import make_experiment
+from tinyqueue.envs.describe import describe
+from tinyqueue.errors import CheckpointError
+from tinyqueue.learner.build import build
+from tinyqueue.learner.checkpoint import Checkpoint
+from tinyqueue.learner.critic import Critic
+from tinyqueue.player.stage import Stage
+from tinyqueue.policy.heads import Q_MAX, Q_TAKEN
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.wire.sessions import decode_session, encode_session
+
+
+def run_of(algorithm, **model):
+    """An experiment, a checkpoint of its first weights, and batches that these played."""
+    experiment = make_experiment(
+        {
+            "name": "pole",
+            "environment": {"id": "CartPole-v1"},
+            "algorithm": {"name": algorithm},
+            "model": {"name": "mlp", **model},
+            "session": {"ticks": 24, "slots": 3},
+        }
+    )
+    built = build(experiment, describe(experiment.environment), "c" * 32)
+    checkpoint = Checkpoint(
+        env_steps=0,
+        updates=0,
+        version=1,
+        weights=built.export.arrays(),
+        state=built.algorithm.state(),
+        graph=built.export.graph,
+        spec=built.spec.model_dump(),
+    )
+    runner = PolicyRunner(checkpoint.graph, checkpoint.weights, 1)
+    stage = Stage(built.spec, user="rack", player="host", seed=3)
+    sent = [encode_session(stage.play(runner, "task")) for _ in range(3)]
+    stage.close()
+    return experiment, checkpoint, [decode_session(s.body, s.headers) for s in sent]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "model"),
+    [("dqn", {}), ("r2d2", {"core": "lstm", "core_units": 16, "previous": True})],
+)
+def test_it_says_again_what_the_player_recorded(algorithm, model):
+    experiment, checkpoint, batches = run_of(algorithm, **model)
+    critic = Critic(experiment, checkpoint)
+
+    assert any((~batch.valid).any() for batch in batches)
+    for batch in batches:
+        said = critic.judge(batch)
+        np.testing.assert_allclose(said["q_taken"], batch.extras[Q_TAKEN], atol=1e-5)
+        np.testing.assert_allclose(said["q_max"], batch.extras[Q_MAX], atol=1e-5)
+
+
+def test_a_policy_gradient_s_value_is_that_of_the_weights_in_the_checkpoint():
+    experiment, checkpoint, batches = run_of("impala")
+    value = Critic(experiment, checkpoint).judge(batches[0])["value"]
+    assert value.shape == (24, 3)
+    assert np.ptp(value) > 0
+
+    (bias,) = [
+        name
+        for name, array in checkpoint.state.items()
+        if name.startswith("model/") and name.endswith("bias") and array.shape == (1,)
+    ]
+    raised = {**checkpoint.state, bias: checkpoint.state[bias] + np.float32(2.0)}
+    more = Critic(experiment, replace(checkpoint, state=raised)).judge(batches[0])["value"]
+    np.testing.assert_allclose(more, value + 2.0, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_model_is_refused():
+    experiment, checkpoint, _ = run_of("impala")
+    other = {name: a for name, a in checkpoint.state.items() if not name.endswith("bias")}
+    with pytest.raises(CheckpointError, match="missing"):
+        Critic(experiment, replace(checkpoint, state=other))
