@@ -12,13 +12,30 @@ import pytest
 from tinyqueue.learned import load
 from tinyqueue.learner.checkpoints import CheckpointReader
 
+APEX = """
+name = "pole-apex"
+seed = 7
+[environment]
+id = "CartPole-v1"
+[algorithm]
+name = "apex"
+batch_size = 32
+[model]
+hidden = [16]
+[session]
+ticks = 8
+slots = 8
+[replay]
+minimum_steps = 200
+[stop]
+at_return = 600
+max_env_steps = 400
+"""
 
-def start(folder: Path) -> subprocess.Popen[str]:
+
+def start(folder: Path, *what: str) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("TINYQUEUE_")}
-    command = [sys.executable, "-m", "tinyqueue.cli.main", "train", "CartPole-v1", "--serial"]
-    # Small batches, and a level that every policy reaches: solved with the first 100 episodes.
-    command += ["--seed", "7", "--stop-at-return", "5", "--set", "session.slots=8"]
-    command += ["--set", "evaluation.episodes=20", "--json"]
+    command = [sys.executable, "-m", "tinyqueue.cli.main", "train", *what, "--serial", "--json"]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
 
@@ -26,8 +43,15 @@ def start(folder: Path) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Result and run directory of two runs of one command, side by side."""
+    # Small batches, and a level that every policy reaches: solved with the first 100 episodes.
+    command = ["CartPole-v1", "--seed", "7", "--stop-at-return", "5", "--set", "session.slots=8"]
+    command += ["--set", "evaluation.episodes=20"]
+    return run_twice(tmp_path_factory, *command)
+
+
+def run_twice(tmp_path_factory, *command):
     folders = [tmp_path_factory.mktemp("serial") for _ in range(2)]
-    processes = [start(folder) for folder in folders]
+    processes = [start(folder, *command) for folder in folders]
     finished = []
     for folder, process in zip(folders, processes, strict=True):
         out, err = process.communicate(timeout=120)
@@ -44,6 +68,19 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(runs):
     assert len(once.state) > len(once.weights) == 6
     assert {name: array.tobytes() for name, array in once.state.items()} == {
         name: array.tobytes() for name, array in again.state.items()
+    }
+
+
+def test_exploration_by_slot_and_replay_are_the_same_too(tmp_path_factory):
+    file = tmp_path_factory.mktemp("apex") / "apex.toml"
+    file.write_text(APEX)
+    runs = run_twice(tmp_path_factory, str(file))
+
+    once, again = (CheckpointReader(run / "checkpoints").newest() for _, run in runs)
+
+    assert once.updates == again.updates >= 8
+    assert {name: array.tobytes() for name, array in once.weights.items()} == {
+        name: array.tobytes() for name, array in again.weights.items()
     }
 
 

@@ -97,7 +97,9 @@ def train_serial(
     training.restore(None)
     trainer.publish()
     seed = seed32(experiment.seed, _STAGE_SEED, trainer.clock.updates)
-    stage = Stage(built.spec, user="local", player="serial", seed=seed, modules=modules)
+    stage = Stage(
+        built.spec, user="local", player="serial", seed=seed, modules=modules, id=f"{seed:032x}"
+    )
     try:
         while not stopping() and not training.is_over():
             training.update(source.take(0.0))
