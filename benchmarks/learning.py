@@ -211,6 +211,8 @@ def main() -> None:
             sys.exit(f"error: {error}")
         except subprocess.CalledProcessError as error:
             sys.exit(f"error: {' '.join(error.cmd)} ended with status {error.returncode}.")
+        except KeyboardInterrupt:
+            sys.exit("interrupted; what was running has been ended.")
     if options.json:
         print(json.dumps(result))
     else:

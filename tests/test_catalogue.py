@@ -1,5 +1,6 @@
 """Experiments that come along, and the check of every experiment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,18 @@ def test_every_preset_is_an_experiment_of_its_own_name(path):
     assert experiment.name == path.stem
 
 
+@pytest.mark.parametrize("path", sorted(FILES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_number_of_a_preset_has_a_source_or_a_reason_beside_it(path):
+    lines = path.read_text().splitlines()
+
+    bare = [line for line in lines if " = " in line and not line.startswith("#")]
+    unsaid = [line for line in bare if re.search(r"= -?\d", line) and "# " not in line]
+    assert unsaid == ["seed = 0"]
+
+
 def test_an_environments_preset_is_that_of_the_default_algorithm():
     assert preset_for("CartPole-v1").stem == "cartpole-impala"
+    assert preset_for("Acrobot-v1").stem == "acrobot-rainbow-lite"
     assert preset_for("Nothing-v0") is None
 
 

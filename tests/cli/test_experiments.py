@@ -14,7 +14,8 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
     [
         ("cartpole-a3c", "CartPole-v1", "preset cartpole-a3c"),
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
-        ("Acrobot-v1", "Acrobot-v1", "documented defaults (there is no preset for it)"),
+        ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
+        ("MountainCar-v0", "MountainCar-v0", "documented defaults (there is no preset for it)"),
         ("ALE/Pong-v5", "ALE/Pong-v5", "documented defaults (there is no preset for it)"),
     ],
 )
