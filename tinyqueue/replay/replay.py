@@ -188,7 +188,8 @@ class Replay:
         sampler = self._sampler
         if not isinstance(sampler, PrioritisedSampler):
             return {}
-        blocks = np.flatnonzero(self._numbers != NONE)
+        order = np.argsort(self._numbers)
+        blocks = order[self._numbers[order] != NONE]
         count = self._ring.block_rows
         return {
             "numbers": self._numbers[blocks],
