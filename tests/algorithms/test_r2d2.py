@@ -276,5 +276,5 @@ def test_what_it_asks_of_the_replay() -> None:
 
 
 def test_drawn_all_alike_there_are_no_priorities_to_write_back() -> None:
-    config = replace(SHORT, prioritised=False)
+    config = replace(SHORT, prioritised=False, dueling=False)
     assert table(config).update(played(config, core="none"), 0).priorities is None
