@@ -17,6 +17,7 @@ from functools import cache
 from itertools import cycle
 
 import numpy as np
+from session_log import log_mb_per_s, restart_s
 
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Leaf, Space
@@ -149,6 +150,8 @@ MEASURES: dict[str, Callable[[], float]] = {
         insert_per_s,
         atari_stacks_64_ms,
         atari_1m_gb,
+        log_mb_per_s,
+        restart_s,
     )
 }
 
