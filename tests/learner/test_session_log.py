@@ -91,6 +91,13 @@ def test_numbers_are_not_used_again_after_all_rows_were_trimmed_and_the_file_reo
     assert numbers(path) == [3]
 
 
+def test_of_samples_the_newest_thousand_stay(path):
+    with Ledger(path, **OWNER) as ledger:
+        for first in range(0, 1200, 50):
+            ledger.record([kept(n, b"x") for n in range(first, first + 50)])
+        assert numbers(path) == list(range(201, 1201))
+
+
 def test_a_steady_log_takes_no_more_room(path):
     with Ledger(path, **OWNER, keeps_bodies=True) as ledger:
         for n in range(60):
