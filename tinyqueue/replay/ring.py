@@ -111,9 +111,22 @@ class Ring:
         self.ages[rows] = np.minimum(self.ages[last], MAX_STACK - 2) + 1
         return block
 
-    def ahead(self, rows: Array, ticks: Array) -> Array:
-        """Rows that many ticks later in the same slot; they must be held."""
-        return self._moved(rows, ticks)
+    def moved(self, rows: Array, ticks: Array) -> Array:
+        """Rows so many ticks later (or earlier) in the same slot, from block to block along the
+        links; they must be held."""
+        tick = rows % self.ticks + ticks
+        if not ((tick < 0) | (tick >= self.ticks)).any():
+            return rows + ticks
+        block = rows // self.block_rows
+        slot = rows % self.block_rows - rows % self.ticks
+        block, tick = np.broadcast_arrays(block, tick)
+        block, tick = block.copy(), tick.copy()
+        for links, step in ((self.previous_block, self.ticks), (self.next_block, -self.ticks)):
+            while (away := (tick < 0) if step > 0 else (tick >= self.ticks)).any():
+                block[away] = links[block[away]]
+                tick[away] += step
+        moved: Array = block * self.block_rows + slot + tick
+        return moved
 
     def has_stack(self, rows: Array) -> Array:
         """Whether every frame of a row's stack is held."""
@@ -142,7 +155,7 @@ class Ring:
         """
         if self.stack > 1:
             back = np.minimum(self.ages[rows][..., None], np.arange(self.stack - 1, -1, -1))
-            rows = self._moved(rows[..., None], -back.astype(np.int64))
+            rows = self.moved(rows[..., None], -back.astype(np.int64))
         return {path: frames.take(rows, axis=0) for path, frames in self._frames.items()}
 
     def actions(self, rows: Array) -> Array:
@@ -156,22 +169,6 @@ class Ring:
         if previous != NONE:
             self.next_block[previous] = block
         return block
-
-    def _moved(self, rows: Array, ticks: Array) -> Array:
-        """Rows so many ticks away, either way, from block to block along the links."""
-        tick = rows % self.ticks + ticks
-        if not ((tick < 0) | (tick >= self.ticks)).any():
-            return rows + ticks
-        block = rows // self.block_rows
-        slot = rows % self.block_rows - rows % self.ticks
-        block, tick = np.broadcast_arrays(block, tick)
-        block, tick = block.copy(), tick.copy()
-        for links, step in ((self.previous_block, self.ticks), (self.next_block, -self.ticks)):
-            while (away := (tick < 0) if step > 0 else (tick >= self.ticks)).any():
-                block[away] = links[block[away]]
-                tick[away] += step
-        moved: Array = block * self.block_rows + slot + tick
-        return moved
 
     def _ages(self, previous: int, batch: SessionBatch) -> Array:
         """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to the

@@ -79,7 +79,7 @@ class Sequences:
         padding = np.where(is_first, plan.burn_in, 0)
         # Ticks since each sequence's own first row: negative on the padding in front.
         tick = np.arange(plan.burn_in + plan.unroll + 1)[:, None] - padding
-        held = ring.ahead(rows, np.clip(tick, 0, length))
+        held = ring.moved(rows, np.clip(tick, 0, length))
         mask = ((tick >= 0) & (tick < length))[:-1]
         rewards = self._rewards.take(held)
         shaped = shaped_rewards(rewards[:-1], plan.reward_scale, plan.reward_clip)
@@ -124,7 +124,7 @@ class Sequences:
         """``[N]`` η·max|δ| + (1−η)·mean|δ| over trained ticks whose |δ| is known."""
         plan = self._plan
         tick = np.arange(plan.burn_in + plan.unroll)[:, None]
-        rows = self._ring.ahead(done.rows, np.minimum(tick, done.lengths - 1))
+        rows = self._ring.moved(done.rows, np.minimum(tick, done.lengths - 1))
         errors = self._errors.take(rows).astype(np.float64)
         is_trained = (tick >= plan.burn_in - done.paddings) & (tick < done.lengths)
         is_known = is_trained & ~np.isnan(errors)
