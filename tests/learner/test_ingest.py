@@ -115,11 +115,11 @@ def test_a_batch_is_accepted_only_when_it_has_been_trained_on(
 def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
     contract, ledger, consumer, delivered
 ):
-    class Told(StreamExperience):
-        rows = []
+    rows = []
 
+    class Told(StreamExperience):
         def committed(self, batch_id, number):
-            self.rows.append((batch_id[-2:], number))
+            rows.append((batch_id[-2:], number))
 
     experience = Told(1, ledger.knows, log_every_s=1e-9)
     ingest = Ingest(contract, ledger, experience, max_policy_lag=10, head=lambda: HEAD,
@@ -133,7 +133,7 @@ def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
     commit_all(ingest, consumer)
 
     # The second time the ledger knew them already.
-    assert experience.rows == [(":0", 1), (":1", 2), (":0", 0), (":1", 0)]
+    assert rows == [(":0", 1), (":1", 2), (":0", 0), (":1", 0)]
 
 
 def test_a_player_is_heard_with_the_tasks_it_ended(ingest, heard, delivered):

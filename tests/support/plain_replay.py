@@ -169,8 +169,8 @@ class PlainReplay:
         played = self.stages[run.stage].slots[slot]
         returns, m = 0.0, 0
         while m < plan.n_step and at + m < run.end:
-            reward = played[at + m].reward * plan.reward_scale
-            returns += plan.gamma**m * min(reward, plan.reward_clip)
+            reward = min(played[at + m].reward, plan.reward_clip) * plan.reward_scale
+            returns += plan.gamma**m * reward
             m += 1
             if played[at + m - 1].ended:
                 break

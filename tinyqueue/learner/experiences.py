@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
+
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.errors import DiskFullError
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import Built
 from tinyqueue.learner.experience import Experience
@@ -15,6 +18,8 @@ from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.learner.session_log import SessionLog
 from tinyqueue.learner.stream_experience import StreamExperience
 from tinyqueue.wire.contract import Contract
+
+log = structlog.get_logger(__name__)
 
 
 def make_experience(
@@ -41,7 +46,7 @@ def make_experience(
         )
     return ReplayExperience(
         ReplayMemory(experiment, plan, built.contract),
-        LoggedBatches(sessions, built.contract),
+        LoggedBatches(sessions, built.contract, ledger.mend_log),
         accepted_env_steps=lambda: ledger.env_steps,
         trim=ledger.trim,
         updates=updates,
@@ -54,22 +59,33 @@ class LoggedBatches:
     Args:
         path: ``sessions.db``.
         contract: What a batch of the run looks like now.
+        mend: Gives up damaged pages of the log, which would end the run when it is trimmed.
 
     Attributes:
         skipped: Number → why the row is left out.
     """
 
-    def __init__(self, path: Path, contract: Contract) -> None:
+    def __init__(self, path: Path, contract: Contract, mend: Callable[[], object]) -> None:
         self._path = path
+        self._mend = mend
         self._shape = (contract.ticks, contract.slots)
         self.skipped: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[tuple[int, SessionBatch]]:
-        with SessionLog(self._path) as log:
-            for number, batch in log.batches():
+        with SessionLog(self._path) as reader:
+            for number, batch in reader.batches():
                 shape = (batch.ticks, batch.slots)
                 if shape == self._shape:
                     yield number, batch
                 else:
                     self.skipped[number] = f"T × B is {shape}, and {self._shape} is played now"
-            self.skipped.update(log.skipped)
+            unreadable = reader.skipped
+        self.skipped.update(unreadable)
+        if unreadable:
+            self._mend_log()
+
+    def _mend_log(self) -> None:
+        try:
+            self._mend()
+        except DiskFullError as error:
+            log.warning("damaged rows stay in the session log for now", error=str(error))

@@ -49,7 +49,7 @@ class ReplayMemory:
             capacity_steps=config.capacity_steps,
             capacity_bytes=config.capacity_bytes,
         )
-        _require_room(config, plan)
+        _require_room(config, plan, self.replay.capacity)
         batch_steps = contract.ticks * contract.slots
         self._sample_steps = plan.batch_size * max(1, plan.unroll)
         ahead = config.tolerance_steps or 4 * batch_steps
@@ -119,16 +119,16 @@ class ReplayMemory:
         self._rng = generator(self._seed, _DRAWS, updates)
 
 
-def _require_room(config: ReplayConfig, plan: ReplayPlan) -> None:
-    least = max(config.minimum_steps, plan.batch_size * max(1, plan.burn_in + plan.unroll))
-    if config.minimum_steps > config.capacity_steps:
+def _require_room(config: ReplayConfig, plan: ReplayPlan, capacity: int) -> None:
+    if config.minimum_steps > capacity:
         raise ConfigError(
-            f"replay.minimum_steps = {config.minimum_steps} can never be there with "
-            f"replay.capacity_steps = {config.capacity_steps}. Raise the capacity, or lower the "
-            "minimum."
+            f"replay.minimum_steps = {config.minimum_steps} can never be there: "
+            f"replay.capacity_steps = {config.capacity_steps} and replay.capacity_bytes = "
+            f"{config.capacity_bytes} hold {capacity} env steps. Raise them, or lower the minimum."
         )
-    if least > config.capacity_steps:
+    least = plan.batch_size * max(1, plan.burn_in + plan.unroll)
+    if least > capacity:
         raise ConfigError(
-            f"replay.capacity_steps = {config.capacity_steps} is less than one sample of "
-            f"{least} env steps. Raise it, or lower algorithm.batch_size."
+            f"a replay of {capacity} env steps is less than one sample of {least}. Raise "
+            "replay.capacity_steps and replay.capacity_bytes, or lower algorithm.batch_size."
         )

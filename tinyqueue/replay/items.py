@@ -54,6 +54,6 @@ class Items(Protocol):
 
 
 def shaped_rewards(rewards: Array, scale: float, clip: float | None) -> Array:
-    """float32 rewards times ``scale``, cut to ±``clip``."""
-    scaled = rewards if scale == 1.0 else rewards * np.float32(scale)
-    return scaled if clip is None else np.clip(scaled, -clip, clip)
+    """float32 rewards cut to ±``clip``, then times ``scale``, as ``impala`` has it."""
+    cut = rewards if clip is None else np.clip(rewards, -clip, clip)
+    return cut if scale == 1.0 else cut * np.float32(scale)

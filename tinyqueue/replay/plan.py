@@ -41,7 +41,7 @@ class ReplayPlan:
         unroll: Ticks of a sequence that are trained on. 0: items are transitions.
         max_priority_weight: η of a sequence's priority, η·max|δ| + (1−η)·mean|δ|.
         rescaled: Recorded Q values are h(Q), so first priorities are made with h and h⁻¹.
-        reward_scale: Factor on every reward, before the clip and before n-step sums.
+        reward_scale: Factor on every reward, after the clip and before n-step sums.
         reward_clip: Rewards are cut to ±this; None leaves them.
     """
 
