@@ -27,9 +27,15 @@ _PYTHON = (sys.executable, "-W", "ignore")
 
 
 class Process:
-    """A child in a session of its own, with everything that it printed."""
+    """A child in a session of its own, with everything that it printed.
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], log: Path) -> None:
+    Args:
+        reads: Whether it is told something by :meth:`tell`.
+    """
+
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], log: Path, reads: bool = False
+    ) -> None:
         # Ends with this process, killed -9 included, where util-linux is installed.
         setpriv = shutil.which("setpriv")
         guarded = [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
@@ -39,7 +45,7 @@ class Process:
             self._popen = subprocess.Popen(
                 guarded,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=log.parent,
@@ -67,6 +73,12 @@ class Process:
             return []
         return [int(pid) for pid in text.split()]
 
+    def tell(self, line: str) -> None:
+        """Writes a line to its standard input, the only one."""
+        assert self._popen.stdin is not None
+        with self._popen.stdin as stdin:
+            stdin.write(f"{line}\n".encode())
+
     def terminate(self) -> None:
         self._popen.terminate()
 
@@ -78,6 +90,8 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait(timeout=60)
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
 
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """The exit code."""
