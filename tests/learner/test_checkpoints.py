@@ -93,7 +93,9 @@ def test_a_score_that_is_no_number_is_refused(checkpoints, score):
     assert names(checkpoints) == []
 
 
-@pytest.mark.parametrize("name", ["weights.bin", "state.bin", "checkpoint.json", "policy.onnx"])
+@pytest.mark.parametrize(
+    "name", ["weights.bin", "state.bin", "replay.bin", "checkpoint.json", "policy.onnx"]
+)
 def test_a_flipped_bit_falls_back_to_the_one_before_and_says_so(checkpoints, name):
     checkpoints.save(checkpoint(10))
     flip_a_bit(checkpoints.save(checkpoint(20)) / name)
@@ -240,17 +242,19 @@ def test_a_killed_writer_leaves_whole_checkpoints_only(tmp_path):
         assert writer.stdout is not None
         with writer, writer.stdout:
             assert writer.stdout.readline() == "ready\n"
-            timer = threading.Timer(rng.uniform(0.0, 0.05), writer.kill)
+            # However slow the machine is, it has saved once or twice before it dies.
+            saves = [writer.stdout.readline() for _ in range(rng.randrange(1, 3))]
+            timer = threading.Timer(rng.uniform(0.0, 0.02), writer.kill)
             timer.start()
-            lines = writer.stdout.read().rpartition("\n")[0].split()
+            lines = "".join([*saves, writer.stdout.read()]).rpartition("\n")[0].split()
             timer.join()
-        said = int(lines[-1]) if lines else said
+        said = int(lines[-1])
         half_written += sum(name.startswith(".") for name in os.listdir(tmp_path))
         newest = reader.newest()
         assert reader.warnings == []
-        if said:
-            assert said <= newest.env_steps <= said + 1 + KILLS
-            assert newest.weights["w"][-1] == newest.env_steps
+        # One more may have been saved than said.
+        assert said <= newest.env_steps <= said + 1
+        assert newest.weights["w"][-1] == newest.env_steps
         assert all(reader.load(path) for path in reader.paths())
     assert said > KILLS
     assert half_written > 0  # or no kill came while a checkpoint was being written
