@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed-all
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo install test services lint format bench docs wheel constraints clean
+.PHONY: help demo install test faults services lint format bench docs wheel constraints clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -28,6 +28,9 @@ install: $(INSTALLED)  ## everything, for development
 test: $(INSTALLED) services  ## services, lint, types, import contracts and all tests
 	@$(MAKE) --no-print-directory lint
 	$(WITH_VENV) python -m pytest
+
+faults: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
+	TINYQUEUE_TEST_KILLS=50 $(WITH_VENV) python -m pytest -m faults
 
 services:  ## RabbitMQ and Redis for the tests: installed when missing, not started
 	@sh scripts/install-services.sh
