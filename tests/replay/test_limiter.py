@@ -50,6 +50,16 @@ def test_the_first_fill_is_not_held_back() -> None:
     assert limiter.may_insert()
 
 
+def test_no_training_is_owed_for_what_is_lost(limiter: SamplesPerInsert) -> None:
+    limiter.restore({"inserted": 1100, "sampled": 500})
+    limiter.owe_at_most(1000)
+    assert limiter.owed == 7500.0
+    limiter.owe_at_most(10)
+    assert limiter.owed == 80.0
+    limiter.owe_at_most(0)
+    assert (limiter.owed, limiter.may_insert(), limiter.may_sample(64)) == (0.0, True, True)
+
+
 @pytest.mark.parametrize("sampled_first", [True, False])
 def test_one_side_may_always_go_on(sampled_first: bool) -> None:
     limiter = SamplesPerInsert(8.0, 100, 32.0)

@@ -192,10 +192,17 @@ class ReplayExperience:
             self._samples.put(self._memory.sample(self._updates()))
         self._may_sample = self._samples.qsize() >= AHEAD or self._memory.may_sample
 
+    @property
+    def _is_empty(self) -> bool:
+        """Whether there is nothing to train on, nor on its way: nobody may wait for training then.
+        Many stages may have begun before the first sequence is complete."""
+        is_under_way = bool(self._admitted) or not self._committed.empty()
+        return not is_under_way and self._memory.replay.size == 0
+
     def _admit(self) -> None:
         """Accepts waiting batches while training keeps up; from the consumer's and own thread."""
         with self._admitting:
-            while self._waiting and self._memory.may_insert:
+            while self._waiting and (self._memory.may_insert or self._is_empty):
                 arrival = self._waiting.popleft()
                 batch = arrival.batch
                 self._memory.admit(batch.env_steps)

@@ -116,6 +116,7 @@ class ReplayMemory:
             self.replay.restore_priorities(kept.arrays)
             self._limiter.restore(kept.limiter)
         self._limiter.restore({**self._limiter.state(), "inserted": accepted_env_steps})
+        self._limiter.owe_at_most(self.replay.env_steps)
         self._rng = generator(self._seed, _DRAWS, updates)
 
 

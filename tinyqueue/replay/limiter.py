@@ -55,6 +55,11 @@ class SamplesPerInsert:
     def sampled(self, count: int) -> None:
         self._sampled += count
 
+    def owe_at_most(self, env_steps: int) -> None:
+        """Lets go of training that is owed for more than so many env steps: they are lost, and
+        the others would be trained on in their place."""
+        self._sampled += max(0, int(self.owed - self._ratio * env_steps))
+
     def state(self) -> dict[str, int]:
         """What a checkpoint keeps: both counts."""
         return {"inserted": self._inserted, "sampled": self._sampled}
