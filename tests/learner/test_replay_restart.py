@@ -304,9 +304,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
         learner.replay.add(number, decoded(deliver(number)))
         learner.ledger.record([accepted(deliver(number))])
     for priority in (5.0, 6.0):
-        rows = np.arange(24)
+        rows = np.arange(32)
         births = learner.replay._ring.births(rows)
-        learner.replay.update_priorities(rows, births, np.full(24, priority))
+        learner.replay.update_priorities(rows, births, np.full(32, priority))
         training.save()
     damage(checkpoints.paths()[-1])
 
@@ -316,6 +316,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
     assert said[0].startswith("checkpoint passed over")
     assert named in said[0]
     assert "resumed from the checkpoint at 0 env steps" in said[1]
-    assert "replay restored from the session log: 24 items of 32 env steps" in said[2]
+    assert "replay restored from the session log: 30 items of 32 env steps" in said[2]
     powers = learner.experience.state().arrays["priorities"]
     assert set(powers.ravel().round(3).tolist()) == {5.0, 0.0}
