@@ -131,6 +131,8 @@ class Left:
         for number, batch_id in self.ids.items():
             stage, n = parse_batch_id(batch_id) or ("", 0)
             self.replay.add(number, n, int(stage, 16))
+        # Nothing is trimmed that is held: only a block or two that close a stage are not made anew.
+        assert len(self.replay.blocks) >= min(BLOCKS, max(self.ids, default=0)) - 3
 
     def must_be_restored(self, run: Path, printed: str) -> None:
         """The same items, with the checkpoint's priorities where it has some."""

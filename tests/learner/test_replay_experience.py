@@ -1,5 +1,6 @@
 """Replay algorithms: stored before the ack, in the order of the log, drawn ahead of training."""
 
+import threading
 import time
 
 import numpy as np
@@ -137,6 +138,34 @@ def test_players_wait_while_training_is_behind_and_go_on_when_it_has_caught_up(
     # Then the others are accepted, in their order
     assert [mark.batch_id[-1] for mark in settled] == ["3", "4", "5"]
     assert not experience.is_ahead
+
+
+def test_at_the_end_what_is_accepted_is_waited_for_and_counted_and_no_more_is_accepted(
+    make, arrive, settled
+):
+    experience = make()
+    experience.start()
+    for n in range(6):
+        experience.offer(arrive(n))
+    marks = list(settled)
+
+    # Given batches that are committed, and drawn from, when the end has begun
+    later = threading.Timer(0.2, commit, [experience, marks])
+    later.start()
+    rest = experience.drain()
+    later.join()
+
+    assert [batch.header.n for batch in rest] == [0, 1, 2]
+    assert experience.state().arrays["numbers"].tolist() == [1, 2, 3]
+    assert len(settled) == 3
+
+
+def test_the_end_does_not_wait_for_ever_for_a_disk_that_is_full(make, arrive, settled):
+    experience = make()
+    experience.start()
+    experience.offer(arrive(0))
+
+    assert experience.drain(timeout_s=0.1) == []
 
 
 def test_priorities_are_written_back_and_kept_by_a_checkpoint(make, arrive, settled):

@@ -106,8 +106,15 @@ class Experience(Source, Protocol):
     def start(self) -> None:
         """Begins its own work, if it has any."""
 
+    def drain(self) -> Sequence[SessionBatch]:
+        """Accepts no more, while the consumer still runs.
+
+        Returns:
+            Batches that are accepted and were not taken yet: they count for the clock.
+        """
+
     def stop(self) -> None:
-        """Ends it."""
+        """Ends its own work, in whatever state it is."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -24,6 +24,8 @@ from tinyqueue.monitor.metrics import Metric
 
 AHEAD = 2
 """Samples that are drawn ahead of the trainer."""
+COMMIT_S = 10.0
+"""How long the end of a run waits for the ledger: a commit takes a millisecond."""
 _LOOK_S = 0.05
 
 T = TypeVar("T")
@@ -72,6 +74,7 @@ class ReplayExperience:
         self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         self._updated: queue.SimpleQueue[tuple[Sample, Update]] = queue.SimpleQueue()
         self._wake = threading.Event()
+        self._is_draining = False
         self._stopping = False
         self._may_sample = False
         self._waits = Waits()
@@ -83,10 +86,14 @@ class ReplayExperience:
         self._admit()
 
     def committed(self, batch_id: str, number: int) -> None:
-        batch = self._admitted.pop(batch_id, None)
-        if batch is not None and number:
+        batch = self._admitted.get(batch_id)
+        if batch is None:
+            return
+        if number:
             self._committed.put((number, batch))
             self._wake.set()
+        # Not before: at every moment it is under way or here.
+        del self._admitted[batch_id]
 
     def take(self, timeout_s: float) -> Taken | None:
         began_s = time.monotonic()
@@ -155,6 +162,18 @@ class ReplayExperience:
     def start(self) -> None:
         self._thread.start()
 
+    def drain(self, timeout_s: float = COMMIT_S) -> Sequence[SessionBatch]:
+        """What the disk has not taken after so long is left for the next start to count."""
+        with self._admitting:
+            self._is_draining = True
+        deadline_s = time.monotonic() + timeout_s
+        while self._admitted and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        self.stop()
+        with self._lock:
+            self._add_committed()
+        return _drained(self._arrived)
+
     def stop(self) -> None:
         self._stopping = True
         self._wake.set()
@@ -199,10 +218,14 @@ class ReplayExperience:
         is_under_way = bool(self._admitted) or not self._committed.empty()
         return not is_under_way and self._memory.replay.size == 0
 
+    @property
+    def _has_room(self) -> bool:
+        return not self._is_draining and (self._memory.may_insert or self._is_empty)
+
     def _admit(self) -> None:
         """Accepts waiting batches while training keeps up; from the consumer's and own thread."""
         with self._admitting:
-            while self._waiting and (self._memory.may_insert or self._is_empty):
+            while self._waiting and self._has_room:
                 arrival = self._waiting.popleft()
                 batch = arrival.batch
                 self._memory.admit(batch.env_steps)

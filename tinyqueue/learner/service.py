@@ -202,6 +202,7 @@ class LearnerService:
         except LeaseLostError:
             log.error("replaced by another learner; nothing more is saved")
             raise
+        training.count(experience.drain())
         return training.finish()
 
     def _consumer(self, ingest: Ingest) -> ExperienceConsumer:

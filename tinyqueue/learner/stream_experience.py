@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tinyqueue.algorithms.base import Update
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
 from tinyqueue.learner.experience import Arrival, Taken
 
@@ -92,6 +93,10 @@ class StreamExperience:
 
     def start(self) -> None:
         """The trainer's thread does all the work."""
+
+    def drain(self) -> Sequence[SessionBatch]:
+        """None: what is accepted has been trained on."""
+        return ()
 
     def stop(self) -> None:
         """Nothing to end."""

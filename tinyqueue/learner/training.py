@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import Checkpoints
@@ -112,6 +114,11 @@ class Training:
         ):
             self._trainer.publish_if_changed()
             self._ask(self._checkpoint())
+
+    def count(self, rest: Sequence[SessionBatch]) -> None:
+        """At the end: what was accepted and not trained on belongs to the clock all the same."""
+        self._trainer.update(Taken(rest))
+        self._reporter.trained(rest)
 
     def save_if_due(self) -> None:
         """Writes a checkpoint when the last is old enough. After the batches were handed back.
