@@ -7,8 +7,9 @@
 Every seed is trained by ``tinyqueue learner start`` and a Celery worker with two player
 processes, through a private RabbitMQ node and a private Redis; with --serial in one process.
 ``compare`` does both, and compares the env steps to the level. Level and budget are the
-preset's ``[stop]``; the run ends with the first evaluation at the level. Then the saved weights
-play 100 games more: ``passed`` needs the level in those too, from 4 of 5 seeds.
+preset's ``[stop]``, but for the levels in ``seed_runs.LEVELS``; the run ends with the first
+evaluation at the level of ``[stop]``. Then the saved weights play 100 games more: ``passed`` needs
+the level in those too, from 4 of 5 seeds.
 """
 
 from __future__ import annotations
