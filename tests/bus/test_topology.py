@@ -6,6 +6,7 @@ from tinyqueue.bus.topology import (
     dead_letter_queue,
     experience_queue,
     experience_routing_key,
+    kept_queue,
     task_queues,
 )
 from tinyqueue.settings import Settings
@@ -47,7 +48,18 @@ def test_the_experience_queue_is_bounded_and_for_one_learner() -> None:
         "x-max-length": 2,
         "x-overflow": "reject-publish",
         "x-single-active-consumer": True,
+        "x-dead-letter-exchange": "experience",
+        "x-dead-letter-routing-key": ".kept.pong",
     }
+
+
+def test_what_a_restart_drops_is_kept_without_a_bound() -> None:
+    queue = kept_queue("pong")
+
+    assert queue.name == "experience.pong.kept"
+    assert queue.routing_key == ".kept.pong"
+    assert queue.durable
+    assert queue.queue_arguments == {"x-single-active-consumer": True}
 
 
 def test_its_successor_differs_in_name_alone() -> None:

@@ -14,6 +14,7 @@ from tinyqueue.bus.topology import (
     TASKS_EXCHANGE,
     dead_letter_queue,
     experience_queue,
+    kept_queue,
     task_queues,
 )
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
@@ -37,8 +38,8 @@ def node(rabbitmq: RabbitmqNode) -> Iterator[RabbitmqNode]:
             "set_topic_permissions", "--vhost", VHOST, role, EXPERIENCE_EXCHANGE, keys, ".*"
         )
     with login(rabbitmq, "learner") as connection:
-        queues = (dead_letter_queue(), experience_queue("cartpole", 2), *task_queues(Settings()))
-        for queue in queues:
+        learners = (kept_queue("cartpole"), experience_queue("cartpole", 2), dead_letter_queue())
+        for queue in (*learners, *task_queues(Settings())):
             queue(connection.channel()).declare()
     yield rabbitmq
     rabbitmq.delete_vhost(VHOST)

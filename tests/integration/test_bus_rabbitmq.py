@@ -13,7 +13,7 @@ from amqp.exceptions import NotFound
 from bus_ends import EXPERIMENT, Bus, eventually
 
 from tinyqueue.bus.publisher import Outcome
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
 from tinyqueue.errors import ConfigError
 
 pytestmark = pytest.mark.integration
@@ -130,9 +130,27 @@ def test_a_quorum_queue_does_the_same(bus) -> None:
     assert eventually(lambda: bus.committed == [("a:0", "mark")])
 
 
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_a_restart_loses_nothing_though_more_was_unacked_than_the_queue_may_hold(
+    bus, queue_type
+) -> None:
+    consumer = bus.started(queue_type=queue_type, queue_batches=2, prefetch=3)
+    names = [f"a:{n}" for n in range(5)]
+    bus.publish(bus.publisher(), *names)
+    bus.take(3)
+
+    bus.services.node.stop()
+    consumer.stop(timeout_s=5)
+    bus.services.node.start()
+
+    bus.started(queue_type=queue_type, queue_batches=2, prefetch=5)
+    assert sorted(delivery.message_id for delivery in bus.take(5)) == names
+
+
 def test_a_learner_that_may_not_declare_uses_what_is_there(bus) -> None:
     with bus.broker.connection() as connection:
-        experience_queue(EXPERIMENT, 2)(connection.channel()).declare()
+        for queue in (kept_queue(EXPERIMENT), experience_queue(EXPERIMENT, 2)):
+            queue(connection.channel()).declare()
 
     consumer = bus.started(declare=False)
     bus.publish(bus.publisher(), "a:0")

@@ -79,6 +79,17 @@ def test_each_side_waits_for_the_other_at_the_ratio(make_memory, played):
     assert memory.samples_per_insert == 16 / 24
 
 
+def test_of_a_sequence_only_ticks_that_were_played_count(make_memory, played):
+    # Given sequences of 6 ticks over batches of 4: the last ones have no ticks to go on with
+    memory = make_memory(replace(PLAN, burn_in=1, unroll=5), minimum_steps=20)
+    fill(memory, played, range(5))
+
+    sample = memory.sample(0)
+
+    assert memory.state().limiter["sampled"] == sample.mask[1:].sum()
+    assert not sample.mask.all()
+
+
 def test_a_restored_memory_holds_the_same_items_priorities_and_counts(make_memory, played):
     memory = make_memory()
     fill(memory, played, range(6))

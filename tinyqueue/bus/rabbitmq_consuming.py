@@ -15,7 +15,7 @@ from amqp.exceptions import AccessRefused, PreconditionFailed
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
 from tinyqueue.bus.frames import FrameReader
 from tinyqueue.bus.messages import Delivery
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
 from tinyqueue.errors import ConfigError
 
 _GOODBYE_S = 1.0
@@ -109,9 +109,12 @@ class RabbitmqConsuming:
         self._channel = new_channel(self._connection)
         self._queue = experience_queue(experiment, queue_batches, queue_type).name
         if declare:
+            # First: the queue may have something to put there from its first moment on.
+            kept_queue(experiment)(self._channel).declare()
             self._declare(experiment, queue_batches, queue_type)
         self._channel.basic_qos(0, prefetch, False)
         self._tag = self._channel.basic_consume(self._queue, callback=self._receive)
+        self._channel.basic_consume(kept_queue(experiment).name, callback=self._receive)
         if self._retiring:
             self._retiring_tag = self._channel.basic_consume(self._retiring, callback=self._receive)
 

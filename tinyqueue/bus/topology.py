@@ -76,17 +76,39 @@ def experience_queue(
         "x-overflow": "reject-publish",
         "x-single-active-consumer": True,
     }
+    name = f"{EXPERIENCE_EXCHANGE}.{experiment}"
     if queue_type == "quorum":
         # RabbitMQ 4 drops a message after 20 returns unless told otherwise; every reconnect
         # of a learner is a return.
         arguments |= {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-    name = f"{EXPERIENCE_EXCHANGE}.{experiment}"
+    else:
+        arguments |= {
+            "x-dead-letter-exchange": EXPERIENCE_EXCHANGE,
+            "x-dead-letter-routing-key": kept_queue(experiment).routing_key,
+        }
     return Queue(
         f"{name}.next" if successor else name,
         experience_exchange(),
         routing_key=f"{experiment}.#",
         durable=True,
         queue_arguments=arguments,
+    )
+
+
+def kept_queue(experiment: str) -> Queue:
+    """What a restart of RabbitMQ would have dropped from the experiment's classic queue.
+
+    A classic queue comes back with the messages that were unacked beside those that waited. When
+    these are more than ``x-max-length`` it drops the oldest, confirmed ones: of its arguments the
+    length is applied before ``reject-publish`` is. It dead-letters them at least, to here.
+    """
+    return Queue(
+        f"{EXPERIENCE_EXCHANGE}.{experiment}.kept",
+        experience_exchange(),
+        # An empty first word is no experiment's name.
+        routing_key=f".kept.{experiment}",
+        durable=True,
+        queue_arguments={"x-single-active-consumer": True},
     )
 
 

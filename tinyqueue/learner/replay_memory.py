@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import ConfigError
@@ -51,6 +53,7 @@ class ReplayMemory:
         )
         _require_room(config, plan, self.replay.capacity)
         batch_steps = contract.ticks * contract.slots
+        # At most: sequences of short episodes have fewer.
         self._sample_steps = plan.batch_size * max(1, plan.unroll)
         ahead = config.tolerance_steps or 4 * batch_steps
         self._limiter = SamplesPerInsert(
@@ -89,8 +92,15 @@ class ReplayMemory:
         Args:
             updates: Made so far, the clock of the importance weights.
         """
-        self._limiter.sampled(self._sample_steps)
-        return self.replay.sample(self._rng, updates)
+        sample = self.replay.sample(self._rng, updates)
+        self._limiter.sampled(self._trained_ticks(sample))
+        return sample
+
+    def _trained_ticks(self, sample: Sample) -> int:
+        """Ticks that have a share in the loss: not the padding of short episodes."""
+        if isinstance(sample, SequenceSample):
+            return int(np.count_nonzero(sample.mask[self._plan.burn_in :]))
+        return len(sample.rows)
 
     def state(self) -> ReplayState:
         return ReplayState(self.replay.snapshot(), self._limiter.state())
