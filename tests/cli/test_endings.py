@@ -38,6 +38,17 @@ def episodes(run):
     (run / "episodes.jsonl").write_text(json.dumps(line) + "\n")
 
 
+def test_a_disk_that_takes_nothing_more_keeps_nobody_from_reading_the_result(run, capsys):
+    for name in ("outcome.json", "plots"):
+        (run / name).symlink_to("/dev/full")
+
+    tell(SOLVED, run, as_json=False)
+
+    said = capsys.readouterr()
+    assert said.out.startswith("solved: 499.6")
+    assert "outcome.json is not written: No space left on device." in said.err
+
+
 def test_a_solved_run_tells_both_sets_of_games_and_what_it_took():
     count = Count(attempted=804, accepted=800, set_aside={"reward": 1}, dropped={"stale": 3})
 

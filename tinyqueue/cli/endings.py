@@ -28,7 +28,7 @@ def tell(outcome: Outcome, run: Path, *, as_json: bool) -> None:
         as_json: One JSON object instead of sentences and what to do next.
     """
     result = document(outcome, run)
-    (run / "outcome.json").write_text(json.dumps(result) + "\n")
+    _keep(result, run)
     drawn = _draw(run)
     if as_json:
         click.echo(json.dumps(result))
@@ -103,9 +103,18 @@ def _count(run: Path) -> Count | None:
     return read_count(path) if path.is_file() else None
 
 
+def _keep(result: dict[str, Any], run: Path) -> None:
+    """A full disk does not keep a person from reading how training ended."""
+    path = run / "outcome.json"
+    try:
+        path.write_text(json.dumps(result) + "\n")
+    except OSError as error:
+        click.echo(f"{path} is not written: {error.strerror}.", err=True)
+
+
 def _draw(run: Path) -> str:
     """Where the picture is, or why there is none."""
     try:
         return str(plot_learning_curve([run], run / CURVE))
-    except (MissingExtraError, RunDirectoryError) as error:
+    except (MissingExtraError, RunDirectoryError, OSError) as error:
         return f"none, since {error}"
