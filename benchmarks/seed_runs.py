@@ -21,7 +21,12 @@ from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.settings import Settings
 from tinyqueue.store.client import connect
 
-LEVELS = {"acrobot-rainbow-lite": -90.0, "lunarlander-apex": 200.0}
+LEVELS = {
+    "acrobot-rainbow-lite": -90.0,
+    "lunarlander-apex": 200.0,
+    "cartpole-masked-r2d2": 450.0,
+    "cartpole-masked-impala": 450.0,
+}
 """The level that is asked for, where a preset's ``[stop]`` trains on beyond it: a mean of 100 games
 that happens to be at the level is below it in every second other 100."""
 PLAYERS = 2

@@ -81,7 +81,10 @@ class LearnerConfig(Section):
         description="Session batches that may wait in the experience queue; more are refused.",
     )
     max_policy_lag: int = Field(
-        100, gt=0, description="Batches older than this many weight versions are dropped as stale."
+        100,
+        gt=0,
+        description="Batches older than this many weight versions are dropped as stale; "
+        "not by algorithms with a replay.",
     )
     threads: int = Field(
         1,

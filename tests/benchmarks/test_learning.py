@@ -50,6 +50,20 @@ def test_four_of_five_seeds_pass(learning: ModuleType, run: Run) -> None:
     assert document["env_steps"] == [9, 1, 5, 3, None]
 
 
+def test_a_preset_that_has_to_be_fast_passes_only_when_it_is(
+    learning: ModuleType, run: Run
+) -> None:
+    for wall_s, passed in ((20.0, True), (20.1, False)):
+        document = learning.report("cartpole-dqn", 50_000, [run(wall_s=wall_s)])
+        assert document["passed"] is passed
+
+
+def test_a_control_passes_when_no_seed_learns(learning: ModuleType, run: Run) -> None:
+    failed = unsolved(run)
+    assert not learning.report("x", 1, [failed, failed], fails_under=100.0)["passed"]
+    assert learning.report("x", 1, [failed, failed], fails_under=100.1)["passed"]
+
+
 def test_three_of_five_do_not(learning: ModuleType, run: Run) -> None:
     assert not learning.report("x", 1, [run(env_steps=1)] * 3 + [unsolved(run)] * 2)["passed"]
 

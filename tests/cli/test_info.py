@@ -51,6 +51,13 @@ def trained(store):
     return store
 
 
+def test_the_size_of_a_replay_is_shown(tinyqueue, trained):
+    status = {**STATUS, "replay_items": 9_400.0, "replay_env_steps": 10_089.0}
+    StatusBoard(trained).write("pole", status, 60.0)
+
+    assert "9,400 items of 10,089 env steps" in tinyqueue("info").out
+
+
 def test_without_services_the_store_is_named_and_what_to_do(tinyqueue, monkeypatch):
     monkeypatch.setenv("TINYQUEUE_REDIS_URL", "redis://me:secret@localhost:1/0")
 

@@ -118,6 +118,20 @@ def test_a_batch_that_the_ledger_knew_already_is_not_added(make, arrive, settled
     experience.committed(settled[0].batch_id, 0)
 
     assert experience.take(timeout_s=0.2) is None
+    assert experience.state().limiter["inserted"] == 0
+
+
+def test_samples_that_wait_are_not_counted_as_trained_on(make, arrive, settled):
+    experience = make()
+    experience.start()
+    experience.offer(arrive(0))
+    commit(experience, settled)
+    (taken,) = take_until(experience, lambda found: any(t.experience for t in found))
+
+    before = experience.state().limiter["sampled"]
+    experience.trained(taken, Update({}, np.ones(4)))
+
+    assert (before, experience.state().limiter["sampled"]) == (0, 4)
 
 
 def test_players_wait_while_training_is_behind_and_go_on_when_it_has_caught_up(

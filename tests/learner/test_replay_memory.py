@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import ConfigError
+from tinyqueue.learner.checkpoint import ReplayState
 from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 
@@ -102,7 +103,7 @@ def test_a_restored_memory_holds_the_same_items_priorities_and_counts(make_memor
     again.restore(((n + 1, played(n)) for n in range(6)), 48, kept, updates=3)
 
     assert again.replay.size == memory.replay.size
-    assert again.state().limiter == kept.limiter == {"inserted": 48, "sampled": 12}
+    assert again.state().limiter == kept.limiter == {"inserted": 48, "sampled": 12, "owed": 52}
     for name, array in kept.arrays.items():
         np.testing.assert_array_equal(again.state().arrays[name], array)
 
@@ -115,9 +116,19 @@ def test_env_steps_accepted_after_the_checkpoint_are_owed_their_training(make_me
     again = make_memory()
     again.restore(((n + 1, played(n)) for n in range(6)), 48, kept, updates=0)
 
-    assert again.state().limiter == {"inserted": 48, "sampled": 0}
+    assert again.state().limiter == {"inserted": 48, "sampled": 0, "owed": 64}
     assert not again.may_insert
     assert again.may_sample
+
+
+def test_a_run_that_was_played_serially_begins_to_fill_its_replay(make_memory, played):
+    memory = make_memory()
+
+    memory.restore((), 0, ReplayState(), updates=7)
+
+    assert memory.may_insert
+    fill(memory, played, [0, 1])
+    assert memory.may_sample
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,33 @@ def test_the_first_fill_is_not_held_back() -> None:
 
 
 def test_no_training_is_owed_for_what_is_lost(limiter: SamplesPerInsert) -> None:
-    limiter.restore({"inserted": 1100, "sampled": 500})
-    limiter.owe_at_most(1000)
+    kept = {"inserted": 1100, "sampled": 500, "owed": 7500.0}
+    limiter.restore(kept, inserted=1100, held=1000)
     assert limiter.owed == 7500.0
-    limiter.owe_at_most(10)
+    limiter.restore(kept, inserted=1100, held=10)
     assert limiter.owed == 80.0
-    limiter.owe_at_most(0)
+    limiter.restore(kept, inserted=1100, held=0)
     assert (limiter.owed, limiter.may_insert(), limiter.may_sample(64)) == (0.0, True, True)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 8.0, 64.0])
+def test_another_ratio_holds_from_the_restart_on(limiter: SamplesPerInsert, ratio: float) -> None:
+    # Given as much training as 8 per env step asks for
+    limiter.inserted(50_100)
+    limiter.sampled(400_000)
+
+    other = SamplesPerInsert(ratio, 100, 64.0)
+    other.restore(limiter.state(), inserted=50_100, held=10_000)
+
+    assert other.owed == 0.0
+    other.inserted(10)
+    assert other.owed == 10 * ratio
+
+
+def test_what_was_sampled_and_not_trained_on_is_owed_again(limiter: SamplesPerInsert) -> None:
+    limiter.inserted(110)
+    limiter.sampled(64)
+    assert limiter.state(untrained=32) == {"inserted": 110, "sampled": 32, "owed": 48.0}
 
 
 @pytest.mark.parametrize("sampled_first", [True, False])
@@ -77,7 +97,7 @@ def test_counts_survive_a_restart(limiter: SamplesPerInsert) -> None:
     limiter.inserted(108)
     limiter.sampled(20)
     restored = SamplesPerInsert(8.0, 100, 64.0)
-    restored.restore(limiter.state())
+    restored.restore(limiter.state(), inserted=108, held=108)
     assert restored.owed == limiter.owed == 44.0
 
 

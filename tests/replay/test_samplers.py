@@ -80,13 +80,13 @@ def test_an_unknown_priority_is_the_largest_so_far() -> None:
     sampler.add(np.array([1, 2]), np.array([np.nan, 7.0]))
     sampler.update(np.array([2]), np.array([0.5]))
     sampler.add(np.array([3]), np.array([np.nan]))
-    assert sampler.table(np.array([0]), 5).tolist() == [[1.0, 7.0, 0.5, 7.0, 0.0]]
+    assert sampler.snapshot(np.array([0]), 5)["priorities"].tolist() == [[1.0, 7.0, 0.5, 7.0, 0.0]]
 
 
 def test_ε_keeps_an_error_of_zero_alive() -> None:
     sampler = prioritised(epsilon=0.25)
     sampler.add(np.array([1]), np.array([0.0]))
-    assert sampler.table(np.array([0]), 2).tolist() == [[0.0, 0.25]]
+    assert sampler.snapshot(np.array([0]), 2)["priorities"].tolist() == [[0.0, 0.25]]
 
 
 @pytest.mark.parametrize("sampler", [prioritised(floor=0.5), UniformSampler(100)])

@@ -72,3 +72,13 @@ def test_a_sum_that_rounding_made_too_large_finds_the_last_value_above_zero() ->
     tree = SumTree(10_000)
     tree.set(np.array([3, 6000]), np.array([0.1, 0.2]))
     assert tree.find(np.array([tree.total, np.nextafter(tree.total, 1)])).tolist() == [6000, 6000]
+
+
+def test_rounding_finds_no_empty_value() -> None:
+    """(a + b) − b may be more than a: what is then left over is less than nothing."""
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        tree, (low, high) = SumTree(4096), rng.random(2) * (1.0, 10.0)
+        tree.set(np.array([0, 3]), np.array([low, high]))
+        found = tree.find(np.nextafter(low, [0.0, 10.0]))
+        assert (tree.get(found) > 0).all(), (low, high)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_EPSILON = 1e-3
+from tinyqueue.replay.value_rescaling import EPSILON
 
 
 def taken(q: Any, actions: Any) -> Any:
@@ -78,16 +78,16 @@ def rescale(x: Any) -> Any:
     """h(x) = sign(x)(√(|x| + 1) − 1) + εx."""
     import tensorflow as tf
 
-    return tf.sign(x) * (tf.sqrt(tf.abs(x) + 1.0) - 1.0) + _EPSILON * x
+    return tf.sign(x) * (tf.sqrt(tf.abs(x) + 1.0) - 1.0) + EPSILON * x
 
 
 def unscale(x: Any) -> Any:
     """h⁻¹(x) = sign(x)[((√(1 + 4ε(|x| + 1 + ε)) − 1)/(2ε))² − 1]."""
     import tensorflow as tf
 
-    size = tf.abs(x) + 1.0 + _EPSILON
+    size = tf.abs(x) + 1.0 + EPSILON
     # (√(1 + 4εs) − 1)/(2ε) without the difference, which costs float32 five digits.
-    root = 2.0 * size / (tf.sqrt(1.0 + 4.0 * _EPSILON * size) + 1.0)
+    root = 2.0 * size / (tf.sqrt(1.0 + 4.0 * EPSILON * size) + 1.0)
     return tf.sign(x) * (tf.square(root) - 1.0)
 
 

@@ -96,6 +96,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("policy lag", f"{facts['policy_lag_mean']:.1f} versions"),
             ("queue depth", f"{facts['queue_depth']} batches"),
         ]
+    if "replay_items" in facts:
+        held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
+        rows.append(("replay", held))
     if "count" in facts:
         rows += _count_rows(facts["count"])
     return rows

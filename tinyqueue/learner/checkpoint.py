@@ -32,11 +32,11 @@ class ReplayState:
 
     Attributes:
         arrays: Priorities of the items, by place in the session log.
-        limiter: Env steps inserted and sampled.
+        limiter: Counts of env steps inserted and sampled, and what training is owed.
     """
 
     arrays: Arrays = field(default_factory=dict)
-    limiter: dict[str, int] = field(default_factory=dict)
+    limiter: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Ingest:
         contract: What a batch of this run must look like.
         ledger: What has been accepted; the truth about duplicates.
         experience: Where sound batches go.
-        max_policy_lag: Older batches are dropped as stale.
+        max_policy_lag: Older batches are dropped as stale; None: no batch is.
         head: The newest published version.
         heard: Called with the player's name and the tasks it has ended.
         evaluated: Called with every evaluation result.
@@ -42,7 +42,7 @@ class Ingest:
         ledger: Ledger,
         experience: Experience,
         *,
-        max_policy_lag: int,
+        max_policy_lag: int | None,
         head: Callable[[], int],
         heard: Callable[[str, Sequence[str]], None],
         evaluated: Callable[[EvaluationResult], None],
@@ -108,9 +108,8 @@ class Ingest:
     def _reason_to_drop(self, header: Header) -> str:
         if header.run != self._contract.run:
             return "other run"
-        if self._head() - header.policy_version > self._max_policy_lag:
-            return "stale"
-        return ""
+        lag = self._head() - header.policy_version
+        return "stale" if self._max_policy_lag is not None and lag > self._max_policy_lag else ""
 
     def _drop(self, delivery: Delivery, header: Header, reason: str) -> None:
         if header.run == self._contract.run:

@@ -72,6 +72,8 @@ class ReplayExperience:
         self._committed: queue.SimpleQueue[tuple[int, SessionBatch]] = queue.SimpleQueue()
         self._arrived: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
         self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
+        self._ahead: deque[Sample] = deque()
+        """Drawn and not trained on yet: what waits, and what the trainer has in hand."""
         self._updated: queue.SimpleQueue[tuple[Sample, Update]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._is_draining = False
@@ -92,6 +94,8 @@ class ReplayExperience:
         if number:
             self._committed.put((number, batch))
             self._wake.set()
+        else:
+            self._memory.admit(-batch.env_steps)
         # Not before: at every moment it is under way or here.
         del self._admitted[batch_id]
 
@@ -110,6 +114,7 @@ class ReplayExperience:
         return Taken(arrived, sample) if arrived or sample is not None else None
 
     def trained(self, taken: Taken, update: Update) -> None:
+        self._ahead.popleft()
         if update.priorities is not None:
             self._updated.put((taken.experience, update))
 
@@ -125,7 +130,7 @@ class ReplayExperience:
     def state(self) -> ReplayState:
         with self._lock:
             self._write_priorities()
-            return self._memory.state()
+            return self._memory.state(tuple(self._ahead))
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
         """Adds the session log's batches again, before :meth:`start`."""
@@ -154,6 +159,9 @@ class ReplayExperience:
         return {
             Metric.REPLAY_ITEMS: replay.size,
             Metric.REPLAY_ENV_STEPS: replay.env_steps,
+            Metric.REPLAY_STALE_PRIORITIES: replay.dropped["stale_priorities"],
+            Metric.REPLAY_UNFINISHED_SEQUENCES: replay.dropped["unfinished_sequences"],
+            Metric.REPLAY_GAPS: replay.dropped["gaps"],
             Metric.SAMPLES_PER_INSERT: self._memory.samples_per_insert,
             Metric.SAMPLING_WAIT_SHARE: sampling,
             Metric.PLAYERS_WAIT_SHARE: players,
@@ -208,7 +216,9 @@ class ReplayExperience:
 
     def _draw(self) -> None:
         while self._samples.qsize() < AHEAD and self._memory.may_sample:
-            self._samples.put(self._memory.sample(self._updates()))
+            sample = self._memory.sample(self._updates())
+            self._ahead.append(sample)
+            self._samples.put(sample)
         self._may_sample = self._samples.qsize() >= AHEAD or self._memory.may_sample
 
     @property

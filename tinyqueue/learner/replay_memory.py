@@ -80,7 +80,7 @@ class ReplayMemory:
         return counts["sampled"] / max(1, counts["inserted"] - self._minimum)
 
     def admit(self, env_steps: int) -> None:
-        """A batch of so many env steps is going to be added."""
+        """A batch of so many env steps is going to be added; of −n: was not, after all."""
         self._limiter.inserted(env_steps)
 
     def add(self, number: int, batch: SessionBatch) -> None:
@@ -93,17 +93,23 @@ class ReplayMemory:
             updates: Made so far, the clock of the importance weights.
         """
         sample = self.replay.sample(self._rng, updates)
-        self._limiter.sampled(self._trained_ticks(sample))
+        self._limiter.sampled(self.trained_ticks(sample))
         return sample
 
-    def _trained_ticks(self, sample: Sample) -> int:
+    def trained_ticks(self, sample: Sample) -> int:
         """Ticks that have a share in the loss: not the padding of short episodes."""
         if isinstance(sample, SequenceSample):
             return int(np.count_nonzero(sample.mask[self._plan.burn_in :]))
         return len(sample.rows)
 
-    def state(self) -> ReplayState:
-        return ReplayState(self.replay.snapshot(), self._limiter.state())
+    def state(self, ahead: Iterable[Sample] = ()) -> ReplayState:
+        """What a checkpoint keeps.
+
+        Args:
+            ahead: Samples that were drawn and are not trained on yet.
+        """
+        untrained = sum(map(self.trained_ticks, ahead))
+        return ReplayState(self.replay.snapshot(), self._limiter.state(untrained))
 
     def restore(
         self,
@@ -124,9 +130,8 @@ class ReplayMemory:
             self.replay.add(number, batch)
         if kept is not None:
             self.replay.restore_priorities(kept.arrays)
-            self._limiter.restore(kept.limiter)
-        self._limiter.restore({**self._limiter.state(), "inserted": accepted_env_steps})
-        self._limiter.owe_at_most(self.replay.env_steps)
+        limiter = kept.limiter if kept is not None else {}
+        self._limiter.restore(limiter, accepted_env_steps, self.replay.env_steps)
         self._rng = generator(self._seed, _DRAWS, updates)
 
 

@@ -149,7 +149,7 @@ class LearnerService:
             built.contract,
             ledger,
             experience,
-            max_policy_lag=self._experiment.learner.max_policy_lag,
+            max_policy_lag=self._max_policy_lag(built),
             head=lambda: trainer.clock.version,
             heard=feed.heard,
             evaluated=games.arrived,
@@ -264,6 +264,10 @@ class LearnerService:
             },
             count=ledger.count,
         )
+
+    def _max_policy_lag(self, built: Built) -> int | None:
+        # A replay holds older experience anyway, and is bounded by samples per insert.
+        return self._experiment.learner.max_policy_lag if built.algorithm.replay is None else None
 
     def _housekeeping(
         self, feed: TaskFeed, publisher: WeightPublisher, reporter: Reporter

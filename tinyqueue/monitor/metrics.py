@@ -86,6 +86,21 @@ class Metric(Name):
     LEARNING_RATE = "learning_rate", "–", "Of this update."
     REPLAY_ITEMS = "replay_items", "items", "Transitions or sequences that can be drawn."
     REPLAY_ENV_STEPS = "replay_env_steps", "env steps", "Held in memory and in the session log."
+    REPLAY_STALE_PRIORITIES = (
+        "replay_stale_priorities",
+        "items",
+        "Evicted before their new priority was written back, since the start.",
+    )
+    REPLAY_UNFINISHED_SEQUENCES = (
+        "replay_unfinished_sequences",
+        "items",
+        "Given up at a gap, or because they were evicted before they were complete.",
+    )
+    REPLAY_GAPS = (
+        "replay_gaps",
+        "gaps",
+        "In the batches of stages, at which items were cut short, since the start.",
+    )
     SAMPLES_PER_INSERT = (
         "samples_per_insert",
         "samples/env step",

@@ -34,12 +34,14 @@ class SamplesPerInsert:
         self._ratio, self._minimum, self._tolerance = ratio, minimum, tolerance
         self._inserted = 0
         self._sampled = 0
+        # Set once, at a restore: what was owed then was counted at another ratio, perhaps.
+        self._brought = 0.0
 
     @property
     def owed(self) -> float:
         """Trained ticks that the inserted env steps ask for and have not had; negative when
         training is ahead."""
-        return self._ratio * (self._inserted - self._minimum) - self._sampled
+        return self._ratio * (self._inserted - self._minimum) - self._sampled + self._brought
 
     def may_insert(self) -> bool:
         """Whether players should go on: false when training is too far behind."""
@@ -50,20 +52,35 @@ class SamplesPerInsert:
         return self._inserted >= self._minimum and self.owed - count >= -self._tolerance
 
     def inserted(self, env_steps: int) -> None:
+        """Counts env steps; a negative number takes back what did not come after all."""
         self._inserted += env_steps
 
     def sampled(self, count: int) -> None:
         self._sampled += count
 
-    def owe_at_most(self, env_steps: int) -> None:
-        """Lets go of training that is owed for more than so many env steps: they are lost, and
-        the others would be trained on in their place."""
-        self._sampled += max(0, int(self.owed - self._ratio * env_steps))
+    def state(self, untrained: int = 0) -> dict[str, float]:
+        """What a checkpoint keeps: the counts, and what is owed.
 
-    def state(self) -> dict[str, int]:
-        """What a checkpoint keeps: both counts."""
-        return {"inserted": self._inserted, "sampled": self._sampled}
+        Args:
+            untrained: Ticks that were sampled and are not trained on yet: not in the weights.
+        """
+        return {
+            "inserted": self._inserted,
+            "sampled": self._sampled - untrained,
+            "owed": self.owed + untrained,
+        }
 
-    def restore(self, state: Mapping[str, int]) -> None:
-        """Takes the counts of :meth:`state` back."""
-        self._inserted, self._sampled = int(state["inserted"]), int(state["sampled"])
+    def restore(self, state: Mapping[str, float], inserted: int, held: int) -> None:
+        """Goes on from :meth:`state`, with this one's own ratio from here on.
+
+        Args:
+            state: Empty when there is none.
+            inserted: Env steps inserted up to now, those since the state included.
+            held: Env steps that there still are: training that is owed for more than these is
+                let go, since these would be trained on in the place of those that are lost.
+        """
+        self._inserted, self._sampled = inserted, int(state.get("sampled", 0))
+        since = inserted - int(state.get("inserted", self._minimum))
+        owed = float(state.get("owed", 0.0)) + self._ratio * since
+        self._brought = 0.0
+        self._brought = min(max(owed, -self._tolerance), self._ratio * held) - self.owed

@@ -15,7 +15,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.replay.items import Items, Ready
 from tinyqueue.replay.plan import ReplayPlan
 from tinyqueue.replay.ring import MAX_STACK, NONE, Ring, frame_bytes
-from tinyqueue.replay.samplers import PrioritisedSampler, UniformSampler
+from tinyqueue.replay.samplers import PrioritisedSampler, Sampler, UniformSampler
 from tinyqueue.replay.samples import SequenceSample, TransitionSample
 from tinyqueue.replay.sequences import Sequences
 from tinyqueue.replay.transitions import Transitions
@@ -88,7 +88,7 @@ class Replay:
             if plan.is_sequence
             else Transitions(plan, self._ring)
         )
-        self._sampler = (
+        self._sampler: Sampler = (
             PrioritisedSampler(self._ring.rows, plan.prioritisation)
             if plan.prioritisation
             else UniformSampler(self._ring.rows)
@@ -173,8 +173,6 @@ class Replay:
 
     def update_priorities(self, rows: Array, births: Array, priorities: Array) -> None:
         """Writes back ``[N]`` |δ| of sampled items; of those evicted since nothing is kept."""
-        if not isinstance(self._sampler, PrioritisedSampler):
-            return
         is_live = self._ring.is_held(rows, births) & self._sampler.is_live(rows)
         self._stale_priorities += len(rows) - int(np.count_nonzero(is_live))
         self._sampler.update(rows[is_live], priorities[is_live])
@@ -185,31 +183,25 @@ class Replay:
         ``numbers`` ``[K]`` int64 log numbers held, ``priorities`` ``[K, T·B]`` float64 p^α of
         their rows, 0 where there is no item, and ``largest``.
         """
-        sampler = self._sampler
-        if not isinstance(sampler, PrioritisedSampler):
-            return {}
         order = np.argsort(self._numbers)
         blocks = order[self._numbers[order] != NONE]
-        count = self._ring.block_rows
-        return {
-            "numbers": self._numbers[blocks],
-            "priorities": sampler.table(blocks, count),
-            "largest": np.array([sampler.largest]),
-        }
+        kept = self._sampler.snapshot(blocks, self._ring.block_rows)
+        return {"numbers": self._numbers[blocks], **kept} if kept else {}
 
     def restore_priorities(self, arrays: Arrays) -> None:
         """Gives items the priorities of :meth:`snapshot`, once the same batches are held again.
 
         Items that the snapshot does not have keep their first priority.
         """
-        sampler = self._sampler
-        if not arrays or not isinstance(sampler, PrioritisedSampler):
+        if not arrays:
             return
         blocks = {int(number): block for block, number in enumerate(self._numbers)}
-        for number, powers in zip(arrays["numbers"], arrays["priorities"], strict=True):
-            if (block := blocks.get(int(number))) is not None:
-                sampler.restore(self._ring.first_row(block), powers)
-        sampler.largest = float(arrays["largest"][0])
+        first_rows = {
+            place: self._ring.first_row(blocks[int(number)])
+            for place, number in enumerate(arrays["numbers"])
+            if int(number) in blocks
+        }
+        self._sampler.restore(arrays, first_rows)
 
     def _admit(self, ready: Ready) -> None:
         has_stack = self._ring.has_stack(ready.rows)

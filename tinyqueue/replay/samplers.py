@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from tinyqueue.data.schedules import Constant, Linear
-from tinyqueue.data.spaces import Array
+from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.replay.plan import Prioritisation
 from tinyqueue.replay.sum_tree import SumTree
 
@@ -49,6 +50,24 @@ class Sampler(Protocol):
         ...
 
     def is_live(self, rows: Array) -> Array: ...
+
+    def update(self, rows: Array, errors: Array) -> None:
+        """Gives live items another |δ|."""
+        ...
+
+    def snapshot(self, blocks: Array, count: int) -> Arrays:
+        """What a checkpoint keeps of the items in ``[K]`` blocks of ``count``; empty when there
+        is nothing to keep."""
+        ...
+
+    def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
+        """Goes back to a snapshot, as far as its items are live again.
+
+        Args:
+            kept: :meth:`snapshot`.
+            first_rows: Place in the snapshot → first row of the same block now.
+        """
+        ...
 
 
 class UniformSampler:
@@ -97,6 +116,15 @@ class UniformSampler:
     def draw(self, rng: np.random.Generator, count: int, updates: int) -> Drawn:
         del updates
         return Drawn(self.rows(rng, count), np.ones(count, np.float32))
+
+    def update(self, rows: Array, errors: Array) -> None:
+        """All items stay alike."""
+
+    def snapshot(self, blocks: Array, count: int) -> Arrays:
+        return {}
+
+    def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
+        """There was nothing to keep."""
 
 
 class PrioritisedSampler:
@@ -156,12 +184,15 @@ class PrioritisedSampler:
         weights = (self.size * chances) ** -self._importance(updates)
         return Drawn(rows, (weights / weights.max()).astype(np.float32))
 
-    def table(self, blocks: Array, count: int) -> Array:
-        """``[K, count]`` p^α of the items in ``[K]`` blocks of ``count``; 0 for none."""
-        return self._tree.get(blocks[:, None] * count + np.arange(count))
+    def snapshot(self, blocks: Array, count: int) -> Arrays:
+        """``priorities`` ``[K, count]`` float64 p^α, 0 where there is no item; ``largest``."""
+        rows = blocks[:, None] * count + np.arange(count)
+        return {"priorities": self._tree.get(rows), "largest": np.array([self.largest])}
 
-    def restore(self, first: int, powers: Array) -> None:
-        """Sets the p^α of the items ``first …``, those that are live now and were then."""
-        rows = np.arange(first, first + len(powers))
-        was_live = (powers > 0) & self._items.is_live(rows)
-        self._tree.set(rows[was_live], powers[was_live])
+    def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
+        for place, first in first_rows.items():
+            powers = kept["priorities"][place]
+            rows = np.arange(first, first + len(powers))
+            was_live = (powers > 0) & self._items.is_live(rows)
+            self._tree.set(rows[was_live], powers[was_live])
+        self.largest = float(kept["largest"][0])

@@ -64,7 +64,8 @@ class SumTree:
         running = np.cumsum(self._levels[-1])
         sums = np.minimum(sums, np.nextafter(running[-1], 0.0))
         nodes = np.searchsorted(running, sums, side="right")
-        rest = sums - (running[nodes] - self._levels[-1][nodes])
+        # Rounding may leave less than nothing, which would be found in a half that is empty.
+        rest = np.maximum(sums - (running[nodes] - self._levels[-1][nodes]), 0.0)
         for pairs in reversed(self._pairs):
             parts = pairs.take(nodes, axis=0)
             left = parts[:, 0]
