@@ -83,3 +83,17 @@ def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):
 
     assert built.spec.head_config == {"record_entropy": True}
     assert list(built.contract.extras) == ["behaviour_log_prob", "entropy"]
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "apex", "q-nstep", "r2d2"])
+def test_entropies_of_q_values_are_refused_by_the_name_of_the_setting(
+    make_experiment_of, algorithm
+):
+    experiment = make_experiment_of(
+        algorithm={"name": algorithm}, session={"record_entropy": True}, model={"hidden": [4]}
+    )
+
+    with pytest.raises(
+        ConfigError, match=rf"session\.record_entropy = true .* {algorithm} .* = false"
+    ):
+        build(experiment, INFO, "f" * 32)
