@@ -79,6 +79,8 @@ def build(
     network = MODELS[experiment.model_name].build(
         info.observation_space, info.action_space, outputs, experiment.model, experiment.seed
     )
+    if experiment.algorithm_name == "r2d2" and not network.state:
+        log.warning("r2d2 without a recurrent core trains without a memory: set model.core")
     algorithm = algorithms.make(experiment.algorithm, network, info.action_space)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
