@@ -1,25 +1,78 @@
 #!/usr/bin/env python
-"""Declares the queues that players consume and the exchange that they publish to.
+"""Declares the queues that players consume, the exchange that they publish to, and on request
+the queues of learners.
 
-Players with TINYQUEUE_DECLARE=0 declare nothing; run this once with the learner's
-TINYQUEUE_BROKER_URL so that they may start before any learner has.
+    scripts/declare-queues.py [EXPERIMENT:QUEUE_BATCHES …]
+
+Processes with TINYQUEUE_DECLARE=0 declare nothing. Run this once with the learner's
+TINYQUEUE_BROKER_URL, so that players may start before any learner has; and for a learner with
+TINYQUEUE_DECLARE=0 with its experiment and its learner.queue_batches: ``cartpole-impala:2``.
 """
 
 from __future__ import annotations
 
-from kombu import Connection
+import argparse
+import sys
+from typing import NamedTuple
 
-from tinyqueue.bus.topology import dead_letter_queue, experience_exchange, task_queues
-from tinyqueue.settings import load_settings
+from amqp.exceptions import PreconditionFailed
+from kombu import Connection, Queue
+
+from tinyqueue.bus.topology import (
+    dead_letter_queue,
+    experience_exchange,
+    experience_queue,
+    kept_queue,
+    task_queues,
+)
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.settings import Settings, load_settings
+
+
+class Wanted(NamedTuple):
+    """An experiment whose queues are made."""
+
+    experiment: str
+    queue_batches: int
+
+
+def wanted(text: str) -> Wanted:
+    experiment, _, number = text.partition(":")
+    if not EXPERIMENT_PATTERN.match(experiment):
+        raise argparse.ArgumentTypeError(f"{experiment!r} is not an experiment's name")
+    if not (number.isascii() and number.isdigit() and int(number) > 0):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be EXPERIMENT:QUEUE_BATCHES, such as cartpole-impala:2, with the "
+            "experiment's learner.queue_batches"
+        )
+    return Wanted(experiment, int(number))
+
+
+def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
+    found = [dead_letter_queue(), *task_queues(settings)]
+    for experiment, queue_batches in experiments:
+        # First: the other may have something to put there from its first moment on.
+        found.append(kept_queue(experiment))
+        found.append(experience_queue(experiment, queue_batches, settings.queue_type))
+    return found
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES")
+    experiments = parser.parse_args().experiments
     settings = load_settings()
     with Connection(settings.broker, connect_timeout=10) as connection:
         channel = connection.channel()
         experience_exchange()(channel).declare()
-        for queue in (dead_letter_queue(), *task_queues(settings)):
-            queue(channel).declare()
+        for queue in queues(settings, experiments):
+            try:
+                queue(channel).declare()
+            except PreconditionFailed as error:
+                sys.exit(
+                    f"error: {queue.name} exists with other arguments: {error}. "
+                    "Let it run empty and delete it, then run this again."
+                )
             print(f"declared {queue.name}")
 
 

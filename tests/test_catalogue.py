@@ -40,6 +40,18 @@ def test_an_environments_preset_is_that_of_the_default_algorithm():
     assert preset_for("Nothing-v0") is None
 
 
+@pytest.mark.parametrize(("name", "n_step"), [("q-1step", 1), ("q-nstep", 5)])
+def test_asynchronous_q_learning_comes_along_with_a_replay_as_short_as_a_queue(name, n_step):
+    experiment = make_experiment(read_document(presets()[f"cartpole-{name}"]))
+
+    algorithm, replay = experiment.algorithm, experiment.replay
+    batch_steps = experiment.session.ticks * experiment.session.slots
+    assert (experiment.algorithm_name, algorithm.n_step) == (name, n_step)
+    assert (algorithm.prioritised, algorithm.exploration) == (False, "by-slot")
+    assert replay.minimum_steps < replay.capacity_steps <= 32 * batch_steps
+    assert experiment.stop.max_env_steps == 100_000
+
+
 def test_algorithms_have_configs_of_their_own():
     environment = {"environment": {"id": "CartPole-v1"}}
 

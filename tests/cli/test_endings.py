@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tinyqueue.cli.endings import document, sentences, tell
+from tinyqueue.errors import DiskFullError
 from tinyqueue.learner.ledger import Ledger, Mark
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
@@ -38,7 +39,14 @@ def episodes(run):
     (run / "episodes.jsonl").write_text(json.dumps(line) + "\n")
 
 
-def test_a_disk_that_takes_nothing_more_keeps_nobody_from_reading_the_result(run, capsys):
+def test_a_disk_that_takes_nothing_more_keeps_nobody_from_reading_the_result(
+    run, capsys, monkeypatch
+):
+    def no_room(path):
+        raise DiskFullError("the ledger cannot be opened")
+
+    (run / "sessions.db").touch()
+    monkeypatch.setattr("tinyqueue.cli.endings.read_count", no_room)
     for name in ("outcome.json", "plots"):
         (run / name).symlink_to("/dev/full")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from struct import pack
 from types import SimpleNamespace
 
@@ -18,6 +22,7 @@ from tinyqueue.errors import ConfigError
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 QUEUE = f"experience.{EXPERIMENT}"
 ALARM = "{{resource_limit, memory, node()}, []}"
 
@@ -159,6 +164,65 @@ def test_a_learner_that_may_not_declare_uses_what_is_there(bus) -> None:
     # Nobody has declared where to set it aside, so it stays unacked.
     assert eventually(lambda: isinstance(consumer.error, ConfigError))
     assert eventually(lambda: bus.waiting() == 1)
+
+
+@pytest.mark.parametrize("there", [(), (experience_queue(EXPERIMENT, 2),)])
+def test_a_queue_that_a_learner_may_not_declare_is_named_when_it_is_not_there(bus, there) -> None:
+    with bus.broker.connection() as connection:
+        for queue in there:
+            queue(connection.channel()).declare()
+
+    with pytest.raises(ConfigError) as refusal:
+        bus.started(declare=False)
+
+    said = str(refusal.value)
+    assert f"no queue '{QUEUE + '.kept' if there else QUEUE}'" in said
+    assert f"scripts/declare-queues.py {EXPERIMENT}:2" in said
+    assert "TINYQUEUE_DECLARE=1" in said
+
+
+def declare_queues(bus: Bus, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the operator's script."""
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts/declare-queues.py", *words],
+        env={**os.environ, "TINYQUEUE_BROKER_URL": bus.services.broker_url, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_a_learner_that_may_not_declare_lives_on_what_the_script_declares(bus, queue_type) -> None:
+    made = declare_queues(bus, f"{EXPERIMENT}:2", "other:5", TINYQUEUE_QUEUE_TYPE=queue_type)
+    assert made.returncode == 0, made.stderr
+
+    consumer = bus.started(declare=False)
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    consumer.settle(bus.take(1)[0], "mark", set_aside="type")
+    consumer.settle(bus.take(1)[0], "mark")
+
+    assert eventually(lambda: len(bus.committed) == 2)
+    assert len(bus.dead_letters()) == 1
+    assert bus.waiting("experience.other") == bus.waiting("experience.other.kept") == 0
+    consumer.stop(timeout_s=5)
+    # A learner that does declare finds its own arguments.
+    bus.started(queue_type=queue_type)
+    assert not exists(bus, f"{QUEUE}.next")
+
+
+def test_the_script_says_what_it_cannot_declare(bus) -> None:
+    assert declare_queues(bus, f"{EXPERIMENT}:2").returncode == 0
+
+    other = declare_queues(bus, f"{EXPERIMENT}:3")
+
+    assert other.returncode == 1
+    assert other.stderr.startswith(f"error: {QUEUE} exists with other arguments")
+    assert "Traceback" not in other.stderr
+    for word in (EXPERIMENT, f"{EXPERIMENT}:0", f"{EXPERIMENT}:two", "Cart Pole:2"):
+        refused = declare_queues(bus, word)
+        assert refused.returncode == 2
+        assert "EXPERIMENT:QUEUE_BATCHES" in refused.stderr
 
 
 def test_publishing_as_someone_else_is_an_error_of_configuration(bus) -> None:

@@ -1,6 +1,7 @@
 """From an experiment and its environment to what trains, what plays and what comes back."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -83,3 +84,32 @@ def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):
 
     assert built.spec.head_config == {"record_entropy": True}
     assert list(built.contract.extras) == ["behaviour_log_prob", "entropy"]
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "apex", "q-nstep", "r2d2"])
+def test_entropies_of_q_values_are_refused_by_the_name_of_the_setting(
+    make_experiment_of, algorithm
+):
+    experiment = make_experiment_of(
+        algorithm={"name": algorithm}, session={"record_entropy": True}, model={"hidden": [4]}
+    )
+
+    with pytest.raises(
+        ConfigError, match=rf"session\.record_entropy = true .* {algorithm} .* = false"
+    ):
+        build(experiment, INFO, "f" * 32)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "core", "warned"),
+    [("r2d2", "none", 1), ("r2d2", "lstm", 0), ("r2d2", "gru", 0), ("dqn", "none", 0)],
+)
+def test_r2d2_without_a_memory_is_warned_of_once(make_experiment_of, algorithm, core, warned):
+    model = {"hidden": [4], "core": core, "core_units": 3}
+    experiment = make_experiment_of(algorithm={"name": algorithm}, model=model)
+
+    with capture_logs() as logs:
+        build(experiment, INFO, "f" * 32)
+
+    said = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert ["set model.core" in event for event in said] == [True] * warned

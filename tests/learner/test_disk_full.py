@@ -1,12 +1,13 @@
 """A real full disk, where this process may mount one; SQLite's own limit elsewhere."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tinyqueue.errors import DiskFullError
+from tinyqueue.errors import DiskFullError, RunDirectoryError
 from tinyqueue.learner.ledger import Ledger, Mark, Recorded, StoredBody
 from tinyqueue.learner.session_log import SessionLog
 
@@ -97,6 +98,31 @@ assert sum(file.stat().st_size for file in (disk / "tb").iterdir()) > before
 """
 
 
+OPENED_ON_A_FULL_DISK = """
+import shutil
+import sys
+from pathlib import Path
+from tinyqueue.errors import DiskFullError
+from tinyqueue.learner.ledger import Ledger, Mark, read_count
+
+path, existing, left = Path(sys.argv[1]) / "sessions.db", {existing}, {left}
+owner = {{"experiment": "pole", "run": "1"}}
+if existing:
+    with Ledger(path, **owner) as ledger:
+        ledger.record([Mark("e" * 32 + ":0", "accepted", env_steps=7)])
+other = path.with_name("somebody's")
+other.write_bytes(b"x" * (shutil.disk_usage(path.parent).free - left))
+for read in [lambda: Ledger(path, **owner)] + existing * [lambda: read_count(path)]:
+    try:
+        read()
+    except DiskFullError as error:
+        print(error)
+other.unlink()
+with Ledger(path, **owner) as ledger:
+    assert ledger.env_steps == (7 if existing else 0)
+"""
+
+
 def can_mount() -> bool:
     try:
         return not subprocess.run(
@@ -134,3 +160,109 @@ def test_a_real_full_disk_stops_the_ledger_and_lines_and_room_lets_them_go_on(tm
 def test_a_full_disk_costs_points_for_tensorboard_and_nothing_else(tmp_path):
     said = run_on_a_small_disk(POINTS_ON_A_SMALL_DISK, tmp_path, free_kb=40)
     assert "points for TensorBoard are lost" in said
+
+
+@needs_a_disk
+@pytest.mark.parametrize(("existing", "left"), [(0, 0), (0, 4096), (0, 24_576), (1, 0), (1, 8192)])
+def test_a_ledger_on_a_full_disk_is_not_damaged_and_opens_when_there_is_room(
+    tmp_path, existing, left
+):
+    script = OPENED_ON_A_FULL_DISK.format(existing=existing, left=left)
+
+    said = run_on_a_small_disk(script, tmp_path, free_kb=8192).splitlines()
+
+    assert len(said) == 1 + existing
+    for line in said:
+        assert line.startswith(f"the ledger {tmp_path / 'sessions.db'} cannot be opened")
+        assert line.endswith("Free disk space, then start again.")
+
+
+COMMAND_ON_A_FULL_DISK = """
+import shutil
+import sys
+from pathlib import Path
+from tinyqueue.catalogue import make_experiment, presets
+from tinyqueue.cli.main import main
+from tinyqueue.experiment import read_document
+from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.run_directory import RunDirectory
+
+document = make_experiment(read_document(presets()["cartpole-dqn"])).document()
+run = RunDirectory.create(Path(sys.argv[1]), document, {{}})
+run.close()
+if {existing}:
+    Ledger(run.path / "sessions.db", experiment="cartpole-dqn", run=run.run_id).close()
+other = run.path / "somebody's"
+other.write_bytes(b"x" * (shutil.disk_usage(run.path).free - 16_384))
+sys.argv = ["tinyqueue", *{words}, str(run.path)]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 1
+"""
+
+
+@needs_a_disk
+@pytest.mark.parametrize(
+    ("existing", "words"),
+    [(1, ["info"]), (1, ["learner", "start", "--resume"]), (0, ["learner", "start", "--resume"])],
+)
+def test_a_command_on_a_full_disk_ends_with_one_sentence(
+    tmp_path, monkeypatch, redis_server, existing, words
+):
+    monkeypatch.setenv("TINYQUEUE_BROKER_URL", redis_server.broker_url)
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", redis_server.redis_url)
+    script = COMMAND_ON_A_FULL_DISK.format(existing=existing, words=words)
+
+    said = run_on_a_small_disk(script, tmp_path, free_kb=8192)
+
+    assert "Traceback" not in said
+    assert "sessions.db cannot be opened, since the disk is full" in said
+    assert said.endswith("Free disk space, then start again.\n")
+
+
+class Failing(sqlite3.Connection):
+    """Fails as a disk would, at the first statement that holds a word."""
+
+    word, code, said = "", 0, ""
+
+    def execute(self, statement, *values):
+        if self.word in statement:
+            error = sqlite3.OperationalError(self.said)
+            error.sqlite_errorcode = self.code
+            raise error
+        return super().execute(statement, *values)
+
+
+@pytest.fixture
+def fail_at(monkeypatch):
+    """Lets every later connection fail."""
+    connect = sqlite3.connect
+
+    def fail_at(word, code, said):
+        kind = type("At", (Failing,), {"word": word, "code": code, "said": said})
+        monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, factory=kind))
+
+    return fail_at
+
+
+@pytest.mark.parametrize("word", ["journal_mode", "quick_check", "FROM gaps", "FROM log"])
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        (sqlite3.SQLITE_FULL, DiskFullError, "Free disk space, then start again"),
+        (sqlite3.SQLITE_BUSY, RunDirectoryError, "cannot be opened: so it is"),
+        (sqlite3.SQLITE_CANTOPEN, RunDirectoryError, "cannot be opened: so it is"),
+        (sqlite3.SQLITE_IOERR_READ, RunDirectoryError, "cannot be opened: so it is"),
+        (sqlite3.SQLITE_READONLY, RunDirectoryError, "cannot be opened: so it is"),
+        (sqlite3.SQLITE_CORRUPT, RunDirectoryError, "is damaged: so it is"),
+        (sqlite3.SQLITE_NOTADB, RunDirectoryError, "is damaged: so it is"),
+    ],
+)
+def test_only_damage_is_called_damage(tmp_path, fail_at, word, code, kind, said):
+    path = tmp_path / "sessions.db"
+    Ledger(path, experiment="pole", run="1").close()
+    fail_at(word, code, "so it is")
+
+    with pytest.raises(kind, match=said):
+        Ledger(path, experiment="pole", run="1")

@@ -12,12 +12,13 @@ import pytest
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
+from tinyqueue.errors import ConfigError
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.experience import Taken
-from tinyqueue.learner.experiences import make_experience
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
 from tinyqueue.learner.level import Level
+from tinyqueue.learner.make_experience import make_experience
 from tinyqueue.learner.session_log import SessionLog
 from tinyqueue.learner.training import Training
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
@@ -236,6 +237,24 @@ def test_a_destroyed_page_is_no_hindrance_to_what_comes_after_a_restart(begun, d
     with SessionLog(path) as log:
         assert len(list(log.rows())) <= BLOCKS + 2
         assert log.skipped == {}
+
+
+def test_a_log_of_another_t_by_b_is_refused_and_nothing_of_it_is_lost(
+    begun, deliver, path, experiment, carried
+):
+    learner = begun()
+    for n in range(4):
+        learner.take_in(deliver(n))
+    learner.close()
+
+    learner = Learner(path, experiment, replace(carried, ticks=8), PLAN)
+    with pytest.raises(ConfigError, match=r"4 ticks × 2 slots.* is 8 × 2 now"):
+        learner.experience.restore(None)
+    assert learner.replay.env_steps == 0
+    learner.close()
+
+    learner = begun()
+    assert learner.replay.env_steps == 32
 
 
 def test_a_log_of_which_nothing_is_left_does_not_hold_players_up(begun, deliver, path):

@@ -129,8 +129,8 @@ class ApexConfig(RainbowLiteConfig):
 class OneStepQConfig(DqnConfig):
     """``q-1step``: asynchronous one-step Q learning (Mnih et al., 2016, arXiv:1602.01783).
 
-    Meant for a replay as short as a queue: ``replay.samples_per_insert = 1`` and a small
-    ``replay.capacity_steps``. Every slot keeps an ε of its own, as every thread did.
+    Meant for a replay as short as a queue: a small ``replay.capacity_steps``, as the preset
+    ``cartpole-q-1step`` has. Every slot keeps an ε of its own, as every thread did.
     """
 
     huber: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from amqp.exceptions import AccessRefused, PreconditionFailed
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
 from tinyqueue.bus.frames import FrameReader
@@ -35,8 +35,8 @@ class RabbitmqConsuming:
             :class:`~tinyqueue.bus.consumer.ExperienceConsumer`.
 
     Raises:
-        ConfigError: The queue and its successor both hold messages under other arguments, or
-            the login may not consume.
+        ConfigError: The queue and its successor both hold messages under other arguments, the
+            login may not consume, or a queue is not there and may not be declared.
         ServiceUnreachableError: The broker does not answer.
     """
 
@@ -63,6 +63,14 @@ class RabbitmqConsuming:
                     f"the login at {broker.masked_url} may not consume what is played for "
                     f"{experiment!r}: {error}. Correct its permissions, or set "
                     "TINYQUEUE_DECLARE=0 where queues are made by the operator."
+                ) from error
+            except NotFound as error:
+                if "no queue" not in str(error):
+                    raise  # Its node is down, which passes.
+                raise ConfigError(
+                    f"a queue that the learner of {experiment!r} consumes is not at "
+                    f"{broker.masked_url}: {error}. Make it, by scripts/declare-queues.py "
+                    f"{experiment}:{queue_batches}, or set TINYQUEUE_DECLARE=1 for the learner."
                 ) from error
 
     def fileno(self) -> int:

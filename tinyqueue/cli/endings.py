@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.errors import MissingExtraError, RunDirectoryError
+from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
@@ -99,8 +99,12 @@ def _ended(outcome: Outcome) -> str:
 
 
 def _count(run: Path) -> Count | None:
+    """The ledger's; None without one, or where the disk is too full to open it."""
     path = run / "sessions.db"
-    return read_count(path) if path.is_file() else None
+    try:
+        return read_count(path) if path.is_file() else None
+    except DiskFullError:
+        return None
 
 
 def _keep(result: dict[str, Any], run: Path) -> None:

@@ -79,11 +79,12 @@ def build(
     network = MODELS[experiment.model_name].build(
         info.observation_space, info.action_space, outputs, experiment.model, experiment.seed
     )
+    if experiment.algorithm_name == "r2d2" and not network.state:
+        log.warning("r2d2 without a recurrent core trains without a memory: set model.core")
     algorithm = algorithms.make(experiment.algorithm, network, info.action_space)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
-    recording = {"record_entropy": True} if session.record_entropy else {}
-    head_config = {**algorithm.head_config, **recording}
+    head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
     head = make_head(algorithm.head, head_config, info.action_space)
     spec = PlaySpec(
         experiment=experiment.name,
@@ -115,6 +116,19 @@ def build(
         needs_carry=network.uses_previous or algorithm.replay is not None,
     )
     return Built(algorithm, export, spec, contract, threshold)
+
+
+def _recording(experiment: Experiment, algorithm: Algorithm) -> dict[str, bool]:
+    """What the session's settings add to the head's."""
+    if not experiment.session.record_entropy:
+        return {}
+    if algorithm.head == "epsilon-greedy":
+        raise ConfigError(
+            "session.record_entropy = true needs a policy with probabilities, and "
+            f"{experiment.algorithm_name} acts by Q values. Set session.record_entropy = false: "
+            "Q values are recorded in any case."
+        )
+    return {"record_entropy": True}
 
 
 def _use_threads(tf: Any, count: int) -> None:

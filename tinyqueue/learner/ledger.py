@@ -41,6 +41,7 @@ class Ledger:
             of which the newest 1,000 stay.
 
     Raises:
+        DiskFullError: There is no room to make or open it.
         RunDirectoryError: The file is damaged, of another schema, experiment or run, or cannot
             be opened.
     """

@@ -27,6 +27,8 @@ _PAGE_BYTES_WITH_BODIES = 16384
 """Bodies of 100 kB in groups of 8: 320 MB/s, and 225 MB/s while as many are trimmed. With pages
 of 1 kB 120 and 47 MB/s, with 4 kB 247 and 196, with 64 kB 245 and 200."""
 _LITTLE_ROOM_BYTES = 1 << 20
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last: a table or column of the schema is missing, or a text is not UTF-8."""
 _TABLES = """
 CREATE TABLE stages (
     stage TEXT PRIMARY KEY, next_n INTEGER NOT NULL, accepted INTEGER NOT NULL,
@@ -78,6 +80,7 @@ class LedgerFile:
         keeps_bodies: Lays a new file out for large rows.
 
     Raises:
+        DiskFullError: There is no room to make it, or for what SQLite keeps beside it.
         RunDirectoryError: It is damaged, of another schema, experiment or run, or cannot be
             opened.
     """
@@ -87,9 +90,7 @@ class LedgerFile:
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
-            raise RunDirectoryError(
-                f"the ledger {path} cannot be opened: {error}. Correct the path or its permissions."
-            ) from error
+            raise self._unopened(error) from error
         try:
             self._prepare(owner, _PAGE_BYTES_WITH_BODIES if keeps_bodies else _PAGE_BYTES)
             self.owner = session_rows.read_owner(self._database)
@@ -100,19 +101,27 @@ class LedgerFile:
                 )
         except sqlite3.Error as error:
             self._database.close()
-            raise self._damaged(str(error)) from error
+            raise self._unopened(error) from error
         except BaseException:
             self._database.close()
             raise
 
     def numbers(self) -> range:
-        """The numbers of the session log's rows."""
-        return session_rows.read_numbers(self._database)
+        """The numbers of the session log's rows.
+
+        Raises:
+            DiskFullError, RunDirectoryError: As of :meth:`read`.
+        """
+        try:
+            return session_rows.read_numbers(self._database)
+        except sqlite3.Error as error:
+            raise self._unopened(error) from error
 
     def read(self) -> LedgerRows:
         """Everything, with the gaps inside the stages.
 
         Raises:
+            DiskFullError: There is no room for what SQLite keeps beside the file.
             RunDirectoryError: The file cannot be read, or a stage's counts do not balance.
         """
         query = self._database.execute
@@ -129,8 +138,10 @@ class LedgerFile:
             reasons = {ReasonKey(*key): n for *key, n in query("SELECT * FROM reasons")}
             again = dict(query("SELECT * FROM again"))
             query("COMMIT")
-        except (sqlite3.Error, KeyError) as error:
-            raise self._damaged(str(error)) from error
+        except sqlite3.Error as error:
+            raise self._unopened(error) from error
+        except KeyError as error:
+            raise self._damaged(f"there are gaps in an unknown stage {error}") from error
         wrong = [stage.stage for stage in stages.values() if stage.unbalanced]
         if wrong:
             raise self._damaged(f"the counts of stage {wrong[0] or '(without id)'} do not balance")
@@ -226,15 +237,37 @@ class LedgerFile:
             )
         return RunDirectoryError(f"{nothing} nothing may be acked. See to the disk, then resume.")
 
+    def _unopened(self, error: sqlite3.Error) -> RunDirectoryError | DiskFullError:
+        if self._has_no_room(error):
+            return DiskFullError(
+                f"the ledger {self._path} cannot be opened, since the disk is full: {error}. "
+                "Free disk space, then start again."
+            )
+        if _code(error) in _DAMAGE:
+            return self._damaged(str(error))
+        return RunDirectoryError(
+            f"the ledger {self._path} cannot be opened: {error}. Correct the path, its "
+            "permissions or the disk, or end the program that holds the file; then start again."
+        )
+
     def _has_no_room(self, error: sqlite3.Error) -> bool:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_IOERR:
-            # A full disk shows as this where SQLite grows the index of its write-ahead log.
-            return shutil.disk_usage(self._path.parent).free < _LITTLE_ROOM_BYTES
-        return bool(code == sqlite3.SQLITE_FULL)
+        code = _code(error)
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            # A full disk shows as these where SQLite makes or grows the files beside its own.
+            try:
+                return shutil.disk_usage(self._path.parent).free < _LITTLE_ROOM_BYTES
+            except OSError:
+                return False
+        return code == sqlite3.SQLITE_FULL
 
     def _damaged(self, why: str) -> RunDirectoryError:
         return RunDirectoryError(
             f"the ledger {self._path} is damaged: {why}. Restore it from a copy, or start a new "
             "run: without it batches could be accepted twice."
         )
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; that of a wrong statement where Python's own module objects."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF

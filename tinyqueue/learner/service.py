@@ -22,11 +22,11 @@ from tinyqueue.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.experience import Experience
-from tinyqueue.learner.experiences import make_experience
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.level import Level
+from tinyqueue.learner.make_experience import make_experience
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
