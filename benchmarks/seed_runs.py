@@ -44,10 +44,10 @@ class SeedRun:
         path: Its run directory.
         level: Mean return of greedy games that it had to have: :data:`LEVELS`, or its ``[stop]``.
         env_steps: Of the weights that reached it; None when none did.
-        wall_s: Seconds from the first batch to the evaluation that decided; None likewise.
+        wall_s: Seconds from the first batch to the end of that evaluation; None likewise.
         deciding_return: Mean return of that evaluation; None likewise.
-        fresh_return: Mean return of games played after the end by the weights that were
-            saved last: those that reached the level, if any did.
+        fresh_return: Mean return of games played after the end by the weights of that evaluation,
+            or by those that were saved last.
     """
 
     seed: int
@@ -120,28 +120,34 @@ def train(
             stack.enter_context(LocalPlayers(settings, PLAYERS, queues, log))
         outcome = _tinyqueue(*start, *command, "--runs-dir", str(runs), environment=environment)
     path = Path(outcome["run_directory"])
+    level = LEVELS.get(experiment.name, float(outcome["threshold"]))
+    best = decided(path, float(outcome["threshold"]), level)
     seed = FRESH_SEED + experiment.seed
-    fresh = _tinyqueue("evaluate", str(path), "-n", str(FRESH_GAMES), "--seed", str(seed))
-    is_decided, threshold = outcome["ended"] == "solved", float(outcome["threshold"])
+    games = ["-n", str(FRESH_GAMES), "--seed", str(seed), *(["--best"] if best else [])]
+    fresh = _tinyqueue("evaluate", str(path), *games)
     return SeedRun(
         seed=experiment.seed,
         path=path,
-        level=LEVELS.get(experiment.name, threshold),
-        env_steps=int(outcome["env_steps"]) if is_decided else None,
-        wall_s=decided_s(path, threshold) if is_decided else None,
-        deciding_return=outcome["deciding_mean"],
+        level=level,
+        env_steps=int(best[EvaluationField.ENV_STEPS]) if best else None,
+        wall_s=float(best[EvaluationField.TIME_S]) if best else None,
+        deciding_return=float(best[EvaluationField.RETURN_MEAN]) if best else None,
         fresh_return=float(fresh["mean"]),
     )
 
 
-def decided_s(run: Path, level: float) -> float:
-    """Seconds of training, from the first batch on, when the level's evaluation came back."""
-    lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
-    return next(
-        float(line[EvaluationField.TIME_S])
-        for line in lines
-        if line[EvaluationField.RETURN_MEAN] >= level
-    )
+def decided(run: Path, threshold: float, level: float) -> dict[str, Any] | None:
+    """The evaluation that counts: the first at the threshold that ends a run, else the best one.
+
+    A run that goes on to a threshold above the level asked for may end before it is there.
+
+    Returns:
+        None when not even the best one is at the level.
+    """
+    lines = [json.loads(text) for text in (run / "evaluations.jsonl").read_text().splitlines()]
+    mean = EvaluationField.RETURN_MEAN
+    best = max(lines, key=lambda line: min(line[mean], threshold), default=None)
+    return best if best is not None and best[mean] >= level else None
 
 
 def _tinyqueue(*arguments: str, environment: dict[str, str] | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -163,14 +163,25 @@ def test_command_lines_that_mean_nothing_are_refused(
         learning.parse(arguments)
 
 
-def test_the_first_evaluation_at_the_level_decides(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("means", "wall_s"),
+    [
+        pytest.param([300.0, 476.0, 500.0], 2.0, id="the first that ends the run"),
+        pytest.param([460.0, 470.0, 440.0], 2.0, id="the best when none does"),
+        pytest.param([300.0, 449.0], None, id="none at the level"),
+        pytest.param([], None, id="none at all"),
+    ],
+)
+def test_which_evaluation_counts(
+    tmp_path: Path, means: Sequence[float], wall_s: float | None
+) -> None:
     import seed_runs
 
-    rows = [(1.5, 300.0), (2.5, 476.0), (3.5, 500.0)]
-    lines = [json.dumps({"time_s": at, "return_mean": mean}) for at, mean in rows]
-    (tmp_path / "evaluations.jsonl").write_text("\n".join(lines) + "\n")
+    lines = [{"time_s": at, "return_mean": mean} for at, mean in enumerate(means, 1)]
+    (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(x)}\n" for x in lines))
 
-    assert seed_runs.decided_s(tmp_path, 475.0) == 2.5
+    found = seed_runs.decided(tmp_path, 475.0, level=450.0)
+    assert (found and found["time_s"]) == wall_s
 
 
 @pytest.mark.integration
