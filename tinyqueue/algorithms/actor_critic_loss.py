@@ -8,6 +8,7 @@ from tinyqueue.algorithms.impala_config import ActorCriticConfig, ImpalaConfig
 from tinyqueue.algorithms.stream_loss import (
     count_of,
     explained_variance,
+    log_probabilities,
     normalised,
     shaped_rewards,
     summed_entropy,
@@ -54,7 +55,7 @@ def loss_and_metrics(
 
     logits, values = network
     logits = logits[:-1]
-    log_pi = -tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
+    log_pi = log_probabilities(logits, actions)
     is_valid = tf.cast(valid, tf.float32)
     count = count_of(is_valid)
     rewards = shaped_rewards(config, rewards)

@@ -1,4 +1,4 @@
-"""Terms of the losses on the stream, inside a graph. All but the first are over valid ticks."""
+"""Terms of the losses on the stream, inside a graph. Sums and means are over valid ticks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ def shaped_rewards(config: StreamConfig, rewards: Any) -> Any:
     if config.reward_clip is not None:
         rewards = tf.clip_by_value(rewards, -config.reward_clip, config.reward_clip)
     return rewards * config.reward_scale
+
+
+def log_probabilities(logits: Any, actions: Any) -> Any:
+    """``[T, B]`` log π(a|x).
+
+    Args:
+        logits: ``[T, B, n]``.
+        actions: ``[T, B]`` int32.
+    """
+    import tensorflow as tf
+
+    return -tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
 
 
 def count_of(is_valid: Any) -> Any:
