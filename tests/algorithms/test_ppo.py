@@ -118,11 +118,12 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_an_update_is_the_loop_of_its_steps(model: MlpConfig) -> None:
-    # Given two equal networks, and a batch in which episodes end
+    # Given two equal networks, and a stale batch in which episodes end
     config = PpoConfig(epochs=3, minibatches=3, learning_rate=0.003, value_clip=0.1)
     network, other = network_of(model), network_of(model)
     batch = played(network, 2)[1]
     assert not batch.valid.all()
+    batch = replace(batch, extras={LOG_PROB: batch.extras[LOG_PROB] + np.float32(0.15)})
     before = network_weights(network)
     # When one is updated in one graph and the other step by step
     Ppo(config, network, PUSHES).update([batch], 40)
