@@ -5,62 +5,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stream_batches import ACTIONS, OBSERVATIONS, assert_equal, differ, weights
+from stream_batches import random_batch as played
 
 from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import A3cConfig, ActorCriticConfig, ImpalaConfig
-from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.policy.heads import LOG_PROB
 
-ACTIONS = {"": Leaf("uint8", (), n=3)}
-OBSERVATIONS = {"": Leaf("float32", (4,))}
 OUTPUTS = Impala.outputs(ACTIONS, ImpalaConfig())
-HEADER = Header("e", "r", "0" * 32, 0, "guest", "p", 0, 0)
 
 
 def algorithm(config: ActorCriticConfig | None = None, seed: int = 0) -> Impala:
     model = build(OBSERVATIONS, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), seed)
     return Impala(config or ImpalaConfig(), model, ACTIONS)
-
-
-def played(seed: int = 0, ticks: int = 5, slots: int = 4) -> SessionBatch:
-    """A batch in which slot 0 is truncated at tick 1: its tick 2 is the autoreset."""
-    rng = np.random.default_rng(seed)
-    truncated = np.zeros((ticks, slots), bool)
-    truncated[1, 0] = True
-    valid = np.ones((ticks, slots), bool)
-    valid[2, 0] = False
-    terminated = np.zeros((ticks, slots), bool)
-    terminated[3, 1] = True
-    valid[4, 1] = False
-    return SessionBatch(
-        HEADER,
-        {"": rng.normal(size=(ticks + 1, slots, 4)).astype(np.float32)},
-        {"": rng.integers(0, 3, (ticks, slots)).astype(np.uint8)},
-        rng.normal(size=(ticks, slots)).astype(np.float32),
-        terminated,
-        truncated,
-        valid,
-        {LOG_PROB: np.log(rng.uniform(0.1, 0.9, (ticks, slots))).astype(np.float32)},
-    )
-
-
-def weights(trained: Impala) -> Arrays:
-    return {name: a for name, a in trained.state().items() if name.startswith("model/")}
-
-
-def assert_equal(one: Arrays, other: Arrays) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name])
-
-
-def differ(one: Arrays, other: Arrays) -> bool:
-    return any((one[name] != other[name]).any() for name in one)
 
 
 @pytest.mark.parametrize("normalise", [True, False])

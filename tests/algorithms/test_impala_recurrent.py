@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from stream_batches import LOOKING_BACK, PUSHES, SLOTS, TICKS, network_of, played
 
 from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import ImpalaConfig
-from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Leaf, space_to_json
-from tinyqueue.envs.describe import describe
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
-from tinyqueue.models.mlp import MlpConfig, build
-from tinyqueue.models.network import Network
-from tinyqueue.player.stage import Stage
-from tinyqueue.policy.export import PolicyExport
-from tinyqueue.policy.runner import PolicyRunner
-
-TICKS, SLOTS = 5, 6
-ENVIRONMENT = EnvironmentConfig(id="CartPole-v1", max_episode_steps=7, keep=(0, 2))
-OBSERVATIONS = describe(ENVIRONMENT).observation_space
-ACTIONS = {"": Leaf("uint8", (), n=2)}
-CONFIGS = [
-    MlpConfig(hidden=(8,), core="lstm", core_units=8, previous=True),
-    MlpConfig(hidden=(8,), core="gru", core_units=8),
-    MlpConfig(hidden=(8,), previous=True),
-]
+from tinyqueue.models.mlp import MlpConfig
 
 
 @pytest.fixture
@@ -50,35 +32,7 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impala_module, "loss_and_metrics", loss_and_metrics)
 
 
-def network_of(config: MlpConfig) -> Network:
-    network = build(OBSERVATIONS, ACTIONS, Impala.outputs(ACTIONS, ImpalaConfig()), config, 0)
-    rng = np.random.default_rng(0)
-    for variable in network.variables.values():
-        variable.assign(variable.numpy() + rng.normal(0, 0.5, variable.shape))
-    return network
-
-
-def played(network: Network, count: int) -> list[SessionBatch]:
-    """Episodes of at most seven steps, so that ends come at every tick of a batch."""
-    export = PolicyExport(network, ("logits",))
-    spec = PlaySpec(
-        experiment="e",
-        run="r",
-        environment=ENVIRONMENT,
-        observation_space=space_to_json(OBSERVATIONS),
-        action_space=space_to_json(ACTIONS),
-        head="categorical",
-        state={path: list(shape) for path, shape in network.state.items()},
-        ticks=TICKS,
-        slots=SLOTS,
-        graph_sha256=export.sha256,
-    )
-    stage = Stage(spec, user="u", player="p", seed=1)
-    runner = PolicyRunner(export.graph, export.arrays(), 0)
-    return [deepcopy(stage.play(runner, "t")) for _ in range(count)]
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=["lstm", "gru", "previous"])
+@pytest.mark.parametrize("config", LOOKING_BACK.values(), ids=LOOKING_BACK)
 def test_the_learner_finds_the_probabilities_that_the_player_had(
     config: MlpConfig, worst: None
 ) -> None:
@@ -87,7 +41,7 @@ def test_the_learner_finds_the_probabilities_that_the_player_had(
     batches = played(network, 10)
     ended = np.any([batch.truncated | batch.terminated for batch in batches], axis=(0, 2))
     assert ended.all()
-    trained = Impala(ImpalaConfig(learning_rate=0.0), network, ACTIONS)
+    trained = Impala(ImpalaConfig(learning_rate=0.0), network, PUSHES)
     # When it is trained on them, one by one and all together
     singles = [trained.update([batch], 0).metrics["policy_loss"] for batch in batches]
     together = trained.update(batches, 0).metrics["policy_loss"]
@@ -95,11 +49,11 @@ def test_the_learner_finds_the_probabilities_that_the_player_had(
     assert max(*singles, together) < 1e-5
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["lstm", "gru", "previous"])
+@pytest.mark.parametrize("config", LOOKING_BACK.values(), ids=LOOKING_BACK)
 def test_what_is_carried_matters(config: MlpConfig, worst: None) -> None:
     network = network_of(config)
     batch = played(network, 2)[1]
-    trained = Impala(ImpalaConfig(learning_rate=0.0), network, ACTIONS)
+    trained = Impala(ImpalaConfig(learning_rate=0.0), network, PUSHES)
     forgotten = {
         name: values if name == "episode_steps" else np.zeros_like(values)
         for name, values in batch.carry.items()
@@ -111,8 +65,8 @@ def test_what_is_carried_matters(config: MlpConfig, worst: None) -> None:
 def test_preparing_builds_the_recurrent_update_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network = network_of(CONFIGS[0])
-    trained = Impala(ImpalaConfig(), network, ACTIONS)
+    network = network_of(LOOKING_BACK["lstm"])
+    trained = Impala(ImpalaConfig(), network, PUSHES)
     before = trained.state()
     trained.prepare(TICKS, SLOTS)
     after = trained.state()

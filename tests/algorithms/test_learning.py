@@ -55,7 +55,7 @@ def made(name: str, **config: Any) -> tuple[Algorithm, PolicyExport]:
     return trained, PolicyExport(network, trained.acting_outputs)
 
 
-@pytest.mark.parametrize("name", ["a3c", "impala"])
+@pytest.mark.parametrize("name", ["a3c", "impala", "ppo"])
 def test_it_learns_to_walk_to_the_right(name: str) -> None:
     # Given an untrained policy, and one-version-old weights on the player
     trained, export = made(name, learning_rate=0.003)

@@ -28,7 +28,7 @@ def test_every_algorithm_can_be_written_down_and_read_again(name: str) -> None:
 @pytest.mark.parametrize(
     ("names", "outputs"),
     [
-        ({"impala", "a3c"}, {"logits": Output(2), "value": Output(1)}),
+        ({"impala", "a3c", "ppo"}, {"logits": Output(2), "value": Output(1)}),
         ({"dqn", "double-dqn", "q-1step", "q-nstep"}, {"q": Output(2)}),
         ({"rainbow-lite", "apex", "r2d2"}, {"q": Output(2, dueling=True)}),
     ],
@@ -75,6 +75,23 @@ def test_values_out_of_range_are_refused_by_name(key: str, value: object) -> Non
 )
 def test_so_are_those_of_q_values(key: str, value: object) -> None:
     refuse("r2d2", key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0),
+        ("minibatches", 0),
+        ("clip", 0),
+        ("clip_end", -0.1),
+        ("max_ratio", 1),
+        ("advantages", "n-step"),
+        ("value_clip", 0),
+        ("lambda_", 1.1),
+    ],
+)
+def test_so_are_those_of_ppo(key: str, value: object) -> None:
+    refuse("ppo", key, value)
 
 
 def refuse(name: str, key: str, value: object) -> None:

@@ -14,7 +14,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.learning]
 
 
 @pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
-@pytest.mark.parametrize("name", ["cartpole-dqn", "cartpole-masked-r2d2", "cartpole-masked-impala"])
+@pytest.mark.parametrize(
+    "name", ["cartpole-dqn", "cartpole-ppo", "cartpole-masked-r2d2", "cartpole-masked-impala"]
+)
 def test_the_level_is_reached_within_the_budget(cluster: Cluster, name: str) -> None:
     stop = read_document(presets()[name])["stop"]
     cluster.worker(children=2)

@@ -12,12 +12,12 @@ from tinyqueue.replay.plan import ReplayPlan
 
 
 class LossNotFiniteError(TinyqueueError):
-    """An update whose loss or gradient is not a finite number. It was not applied."""
+    """A step whose loss or gradient is not a finite number. It was not applied."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one optimiser step was like.
+    """What one update was like.
 
     Attributes:
         metrics: By name, of ``tinyqueue.monitor.metrics``.
@@ -52,7 +52,7 @@ class Algorithm(Protocol):
     def acting_outputs(self) -> tuple[str, ...]: ...
 
     def update(self, experience: Any, env_steps: int) -> Update:
-        """One optimiser step.
+        """One optimiser step, or several on the same experience.
 
         Args:
             experience: Session batches of the same T, already checked; or a sample of the
@@ -60,7 +60,7 @@ class Algorithm(Protocol):
             env_steps: The clock of every schedule, before these batches.
 
         Raises:
-            LossNotFiniteError: The weights are as before.
+            LossNotFiniteError: The weights are as before the step that failed.
         """
 
     def prepare(self, ticks: int, slots: int) -> None:

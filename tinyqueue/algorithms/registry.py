@@ -18,6 +18,8 @@ from tinyqueue.algorithms.dqn_config import (
 )
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
+from tinyqueue.algorithms.ppo import Ppo
+from tinyqueue.algorithms.ppo_config import PpoConfig
 from tinyqueue.algorithms.r2d2 import R2d2
 from tinyqueue.algorithms.r2d2_config import R2d2Config
 from tinyqueue.data.spaces import Space
@@ -42,6 +44,7 @@ class AlgorithmEntry:
 ALGORITHMS: Mapping[str, AlgorithmEntry] = {
     "impala": AlgorithmEntry(ImpalaConfig, Impala.outputs, Impala),
     "a3c": AlgorithmEntry(A3cConfig, Impala.outputs, Impala),
+    "ppo": AlgorithmEntry(PpoConfig, Ppo.outputs, Ppo),
     "dqn": AlgorithmEntry(DqnConfig, Dqn.outputs, Dqn),
     "double-dqn": AlgorithmEntry(DoubleDqnConfig, Dqn.outputs, Dqn),
     "rainbow-lite": AlgorithmEntry(RainbowLiteConfig, Dqn.outputs, Dqn),

@@ -28,7 +28,7 @@ class Metric(Name):
 
     TIME_S = "time_s", "s", "Time trained since the first batch, over all starts of the run."
     ENV_STEPS = "env_steps", "env steps", "Valid ticks accepted: the clock of every schedule."
-    UPDATES = "updates", "updates", "Optimiser steps taken."
+    UPDATES = "updates", "updates", "Updates made: one optimiser step each, in `ppo` several."
     POLICY_VERSION = "policy_version", "version", "Newest weight version published."
     EPISODES = "episodes", "episodes", "Episodes finished since the learner started."
     RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
@@ -78,6 +78,12 @@ class Metric(Name):
     ENTROPY = "entropy", "nats", "Mean entropy of the policy; ln(actions) when uniform."
     GRAD_NORM = "grad_norm", "–", "Global norm of the gradient before clipping."
     MEAN_RHO = "mean_rho", "–", "Mean importance ratio π/μ before clipping; 1 when on-policy."
+    CLIP_FRACTION = "clip_fraction", "share", "Of ticks, those whose ratio π/μ is beyond the clip."
+    APPROX_KL = (
+        "approx_kl",
+        "nats",
+        "Mean KL(μ‖π): how far the policy is from the one that played.",
+    )
     EXPLAINED_VARIANCE = (
         "explained_variance",
         "–",

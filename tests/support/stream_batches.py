@@ -1,0 +1,99 @@
+"""Session batches for updates on the stream: random ones, and those that a network played."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+
+from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
+from tinyqueue.algorithms.stream_config import StreamConfig
+from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.data.spaces import Arrays, Leaf, space_to_json
+from tinyqueue.envs.describe import describe
+from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.models.mlp import MlpConfig, build
+from tinyqueue.models.network import Network
+from tinyqueue.player.stage import Stage
+from tinyqueue.policy.export import PolicyExport
+from tinyqueue.policy.heads import LOG_PROB
+from tinyqueue.policy.runner import PolicyRunner
+
+ACTIONS = {"": Leaf("uint8", (), n=3)}
+OBSERVATIONS = {"": Leaf("float32", (4,))}
+HEADER = Header("e", "r", "0" * 32, 0, "guest", "p", 0, 0)
+
+TICKS, SLOTS = 5, 6
+ENVIRONMENT = EnvironmentConfig(id="CartPole-v1", max_episode_steps=7, keep=(0, 2))
+PUSHES = {"": Leaf("uint8", (), n=2)}
+LOOKING_BACK = {
+    "lstm": MlpConfig(hidden=(8,), core="lstm", core_units=8, previous=True),
+    "gru": MlpConfig(hidden=(8,), core="gru", core_units=8),
+    "previous": MlpConfig(hidden=(8,), previous=True),
+}
+
+
+def random_batch(seed: int = 0, ticks: int = 5, slots: int = 4) -> SessionBatch:
+    """A batch in which slot 0 is truncated at tick 1: its tick 2 is the autoreset."""
+    rng = np.random.default_rng(seed)
+    truncated = np.zeros((ticks, slots), bool)
+    truncated[1, 0] = True
+    valid = np.ones((ticks, slots), bool)
+    valid[2, 0] = False
+    terminated = np.zeros((ticks, slots), bool)
+    terminated[3, 1] = True
+    valid[4, 1] = False
+    return SessionBatch(
+        HEADER,
+        {"": rng.normal(size=(ticks + 1, slots, 4)).astype(np.float32)},
+        {"": rng.integers(0, 3, (ticks, slots)).astype(np.uint8)},
+        rng.normal(size=(ticks, slots)).astype(np.float32),
+        terminated,
+        truncated,
+        valid,
+        {LOG_PROB: np.log(rng.uniform(0.1, 0.9, (ticks, slots))).astype(np.float32)},
+    )
+
+
+def network_of(config: MlpConfig) -> Network:
+    """A network for short games of CartPole without velocities, with weights far from the first."""
+    outputs = StreamActorCritic.outputs(PUSHES, StreamConfig())
+    network = build(describe(ENVIRONMENT).observation_space, PUSHES, outputs, config, 0)
+    rng = np.random.default_rng(0)
+    for variable in network.variables.values():
+        variable.assign(variable.numpy() + rng.normal(0, 0.5, variable.shape))
+    return network
+
+
+def played(network: Network, count: int) -> list[SessionBatch]:
+    """Episodes of at most seven steps, so that ends come at every tick of a batch."""
+    export = PolicyExport(network, ("logits",))
+    spec = PlaySpec(
+        experiment="e",
+        run="r",
+        environment=ENVIRONMENT,
+        observation_space=space_to_json(network.observations),
+        action_space=space_to_json(PUSHES),
+        head="categorical",
+        state={path: list(shape) for path, shape in network.state.items()},
+        ticks=TICKS,
+        slots=SLOTS,
+        graph_sha256=export.sha256,
+    )
+    stage = Stage(spec, user="u", player="p", seed=1)
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    return [deepcopy(stage.play(runner, "t")) for _ in range(count)]
+
+
+def weights(trained: StreamActorCritic) -> Arrays:
+    return {name: a for name, a in trained.state().items() if name.startswith("model/")}
+
+
+def assert_equal(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def differ(one: Arrays, other: Arrays) -> bool:
+    return any((one[name] != other[name]).any() for name in one)
