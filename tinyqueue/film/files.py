@@ -16,11 +16,13 @@ _DRAFT = ".film-"
 
 @contextmanager
 def draft_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder in ``out``, which is made when absent, until the end of the block.
+    """A hidden folder in ``out``, until the end of the block. ``out`` is made when absent, and
+    stays if anything is published to it.
 
     Raises:
         FilmError: ``out`` cannot be written.
     """
+    is_new = not out.exists()
     draft = out / f"{_DRAFT}{secrets.token_hex(4)}"
     try:
         draft.mkdir(parents=True)
@@ -32,6 +34,9 @@ def draft_folder(out: Path) -> Iterator[Path]:
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # Refused unless it is empty.
 
 
 def publish(drafts: list[Path], out: Path, name: str) -> list[Path]:

@@ -15,7 +15,7 @@ class PackedFrames(list[Any]):
     """Takes and gives frames ``[H, W, 3]`` uint8 and holds each as lz4.
 
     Drawn pictures are mostly flat: a frame of CartPole shrinks from 720 kB to 4 kB and one of
-    Pong from 101 kB to 1 kB (measured), so that 27,000 steps of Pong, 2.7 GB, need 40 MB. It is
+    Pong from 101 kB to 1 kB (measured), so that 27,000 steps of Pong, 2.7 GB, need 25 MB. It is
     a list since Gymnasium appends to one and MoviePy reads nothing else.
     """
 
