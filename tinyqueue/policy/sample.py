@@ -104,10 +104,11 @@ def write_sample(folder: Path, sample: Sample) -> int:
         OSError: The disk does not take them.
     """
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for path, array in _halves(sample.weights).items():
             # One date for all: the same weights are the same file.
             entry = zipfile.ZipInfo(f"{path}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     files = {GRAPH: sample.graph, WEIGHTS: packed.getvalue()}
