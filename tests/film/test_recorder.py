@@ -1,12 +1,13 @@
 """Games on film: what the environment shows, as long as the game was."""
 
+from typing import ClassVar
+
 import gymnasium
 import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, graph, spec
 from filming import frames_of, gif_seconds
 from gymnasium.error import DependencyNotInstalled
-from onnx import TensorProto, helper
 
 from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, FilmError, MissingExtraError
@@ -45,6 +46,16 @@ class Numbered(gymnasium.Env):
 
     def render(self):
         return np.full((64, 64, 3), 7 * self.at, np.uint8)
+
+
+class NoNetwork:
+    """Takes any observation and has no outputs, for actions at random."""
+
+    state_shapes: ClassVar = {}
+    uses_previous, env_steps = False, 0
+
+    def run(self, observations, state, previous=None):
+        return {}, {}
 
 
 class Silent(Numbered):
@@ -140,27 +151,9 @@ def test_the_seed_decides_the_game(tmp_path):
 
 def test_atari_is_filmed_in_its_own_colours_at_its_own_pace(tmp_path):
     config = EnvironmentConfig(id="ALE/Pong-v5", max_episode_steps=20)
-    inputs = [
-        helper.make_tensor_value_info("observation:", TensorProto.UINT8, ["B", 210, 160, 3]),
-        helper.make_tensor_value_info("weight:w", TensorProto.FLOAT, [1]),
-    ]
-    outputs = [helper.make_tensor_value_info("output:logits", TensorProto.FLOAT, ["B", 1])]
-    nodes = [
-        helper.make_node("Cast", ["observation:"], ["x"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("ReduceMean", ["mean"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("Mul", ["grey", "weight:w"], ["output:logits"]),
-    ]
-    model = helper.make_model(
-        helper.make_graph(nodes, "policy", inputs, outputs),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-    runner = PolicyRunner(model.SerializeToString(), {"w": np.ones(1, np.float32)}, 1)
-
     with Recorder(config, tmp_path) as recorder:
         (actions,) = Layout(gymnasium.spaces.Discrete(6), "actions").space.values()
-        recorder.play(runner, Uniform(actions), seed=0)
+        recorder.play(NoNetwork(), Uniform(actions), seed=0)
         take = recorder.end()
 
     assert (take.frames, take.seconds) == (21, pytest.approx(21 / 15))  # 60 per second, of 4.

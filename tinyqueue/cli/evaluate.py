@@ -20,7 +20,7 @@ from tinyqueue.settings import load_settings
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN|SAMPLE")
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "-n",
     "--episodes",
@@ -44,6 +44,8 @@ def evaluate(
     run: Path, choice: Choice, episodes: int, compare_random: bool, seed: int, as_json: bool
 ) -> None:
     """Play greedy games of what RUN has learned. Needs no broker, and no TensorFlow.
+
+    RUN is a run directory, or a sample that `tinyqueue export` made.
 
     \b
     tinyqueue evaluate runs/cartpole-impala/1 -n 100

@@ -21,7 +21,7 @@ _GAMES = 3
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN|SAMPLE")
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--episodes", type=click.IntRange(1), help=f"Games to film. Default: {_GAMES}.")
 @click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
 @click.option(
@@ -53,6 +53,8 @@ def record(
     as_json: bool,
 ) -> None:
     """Film games of what RUN has learned. Needs no display, no broker and no TensorFlow.
+
+    RUN is a run directory, or a sample that `tinyqueue export` made.
 
     \b
     tinyqueue record runs/cartpole-impala/1 -n 3 --gif
