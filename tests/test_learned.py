@@ -13,6 +13,7 @@ from looking_back import alternating_graph, summing_graph
 
 import tinyqueue
 from tinyqueue.errors import CheckpointError
+from tinyqueue.learned import load_each
 
 PLAYS = """
 import json, sys
@@ -120,3 +121,22 @@ def test_a_space_of_gymnasium_takes_the_action(tmp_path):
     action, _ = learned.act(environment.reset(seed=3)[0])
 
     assert environment.action_space.contains(action)
+
+
+def test_each_kept_checkpoint_comes_from_the_oldest_to_the_newest(tmp_path):
+    # Given three, of which one is torn, and one more with the weights of the last
+    kept = [checkpoint(steps, BALANCES) for steps in (3000, 1000, 2000, 3000)]
+    run = trained_run(tmp_path, *kept)
+    (run / "checkpoints" / "000000002000" / "weights.bin").write_bytes(b"torn")
+    damaged = []
+
+    found = list(load_each(run, damaged.append))
+
+    assert [learned.env_steps for learned in found] == [1000, 3000]
+    assert [text for text in damaged if "weights.bin" in text] == damaged
+    assert len(damaged) == 1
+
+
+def test_a_run_without_a_checkpoint_has_none_to_go_through(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        next(load_each(tmp_path / "nowhere", print))

@@ -12,6 +12,7 @@
     ├── StaleEpochError              a weight publish from a learner that has been replaced
     ├── MissingVersionError          a weight version that is no longer kept
     ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
+    ├── FilmError                    a film that cannot be made or written
     ├── RunDirectoryError            a run directory that is absent, in use, or of another schema
     └── DiskFullError                no room on the disk: nothing was written, try again
 
@@ -110,6 +111,10 @@ class MissingVersionError(TinyqueueError):
 
 class CheckpointError(TinyqueueError):
     """A checkpoint is torn, corrupt, or does not belong to this experiment."""
+
+
+class FilmError(TinyqueueError):
+    """An environment that cannot be filmed, or a film that cannot be written."""
 
 
 class RunDirectoryError(TinyqueueError):

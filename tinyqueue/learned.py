@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError
@@ -13,12 +16,40 @@ from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.sample import is_sample, read_sample
 
 _PREVIOUS_ACTION = "previous:action"
 
 
+class Policy(Protocol):
+    """What a checkpoint and a sample both hold.
+
+    Attributes:
+        graph: The acting half as ONNX, without its weights.
+        weights: Variable path → array.
+        spec: A PlaySpec as plain tables.
+        version: The weight version that was published with these weights.
+        env_steps: When in the run.
+    """
+
+    @property
+    def graph(self) -> bytes: ...
+
+    @property
+    def weights(self) -> Arrays: ...
+
+    @property
+    def spec(self) -> Mapping[str, Any]: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def env_steps(self) -> int: ...
+
+
 class Learned:
-    """The policy of a checkpoint.
+    """The policy of a checkpoint, or of a sample.
 
     Attributes:
         spec: Environment, spaces and action head it was trained for.
@@ -27,13 +58,11 @@ class Learned:
         runner: Runs the acting graph on a batch.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.spec = PlaySpec.model_validate(checkpoint.spec)
-        self.version = checkpoint.version
-        self.env_steps = checkpoint.env_steps
-        self.runner = PolicyRunner(
-            checkpoint.graph, checkpoint.weights, checkpoint.version, checkpoint.env_steps
-        )
+    def __init__(self, policy: Policy) -> None:
+        self.spec = PlaySpec.model_validate(policy.spec)
+        self.version = policy.version
+        self.env_steps = policy.env_steps
+        self.runner = PolicyRunner(policy.graph, policy.weights, policy.version, policy.env_steps)
         self._greedy = greedy_head(self.spec.head, self.spec.actions)
         self._rng = np.random.default_rng(0)
 
@@ -87,27 +116,87 @@ def load(
     """Loads what a run has learned.
 
     Args:
-        run: A run directory. It may be training at this moment.
+        run: A run directory, which may be training at this moment, or a sample: a folder that
+            ``tinyqueue export`` made.
         checkpoint: One of its checkpoint folders; by default the newest whole one.
         version: The one that holds this weight version.
         best: The one of the best evaluation instead.
 
     Raises:
-        CheckpointError: There is no checkpoint, or it is damaged.
+        CheckpointError: There is no checkpoint, or it, or the sample, is damaged.
     """
+    if is_sample(Path(run)):
+        if checkpoint is not None or version is not None or best:
+            raise CheckpointError(
+                f"{run} is a sample: it holds one policy and no checkpoints to choose from. Name "
+                "it alone, or give a run directory."
+            )
+        return _of_sample(Path(run))
+    return Learned(load_checkpoint(run, checkpoint=checkpoint, version=version, best=best))
+
+
+def load_checkpoint(
+    run: Path | str,
+    *,
+    checkpoint: Path | None = None,
+    version: int | None = None,
+    best: bool = False,
+) -> Checkpoint:
+    """The checkpoint that :func:`load` would play. Arguments and errors are as there."""
     folder = Path(run) / "checkpoints"
     reader = CheckpointReader(folder)
     if checkpoint is not None:
-        return Learned(reader.load(checkpoint))
+        return reader.load(checkpoint)
     if version is not None:
-        return Learned(_of_version(reader, version))
+        return _of_version(reader, version)
     found = reader.best() if best else reader.newest()
     if found is None:
         raise CheckpointError(
             f"{folder} holds no {'evaluated ' if best else ''}checkpoint. "
             f"Give a run directory, such as runs/<experiment>/<number>, that has been trained."
         )
-    return Learned(found)
+    return found
+
+
+def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Learned]:
+    """What a run had learned at each of its kept checkpoints, from the oldest to the newest.
+
+    One is in memory at a time. Of several with the same weights the first is taken; those that
+    the learner removes meanwhile are passed over.
+
+    Args:
+        run: A run directory.
+        on_damaged: Told of every checkpoint that is passed over because it is damaged.
+
+    Raises:
+        CheckpointError: There is none, or ``run`` is a sample.
+    """
+    if is_sample(Path(run)):
+        raise CheckpointError(f"{run} is a sample: it holds one policy and no checkpoints.")
+    reader = CheckpointReader(Path(run) / "checkpoints")
+    versions = set()
+    for path in reader.paths():
+        try:
+            learned = Learned(reader.load(path))
+        except CheckpointError as error:
+            if path.exists():
+                on_damaged(str(error))
+            continue
+        if learned.version not in versions:
+            versions.add(learned.version)
+            yield learned
+    if not versions:
+        load_checkpoint(run)  # Which says what is wrong.
+
+
+def _of_sample(folder: Path) -> Learned:
+    try:
+        return Learned(read_sample(folder))
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{folder}: its spec is not one that this tinyqueue can play ({error}). Use the "
+            "tinyqueue that the manifest names."
+        ) from error
 
 
 def _of_version(reader: CheckpointReader, version: int) -> Checkpoint:

@@ -1,9 +1,17 @@
 """``tinyqueue evaluate``."""
 
+import importlib
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from balancing import BALANCES, FALLS, checkpoint, trained_run
+from balancing import BALANCES, FALLS, checkpoint, spec, trained_run
+
+from tinyqueue.evaluation.games import Games
+from tinyqueue.experiment import EnvironmentConfig
+
+evaluate_module = importlib.import_module("tinyqueue.cli.evaluate")
 
 
 def test_the_newest_version_plays_greedy_games(tinyqueue, tmp_path):
@@ -106,3 +114,46 @@ def test_a_folder_that_is_no_run_is_named(tinyqueue, tmp_path):
 
     assert said.code == 1
     assert "holds no checkpoint" in said.err
+
+
+def test_random_play_is_said_beside_the_policys(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs")
+
+    said = tinyqueue("evaluate", run, "-n", 50, "--random")
+    result = json.loads(tinyqueue("evaluate", run, "-n", 50, "--random", "--json").out)
+
+    assert "return 500.0 ± 0.0 over 50 games" in said.out
+    assert f"random policy {result['random']['mean']:.1f} ± " in said.out
+    # 22.2 on average, with a standard deviation of 12 (10,000 games).
+    assert 14 < result["random"]["mean"] < 31
+    assert result["random"]["count"] == 50
+    assert "human_normalised" not in result
+    assert "mean_max_q" not in result
+
+
+def test_a_value_policy_says_what_it_expected(tinyqueue, tmp_path):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, FALLS, head="epsilon-greedy"))
+
+    said = tinyqueue("evaluate", run, "-n", 5)
+    result = json.loads(tinyqueue("evaluate", run, "-n", 5, "--json").out)
+
+    assert result["mean_max_q"] == 0.0
+    assert result["states"] == 5 * result["mean_length"]
+    assert f"mean max Q 0.000 in the {result['states']} states played" in said.out
+
+
+def test_atari_has_a_human_normalised_score(tinyqueue, tmp_path, monkeypatch):
+    # Given a run of Pong, of which the games are not what is tested
+    pong = spec().model_copy(update={"environment": EnvironmentConfig(id="ALE/Pong-v5")})
+    of_pong = replace(checkpoint(1000, BALANCES), spec=pong.model_dump())
+    run = trained_run(tmp_path / "runs", of_pong)
+    games = Games(np.float32([17, 19]), np.int32([1800, 1700]), 1.0)
+    monkeypatch.setattr(evaluate_module, "play_games", lambda *_, **__: games)
+
+    said = tinyqueue("evaluate", run, "-n", 2)
+    result = json.loads(tinyqueue("evaluate", run, "-n", 2, "--json").out)
+
+    assert result["mean"] == 18.0
+    assert result["human_normalised"] == pytest.approx(38.7 / 35.3)
+    assert result["human_reference"] == {"random": -20.7, "human": 14.6}
+    assert "human-normalised 1.096 (random -20.7, human 14.6: Wang et al. 2016)" in said.out

@@ -18,6 +18,8 @@ COMMANDS = {
     "learner status",
     "learner stop",
     "evaluate",
+    "record",
+    "export",
     "info",
     "plot",
     "presets",

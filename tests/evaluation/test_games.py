@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 
 from tinyqueue.errors import UnknownNameError
 from tinyqueue.evaluation.games import play_games
-from tinyqueue.evaluation.table import make_table
+from tinyqueue.evaluation.max_q import MaxQ
+from tinyqueue.evaluation.table import make_table, table_of
 from tinyqueue.experiment import EnvironmentConfig
 from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
@@ -203,3 +204,35 @@ def test_what_progress_raises_ends_the_games(lengths):
 def test_an_unknown_environment_is_refused():
     with pytest.raises(UnknownNameError, match="CartPole-v1"):
         play(EnvironmentConfig(id="CartPole-v3"), linear(IDLE), 1, 1)
+
+
+def test_a_given_environment_is_played_in_and_left_open(lengths):
+    Lengths.built = 4
+    environment = gymnasium.make("Lengths-v0", disable_env_checker=True)
+    table = table_of(environment, "Lengths-v0")
+
+    for _ in range(2):
+        games = play(lengths, linear(IDLE), 2, 9, table=table)
+        assert games.lengths.tolist() == [5, 5]
+
+    assert Lengths.built == 5
+    assert environment.step(0)[1] == 2.0
+
+
+def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
+    watched = MaxQ()
+    # Q values (n, −n) in a game of n steps, which observes n: Σ n² / Σ n, whatever is watched
+    # beside the games that are on.
+    weight = np.array([[0.25, -0.25]] * 4)
+
+    def as_q(outputs, on):
+        watched({"q": outputs["logits"]}, on)
+
+    games = play(lengths, linear(weight), 20, 20, watch=as_q)
+
+    assert watched.states == games.lengths.sum() == 210
+    assert watched.mean == pytest.approx(2870 / 210)
+
+
+def test_max_q_of_no_state_is_no_number():
+    assert np.isnan(MaxQ().mean)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tinyqueue.evaluation.games import play_games
+from tinyqueue.cli.policy_options import Choice, chooses_policy
+from tinyqueue.evaluation.games import Games, Watch, play_games
+from tinyqueue.evaluation.human import SOURCE, human_reference
+from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.learned import load
-from tinyqueue.policy.heads import evaluation_head
+from tinyqueue.learned import Learned
+from tinyqueue.policy.heads import Head, Uniform, single_discrete
 from tinyqueue.settings import load_settings
 
 
@@ -25,60 +29,37 @@ from tinyqueue.settings import load_settings
     show_default=True,
     help="Games to play.",
 )
+@chooses_policy
 @click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    help="A folder of RUN/checkpoints. Default: the newest.",
-)
-@click.option("--version", type=click.IntRange(0), help="The checkpoint of this weight version.")
-@click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead.")
-@click.option(
-    "--sample",
+    "--random",
+    "compare_random",
     is_flag=True,
-    help="Sample actions as in training instead of the greedy ones (impala, a3c).",
-)
-@click.option(
-    "--epsilon",
-    type=click.FloatRange(0, 1),
-    help="Share of actions at random instead of the greedy ones (dqn, apex, r2d2, …). "
-    "Atari: 0.001.",
+    help="Play as many games with uniformly random actions too, to compare.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
-    run: Path,
-    episodes: int,
-    checkpoint: Path | None,
-    version: int | None,
-    best: bool,
-    sample: bool,
-    epsilon: float | None,
-    seed: int,
-    as_json: bool,
+    run: Path, choice: Choice, episodes: int, compare_random: bool, seed: int, as_json: bool
 ) -> None:
     """Play greedy games of what RUN has learned. Needs no broker, and no TensorFlow.
+
+    RUN is a run directory, or a sample that `tinyqueue export` made.
 
     \b
     tinyqueue evaluate runs/cartpole-impala/1 -n 100
     """
-    learned = load(run, checkpoint=checkpoint, version=version, best=best)
+    learned = choice.load(run)
     spec = learned.spec
-    head = evaluation_head(spec.head, spec.actions, sample=sample, epsilon=epsilon)
-    with click.progressbar(length=episodes, label="playing", hidden=as_json) as bar:
-        games = play_games(
-            spec.environment,
-            learned.runner,
-            head,
-            episodes=episodes,
-            slots=min(episodes, 100),
-            seed=seed,
-            modules=load_settings().environment_modules,
-            on_progress=lambda done: bar.update(done - bar.pos),
-        )
-    policy = "sampled" if sample else "greedy" if epsilon is None else f"epsilon {epsilon:g}"
-    summary = GamesSummary.of(games.returns, games.lengths)
+    head, policy = choice.head(spec), choice.policy
+    max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
+    games = _play(learned, head, "playing", episodes, seed, as_json, max_q)
+    random = None
+    if compare_random:
+        uniform = Uniform(single_discrete(spec.actions))
+        random = _play(learned, uniform, "playing at random", episodes, seed, as_json)
+    found = _findings(spec.environment.id, games, random, max_q)
     if as_json:
         about = {
             "run": str(run),
@@ -87,11 +68,66 @@ def evaluate(
             "env_steps": learned.env_steps,
             "policy": policy,
             "seconds": round(games.seconds, 3),
-            **dataclasses.asdict(summary),
+            **found,
         }
         click.echo(json.dumps(about))
         return
     click.echo(
         f"{spec.environment.id}, version {learned.version} at {learned.env_steps:,} env steps"
     )
+    _say(games, random, found)
+
+
+def _play(
+    learned: Learned,
+    head: Head,
+    label: str,
+    episodes: int,
+    seed: int,
+    hidden: bool,
+    watch: Watch | None = None,
+) -> Games:
+    with click.progressbar(length=episodes, label=label, hidden=hidden) as bar:
+        return play_games(
+            learned.spec.environment,
+            learned.runner,
+            head,
+            episodes=episodes,
+            slots=min(episodes, 100),
+            seed=seed,
+            modules=load_settings().environment_modules,
+            on_progress=lambda done: bar.update(done - bar.pos),
+            watch=watch,
+        )
+
+
+def _findings(
+    environment_id: str, games: Games, random: Games | None, max_q: MaxQ | None
+) -> dict[str, Any]:
+    """What the games say, as JSON has it: a score or a comparison is there where it can be."""
+    summary = GamesSummary.of(games.returns, games.lengths)
+    found: dict[str, Any] = dataclasses.asdict(summary)
+    reference = human_reference(environment_id)
+    if reference is not None:
+        found["human_normalised"] = reference.normalised(summary.mean)
+        found["human_reference"] = dataclasses.asdict(reference)
+    if random is not None:
+        found["random"] = dataclasses.asdict(GamesSummary.of(random.returns, random.lengths))
+    if max_q is not None:
+        found["mean_max_q"], found["states"] = max_q.mean, max_q.states
+    return found
+
+
+def _say(games: Games, random: Games | None, found: dict[str, Any]) -> None:
+    summary = GamesSummary.of(games.returns, games.lengths)
     click.echo(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
+    if "human_normalised" in found:
+        pair = found["human_reference"]
+        click.echo(
+            f"human-normalised {found['human_normalised']:.3f} "
+            f"(random {pair['random']:g}, human {pair['human']:g}: {SOURCE})"
+        )
+    if random is not None:
+        click.echo(f"random policy {GamesSummary.of(random.returns, random.lengths)}")
+    if "mean_max_q" in found:
+        click.echo(f"mean max Q {found['mean_max_q']:.3f} in the {found['states']:,} states played")

@@ -20,6 +20,11 @@ from tinyqueue.errors import TinyqueueError
         ),
         "learner": ("tinyqueue.cli.learner:learner", "Start, look at or stop a learner service."),
         "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Play greedy games of what a run learned."),
+        "record": ("tinyqueue.cli.record:record", "Film games of what a run learned."),
+        "export": (
+            "tinyqueue.cli.export:export",
+            "Make a small sample of what a run learned, to hand on.",
+        ),
         "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
         "plot": ("tinyqueue.cli.plot:plot", "Draw the learning curve of one or more runs."),
         "sessions": (

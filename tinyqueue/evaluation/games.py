@@ -28,6 +28,10 @@ _STRETCH = 16
 # is over leave the network's batch at the end of a stretch: binding another size costs as much
 # as a few runs.
 
+Watch = Callable[[Arrays, Array], None]
+"""Takes a tick's network outputs, ``[B, …]``, and ``[B]`` bool: whose game is still on. Called
+before the head acts; the outputs are overwritten afterwards."""
+
 
 @dataclass(frozen=True)
 class Games:
@@ -54,6 +58,8 @@ def play_games(
     seed: int,
     modules: Sequence[str] = (),
     on_progress: Callable[[int], None] | None = None,
+    table: Table | None = None,
+    watch: Watch | None = None,
 ) -> Games:
     """Plays ``episodes`` whole games in waves of at most ``slots`` side by side.
 
@@ -66,20 +72,24 @@ def play_games(
         modules: This machine's modules that register environments.
         on_progress: Told the number of finished games every few ticks. What it raises ends
             the games.
+        table: Environments to play in instead of new ones; left open, for more games.
+        watch: Shown every state that a game acts in, such as by :class:`MaxQ`.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: The environment cannot be built.
     """
     start_s = time.perf_counter()
-    import_allowed(modules)
-    table = make_table(environment, min(slots, episodes))
+    given = table
+    if table is None:
+        import_allowed(modules)
+        table = make_table(environment, min(slots, episodes))
     rng = generator(seed, _HEAD)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
     try:
         for first in range(0, episodes, table.slots):
             games = min(table.slots, episodes - first)
             table.reset(games, seed, _ENVIRONMENTS, first)
-            wave = _Wave(table, runner, head, games)
+            wave = _Wave(table, runner, head, games, watch)
             while wave.playing.size:
                 wave.play_stretch(rng)
                 if on_progress:
@@ -87,7 +97,8 @@ def play_games(
             returns[first : first + games] = wave.returns
             lengths[first : first + games] = wave.lengths
     finally:
-        table.close()
+        if given is None:
+            table.close()
     return Games(returns.astype(np.float32), lengths, time.perf_counter() - start_s)
 
 
@@ -99,8 +110,11 @@ class _Wave:
         returns, lengths: Score of every game so far.
     """
 
-    def __init__(self, table: Table, runner: PolicyRunner, head: Head, games: int) -> None:
+    def __init__(
+        self, table: Table, runner: PolicyRunner, head: Head, games: int, watch: Watch | None
+    ) -> None:
         self._table, self._runner, self._head = table, runner, head
+        self._watch = watch
         self.playing = np.arange(games)
         self.returns, self.lengths = np.zeros(games), np.zeros(games, np.int32)
         self._state: Arrays = {
@@ -119,6 +133,8 @@ class _Wave:
             seen = {path: rows[slots] for path, rows in self._table.rows.items()}
             outputs, state = self._runner.run(seen, state, previous)
             playing = slots[on]
+            if self._watch:
+                self._watch(outputs, on)
             actions = self._head.act(tick, outputs)
             rewards, ended = self._table.step(playing, actions[on])
             if previous:

@@ -59,6 +59,15 @@ def make_table(config: EnvironmentConfig, slots: int) -> Table:
     return _Apart([make_environment(config) for _ in range(slots)], config.id)
 
 
+def table_of(environment: gymnasium.Env[Any, Any], name: str) -> Table:
+    """One environment that is there already, such as one that is filmed.
+
+    Raises:
+        ConfigError: Its spaces are not supported; the text calls it ``name``.
+    """
+    return _Apart([environment], name)
+
+
 class _Together:
     """One vectorised environment: all slots step at once, at the price of one."""
 

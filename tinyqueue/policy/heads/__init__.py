@@ -10,6 +10,7 @@ from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
 from tinyqueue.policy.heads.greedy import Greedy
 from tinyqueue.policy.heads.head import Head, single_discrete
 from tinyqueue.policy.heads.registry import HEADS, evaluation_head, greedy_head, make_head
+from tinyqueue.policy.heads.uniform import Uniform
 
 __all__ = [
     "ENTROPY",
@@ -21,6 +22,7 @@ __all__ = [
     "EpsilonGreedy",
     "Greedy",
     "Head",
+    "Uniform",
     "evaluation_head",
     "greedy_head",
     "make_head",

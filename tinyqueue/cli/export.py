@@ -1,0 +1,129 @@
+"""``tinyqueue export``."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyqueue.cli.policy_options import Choice, chooses_policy
+from tinyqueue.errors import CheckpointError, ConfigError
+from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.summary import GamesSummary
+from tinyqueue.experiment import PlaySpec, read_document
+from tinyqueue.learned import load_checkpoint
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample
+from tinyqueue.settings import load_settings
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The sample's own folder, such as samples/pong. It must not be there yet.",
+)
+@click.option(
+    "-n",
+    "--episodes",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="Games to play for its results.",
+)
+@chooses_policy
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
+)
+def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> None:
+    """Make a sample of what RUN has learned: graph, weights and results, at most 4 MB.
+
+    Weights are rounded to half precision, and then play the games of the manifest: greedy ones,
+    and as many with --sample or --epsilon where given. evaluate, record and tinyqueue.load take
+    the folder in place of a run directory.
+
+    \b
+    tinyqueue export runs/pong-impala/1 --out samples/pong --sample
+    """
+    if is_sample(run):
+        raise CheckpointError(f"{run} is a sample already. Give a run directory.")
+    if out.exists():
+        raise ConfigError(f"{out} is there already. Remove it, or give another --out.")
+    checkpoint = load_checkpoint(
+        run, checkpoint=choice.checkpoint, version=choice.version, best=choice.best
+    )
+    weights = rounded(checkpoint.weights)
+    spec = PlaySpec.model_validate(checkpoint.spec)
+    runner = PolicyRunner(checkpoint.graph, weights, checkpoint.version, checkpoint.env_steps)
+    greedy = Choice(None, None, False, False, None)
+    ways = [greedy] if choice.policy == greedy.policy else [greedy, choice]
+    results = [_result(way, spec, runner, episodes, seed) for way in ways]
+    names = _names(run)
+    sample = Sample(
+        graph=checkpoint.graph,
+        weights=weights,
+        spec=spec.model_dump(mode="json"),
+        version=checkpoint.version,
+        env_steps=checkpoint.env_steps,
+        algorithm=names["algorithm"],
+        model=names["model"],
+        made=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        tinyqueue=version("tinyqueue"),
+        results=tuple(results),
+    )
+    size = _write(out, sample)
+    click.echo(f"{out}: {spec.environment.id} at {sample.env_steps:,} env steps, {size:,} bytes")
+
+
+def _result(
+    choice: Choice, spec: PlaySpec, runner: PolicyRunner, episodes: int, seed: int
+) -> Result:
+    with click.progressbar(length=episodes, label=f"playing {choice.policy} games") as bar:
+        games = play_games(
+            spec.environment,
+            runner,
+            choice.head(spec),
+            episodes=episodes,
+            slots=min(episodes, 100),
+            seed=seed,
+            modules=load_settings().environment_modules,
+            on_progress=lambda done: bar.update(done - bar.pos),
+        )
+    summary = GamesSummary.of(games.returns, games.lengths)
+    click.echo(f"{choice.policy}: return {summary}")
+    return Result(
+        policy=choice.policy,
+        seed=seed,
+        returns=tuple(games.returns.tolist()),
+        mean=summary.mean,
+        standard_error=summary.standard_error,
+        mean_length=summary.mean_length,
+    )
+
+
+def _names(run: Path) -> dict[str, str]:
+    """Names of the algorithm and the model in a run's experiment; defaults are written there."""
+    document: dict[str, Any] = read_document(run / "experiment.toml")
+    return {kind: document.get(kind, {}).get("name", "") for kind in ("algorithm", "model")}
+
+
+def _write(out: Path, sample: Sample) -> int:
+    draft = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    try:
+        draft.mkdir(parents=True)
+        size = write_sample(draft, sample)
+        draft.rename(out)
+    except OSError as error:
+        raise ConfigError(
+            f"the sample cannot be written to {out}: {error.strerror}. Give another --out."
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return size

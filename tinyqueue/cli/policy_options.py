@@ -1,0 +1,93 @@
+"""The options of every command that plays what a run has learned: which weights, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.learned import Learned, load
+from tinyqueue.policy.heads import Head, evaluation_head
+
+_OPTIONS = (
+    click.option(
+        "--checkpoint",
+        type=click.Path(path_type=Path),
+        help="A folder of RUN/checkpoints. Default: the newest.",
+    ),
+    click.option(
+        "--version", type=click.IntRange(0), help="The checkpoint of this weight version."
+    ),
+    click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead."),
+    click.option(
+        "--sample",
+        is_flag=True,
+        help="Sample actions as in training instead of the greedy ones (impala, a3c).",
+    ),
+    click.option(
+        "--epsilon",
+        type=click.FloatRange(0, 1),
+        help="Share of actions at random instead of the greedy ones (dqn, apex, r2d2, …). "
+        "Atari: 0.001.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which weights of a run play, and how they choose.
+
+    Attributes:
+        checkpoint, version, best: As of :func:`tinyqueue.load`.
+        sample, epsilon: As of :func:`tinyqueue.policy.heads.evaluation_head`.
+    """
+
+    checkpoint: Path | None
+    version: int | None
+    best: bool
+    sample: bool
+    epsilon: float | None
+
+    @property
+    def names_checkpoint(self) -> bool:
+        return self.checkpoint is not None or self.version is not None or self.best
+
+    @property
+    def policy(self) -> str:
+        """``greedy``, ``sampled`` or ``epsilon 0.001``."""
+        if self.sample:
+            return "sampled"
+        return "greedy" if self.epsilon is None else f"epsilon {self.epsilon:g}"
+
+    def load(self, run: Path) -> Learned:
+        """Raises CheckpointError as :func:`tinyqueue.load` does."""
+        return load(run, checkpoint=self.checkpoint, version=self.version, best=self.best)
+
+    def head(self, spec: PlaySpec) -> Head:
+        """Raises ConfigError when that policy cannot act so."""
+        return evaluation_head(spec.head, spec.actions, sample=self.sample, epsilon=self.epsilon)
+
+
+def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options; passes them on as ``choice``."""
+
+    @wraps(command)
+    def wrapped(
+        *,
+        checkpoint: Path | None,
+        version: int | None,
+        best: bool,
+        sample: bool,
+        epsilon: float | None,
+        **others: Any,
+    ) -> None:
+        command(choice=Choice(checkpoint, version, best, sample, epsilon), **others)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,156 @@
+"""``tinyqueue record``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyqueue.cli.policy_options import Choice, chooses_policy
+from tinyqueue.data.seeds import seed32
+from tinyqueue.errors import ConfigError
+from tinyqueue.film.files import draft_folder, publish
+from tinyqueue.film.recorder import Recorder, Take, require_extra
+from tinyqueue.learned import Learned, load_each
+from tinyqueue.settings import load_settings
+
+_GAMES = 3
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-n", "--episodes", type=click.IntRange(1), help=f"Games to film. Default: {_GAMES}.")
+@click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("records"),
+    show_default=True,
+    help="Folder of the films. What is there stays: numbers go on.",
+)
+@click.option(
+    "--checkpoints",
+    is_flag=True,
+    help="One film of one game per kept checkpoint, from the oldest to the newest, with env steps "
+    "and return on the frames. learner.keep_checkpoints says how many are kept.",
+)
+@chooses_policy
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def record(
+    run: Path,
+    choice: Choice,
+    episodes: int | None,
+    gif: bool,
+    out: Path,
+    checkpoints: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Film games of what RUN has learned. Needs no display, no broker and no TensorFlow.
+
+    RUN is a run directory, or a sample that `tinyqueue export` made.
+
+    \b
+    tinyqueue record runs/cartpole-impala/1 -n 3 --gif
+    """
+    require_extra()
+    filming = _Filming(choice, gif, out, seed, as_json)
+    if not checkpoints:
+        games = filming.games(choice.load(run), episodes or _GAMES)
+    elif choice.names_checkpoint or episodes is not None:
+        raise ConfigError(
+            "--checkpoints films one game of each kept checkpoint. Leave -n, --checkpoint, "
+            "--version and --best out."
+        )
+    else:
+        games = filming.checkpoints(run)
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
+
+
+@dataclass(frozen=True)
+class _Filming:
+    """How films are made and told of."""
+
+    choice: Choice
+    gif: bool
+    out: Path
+    seed: int
+    quiet: bool
+
+    def games(self, learned: Learned, episodes: int) -> list[dict[str, Any]]:
+        """One film per game."""
+        spec, games = learned.spec, []
+        head = self.choice.head(spec)
+        modules = load_settings().environment_modules
+        with (
+            draft_folder(self.out) as draft,
+            Recorder(spec.environment, draft, modules=modules) as recorder,
+        ):
+            for number in range(episodes):
+                played = recorder.play(learned.runner, head, seed32(self.seed, number))
+                games.append(_game(learned, played.returns[0], played.lengths[0]))
+                take = recorder.end(gif=self.gif)
+                files = publish(take.files, self.out, spec.experiment)
+                games[-1] |= _film(take, files)
+                self._say(f"{_said(games[-1])}: {_names(files)}, {take.seconds:.1f} s")
+        return games
+
+    def checkpoints(self, run: Path) -> list[dict[str, Any]]:
+        """One film of all checkpoints, each in the game of the same seed."""
+        all_learned = load_each(run, lambda text: click.echo(f"passed over: {text}", err=True))
+        first = next(all_learned)
+        spec, games = first.spec, []
+        head = self.choice.head(spec)
+        modules = load_settings().environment_modules
+        with (
+            draft_folder(self.out) as draft,
+            Recorder(spec.environment, draft, modules=modules, captions=True) as recorder,
+        ):
+            learned: Learned | None = first
+            while learned is not None:
+                title = f"{learned.env_steps:,} env steps"
+                played = recorder.play(learned.runner, head, self.seed, title)
+                games.append(_game(learned, played.returns[0], played.lengths[0]))
+                self._say(f"{title}: {_said(games[-1])}")
+                learned = next(all_learned, None)
+            take = recorder.end(gif=self.gif)
+            files = publish(take.files, self.out, f"{spec.experiment}-checkpoints")
+        self._say(f"{_names(files)}, {take.seconds:.1f} s")
+        return [game | _film(take, files) for game in games]
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            click.echo(text)
+
+
+def _game(learned: Learned, score: float, length: int) -> dict[str, Any]:
+    return {
+        "environment": learned.spec.environment.id,
+        "policy_version": learned.version,
+        "env_steps": learned.env_steps,
+        "return": float(score),
+        "length": int(length),
+    }
+
+
+def _film(take: Take, files: list[Path]) -> dict[str, Any]:
+    return {
+        "files": [str(file) for file in files],
+        "frames": take.frames,
+        "seconds": round(take.seconds, 3),
+    }
+
+
+def _said(game: dict[str, Any]) -> str:
+    return f"return {game['return']:.10g} in {game['length']:,} steps"
+
+
+def _names(files: list[Path]) -> str:
+    return " and ".join(str(file) for file in files)

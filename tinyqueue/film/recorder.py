@@ -1,0 +1,206 @@
+"""Filming one environment while policies play in it, through Gymnasium's RecordVideo."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.error import DependencyNotInstalled
+from gymnasium.wrappers import RecordVideo
+
+from tinyqueue.envs.build import make_environment
+from tinyqueue.envs.names import import_allowed
+from tinyqueue.errors import FilmError, MissingExtraError
+from tinyqueue.evaluation.games import Games, play_games
+from tinyqueue.evaluation.table import table_of
+from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.film.caption import Captioned
+from tinyqueue.film.frames import PackedFrames
+from tinyqueue.film.gif import write_gif
+from tinyqueue.policy.heads import Head
+from tinyqueue.policy.runner import PolicyRunner
+
+_NAME = "film"
+_ATARI_PER_S = 60.0
+
+
+def require_extra() -> None:
+    """Raises MissingExtraError when this machine cannot write films."""
+    if any(importlib.util.find_spec(name) is None for name in ("moviepy", "imageio")):
+        raise MissingExtraError("video", "filming")
+
+
+@dataclass(frozen=True)
+class Take:
+    """One finished film.
+
+    Attributes:
+        files: What was written: an mp4, and a GIF where one is wanted.
+        frames: In the mp4: one for the first observation of each game and one per env step.
+        seconds: How long it lasts.
+    """
+
+    files: list[Path]
+    frames: int
+    seconds: float
+
+
+class Recorder:
+    """One environment, filmed as it renders itself, which may differ from what the policy sees.
+
+    Args:
+        config: What is played.
+        folder: Where films are written.
+        modules: This machine's modules that register environments.
+        captions: Whether every frame says how far training was, and the return so far.
+
+    Raises:
+        MissingExtraError: The extra ``video`` is not installed.
+        FilmError: The environment draws no pictures.
+        UnknownNameError, ConfigError: It cannot be built here.
+    """
+
+    def __init__(
+        self,
+        config: EnvironmentConfig,
+        folder: Path,
+        *,
+        modules: Sequence[str] = (),
+        captions: bool = False,
+    ) -> None:
+        require_extra()
+        # SDL draws into memory with this driver: no display is needed.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        import_allowed(modules)
+        self._config = config
+        self._folder = folder
+        environment = _drawing(config)
+        self._captioned = Captioned(environment) if captions else None
+        self._per_s = _frame_rate(environment)
+        # Parts of Gymnasium's wrapper have no types.
+        self._record: Any = _Recording(
+            self._captioned or environment, folder / "record", _addable(self._per_s)
+        )
+        self._table = table_of(self._record, config.id)
+
+    def play(self, runner: PolicyRunner, head: Head, seed: int, title: str = "") -> Games:
+        """Plays one game; its frames are added to the film that is being made.
+
+        Args:
+            runner, head: The policy, and how it acts.
+            seed: Where every draw of the game comes from.
+            title: What its captions say beside the return.
+        """
+        if self._captioned:
+            self._captioned.title = title
+        with self._explained():
+            if not self._record.recording:
+                self._record.start_recording(_NAME)
+            return play_games(
+                self._config, runner, head, episodes=1, slots=1, seed=seed, table=self._table
+            )
+
+    def end(self, *, gif: bool = False) -> Take:
+        """Writes the film of the games since the last one. The files are the caller's to move.
+
+        Raises:
+            FilmError: It cannot be written.
+        """
+        frames, per_s = self._record.recorded_frames, self._per_s
+        files = [Path(self._record.video_folder) / f"{_NAME}.mp4"]
+        with self._explained():
+            self._record.stop_recording()
+            if gif:
+                files.append(self._folder / f"{_NAME}.gif")
+                write_gif(files[1], frames, per_s)
+        return Take(files, len(frames), len(frames) / per_s)
+
+    def close(self) -> None:
+        """Closes the environment. A film that was not ended is lost."""
+        self._record.recording = False
+        self._record.recorded_frames = []
+        self._record.close()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DependencyNotInstalled as error:
+            raise MissingExtraError("video", f"drawing {self._config.id}") from error
+        except OSError as error:
+            # The writer puts what ffmpeg said into the text of an OSError without a number.
+            raise FilmError(
+                f"the film cannot be written to {self._folder}: {error.strerror or error}. "
+                "Free disk space, or give another --out."
+            ) from error
+
+
+class _Recording(RecordVideo[Any, Any]):
+    """Records from start to stop, over any number of games, into little memory."""
+
+    def __init__(self, environment: gymnasium.Env[Any, Any], folder: Path, per_s: float) -> None:
+        super().__init__(
+            environment,
+            str(folder),
+            # A limit, if one that is never met, keeps one film going over resets.
+            video_length=sys.maxsize,
+            episode_trigger=lambda episode: False,
+            fps=per_s,  # type: ignore[arg-type]  # Fractions are passed on to the writer.
+        )
+
+    def start_recording(self, video_name: str) -> None:
+        super().start_recording(video_name)
+        self.recorded_frames = PackedFrames()
+
+
+def _addable(per_s: float) -> float:
+    """Nearly the same rate, of which 1 / rate has few enough bits to be added up exactly.
+
+    MoviePy adds it up over all frames, multiplies with the rate and cuts that down: rounding would
+    often cost the last frame, that of the game's end. So it costs none (1 to 30,000 frames at 7.5
+    to 60 per second, tried).
+    """
+    return 2.0**30 / round(2.0**30 / per_s)
+
+
+def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
+    """The environment in the render mode that gives pictures."""
+    kwargs = {key: value for key, value in config.kwargs.items() if key != "render_mode"}
+    config = config.model_copy(update={"kwargs": kwargs})
+    plain = make_environment(config)
+    modes = plain.metadata.get("render_modes") or []
+    plain.close()
+    if "rgb_array" not in modes:
+        raise FilmError(
+            f"{config.id} draws no pictures: its render modes are {', '.join(modes) or 'none'}, "
+            "and a film needs rgb_array. Its games can be played with `tinyqueue evaluate`."
+        )
+    return make_environment(config, render_mode="rgb_array")
+
+
+def _frame_rate(environment: gymnasium.Env[Any, Any]) -> float:
+    """Env steps per second at the environment's own pace.
+
+    Atari's consoles show 60 frames per second, of which an env step skips some; ale-py says 30
+    whatever is skipped.
+    """
+    spec = environment.spec
+    if spec is not None and spec.namespace == "ALE":
+        skipped: float = spec.kwargs.get("frameskip", 1)
+        if environment.has_wrapper_attr("frame_skip"):
+            skipped *= environment.get_wrapper_attr("frame_skip")
+        return _ATARI_PER_S / skipped
+    return float(environment.metadata.get("render_fps") or 30)

@@ -1,0 +1,234 @@
+"""A sample: a trained policy as a folder of three small files that plays on any machine.
+
+``policy.onnx`` is the acting graph without its weights, ``weights.npz`` the weights in half
+precision, and ``manifest.json`` says what it plays, how it was trained, how well these very
+weights played, and the sha256 of the other two. NumPy and ONNX Runtime are all that it needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.data.spaces import Arrays
+from tinyqueue.errors import CheckpointError
+
+SCHEMA = 1
+MANIFEST, GRAPH, WEIGHTS = "manifest.json", "policy.onnx", "weights.npz"
+MOST_BYTES = 4_000_000
+"""Of the three files together: what a repository can carry and a person waits for."""
+_MOST_UNPACKED = 16 * MOST_BYTES
+
+
+@dataclass(frozen=True)
+class Result:
+    """Games that the weights of a sample played, after they were rounded.
+
+    Attributes:
+        policy: ``greedy``, ``sampled`` or ``epsilon 0.001``.
+        seed: Of the games.
+        returns: Undiscounted return of every game.
+        mean, standard_error: Of the returns.
+        mean_length: Env steps per game.
+    """
+
+    policy: str
+    seed: int
+    returns: tuple[float, ...]
+    mean: float
+    standard_error: float
+    mean_length: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A policy that can be handed on.
+
+    Attributes:
+        graph: The acting half as ONNX, without its weights.
+        weights: Variable path → array, as the graph takes it.
+        spec: The PlaySpec under which it was trained, as plain tables.
+        version: The weight version that was published with these weights.
+        env_steps: When in the run.
+        algorithm, model: Their names in the experiment.
+        made: Date, ``2026-11-21``.
+        tinyqueue: Version that wrote it.
+        results: How well it plays.
+    """
+
+    graph: bytes
+    weights: Arrays
+    spec: dict[str, Any]
+    version: int
+    env_steps: int
+    algorithm: str
+    model: str
+    made: str
+    tinyqueue: str
+    results: tuple[Result, ...] = field(default=())
+
+
+def rounded(weights: Arrays) -> Arrays:
+    """The weights as they come back from a sample: floats lose all but 11 bits of precision.
+
+    Raises:
+        CheckpointError: A weight is not a number, or too large for half precision.
+    """
+    return {path: array.astype(weights[path].dtype) for path, array in _halves(weights).items()}
+
+
+def is_sample(folder: Path) -> bool:
+    """Whether a folder is meant to be a sample, whole or not; a checkpoint's is not."""
+    names = (MANIFEST, GRAPH, WEIGHTS)
+    return not (folder / "checkpoint.json").exists() and any(
+        (folder / name).is_file() for name in names
+    )
+
+
+def write_sample(folder: Path, sample: Sample) -> int:
+    """Fills an empty folder.
+
+    Returns:
+        Bytes of the three files.
+
+    Raises:
+        CheckpointError: They are more than 4 MB, or a weight cannot be halved.
+        OSError: The disk does not take them.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, array in _halves(sample.weights).items():
+            # One date for all: the same weights are the same file.
+            entry = zipfile.ZipInfo(f"{path}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    files = {GRAPH: sample.graph, WEIGHTS: packed.getvalue()}
+    files[MANIFEST] = _manifest(sample, files)
+    size = sum(len(data) for data in files.values())
+    if size > MOST_BYTES:
+        raise CheckpointError(
+            f"the sample would have {size:,} bytes, {len(files[WEIGHTS]):,} of them weights, and "
+            f"{MOST_BYTES:,} is the limit. Train a smaller model, such as shallow."
+        )
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return size
+
+
+def read_sample(folder: Path) -> Sample:
+    """The sample in a folder.
+
+    Raises:
+        CheckpointError: A file is missing, torn, altered or of another schema; the text says
+            which.
+    """
+    try:
+        about = json.loads((folder / MANIFEST).read_bytes())
+        if about["schema"] != SCHEMA:
+            raise CheckpointError(
+                f"{folder}: the sample is of schema {about['schema']!r}, this tinyqueue reads "
+                f"{SCHEMA}. Use the tinyqueue that wrote it."
+            )
+        graph, weights = (_checked(folder / name, about["sha256"]) for name in (GRAPH, WEIGHTS))
+        if about["spec"]["graph_sha256"] != about["sha256"][GRAPH]:
+            raise ValueError("its spec is of another graph")
+        return Sample(
+            graph=graph,
+            weights=_unpacked(weights),
+            spec=about["spec"],
+            version=int(about["version"]),
+            env_steps=int(about["env_steps"]),
+            algorithm=str(about["algorithm"]),
+            model=str(about["model"]),
+            made=str(about["made"]),
+            tinyqueue=str(about["tinyqueue"]),
+            results=tuple(_result(each) for each in about["results"]),
+        )
+    except OSError as error:
+        name = Path(error.filename).name if error.filename else "a file"
+        raise CheckpointError(
+            f"{folder}: {name} cannot be read ({error.strerror}). A sample has {MANIFEST}, "
+            f"{GRAPH} and {WEIGHTS}; copy it again, whole."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{folder}: the sample cannot be read ({error!r}). Copy it again, or export it anew."
+        ) from error
+
+
+def _manifest(sample: Sample, files: Mapping[str, bytes]) -> bytes:
+    about = {
+        "schema": SCHEMA,
+        "experiment": sample.spec["experiment"],
+        "environment": sample.spec["environment"]["id"],
+        "algorithm": sample.algorithm,
+        "model": sample.model,
+        "env_steps": sample.env_steps,
+        "version": sample.version,
+        "made": sample.made,
+        "tinyqueue": sample.tinyqueue,
+        "results": [{**vars(each), "games": len(each.returns)} for each in sample.results],
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "spec": sample.spec,
+    }
+    return (json.dumps(about, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _result(about: Mapping[str, Any]) -> Result:
+    return Result(
+        policy=str(about["policy"]),
+        seed=int(about["seed"]),
+        returns=tuple(float(each) for each in about["returns"]),
+        mean=float(about["mean"]),
+        standard_error=float(about["standard_error"]),
+        mean_length=float(about["mean_length"]),
+    )
+
+
+def _checked(path: Path, hashes: Mapping[str, str]) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != hashes[path.name]:
+        raise CheckpointError(
+            f"{path.parent}: {path.name} ({len(data):,} bytes) is not the file that the manifest "
+            "describes: it is torn or was altered. Copy the sample again, or export it anew."
+        )
+    return data
+
+
+def _halves(weights: Arrays) -> Arrays:
+    halves = {}
+    for path, array in weights.items():
+        half = array
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                half = array.astype("<f2")
+            if not np.isfinite(half).all():
+                raise CheckpointError(
+                    f"the weights {path} hold a number that half precision has not "
+                    f"(largest {np.abs(array).max():g}, at most 65,504). This policy cannot be "
+                    "made a sample."
+                )
+        halves[path] = half
+    return halves
+
+
+def _unpacked(data: bytes) -> Arrays:
+    weights = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
+            raise ValueError(f"{WEIGHTS} unpacks to more than {_MOST_UNPACKED:,} bytes")
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+            path = entry.filename.removesuffix(".npy")
+            weights[path] = array.astype(np.float32) if array.dtype.kind == "f" else array
+    return weights
