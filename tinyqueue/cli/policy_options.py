@@ -27,7 +27,7 @@ _OPTIONS = (
     click.option(
         "--sample",
         is_flag=True,
-        help="Sample actions as in training instead of the greedy ones (impala, a3c).",
+        help="Sample actions as in training instead of the greedy ones (impala, a3c, ppo).",
     ),
     click.option(
         "--epsilon",
