@@ -60,7 +60,7 @@ def test_other_environments_have_no_such_protocol_and_one_observation() -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"id": "CartPole-v1", "atari": {}}, r"\[environment.atari\] is for Atari.*CartPole-v1 is"),
+        ({"id": "CartPole-v1", "atari": {}}, r"\[environment.atari\] is for ids.*CartPole-v1"),
         ({"id": "ALE/Pong-v5", "atari": {"stikcy": 0}}, "did you mean 'sticky'"),
         ({"id": "ALE/Pong-v5", "atari": {"sticky": 1}}, r"environment.atari.sticky = 1"),
         ({"id": "ALE/Pong-v5", "atari": {"colour": "grey"}}, "'gray', 'luminance' or 'rgb'"),

@@ -150,8 +150,8 @@ class EnvironmentConfig(Section):
             return self
         if not self.id.startswith(ATARI_NAMESPACE):
             raise ValueError(
-                f"[environment.atari] is for Atari games, such as ALE/Pong-v5, and {self.id} is "
-                "none; remove it"
+                f"[environment.atari] is for ids such as ALE/Pong-v5, and the id is {self.id}; "
+                "remove it, or write the id of an Atari game"
             )
         meant = {key: _ATARI_KEYS[key] for key in self.kwargs if key in _ATARI_KEYS}
         if self.observes_ram:
