@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tinyqueue.algorithms.impala_config import ActorCriticConfig, ImpalaConfig
+from tinyqueue.algorithms.stream_loss import (
+    count_of,
+    explained_variance,
+    normalised,
+    shaped_rewards,
+    summed_entropy,
+)
 from tinyqueue.algorithms.vtrace import VTrace, vtrace
 from tinyqueue.monitor.metrics import Metric
 
@@ -47,22 +54,19 @@ def loss_and_metrics(
 
     logits, values = network
     logits = logits[:-1]
-    log_policy = tf.nn.log_softmax(logits)
     log_pi = -tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
     is_valid = tf.cast(valid, tf.float32)
-    count = tf.maximum(tf.reduce_sum(is_valid), 1.0)
-    trace = _targets(config, log_pi - log_mu, _rewards(config, rewards), values, terminated, valid)
+    count = count_of(is_valid)
+    rewards = shaped_rewards(config, rewards)
+    trace = _targets(config, log_pi - log_mu, rewards, values, terminated, valid)
     advantages = trace.advantages
     if config.normalise_advantages:
-        mean = tf.reduce_sum(advantages) / count
-        spread = tf.reduce_sum(tf.square(advantages - mean) * is_valid) / count
-        advantages = (advantages - mean) * is_valid / (tf.sqrt(spread) + 1e-8)
+        advantages = normalised(advantages, is_valid, count)
     share = 1.0 / count if config.loss_reduction == "mean" else 1.0
     errors = (trace.targets - values[:-1]) * is_valid
     policy_loss = -share * tf.reduce_sum(log_pi * advantages)
     value_loss = share * 0.5 * tf.reduce_sum(tf.square(errors))
-    entropies = -tf.reduce_sum(tf.exp(log_policy) * log_policy, axis=-1) * is_valid
-    entropy = tf.reduce_sum(entropies)
+    entropy = summed_entropy(logits, is_valid)
     loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * share * entropy
     rhos = tf.exp(tf.stop_gradient(log_pi) - log_mu) * is_valid
     return loss, [
@@ -70,7 +74,7 @@ def loss_and_metrics(
         value_loss,
         entropy / count,
         tf.reduce_sum(rhos) / count,
-        _explained(trace.targets, errors, is_valid, count),
+        explained_variance(trace.targets, errors, is_valid, count),
     ]
 
 
@@ -98,23 +102,3 @@ def _targets(
         pg_rho_clip=config.pg_rho_clip if isinstance(config, ImpalaConfig) else 1.0,
         lambda_=config.lambda_,
     )
-
-
-def _rewards(config: ActorCriticConfig, rewards: Any) -> Any:
-    import tensorflow as tf
-
-    if config.reward_clip is not None:
-        rewards = tf.clip_by_value(rewards, -config.reward_clip, config.reward_clip)
-    return rewards * config.reward_scale
-
-
-def _explained(targets: Any, errors: Any, is_valid: Any, count: Any) -> Any:
-    """1 − Var(v − V)/Var(v) over valid ticks; 0 where v does not vary."""
-    import tensorflow as tf
-
-    def variance(x: Any) -> Any:
-        mean = tf.reduce_sum(x * is_valid) / count
-        return tf.reduce_sum(tf.square(x - mean) * is_valid) / count
-
-    total = variance(targets)
-    return tf.where(total > 1e-12, 1.0 - variance(errors) / tf.maximum(total, 1e-12), 0.0)

@@ -1,0 +1,225 @@
+"""What algorithms on the stream share: one network, and session batches side by side as tensors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.algorithms.base import LossNotFiniteError, Update
+from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.algorithms.state import restore_variables, values
+from tinyqueue.algorithms.stream_config import StreamConfig
+from tinyqueue.data.schedules import Constant, Linear, Schedule
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.models.network import Network, Output
+from tinyqueue.monitor.metrics import Metric
+from tinyqueue.policy.heads import LOG_PROB, single_discrete
+
+
+class StreamActorCritic(ABC):
+    """A network with outputs ``logits`` and ``value``, trained on every batch in one update.
+
+    A subclass says what an update is: :meth:`_settings` makes the numbers that change from update
+    to update, and :meth:`_learn` is the graph.
+
+    Args:
+        config: Of the algorithm.
+        network: With the outputs ``logits`` and ``value``.
+        actions: One discrete leaf.
+    """
+
+    replay = None
+    head = "categorical"
+    head_config: Mapping[str, Any] = {}
+    acting_outputs = ("logits",)
+
+    def __init__(self, config: StreamConfig, network: Network, actions: Space) -> None:
+        self._network = network
+        self._max_grad_norm = config.max_grad_norm
+        ((self._action_path, leaf),) = actions.items()
+        self._action_dtype = leaf.dtype
+        self._previous_action = "/".join(["previous_action", *filter(None, actions)])
+        self._carried: dict[str, tuple[tuple[int, ...], str]] = {
+            f"state/{path}": (shape, "float32") for path, shape in network.state.items()
+        }
+        """Arrays of a batch's carry that the network needs → shape of one slot's, and type."""
+        if network.uses_previous:
+            self._carried |= {
+                self._previous_action: (leaf.shape, leaf.dtype),
+                "previous_reward": ((), "float32"),
+            }
+        self._variables = list(network.trainable_variables.values())
+        self._optimiser = make_optimiser(
+            config.optimiser, dict(network.trainable_variables), config.epsilon
+        )
+        self._learning_rate = schedule(
+            config.learning_rate, config.learning_rate_end, config.anneal_steps
+        )
+        self._kept = {
+            **{f"model/{path}": v for path, v in network.variables.items()},
+            **{f"optimiser/{name}": v for name, v in self._optimiser.slots().items()},
+        }
+        self._graphs: dict[tuple[tuple[int, ...], ...], Any] = {}
+
+    @staticmethod
+    def outputs(actions: Space, config: StreamConfig) -> dict[str, Output]:
+        """Network outputs.
+
+        Raises:
+            ConfigError: The action space is not one discrete leaf.
+        """
+        return {"logits": Output(single_discrete(actions).n), "value": Output(1)}
+
+    def prepare(self, ticks: int, slots: int) -> None:
+        kinds = (self._action_dtype, np.float32, np.float32, bool, bool)
+        nothing_valid = [np.zeros((ticks, slots), kind) for kind in kinds]
+        observations = [
+            np.zeros((ticks + 1, slots, *leaf.shape), leaf.dtype)
+            for leaf in self._network.observations.values()
+        ]
+        carried = [np.zeros((1, slots, *shape), kind) for shape, kind in self._carried.values()]
+        before = self.state()
+        self._run(self._settings(slots, 0), [*nothing_valid, *observations, *carried])
+        self.restore(before)
+
+    def state(self) -> Arrays:
+        return values(self._kept)
+
+    def restore(self, state: Arrays) -> None:
+        restore_variables(self._kept, state)
+
+    @abstractmethod
+    def _settings(self, slots: int, env_steps: int) -> list[Array]:
+        """What an update is given besides experience, the learning rate first.
+
+        Args:
+            slots: B₁+B₂+…, of all batches.
+            env_steps: The clock.
+        """
+
+    @abstractmethod
+    def _learn(self, settings: Sequence[Any], given: Sequence[Any]) -> Any:
+        """The update, inside a graph: its numbers in one float32 vector.
+
+        Args:
+            settings: :meth:`_settings` as tensors.
+            given: :meth:`_arrays` as tensors.
+        """
+
+    def _arrays(self, batches: Sequence[SessionBatch]) -> list[Array]:
+        """Batches side by side: actions, log μ, rewards, terminated and valid, ``[T, B₁+B₂+…]``;
+        observations, ``[T+1, B₁+B₂+…, *obs]``; what is carried, ``[1, B₁+B₂+…, …]``.
+        """
+        columns = [
+            [
+                batch.actions[self._action_path],
+                batch.extras[LOG_PROB],
+                batch.rewards,
+                batch.terminated,
+                batch.valid,
+                *(batch.observations[path] for path in self._network.observations),
+                *(batch.carry[name][None] for name in self._carried),
+            ]
+            for batch in batches
+        ]
+        if len(columns) == 1:
+            return columns[0]
+        return [np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True)]
+
+    def _run(self, settings: list[Array], arrays: list[Array]) -> list[float]:
+        """Updates, and returns the numbers that :meth:`_learn` makes."""
+        import tensorflow as tf
+
+        given = [*settings, *arrays]
+        key = tuple(array.shape for array in given)
+        if key not in self._graphs:
+            self._graphs[key] = self._traced(given, len(settings))
+        tensors = [tf.convert_to_tensor(array) for array in given]
+        numbers: list[float] = self._graphs[key](*tensors).numpy().tolist()
+        return numbers
+
+    def _traced(self, arrays: list[Array], settings: int) -> Any:
+        """The update as a graph for these shapes; one per number of batches."""
+        import tensorflow as tf
+
+        def update(*tensors: Any) -> Any:
+            return self._learn(tensors[:settings], tensors[settings:])
+
+        signature = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+        # Called as a concrete function, which saves the lookup among traces at every update.
+        function = tf.function(update, input_signature=signature, autograph=False)
+        return function.get_concrete_function()
+
+    def _descend(self, tape: Any, loss: Any, rate: Any) -> Any:
+        """Steps the optimiser along the clipped gradient, inside a graph; not where loss or
+        gradient is not finite.
+
+        Returns:
+            The gradient's global norm before the clip.
+        """
+        import tensorflow as tf
+
+        gradients = tape.gradient(loss, self._variables)
+        norm = tf.linalg.global_norm(gradients)
+        is_sound = tf.math.is_finite(loss + norm)
+        clip = tf.minimum(1.0, self._max_grad_norm / norm)
+        scale = tf.where(is_sound, clip, 0.0)
+        # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
+        self._optimiser.apply(
+            [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
+            tf.where(is_sound, rate, 0.0),
+        )
+        return norm
+
+    def _seen(self, seen: Sequence[Any], actions: Any, rewards: Any, valid: Any) -> tuple[Any, Any]:
+        """Logits ``[T+1, B, n]`` and values ``[T+1, B]`` of observations and what is carried.
+
+        An invalid tick leads to the first row of an episode, before which there was nothing.
+        """
+        import tensorflow as tf
+
+        paths = list(self._network.observations)
+        observations = dict(zip(paths, seen, strict=False))
+        carried = dict(zip(self._carried, seen[len(paths) :], strict=True))
+        if not carried:
+            outputs, _ = self._network.unroll(observations, {}, None)
+            return outputs["logits"], outputs["value"]
+        state = {path: carried[f"state/{path}"][0] for path in self._network.state}
+        starts = tf.concat([tf.zeros_like(valid[:1]), ~valid], axis=0)
+        previous = [
+            tf.concat([carried[name], tf.where(valid, values, tf.zeros_like(values))], axis=0)
+            for name, values in ((self._previous_action, actions), ("previous_reward", rewards))
+            if name in carried
+        ]
+        outputs, _ = self._network.unroll(observations, state, starts, *previous)
+        return outputs["logits"], outputs["value"]
+
+
+def sound_update(metrics: dict[str, float], rate: float, step: str) -> Update:
+    """The update as it is reported.
+
+    Args:
+        metrics: With the loss and the gradient's norm.
+        rate: The learning rate.
+        step: Which step this was, for the error.
+
+    Raises:
+        LossNotFiniteError: One of the two is not finite.
+    """
+    loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
+    if not np.isfinite(loss + norm):
+        raise LossNotFiniteError(
+            f"{step} was not applied: loss {loss}, gradient norm {norm}. Resume from the last "
+            "checkpoint with a smaller algorithm.learning_rate, or look for extreme rewards or "
+            "observations."
+        )
+    return Update({**metrics, Metric.LEARNING_RATE: rate})
+
+
+def schedule(start: float, end: float, anneal_steps: int) -> Schedule:
+    """From ``start`` to ``end`` over so many env steps; 0 keeps ``start``."""
+    return Linear(start, end, anneal_steps) if anneal_steps else Constant(start)
