@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.algorithms.base import LossNotFiniteError, Update
+from tinyqueue.algorithms.observed import Observed
 from tinyqueue.algorithms.optimisers import make_optimiser
 from tinyqueue.algorithms.state import restore_variables, values
 from tinyqueue.algorithms.stream_config import StreamConfig
@@ -39,6 +40,7 @@ class StreamActorCritic(ABC):
 
     def __init__(self, config: StreamConfig, network: Network, actions: Space) -> None:
         self._network = network
+        self._observed = Observed(network.observations)
         self._max_grad_norm = config.max_grad_norm
         ((self._action_path, leaf),) = actions.items()
         self._action_dtype = leaf.dtype
@@ -77,10 +79,7 @@ class StreamActorCritic(ABC):
     def prepare(self, ticks: int, slots: int) -> None:
         kinds = (self._action_dtype, np.float32, np.float32, bool, bool)
         nothing_valid = [np.zeros((ticks, slots), kind) for kind in kinds]
-        observations = [
-            np.zeros((ticks + 1, slots, *leaf.shape), leaf.dtype)
-            for leaf in self._network.observations.values()
-        ]
+        observations = self._observed.nothing(ticks, slots)
         carried = [np.zeros((1, slots, *shape), kind) for shape, kind in self._carried.values()]
         before = self.state()
         self._run(self._settings(slots, 0), [*nothing_valid, *observations, *carried])
@@ -112,7 +111,7 @@ class StreamActorCritic(ABC):
 
     def _arrays(self, batches: Sequence[SessionBatch]) -> list[Array]:
         """Batches side by side: actions, log μ, rewards, terminated and valid, ``[T, B₁+B₂+…]``;
-        observations, ``[T+1, B₁+B₂+…, *obs]``; what is carried, ``[1, B₁+B₂+…, …]``.
+        those of :class:`Observed`; what is carried, ``[1, B₁+B₂+…, …]``.
         """
         columns = [
             [
@@ -121,7 +120,7 @@ class StreamActorCritic(ABC):
                 batch.rewards,
                 batch.terminated,
                 batch.valid,
-                *(batch.observations[path] for path in self._network.observations),
+                *self._observed.arrays(batch),
                 *(batch.carry[name][None] for name in self._carried),
             ]
             for batch in batches
@@ -182,9 +181,9 @@ class StreamActorCritic(ABC):
         """
         import tensorflow as tf
 
-        paths = list(self._network.observations)
-        observations = dict(zip(paths, seen, strict=False))
-        carried = dict(zip(self._carried, seen[len(paths) :], strict=True))
+        count = self._observed.count
+        observations = self._observed.tensors(seen[:count])
+        carried = dict(zip(self._carried, seen[count:], strict=True))
         if not carried:
             outputs, _ = self._network.unroll(observations, {}, None)
             return outputs["logits"], outputs["value"]
