@@ -75,6 +75,7 @@ def evaluate(
             slots=min(episodes, 100),
             seed=seed,
             modules=load_settings().environment_modules,
+            spaces=(spec.observations, spec.actions),
             on_progress=lambda done: bar.update(done - bar.pos),
         )
     policy = "sampled" if sample else "greedy" if epsilon is None else f"epsilon {epsilon:g}"
