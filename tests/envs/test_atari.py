@@ -1,6 +1,7 @@
 """Given Atari games: both forms play the same, and every setting does what it says."""
 
 import hashlib
+import sys
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from tinyqueue.envs.atari import slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.build import make_environment, make_vector, make_vectorised, reset_seeded
 from tinyqueue.envs.describe import describe
+from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment import EnvironmentConfig
 
 pytest.importorskip("ale_py")
@@ -223,7 +225,7 @@ def test_settings_that_cpp_lacks_take_the_wrappers_and_say_so_once():
         "environment.atari.crop",
         'environment.atari.colour = "luminance"',
     ]
-    assert "about a third as fast" in line["event"]
+    assert "about half as fast" in line["event"]
     vector.close()
 
 
@@ -297,6 +299,18 @@ def test_a_game_that_stands_still_is_given_fire():
     # Breakout waits for FIRE: nothing moves for five ticks, then the ball does.
     assert all(np.array_equal(frame, frames[0]) for frame in frames[:5])
     assert len({frame.tobytes() for frame in frames}) > 5
+
+
+def test_wrappers_without_opencv_name_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(MissingExtraError, match=r"ALE/Pong-v5.*tinyqueue\[atari\]"):
+        make_environment(game("Pong"))
+
+
+@pytest.mark.parametrize("kwargs", [{"dificulty": 1}, {"mode": "x"}])
+def test_arguments_that_a_game_does_not_take_are_named(kwargs):
+    with pytest.raises(ConfigError, match=r"ALE/Pong-v5 cannot be built with environment.kwargs"):
+        make_vector(game("Pong", kwargs=kwargs), 1)
 
 
 def test_a_film_can_be_taken_of_a_single_game():

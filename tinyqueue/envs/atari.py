@@ -4,9 +4,10 @@ Both play the same: with no-ops, sticky actions and FIRE off, frames and rewards
 (tests/envs/test_atari.py holds them against each other for 500 ticks); with them on, each draws
 from a generator of its own. The C++ form is taken whenever it has every setting.
 
-Alike in both: FIRE and no-ops are played before an episode's first observation and are not among
-its frames; a game ended in the middle of a tick leaves the frame skip, so that its last
-observation is the one before, brightened by what was drawn since.
+Alike in both, and other than elsewhere: FIRE and no-ops are played before an episode's first
+observation and are not among the frames of its limit; a game that ends in the middle of a tick
+leaves the frame skip there, so that its last observation is the one before, brightened by what was
+drawn since; a lost life begins no new game, as ``episodic_life`` of the vector environment does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers import (
     AtariPreprocessing,
-    GrayscaleObservation,
     ResizeObservation,
     TimeLimit,
     TransformObservation,
@@ -33,6 +33,9 @@ from tinyqueue.experiment import EnvironmentConfig
 
 _IN_CPP = ("full_action_space", "obs_type")
 # Arguments of the single environment that the C++ form has too, or that have a reason of their own.
+
+_LUMINANCE = np.array([[0.2125, 0.7154, 0.0721]])
+# Of red, green and blue (ITU-R BT.709).
 
 
 def slower_because(config: EnvironmentConfig) -> list[str]:
@@ -102,7 +105,7 @@ def make_game(
     elif later:
         game = _cropped(game, atari)
         if atari.colour == "luminance":
-            game = GrayscaleObservation(game)
+            game = _luminous(game)
         game = ResizeObservation(game, size)
     if atari.stuck_ticks:
         game = Unstuck(game, atari.stuck_ticks, _fire(game))
@@ -173,6 +176,15 @@ def _cropped(game: gymnasium.Env[Any, Any], atari: AtariConfig) -> gymnasium.Env
     shape = (height - top - bottom, width - left - right, *colours)
     space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
     return TransformObservation(game, lambda screen: screen[rows, columns], space)
+
+
+def _luminous(game: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """As GrayscaleObservation, in a tenth of its time, and rounded where that cuts off."""
+    import cv2
+
+    shape = game.observation_space.shape or ()
+    space = gymnasium.spaces.Box(0, 255, shape[:2], np.uint8)
+    return TransformObservation(game, lambda screen: cv2.transform(screen, _LUMINANCE), space)
 
 
 def _observing_ram(game: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -90,8 +90,8 @@ def make_vectorised(
         reasons = slower_because(config)
         if reasons:
             log.info(
-                "played through Gymnasium's wrappers, about a third as fast as ale-py's vector "
-                "environment, which lacks a setting",
+                "played through Gymnasium's wrappers, about half as fast as ale-py's vector "
+                "environment, because that lacks a setting",
                 environment=config.id,
                 settings=reasons,
             )
