@@ -202,10 +202,11 @@ def _result(run: Path, samples: list[Sample], experiment: Experiment) -> dict[st
     env_steps_per_s, updates_per_s = rate("env_steps"), rate("updates")
     return {
         "env_steps_per_s": round(env_steps_per_s),
+        "env_steps_per_cpu_s": round(env_steps_per_s * (last.at_s - first.at_s) / all_s),
         "samples_per_s": round(_samples_per_s(experiment, env_steps_per_s, updates_per_s)),
         "updates_per_s": round(updates_per_s, 1),
         "policy_lag_mean": round(statistics.mean(x["policy_lag_mean"] for x in window), 1),
-        "return_mean": round(window[-1]["return_mean"], 1),
+        "return_mean": window[-1]["return_mean"],
         "bus_cpu_share": round(bus_s / all_s, 3),
         "cpu_s": {
             "learner": round(learner_s, 2),
