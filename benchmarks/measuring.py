@@ -79,11 +79,14 @@ class PlayerAccount:
             bus_cpu_s=sum(float(row[3]) for row in rows),
         )
 
-    @property
-    def bus_share(self) -> float:
-        """Of the CPU seconds that players spent in tasks."""
-        total = self.play_cpu_s + self.bus_cpu_s
-        return self.bus_cpu_s / total if total else 0.0
+    def __sub__(self, before: PlayerAccount) -> PlayerAccount:
+        """What was played since."""
+        return PlayerAccount(
+            self.batches - before.batches,
+            self.refused - before.refused,
+            self.play_cpu_s - before.play_cpu_s,
+            self.bus_cpu_s - before.bus_cpu_s,
+        )
 
 
 def is_server(command: str) -> bool:

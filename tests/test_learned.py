@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, checkpoint, trained_run
 from looking_back import alternating_graph, summing_graph
+from watching import Watcher
 
 import tinyqueue
-from tinyqueue.errors import CheckpointError
+from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
+from tinyqueue.experiment import EnvironmentConfig
 from tinyqueue.learned import load_each
 
 PLAYS = """
@@ -140,3 +142,28 @@ def test_each_kept_checkpoint_comes_from_the_oldest_to_the_newest(tmp_path):
 def test_a_run_without_a_checkpoint_has_none_to_go_through(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         next(load_each(tmp_path / "nowhere", print))
+
+
+def test_a_stack_is_kept_in_the_state_and_begins_with_the_first_observation(tmp_path):
+    learned = tinyqueue.load(trained_run(tmp_path))
+    three = EnvironmentConfig(id="CartPole-v1", stack=3)
+    learned.spec = learned.spec.model_copy(update={"environment": three})
+    learned.runner = Watcher(2)
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+    state = None
+    for row in rows:
+        _, state = learned.act(row, state)
+    learned.act(rows[2])
+
+    stacks = [seen[""][0].tolist() for seen in learned.runner.seen]
+    a, b, c = rows.tolist()
+    assert stacks == [[a, a, a], [a, a, b], [a, b, c], [c, c, c]]
+    assert state["frames:"].shape == (1, 3, 4)
+
+
+def test_an_observation_of_another_environment_is_refused_with_both(tmp_path):
+    learned = tinyqueue.load(trained_run(tmp_path))
+
+    with pytest.raises(EnvironmentMismatchError, match=r"\(6,\).*\(4,\).*CartPole-v1"):
+        learned.act(np.zeros(6, np.float32))

@@ -15,41 +15,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.spaces import Space, space_from_json
+from tinyqueue.environment import AtariConfig as AtariConfig
+from tinyqueue.environment import EnvironmentConfig as EnvironmentConfig
+from tinyqueue.environment import Scalar as Scalar
+from tinyqueue.environment import Section as Section
 from tinyqueue.errors import ConfigError, UnknownNameError
 
-Scalar = bool | int | float | str
 S = TypeVar("S", bound="Section")
 ConfigTable = Mapping[str, type[Any]]
 """Name → frozen dataclass with that component's fields."""
-
-
-class Section(BaseModel):
-    """A table of an experiment file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EnvironmentConfig(Section):
-    """Which environment is played."""
-
-    id: str = Field(description="Gymnasium id, such as CartPole-v1.")
-    kwargs: dict[str, Scalar] = Field(
-        default_factory=dict, description="Keyword arguments for the environment."
-    )
-    max_episode_steps: int | None = Field(
-        None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
-    )
-    keep: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        None,
-        min_length=1,
-        description="Indices of a vector observation that the policy sees; the rest is hidden.",
-    )
 
 
 class SessionConfig(Section):
@@ -413,11 +393,18 @@ def _said(error: ValidationError, cls: type[Any], where: str = "") -> str:
     parts = []
     for item in error.errors():
         key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
-        near = difflib.get_close_matches(key.rpartition(".")[2], _field_names(cls), n=1)
+        names = _field_names(_table_of(cls, item["loc"]))
+        near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
         hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
         value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
         parts.append(f"{key}{value}: {item['msg']}{hint}")
     return "; ".join(parts) + "."
+
+
+def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
+    """The section in which a key stands; Atari's protocol is a table within a table."""
+    within_atari = cls is EnvironmentConfig and len(place) > 1 and place[0] == "atari"
+    return AtariConfig if within_atari else cls
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -10,15 +10,17 @@ import numpy as np
 from pydantic import ValidationError
 
 from tinyqueue.data.spaces import Array, Arrays
-from tinyqueue.errors import CheckpointError
+from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment import PlaySpec
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import is_sample, read_sample
+from tinyqueue.policy.seen import unseen, with_newest
 
 _PREVIOUS_ACTION = "previous:action"
+_FRAMES = "frames:"
 
 
 class Policy(Protocol):
@@ -79,31 +81,53 @@ class Learned:
 
         Returns:
             The action, counted from 0, and the state for the next call: the recurrent one,
-            ``[1, …]`` per path, and under ``previous:action`` this action where it is seen.
+            ``[1, …]`` per path, under ``previous:action`` this action where it is seen, and under
+            ``frames:<path>`` the stack ``[1, k, *frame]`` of a policy that sees k at once.
+
+        Raises:
+            EnvironmentMismatchError: The observation is not one of the environment that the
+                policy was trained with.
         """
         given = observation if isinstance(observation, dict) else {"": observation}
-        batch = {
-            path: np.asarray(given[path], leaf.dtype)[None]
-            for path, leaf in self.spec.observations.items()
-        }
+        frames = {path: self._row(path, given) for path in self.spec.observations}
         before = {} if state is None else state
         if state is None:
             before = {
                 path: np.zeros((1, *shape), np.float32)
                 for path, shape in self.runner.state_shapes.items()
             }
+        stack = self.spec.environment.stack
+        stacks = {
+            path: before.get(f"{_FRAMES}{path}", nothing)
+            for path, nothing in unseen(self.spec.observations, 1, stack).items()
+        }
+        seen = with_newest(stacks, frames, np.array([state is None]))
         previous = None
         if self.runner.uses_previous:
             last = before.get(_PREVIOUS_ACTION, np.zeros(1, np.int64))
             previous = last, np.array([reward if state is not None else 0.0], np.float32)
-        outputs, after = self.runner.run(batch, before, previous)
+        outputs, after = self.runner.run(seen, before, previous)
         self._greedy.begin(1, 1, self._rng, self.env_steps)
         action = self._greedy.act(0, outputs)
         # The runner's buffers are overwritten by its next run.
         kept = {path: values.copy() for path, values in after.items()}
         if previous:
             kept[_PREVIOUS_ACTION] = action.copy()
+        if stacks:
+            kept |= {f"{_FRAMES}{path}": frames for path, frames in seen.items()}
         return int(action[0]), kept
+
+    def _row(self, path: str, observation: Arrays) -> Array:
+        """``[1, *frame]`` of the policy's type."""
+        leaf = self.spec.observations[path]
+        row = np.asarray(observation[path], leaf.dtype)
+        if row.shape != leaf.shape:
+            raise EnvironmentMismatchError(
+                f"the observation{f' {path}' if path else ''} is an array of {row.shape}, and the "
+                f"policy was trained on {leaf.shape} of {self.spec.environment.model_dump()}. Make "
+                "that environment: tinyqueue.envs.build.make_environment(learned.spec.environment)."
+            )
+        return row[None]
 
 
 def load(

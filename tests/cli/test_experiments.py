@@ -16,7 +16,7 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
         ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
         ("MountainCar-v0", "MountainCar-v0", "documented defaults (there is no preset for it)"),
-        ("ALE/Pong-v5", "ALE/Pong-v5", "documented defaults (there is no preset for it)"),
+        ("ALE/Freeway-v5", "ALE/Freeway-v5", "documented defaults (there is no preset for it)"),
     ],
 )
 def test_a_target_is_a_preset_or_an_environment(target, environment, source):

@@ -15,6 +15,7 @@ from tinyqueue.data.spaces import (
     smallest_integer_dtype,
     space_from_json,
     space_to_json,
+    stacked,
 )
 
 BOUND = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -66,3 +67,15 @@ def test_the_smallest_type_holds_the_largest_value_and_no_smaller_one_does(
 ) -> None:
     assert smallest_integer_dtype(n) == dtype
     assert int(np.array(n - 1, dtype)) == n - 1
+
+
+def test_a_stacked_space_has_the_frames_in_front_and_remembers_the_frame():
+    screen = {"": Leaf("uint8", (84, 84), low=0.0, high=255.0), "place": Leaf("uint8", (), n=3)}
+
+    seen = stacked(screen, 4)
+
+    assert {path: leaf.shape for path, leaf in seen.items()} == {"": (4, 84, 84), "place": (4,)}
+    assert {path: leaf.frame for path, leaf in seen.items()} == screen
+    assert space_from_json(space_to_json(seen)) == seen
+    assert stacked(screen, 1) == screen
+    assert "stack" not in space_to_json(screen)[""]

@@ -95,13 +95,6 @@ def test_a_vectorised_form_that_plays_differently_is_not_used(register, form):
     assert vector.single_observation_space.shape == (4,)
 
 
-def test_atari_keeps_the_observations_of_the_single_environment():
-    pytest.importorskip("ale_py")
-    vector = build("ALE/Pong-v5")
-    assert vector.single_observation_space.shape == (210, 160, 3)
-    vector.close()
-
-
 @pytest.mark.parametrize("name", ["CartPole-v1", "Acrobot-v1"])
 def test_the_same_seed_gives_the_same_first_observations_and_slots_differ(name):
     first = reset_seeded(build(name), 7, 0).copy()

@@ -10,12 +10,14 @@ from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from looking_back import alternating_graph
 from onnx import TensorProto, helper
+from watching import Watcher
 
-from tinyqueue.errors import UnknownNameError
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.errors import EnvironmentMismatchError, UnknownNameError
 from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.table import make_table, table_of
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 
@@ -236,3 +238,66 @@ def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
 
 def test_max_q_of_no_state_is_no_number():
     assert np.isnan(MaxQ().mean)
+
+
+def test_a_stack_begins_anew_in_every_wave_and_stays_with_its_slot():
+    gymnasium.register("Count-v0", Counting)
+    try:
+        watcher = Watcher(2)
+        play(EnvironmentConfig(id="Count-v0", stack=3), watcher, 3, 2)
+    finally:
+        del gymnasium.registry["Count-v0"]
+
+    stacks = [seen[""][..., 0].tolist() for seen in watcher.seen]
+    first_wave = [[[max(t - 2, 0), max(t - 1, 0), t]] * 2 for t in range(20)]
+    second_wave = [[stack] for (stack, _) in first_wave]
+    assert stacks == first_wave + second_wave
+
+
+class Counting(gymnasium.Env):
+    """Games of 20 steps that observe their number."""
+
+    observation_space = spaces.Box(0, 1000, (4,))
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.at = 0
+        return np.zeros(4, np.float32), {}
+
+    def step(self, action):
+        self.at += 1
+        return np.full(4, self.at, np.float32), 0.0, self.at == 20, False, {}
+
+
+@pytest.mark.parametrize(
+    "crop", [None, (0, 0, 0, 0)], ids=["in ale-py's vector environment", "in wrappers"]
+)
+def test_a_game_of_lives_is_played_to_its_end_and_each_life_begins_anew(crop):
+    pytest.importorskip("ale_py")
+    atari = AtariConfig(sticky=0, noop_max=0, life_loss=True, size=32, crop=crop)
+    watcher = Watcher(4)
+
+    (length,) = play(
+        EnvironmentConfig(id="ALE/Breakout-v5", stack=2, atari=atari),
+        watcher,
+        1,
+        1,
+        head=Greedy(Leaf("uint8", (), n=4), "logits"),
+    ).lengths
+
+    assert 100 < length < 400  # An idle player loses five balls, each served by FIRE.
+    begun = [tick for tick, (age,) in enumerate(watcher.ticks) if age == 0]
+    assert len(begun) == 5
+    stacks = [watcher.seen[tick][""][0] for tick in begun]
+    assert all(np.array_equal(oldest, newest) for oldest, newest in stacks)
+
+
+def test_games_of_another_environment_than_the_policys_are_refused_with_both():
+    wider = {"": Leaf("float32", (6,))}, {"": Leaf("uint8", (), n=2)}
+    with pytest.raises(EnvironmentMismatchError, match=r"observations of CartPole.*\[4\].*\[6\]"):
+        play(EnvironmentConfig(id="CartPole-v1"), linear(IDLE), 1, 1, spaces=wider)
+
+    table = make_table(EnvironmentConfig(id="CartPole-v1"), 1)
+    more = table.observations.space, {"": Leaf("uint8", (), n=3)}
+    with pytest.raises(EnvironmentMismatchError, match=r"actions of CartPole.*'n': 2.*'n': 3"):
+        play(EnvironmentConfig(id="CartPole-v1"), linear(IDLE), 1, 1, spaces=more)

@@ -17,12 +17,12 @@ from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.sessions import decode_session, encode_session
 
 
-def run_of(algorithm, **model):
+def run_of(algorithm, stack=1, **model):
     """An experiment, a checkpoint of its first weights, and batches that these played."""
     experiment = make_experiment(
         {
             "name": "pole",
-            "environment": {"id": "CartPole-v1"},
+            "environment": {"id": "CartPole-v1", "stack": stack},
             "algorithm": {"name": algorithm},
             "model": {"name": "mlp", **model},
             "session": {"ticks": 24, "slots": 3},
@@ -45,12 +45,13 @@ def run_of(algorithm, **model):
     return experiment, checkpoint, [decode_session(s.body, s.headers) for s in sent]
 
 
+@pytest.mark.parametrize("stack", [1, 3])
 @pytest.mark.parametrize(
     ("algorithm", "model"),
     [("dqn", {}), ("r2d2", {"core": "lstm", "core_units": 16, "previous": True})],
 )
-def test_it_says_again_what_the_player_recorded(algorithm, model):
-    experiment, checkpoint, batches = run_of(algorithm, **model)
+def test_it_says_again_what_the_player_recorded(algorithm, model, stack):
+    experiment, checkpoint, batches = run_of(algorithm, stack, **model)
     critic = Critic(experiment, checkpoint)
 
     assert any((~batch.valid).any() for batch in batches)

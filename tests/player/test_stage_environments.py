@@ -1,11 +1,14 @@
 """The stage with environments of every kind: all that it plays is accepted, the rest is refused."""
 
+import copy
+
 import numpy as np
 import pytest
+from watching import Watcher
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, EnvironmentMismatchError, UnknownNameError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract
 
@@ -23,6 +26,7 @@ def contract(played):
         extras=head.extras,
         max_abs_reward=1e6,
         state=state,
+        stack=played.environment.stack,
     )
 
 
@@ -43,6 +47,29 @@ def test_every_batch_is_what_the_learner_accepts(spec, batches, name, limit):
     rules = contract(played)
     for batch in batches(played, 12):
         rules.check(batch)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"max_episode_steps": 9, "stack": 1},
+        {"atari": AtariConfig(life_loss=True, colour="rgb", size=32)},
+        {"atari": AtariConfig(life_loss=True, crop=(34, 16, 0, 0)), "max_episode_steps": 30},
+        {"kwargs": {"obs_type": "ram"}, "stack": 1, "max_episode_steps": 5},
+    ],
+)
+def test_every_batch_of_an_atari_game_is_what_the_learner_accepts(spec, stage, environment):
+    pytest.importorskip("ale_py")
+    played = spec("ALE/Breakout-v5", ticks=16, slots=2, **environment)
+    rules, opened, policy = contract(played), stage(played), Watcher(4)
+
+    batches = [copy.deepcopy(opened.play(policy, "task")) for _ in range(5)]
+
+    for batch in batches:
+        rules.check(batch)
+        assert batch.observations[""].dtype == np.uint8
+    opened.close()
 
 
 def test_discrete_observations_travel_in_the_smallest_integer(spec, batches):

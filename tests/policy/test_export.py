@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from tinyqueue.data.spaces import Array, Leaf, Space
+from tinyqueue.data.spaces import Array, Leaf, Space, stacked
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network, Output
+from tinyqueue.models.registry import MODELS
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.runner import INITIALIZERS_FROM_BYTES, PolicyRunner
 
@@ -133,3 +136,60 @@ def test_an_operation_that_onnx_lacks_is_named() -> None:
     model = keras.Model({"": seen}, {"logits": keras.ops.gelu(seen, approximate=False)})
     with pytest.raises(ConfigError, match="cannot be exported for players: ONNX has no Erfc"):
         PolicyExport(Network(model, {"": Leaf("float32", (2,))}), ("logits",))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("nature", {}),
+        ("shallow", {"previous": True, "core": "gru", "core_units": 32}),
+        ("impala", {"core": "lstm", "core_units": 32}),
+    ],
+)
+def test_players_compute_images_in_float32_whatever_they_are_trained_in(
+    name: str, options: dict[str, Any], precision: str
+) -> None:
+    # Given a network for stacks of four frames, and its export
+    space = stacked({"": Leaf("uint8", (84, 84), low=0.0, high=255.0)}, 4)
+    entry = MODELS[name]
+
+    def network(precision: str) -> Network:
+        config = entry.config(precision=precision, **options)
+        return entry.build(space, ACTIONS, {"q": Output(2, dueling=True)}, config, 1)
+
+    trained = network(precision)
+    export = PolicyExport(trained, ("q",))
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    assert {a.dtype.name for a in export.arrays().values()} == {"float32"}
+    # When players and learner look at the same
+    observations = {"": sample(space[""], 5, np.random.default_rng(5))}
+    previous = (np.ones(5, np.uint8), np.ones(5, np.float32)) if runner.uses_previous else ()
+    state = {path: np.zeros((5, *shape), np.float32) for path, shape in trained.state.items()}
+    outputs, after = runner.run(observations, state, previous or None)
+    # Then it is what the network says in float32, to rounding; in bfloat16 to eight bits
+    for learner, tolerance in ((network("float32"), 1e-5), (trained, 0.05)):
+        rows = {path: array[None] for path, array in observations.items()}
+        before = [array[None] for array in previous]
+        said, states = learner.unroll(rows, state, np.zeros((1, 5), bool), *before)
+        np.testing.assert_allclose(outputs["q"], np.asarray(said["q"])[0], atol=tolerance)
+        assert set(after) == set(states)
+        if precision == "float32" or learner is not trained:
+            for path, array in after.items():
+                np.testing.assert_allclose(array, np.asarray(states[path]), atol=1e-5)
+
+
+def test_images_are_convolved_as_they_come_without_another_layout() -> None:
+    space = stacked({"": Leaf("uint8", (84, 84), low=0.0, high=255.0)}, 4)
+    network = MODELS["nature"].build(
+        space, ACTIONS, {"q": Output(4)}, MODELS["nature"].config(dense=8), 0
+    )
+    nodes = onnx.load_from_string(PolicyExport(network, ("q",)).graph).graph.node
+    # Only kernels are transposed, once when they are loaded, and what the dense layer flattens.
+    transposed = [node.input[0] for node in nodes if node.op_type == "Transpose"]
+    assert len(transposed) == 4
+    first = next(node for node in nodes if node.op_type == "Conv")
+    (cast,) = [node for node in nodes if first.input[0] in node.output]
+    assert cast.op_type == "Cast"
+    (source,) = [node for node in nodes if cast.input[0] in node.output]
+    assert source.input[0] == "observation:"

@@ -96,6 +96,7 @@ def _play(
             slots=min(episodes, 100),
             seed=seed,
             modules=load_settings().environment_modules,
+            spaces=(learned.spec.observations, learned.spec.actions),
             on_progress=lambda done: bar.update(done - bar.pos),
             watch=watch,
         )

@@ -94,6 +94,7 @@ def _result(
             slots=min(episodes, 100),
             seed=seed,
             modules=load_settings().environment_modules,
+            spaces=(spec.observations, spec.actions),
             on_progress=lambda done: bar.update(done - bar.pos),
         )
     summary = GamesSummary.of(games.returns, games.lengths)

@@ -12,6 +12,7 @@ import click
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
+from tinyqueue.experiment import PlaySpec
 from tinyqueue.film.files import draft_folder, publish
 from tinyqueue.film.recorder import Recorder, Take, require_extra
 from tinyqueue.learned import Learned, load_each
@@ -88,10 +89,9 @@ class _Filming:
         """One film per game."""
         spec, games = learned.spec, []
         head = self.choice.head(spec)
-        modules = load_settings().environment_modules
         with (
             draft_folder(self.out) as draft,
-            Recorder(spec.environment, draft, modules=modules) as recorder,
+            self._recorder(spec, draft) as recorder,
         ):
             for number in range(episodes):
                 played = recorder.play(learned.runner, head, seed32(self.seed, number))
@@ -108,10 +108,9 @@ class _Filming:
         first = next(all_learned)
         spec, games = first.spec, []
         head = self.choice.head(spec)
-        modules = load_settings().environment_modules
         with (
             draft_folder(self.out) as draft,
-            Recorder(spec.environment, draft, modules=modules, captions=True) as recorder,
+            self._recorder(spec, draft, captions=True) as recorder,
         ):
             learned: Learned | None = first
             while learned is not None:
@@ -124,6 +123,16 @@ class _Filming:
             files = publish(take.files, self.out, f"{spec.experiment}-checkpoints")
         self._say(f"{_names(files)}, {take.seconds:.1f} s")
         return [game | _film(take, files) for game in games]
+
+    @staticmethod
+    def _recorder(spec: PlaySpec, draft: Path, *, captions: bool = False) -> Recorder:
+        return Recorder(
+            spec.environment,
+            draft,
+            modules=load_settings().environment_modules,
+            spaces=(spec.observations, spec.actions),
+            captions=captions,
+        )
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Leaf:
         n: Number of values of a discrete leaf, which are ``0 … n−1``; 0 for a continuous leaf.
         low: Lower bound of a continuous leaf when all its elements share one, else None.
         high: Upper bound likewise.
+        stack: Frames that a network sees at once, oldest first; above 1 they are the first axis
+            of ``shape``. What environments give, and what travels, is 1.
     """
 
     dtype: str
@@ -37,10 +39,16 @@ class Leaf:
     n: int = 0
     low: float | None = None
     high: float | None = None
+    stack: int = 1
 
     @property
     def is_discrete(self) -> bool:
         return self.n > 0
+
+    @property
+    def frame(self) -> Leaf:
+        """One frame of the stack."""
+        return self if self.stack == 1 else replace(self, shape=self.shape[1:], stack=1)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -49,6 +57,7 @@ class Leaf:
             "n": self.n,
             "low": self.low,
             "high": self.high,
+            **({"stack": self.stack} if self.stack > 1 else {}),
         }
 
     @classmethod
@@ -59,6 +68,7 @@ class Leaf:
             n=int(value["n"]),
             low=_bound(value["low"]),
             high=_bound(value["high"]),
+            stack=int(value.get("stack", 1)),
         )
 
 
@@ -73,6 +83,18 @@ def space_to_json(space: Space) -> dict[str, Any]:
 
 def space_from_json(value: Mapping[str, Any]) -> Space:
     return {path: Leaf.from_json(leaf) for path, leaf in value.items()}
+
+
+def stacked(space: Space, stack: int) -> Space:
+    """What a network sees of single frames: each leaf ``[k, *shape]``, k = ``stack``.
+
+    With a stack of 1 the space stays as it is.
+    """
+    if stack == 1:
+        return space
+    return {
+        path: replace(leaf, shape=(stack, *leaf.shape), stack=stack) for path, leaf in space.items()
+    }
 
 
 def _bound(value: Any) -> float | None:

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
+import structlog
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tinyqueue.data.seeds import seed32
+from tinyqueue.envs.atari import make_game, make_slots, slower_because
+from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
 from tinyqueue.errors import ConfigError, MissingExtraError
@@ -18,15 +21,20 @@ from tinyqueue.experiment import EnvironmentConfig
 
 _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vectorization_mode",
              "vector_kwargs", "wrappers")  # fmt: skip
-_EXTRAS = {"gymnasium.envs.box2d": "box2d"}
+_EXTRAS = {"gymnasium.envs.box2d": "box2d", "ale_py": "atari"}
 # Package of an entry point → the extra that brings what it imports.
 
+log = structlog.get_logger(__name__)
 
-def make_environment(config: EnvironmentConfig, **kwargs: Any) -> gymnasium.Env[Any, Any]:
+
+def make_environment(
+    config: EnvironmentConfig, *, whole_games: bool = False, **kwargs: Any
+) -> gymnasium.Env[Any, Any]:
     """One environment.
 
     Args:
         config: Which, with its keyword arguments and its own limit of steps, if any.
+        whole_games: Do not end an episode at a lost life of an Atari game, for evaluation.
         kwargs: Further keyword arguments, such as ``render_mode``.
 
     Raises:
@@ -34,14 +42,18 @@ def make_environment(config: EnvironmentConfig, **kwargs: Any) -> gymnasium.Env[
             says why and what to do.
     """
     spec = find_environment(config.id)
+    environment: gymnasium.Env[Any, Any]
     with _explained(config, spec):
-        environment: gymnasium.Env[Any, Any] = gymnasium.make(
-            spec,
-            max_episode_steps=config.max_episode_steps,
-            disable_env_checker=True,
-            **config.kwargs,
-            **kwargs,
-        )
+        if config.atari:
+            environment = make_game(config, spec, whole_games=whole_games, **kwargs)
+        else:
+            environment = gymnasium.make(
+                spec,
+                max_episode_steps=config.max_episode_steps,
+                disable_env_checker=True,
+                **config.kwargs,
+                **kwargs,
+            )
     return environment if config.keep is None else keep(environment, config.keep)
 
 
@@ -49,8 +61,8 @@ def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, An
     """``slots`` environments side by side that reset themselves on the step after an end.
 
     An environment's own vectorised form is taken where it has one that plays the same: next-step
-    autoreset and equal spaces (CartPole is 13 times as fast with it; Atari's has other defaults
-    and is left alone). Observations may be a buffer that the next step overwrites.
+    autoreset and equal spaces (CartPole is 13 times as fast with it); Atari's where it has every
+    setting. Observations may be a buffer that the next step overwrites.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: As :func:`make_environment`.
@@ -61,13 +73,31 @@ def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, An
     return SyncVectorEnv([lambda: make_environment(config)] * slots, copy=False)
 
 
-def make_vectorised(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, Any] | None:
+def make_vectorised(
+    config: EnvironmentConfig, slots: int, *, whole_games: bool = False
+) -> VectorEnv[Any, Any, Any] | None:
     """The environment's own vectorised form, or None when it has none that plays the same.
+
+    Args:
+        config, whole_games: As for :func:`make_environment`.
+        slots: Environments side by side.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: As :func:`make_environment`.
     """
     spec = find_environment(config.id)
+    if config.atari:
+        reasons = slower_because(config)
+        if reasons:
+            log.info(
+                "played through Gymnasium's wrappers, about half as fast as ale-py's vector "
+                "environment, because that lacks a setting",
+                environment=config.id,
+                settings=reasons,
+            )
+            return None
+        with _explained(config, spec):
+            return make_slots(config, spec, slots, whole_games=whole_games)
     if spec.vector_entry_point is None or spec.additional_wrappers:
         return None
     single = make_environment(config)
@@ -109,7 +139,7 @@ def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any
         seed, path: As for :func:`tinyqueue.data.seeds.generator`; each slot's own seed follows
             from them, or one for all where the environment draws for all slots at once.
     """
-    if isinstance(vector, SyncVectorEnv):
+    if isinstance(vector, SyncVectorEnv | AtariSlots):
         seeds = [seed32(seed, *path, slot) for slot in range(vector.num_envs)]
         return vector.reset(seed=list(seeds))[0]
     return vector.reset(seed=seed32(seed, *path))[0]

@@ -7,6 +7,7 @@ short-lived process: an environment that crashes, leaks or prints does not touch
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyqueue.data.spaces import Space, space_from_json, space_to_json
+from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.spaces import Layout
@@ -80,7 +82,7 @@ def describe(config: EnvironmentConfig, modules: Sequence[str] = ()) -> Environm
             ).space,
             action_space=Layout(environment.action_space, f"the actions of {config.id}").space,
             reward_threshold=spec.reward_threshold,
-            max_episode_steps=config.max_episode_steps or spec.max_episode_steps,
+            max_episode_steps=_limit(config) or spec.max_episode_steps,
         )
     finally:
         environment.close()
@@ -115,6 +117,12 @@ def describe_in_child(config: EnvironmentConfig, modules: Sequence[str] = ()) ->
     if "error" in answer:
         raise ConfigError(answer["error"])
     return EnvironmentInfo.from_json(answer["info"])
+
+
+def _limit(config: EnvironmentConfig) -> int | None:
+    if config.atari:
+        return math.ceil(limit_frames(config) / config.atari.frame_skip)
+    return config.max_episode_steps
 
 
 def _ending(code: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
 
+from tinyqueue.envs.old_names import refuse_old_atari
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -42,7 +43,7 @@ def find_environment(environment_id: str) -> EnvSpec:
     """The registered environment of exactly this id.
 
     Raises:
-        ConfigError: The id has a form that is not allowed.
+        ConfigError: The id has a form that is not allowed, or is an old one of an Atari game.
         UnknownNameError: Nothing is registered under it; the text suggests its newest version,
             else the nearest id.
         MissingExtraError: The package that registers its namespace is not installed.
@@ -53,6 +54,7 @@ def find_environment(environment_id: str) -> EnvSpec:
             "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "
             "TINYQUEUE_ENVIRONMENT_MODULES, never in the id."
         )
+    refuse_old_atari(environment_id)
     namespace = environment_id.rpartition("/")[0]
     if namespace in _NAMESPACES:
         module, extra = _NAMESPACES[namespace]
@@ -69,6 +71,8 @@ def find_environment(environment_id: str) -> EnvSpec:
 def _suggestions(environment_id: str) -> list[str]:
     """The newest version of the same environment, else every registered id."""
     namespace, name, _ = parse_env_id(environment_id)
+    if namespace is None and f"ALE/{name}-v5" in gymnasium.registry:
+        return [f"ALE/{name}-v5"]
     versions = [
         spec.version
         for spec in gymnasium.registry.values()

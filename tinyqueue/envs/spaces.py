@@ -16,8 +16,15 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from tinyqueue.data.spaces import Array, Arrays, Leaf, Space, smallest_integer_dtype
-from tinyqueue.errors import ConfigError
+from tinyqueue.data.spaces import (
+    Array,
+    Arrays,
+    Leaf,
+    Space,
+    smallest_integer_dtype,
+    space_to_json,
+)
+from tinyqueue.errors import ConfigError, EnvironmentMismatchError
 
 _BOX_DTYPES = {
     name: name for name in ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
@@ -83,6 +90,25 @@ class Layout:
 def empty(space: Space, *lead: int) -> Arrays:
     """Zeros of a space with the given leading axes, path → ``[*lead, …]``."""
     return {path: np.zeros((*lead, *leaf.shape), leaf.dtype) for path, leaf in space.items()}
+
+
+def require_equal(of: str, here: Space, wanted: Space) -> None:
+    """Refuses an environment that is not the one a policy is, or was, trained with.
+
+    Args:
+        of: What has these spaces, for the error: ``"the actions of ALE/Pong-v5"``.
+        here: Of the environment at hand.
+        wanted: Of the spec, which a checkpoint keeps.
+
+    Raises:
+        EnvironmentMismatchError: They differ; both are printed.
+    """
+    if list(here) == list(wanted) and here == wanted:
+        return
+    raise EnvironmentMismatchError(
+        f"{of} are {space_to_json(here)} here, and {space_to_json(wanted)} in the experiment's "
+        "spec. Install the same versions of the environment's packages on players and learner."
+    )
 
 
 def _native(array: Array, field: _Field) -> Array:

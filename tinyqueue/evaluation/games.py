@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyqueue.data.seeds import generator
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.envs.names import import_allowed
+from tinyqueue.envs.spaces import require_equal
 from tinyqueue.evaluation.table import Table, make_table
 from tinyqueue.experiment import EnvironmentConfig
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.seen import unseen, with_newest
 
 _ENVIRONMENTS, _HEAD = 0, 1
 # What a generator derived from the seed is for.
@@ -57,6 +59,7 @@ def play_games(
     slots: int,
     seed: int,
     modules: Sequence[str] = (),
+    spaces: tuple[Space, Space] | None = None,
     on_progress: Callable[[int], None] | None = None,
     table: Table | None = None,
     watch: Watch | None = None,
@@ -70,6 +73,8 @@ def play_games(
         episodes, slots: Both at least 1.
         seed: Where every draw comes from: the same seed gives the same games.
         modules: This machine's modules that register environments.
+        spaces: Observations and actions that the policy was trained with, to be held against
+            those of the environment.
         on_progress: Told the number of finished games every few ticks. What it raises ends
             the games.
         table: Environments to play in instead of new ones; left open, for more games.
@@ -77,6 +82,7 @@ def play_games(
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: The environment cannot be built.
+        EnvironmentMismatchError: It is not the one that the policy was trained with.
     """
     start_s = time.perf_counter()
     given = table
@@ -86,10 +92,12 @@ def play_games(
     rng = generator(seed, _HEAD)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
     try:
+        if spaces:
+            _require_spaces(environment.id, table, *spaces)
         for first in range(0, episodes, table.slots):
             games = min(table.slots, episodes - first)
             table.reset(games, seed, _ENVIRONMENTS, first)
-            wave = _Wave(table, runner, head, games, watch)
+            wave = _Wave(table, runner, head, games, environment.stack, watch)
             while wave.playing.size:
                 wave.play_stretch(rng)
                 if on_progress:
@@ -111,7 +119,13 @@ class _Wave:
     """
 
     def __init__(
-        self, table: Table, runner: PolicyRunner, head: Head, games: int, watch: Watch | None
+        self,
+        table: Table,
+        runner: PolicyRunner,
+        head: Head,
+        games: int,
+        stack: int,
+        watch: Watch | None,
     ) -> None:
         self._table, self._runner, self._head = table, runner, head
         self._watch = watch
@@ -123,14 +137,22 @@ class _Wave:
         }
         before = np.zeros(games, np.int64), np.zeros(games, np.float32)
         self._previous = before if runner.uses_previous else None
+        self._stacks = unseen(table.observations.space, games, stack)
 
     def play_stretch(self, rng: np.random.Generator) -> None:
         """Plays on for a few ticks, or until every game is over."""
         slots, state, previous = self.playing, self._state, self._previous
+        stacks = self._stacks
         self._head.begin(_STRETCH, len(slots), rng, self._runner.env_steps)
         on = np.ones(len(slots), bool)
         for tick in range(_STRETCH):
-            seen = {path: rows[slots] for path, rows in self._table.rows.items()}
+            frames = {path: rows[slots] for path, rows in self._table.rows.items()}
+            begun = self._table.begun[slots]
+            if begun.any():
+                for values in (*state.values(), *(previous or ())):
+                    values[begun] = 0
+            seen = with_newest(stacks, frames, begun)
+            stacks = seen if stacks else stacks
             outputs, state = self._runner.run(seen, state, previous)
             playing = slots[on]
             if self._watch:
@@ -147,3 +169,9 @@ class _Wave:
         self.playing = slots[on]
         self._state = {path: values[on] for path, values in state.items()}
         self._previous = (previous[0][on], previous[1][on]) if previous else None
+        self._stacks = {path: frames[on] for path, frames in stacks.items()}
+
+
+def _require_spaces(name: str, table: Table, observations: Space, actions: Space) -> None:
+    require_equal(f"the observations of {name}", table.observations.space, observations)
+    require_equal(f"the actions of {name}", table.actions.space, actions)

@@ -21,13 +21,17 @@ class Table(Protocol):
 
     Attributes:
         slots: B.
+        observations, actions: Layouts of the spaces.
         rows: Current observations, path → ``[B, *obs]``; a slot keeps its last one.
-        actions: The action space's layout.
+        begun: ``[B]`` bool, whether that is the first of an episode; in a game whose lost lives
+            ended episodes in training, this may be in the middle of it.
     """
 
     slots: int
-    rows: Arrays
+    observations: Layout
     actions: Layout
+    rows: Arrays
+    begun: Array
 
     def reset(self, slots: int, seed: int, *path: int) -> None:
         """Starts a game in each of the first ``slots``; draws follow from the seed and path."""
@@ -48,15 +52,16 @@ class Table(Protocol):
 
 
 def make_table(config: EnvironmentConfig, slots: int) -> Table:
-    """The quickest form of these environments.
+    """The quickest form of these environments. Games are whole ones, whatever ``life_loss`` says.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: They cannot be built here.
     """
-    vector = make_vectorised(config, slots)
+    vector = make_vectorised(config, slots, whole_games=True)
     if vector is not None:
         return _Together(vector, config.id)
-    return _Apart([make_environment(config) for _ in range(slots)], config.id)
+    single = [make_environment(config, whole_games=True) for _ in range(slots)]
+    return _Apart(single, config.id)
 
 
 def table_of(environment: gymnasium.Env[Any, Any], name: str) -> Table:
@@ -74,21 +79,24 @@ class _Together:
     def __init__(self, vector: VectorEnv[Any, Any, Any], name: str) -> None:
         self.slots = vector.num_envs
         self._vector = vector
-        self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
+        self.observations = Layout(vector.single_observation_space, f"the observations of {name}")
         self.actions = Layout(vector.single_action_space, f"the actions of {name}")
-        self.rows = empty(self._observed.space, self.slots)
+        self.rows = empty(self.observations.space, self.slots)
+        self.begun = np.ones(self.slots, bool)
         self._acted = empty(self.actions.space, self.slots)
 
     def reset(self, slots: int, seed: int, *path: int) -> None:
-        self._observed.write(reset_seeded(self._vector, seed, *path), self.rows)
+        self.observations.write(reset_seeded(self._vector, seed, *path), self.rows)
+        self.begun[:] = True
 
     def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
         for acted in self._acted.values():
             acted[slots] = actions
-        observed, rewards, terminated, truncated, _ = self._vector.step(
+        observed, rewards, terminated, truncated, info = self._vector.step(
             self.actions.unflatten(self._acted)
         )
-        self._observed.write(observed, self.rows)
+        self.observations.write(observed, self.rows)
+        self.begun[:] = info.get("life_begun", False)
         return rewards[slots].astype(np.float32), terminated[slots] | truncated[slots]
 
     def close(self) -> None:
@@ -102,10 +110,11 @@ class _Apart:
         self.slots = len(environments)
         self._environments = environments
         first = environments[0]
-        self._observed = Layout(first.observation_space, f"the observations of {name}")
+        self.observations = Layout(first.observation_space, f"the observations of {name}")
         self.actions = Layout(first.action_space, f"the actions of {name}")
         (self._action_path,) = self.actions.space
-        self.rows = empty(self._observed.space, self.slots)
+        self.rows = empty(self.observations.space, self.slots)
+        self.begun = np.ones(self.slots, bool)
         self._row = [
             {path: rows[slot : slot + 1] for path, rows in self.rows.items()}
             for slot in range(self.slots)
@@ -114,16 +123,18 @@ class _Apart:
     def reset(self, slots: int, seed: int, *path: int) -> None:
         for slot in range(slots):
             observed, _ = self._environments[slot].reset(seed=seed32(seed, *path, slot))
-            self._observed.write(observed, self._row[slot])
+            self.observations.write(observed, self._row[slot])
+        self.begun[:] = True
 
     def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
         rewards, ended = np.zeros(len(slots), np.float32), np.zeros(len(slots), bool)
         for i, slot in enumerate(slots):
-            observed, reward, terminated, truncated, _ = self._environments[slot].step(
+            observed, reward, terminated, truncated, info = self._environments[slot].step(
                 self.actions.unflatten({self._action_path: actions[i]})
             )
-            self._observed.write(observed, self._row[slot])
+            self.observations.write(observed, self._row[slot])
             rewards[i], ended[i] = reward, terminated or truncated
+            self.begun[slot] = info.get("life_begun", False)
         return rewards, ended
 
     def close(self) -> None:

@@ -71,6 +71,7 @@ class Evaluator:
             slots=task.slots,
             seed=task.seed,
             modules=self._settings.environment_modules,
+            spaces=(spec.observations, spec.actions),
         )
         self._publish(
             spec,

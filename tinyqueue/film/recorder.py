@@ -15,6 +15,7 @@ import gymnasium
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.wrappers import RecordVideo
 
+from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.errors import FilmError, MissingExtraError
@@ -59,6 +60,7 @@ class Recorder:
         config: What is played.
         folder: Where films are written.
         modules: This machine's modules that register environments.
+        spaces: As for :func:`play_games`.
         captions: Whether every frame says how far training was, and the return so far.
 
     Raises:
@@ -73,13 +75,14 @@ class Recorder:
         folder: Path,
         *,
         modules: Sequence[str] = (),
+        spaces: tuple[Space, Space] | None = None,
         captions: bool = False,
     ) -> None:
         require_extra()
         # SDL draws into memory with this driver: no display is needed.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         import_allowed(modules)
-        self._config = config
+        self._config, self._spaces = config, spaces
         self._folder = folder
         environment = _drawing(config)
         self._captioned = Captioned(environment) if captions else None
@@ -104,7 +107,14 @@ class Recorder:
             if not self._record.recording:
                 self._record.start_recording(_NAME)
             return play_games(
-                self._config, runner, head, episodes=1, slots=1, seed=seed, table=self._table
+                self._config,
+                runner,
+                head,
+                episodes=1,
+                slots=1,
+                seed=seed,
+                spaces=self._spaces,
+                table=self._table,
             )
 
     def end(self, *, gif: bool = False) -> Take:
@@ -188,7 +198,7 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
             f"{config.id} draws no pictures: its render modes are {', '.join(modes) or 'none'}, "
             "and a film needs rgb_array. Its games can be played with `tinyqueue evaluate`."
         )
-    return make_environment(config, render_mode="rgb_array")
+    return make_environment(config, whole_games=True, render_mode="rgb_array")
 
 
 def _frame_rate(environment: gymnasium.Env[Any, Any]) -> float:

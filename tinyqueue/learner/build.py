@@ -9,7 +9,7 @@ import structlog
 
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import ALGORITHMS
-from tinyqueue.data.spaces import Leaf, space_to_json
+from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import Experiment, PlaySpec
@@ -76,8 +76,13 @@ def build(
         tf.config.experimental.enable_op_determinism()
     algorithms = ALGORITHMS[experiment.algorithm_name]
     outputs = algorithms.outputs(info.action_space, experiment.algorithm)
+    stack = experiment.environment.stack
     network = MODELS[experiment.model_name].build(
-        info.observation_space, info.action_space, outputs, experiment.model, experiment.seed
+        stacked(info.observation_space, stack),
+        info.action_space,
+        outputs,
+        experiment.model,
+        experiment.seed,
     )
     if experiment.algorithm_name == "r2d2" and not network.state:
         log.warning("r2d2 without a recurrent core trains without a memory: set model.core")
@@ -114,6 +119,7 @@ def build(
         max_abs_reward=experiment.learner.max_abs_reward,
         state={path: Leaf("float32", shape) for path, shape in network.state.items()},
         needs_carry=network.uses_previous or algorithm.replay is not None,
+        stack=stack,
     )
     return Built(algorithm, export, spec, contract, threshold)
 

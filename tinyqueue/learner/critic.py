@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyqueue.algorithms.observed import Observed
 from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.algorithms.state import restore_variables
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.spaces import Array, Arrays, stacked
 from tinyqueue.experiment import Experiment, PlaySpec
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.models.keras_import import import_keras
@@ -34,9 +35,11 @@ class Critic:
         spec = PlaySpec.model_validate(checkpoint.spec)
         algorithms = ALGORITHMS[experiment.algorithm_name]
         outputs = algorithms.outputs(spec.actions, experiment.algorithm)
+        seen = stacked(spec.observations, spec.environment.stack)
         self._network: Network = MODELS[experiment.model_name].build(
-            spec.observations, spec.actions, outputs, experiment.model, experiment.seed
+            seen, spec.actions, outputs, experiment.model, experiment.seed
         )
+        self._observed = Observed(seen)
         (self._action_path,) = spec.actions
         saved = {name: a for name, a in checkpoint.state.items() if name.startswith(_MODEL)}
         restore_variables(
@@ -54,7 +57,7 @@ class Critic:
         network, actions = self._network, batch.actions[self._action_path]
         state = {path: batch.carry[f"state/{path}"] for path in network.state}
         outputs, _ = network.unroll(
-            {path: tf.constant(rows) for path, rows in batch.observations.items()},
+            self._observed.tensors([tf.constant(rows) for rows in self._observed.arrays(batch)]),
             {path: tf.constant(values) for path, values in state.items()},
             tf.constant(_shifted(~batch.valid, np.zeros(batch.slots, bool))),
             *(self._previous(batch) if network.uses_previous else ()),

@@ -50,6 +50,7 @@ class ReplayMemory:
             slots=contract.slots,
             capacity_steps=config.capacity_steps,
             capacity_bytes=config.capacity_bytes,
+            stack=contract.stack,
         )
         _require_room(config, plan, self.replay.capacity)
         batch_steps = contract.ticks * contract.slots

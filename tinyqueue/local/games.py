@@ -35,6 +35,7 @@ def play_here(
         slots=evaluation.slots,
         seed=seed,
         modules=modules,
+        spaces=(spec.observations, spec.actions),
     )
     return EvaluationResult(
         request=request,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyqueue.data.spaces import Space
-from tinyqueue.models import mlp
+from tinyqueue.models import impala, mlp, nature, shallow
 from tinyqueue.models.network import Network, Output
 
 
@@ -25,4 +25,9 @@ class ModelEntry:
     build: Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
 
 
-MODELS: Mapping[str, ModelEntry] = {"mlp": ModelEntry(mlp.MlpConfig, mlp.build)}
+MODELS: Mapping[str, ModelEntry] = {
+    "mlp": ModelEntry(mlp.MlpConfig, mlp.build),
+    "nature": ModelEntry(nature.NatureConfig, nature.build),
+    "shallow": ModelEntry(shallow.ShallowConfig, shallow.build),
+    "impala": ModelEntry(impala.ImpalaNetworkConfig, impala.build),
+}

@@ -11,12 +11,12 @@ from tinyqueue.data.episodes import EpisodeAccumulator
 from tinyqueue.data.identity import new_id
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.data.spaces import Arrays, Space, space_to_json
+from tinyqueue.data.spaces import Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.names import import_allowed
-from tinyqueue.envs.spaces import Layout, empty
-from tinyqueue.errors import EnvironmentMismatchError
+from tinyqueue.envs.spaces import Layout, empty, require_equal
 from tinyqueue.experiment import PlaySpec
+from tinyqueue.player.frames import Frames
 from tinyqueue.policy.heads import make_head
 from tinyqueue.policy.runner import PolicyRunner
 
@@ -112,14 +112,10 @@ class Stage:
         name = spec.environment.id
         self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
         self._acted = Layout(vector.single_action_space, f"the actions of {name}")
-        _require_equal(f"the observations of {name}", self._observed.space, spec.observations)
-        _require_equal(f"the actions of {name}", self._acted.space, spec.actions)
+        require_equal(f"the observations of {name}", self._observed.space, spec.observations)
+        require_equal(f"the actions of {name}", self._acted.space, spec.actions)
         ticks, slots = spec.ticks, spec.slots
-        self._observations = empty(spec.observations, ticks + 1, slots)
-        self._rows = [
-            {path: rows[tick] for path, rows in self._observations.items()}
-            for tick in range(ticks + 1)
-        ]
+        self._frames = Frames(spec.observations, ticks, slots, spec.environment.stack)
         self._actions = empty(spec.actions, ticks, slots)
         (self._action_path,) = self._actions
         self._previous_action_name = "/".join(["previous_action", *filter(None, self._actions)])
@@ -132,7 +128,8 @@ class Stage:
             path: np.zeros((slots, *shape), np.float32) for path, shape in spec.state.items()
         }
         self._episodes = EpisodeAccumulator(slots)
-        self._observed.write(reset_seeded(vector, self._seed, _ENVIRONMENTS), self._rows[-1])
+        first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
+        self._observed.write(first, self._frames.rows[-1])
         self._episodes.begin(time.perf_counter())
 
     def _begin(self) -> Arrays:
@@ -141,25 +138,27 @@ class Stage:
         An array of zeros for a slot whose row 0 is the first of an episode. At an invalid
         tick 0 ``episode_steps`` is 0 too: the episode of that row is over.
         """
-        for path, row in self._rows[-1].items():
-            self._rows[0][path][...] = row
+        self._frames.begin()
         carry = {
             "episode_steps": self._episodes.lengths.astype(np.int32),
             self._previous_action_name: self._previous_action,
             "previous_reward": self._previous_reward,
         }
-        return carry | {f"state/{path}": state for path, state in self._state.items()}
+        state = {f"state/{path}": values for path, values in self._state.items()}
+        return carry | state | self._frames.before()
 
     def _play_ticks(self, runner: PolicyRunner) -> None:
         run, act, step = runner.run, self._head.act, self._environments.step
-        unflatten, write, rows = self._acted.unflatten, self._observed.write, self._rows
+        unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
         actions, rewards = self._actions[self._action_path], self._rewards
         terminated, truncated = self._terminated, self._truncated
         path, state, ended = self._action_path, self._state, self._ended_last
         before = self._previous_action.copy(), self._previous_reward.copy()
         previous = before if runner.uses_previous else None
+        stacks = self._spec.environment.stack > 1
+        see = self._frames.seen if stacks else rows.__getitem__
         for tick in range(self._spec.ticks):
-            outputs, state = run(rows[tick], state, previous)
+            outputs, state = run(see(tick), state, previous)
             action = act(tick, outputs)
             actions[tick] = action
             observed, rewards[tick], terminated[tick], truncated[tick], _ = step(
@@ -168,10 +167,12 @@ class Stage:
             write(observed, rows[tick + 1])
             if previous:
                 previous[0][...], previous[1][...] = action, rewards[tick]
-            if state or previous:
+            if state or previous or stacks:
                 # A slot that had ended before this tick now shows its next episode's first row.
                 for values in (*state.values(), *(previous or ())):
                     values[ended] = 0
+                if stacks:
+                    self._frames.advance(ended)
                 ended = terminated[tick] | truncated[tick]
         # The runner's buffers are overwritten by its next run.
         self._state = {name: values.copy() for name, values in state.items()}
@@ -188,7 +189,7 @@ class Stage:
         self._previous_reward = np.where(valid[-1], self._rewards[-1], np.float32(0))
         return SessionBatch(
             header=header,
-            observations=dict(self._observations),
+            observations=dict(self._frames.observations),
             actions=dict(self._actions),
             rewards=self._rewards,
             terminated=self._terminated,
@@ -214,12 +215,3 @@ class Stage:
             play_s=play_s,
             epsilons=self._head.epsilons,
         )
-
-
-def _require_equal(of: str, here: Space, wanted: Space) -> None:
-    if list(here) == list(wanted) and here == wanted:
-        return
-    raise EnvironmentMismatchError(
-        f"{of} are {space_to_json(here)} here, and {space_to_json(wanted)} in the experiment's "
-        "spec. Install the same versions of the environment's packages on players and learner."
-    )

@@ -1,13 +1,15 @@
 """The acting half of a Keras model as an ONNX graph without its weights.
 
 A learner publishes the graph once per run and the weights at every version; names of
-inputs and outputs are those of :mod:`tinyqueue.policy.runner`.
+inputs and outputs are those of :mod:`tinyqueue.policy.runner`. Players compute in float32,
+whatever precision the model is trained in.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -142,7 +144,8 @@ def _converted(acting: Any, variables: dict[str, Any], signature: list[Any]) -> 
         return [outputs[name] for name in acting.output]
 
     function = tf.function(act, input_signature=signature, autograph=False)
-    model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET)
+    with _in_float32(acting):
+        model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET)
     # The converter only logs what it cannot convert, and leaves it in the graph.
     unknown = {node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type)}
     if unknown:
@@ -151,6 +154,28 @@ def _converted(acting: Any, variables: dict[str, Any], signature: list[Any]) -> 
             "Build it from operations that have an ONNX counterpart."
         )
     return model
+
+
+@contextmanager
+def _in_float32(model: Any) -> Iterator[None]:
+    """Layers with float32 variables compute in float32 for the duration."""
+    policies = [(layer, layer.dtype_policy) for layer in _layers(model)]
+    try:
+        for layer, policy in policies:
+            if policy.variable_dtype == "float32":
+                layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in policies:
+            layer.dtype_policy = policy
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Every layer, those of models within it too."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
 
 
 def _external(name: str, kind: int, shape: Any) -> Any:

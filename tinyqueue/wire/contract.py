@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
+from tinyqueue.data.stacks import EPISODE_STEPS, carried_name
 from tinyqueue.errors import MessageError
 
 _ROUNDING = 1e-4
@@ -55,6 +56,8 @@ class Contract:
         state: Recurrent state: path → leaf of one slot; ``carry`` must hold ``state/<path>``.
         needs_carry: Whether it must also hold what came before tick 0: the episode's steps, the
             previous action and the previous reward.
+        stack: Frames that the policy sees at once. Above 1 it must hold the episode's steps and
+            ``frames/<path>``, the frames before row 0 (``frames`` for the path ``""``).
     """
 
     experiment: str
@@ -67,6 +70,7 @@ class Contract:
     max_abs_reward: float
     state: Mapping[str, Leaf] = field(default_factory=dict)
     needs_carry: bool = False
+    stack: int = 1
 
     def check(self, batch: SessionBatch) -> None:
         """Returns when the batch may be trusted.
@@ -93,7 +97,7 @@ class Contract:
             array = batch.extras[name]
             _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
             _check_extra(name, extra, array)
-        if batch.carry or self.state or self.needs_carry:
+        if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
         self._check_episodes(batch)
 
@@ -119,22 +123,27 @@ class Contract:
             raise MessageError("reward", f"{name} go beyond ±{self.max_abs_reward:g} or are NaN")
 
     def _check_carry(self, carry: Arrays) -> None:
-        """``state/<path>`` must be there; the other known names may be, or must be too."""
+        """``state/<path>`` and ``frames/<path>`` must be there; the other known names may be, or
+        must be too.
+        """
         slots = (self.slots,)
-        before = ["episode_steps", "previous_reward"]
-        before += ["/".join(["previous_action", *filter(None, [path])]) for path in self.actions]
-        absent = [name for name in before if name not in carry]
-        if self.needs_carry and absent:
+        whole = self._whole_carry()
+        wanted = list(whole)
+        if self.stack > 1:
+            wanted.append(EPISODE_STEPS)
+        if self.needs_carry:
+            wanted += [EPISODE_STEPS, "previous_reward"]
+            wanted += ["/".join(filter(None, ["previous_action", path])) for path in self.actions]
+        absent = [name for name in dict.fromkeys(wanted) if name not in carry]
+        if absent:
             raise MessageError("missing", f"carry lacks {', '.join(absent)}")
-        for path, leaf in self.state.items():
-            if f"state/{path}" not in carry:
-                raise MessageError("missing", f"carry lacks state/{path}")
-            _check_leaf(f"carry/state/{path}", leaf, carry[f"state/{path}"], slots)
+        for name, (leaf, axes) in whole.items():
+            _check_leaf(f"carry/{name}", leaf, carry[name], axes)
         for name, array in carry.items():
             group, slash, path = name.partition("/")
-            if group == "state" and path in self.state:
+            if name in whole:
                 continue
-            if name == "episode_steps":
+            if name == EPISODE_STEPS:
                 _check_type("carry/episode_steps", array, "int32", slots)
                 if array.min() < 0:
                     raise MessageError("range", "carry/episode_steps holds a negative count")
@@ -145,6 +154,16 @@ class Contract:
                 _check_leaf(f"carry/{name}", self.actions[path], array, slots)
             else:
                 raise MessageError("unknown", f"carry holds {name[:64]!r}")
+
+    def _whole_carry(self) -> dict[str, tuple[Leaf, tuple[int, ...]]]:
+        """Name → leaf, and the axes before its own, of what must be carried for every slot."""
+        whole: dict[str, tuple[Leaf, tuple[int, ...]]] = {
+            f"state/{path}": (leaf, (self.slots,)) for path, leaf in self.state.items()
+        }
+        if self.stack > 1:
+            axes = (self.slots, self.stack - 1)
+            whole |= {carried_name(path): (leaf, axes) for path, leaf in self.observations.items()}
+        return whole
 
     def _check_episodes(self, batch: SessionBatch) -> None:
         episodes = batch.episodes

@@ -1,0 +1,56 @@
+"""Which frames a stack is made of. Frames travel and are kept once; a stack is rows of them.
+
+The stack of a row holds the frames k−1 … 0 ticks back, oldest first, and none from before its
+episode: in their place stands the episode's first frame, as at a reset.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array
+
+EPISODE_STEPS = "episode_steps"
+
+
+def carried_name(path: str) -> str:
+    """Name in a batch's carry of the k−1 frames before row 0, ``[B, k−1, *frame]``."""
+    return f"frames/{path}" if path else "frames"
+
+
+def ages(batch: SessionBatch) -> Array:
+    """``[T+1, B]`` ticks since each row's episode began; 0 for its first observation.
+
+    An invalid tick leads to the next episode's first row. Row 0 of an invalid tick 0 is the last
+    of an episode whose age did not travel: it counts as 0, and nothing bootstraps from it here.
+    """
+    tick = np.arange(batch.ticks + 1)[:, None]
+    begun = np.full((batch.ticks + 1, batch.slots), -1)
+    np.copyto(begun[1:], tick[1:], where=~batch.valid)
+    begun = np.maximum.accumulate(begun, axis=0)
+    at_start: Array = batch.carry[EPISODE_STEPS]
+    result: Array = np.where(begun < 0, at_start + tick, tick - begun)
+    return result
+
+
+def stack_rows(batch: SessionBatch, stack: int) -> Array:
+    """``[T+1, B, k]`` rows that each stack is made of, oldest first.
+
+    Args:
+        batch: T ticks of B slots with ``episode_steps`` in its carry.
+        stack: k.
+
+    Returns:
+        Row k−1+t is row t of the batch; those before come from its carry.
+    """
+    tick = np.arange(batch.ticks + 1)[:, None, None]
+    back = np.minimum(ages(batch)[..., None], np.arange(stack - 1, -1, -1))
+    rows: Array = tick + (stack - 1) - back
+    return rows
+
+
+def with_frames_before(batch: SessionBatch, path: str) -> Array:
+    """``[k−1+T+1, B, *frame]``: the carried frames, then the rows of the batch."""
+    before = batch.carry[carried_name(path)].swapaxes(0, 1)
+    return np.concatenate([before, batch.observations[path]])

@@ -1,0 +1,162 @@
+"""Which environment is played, and how Atari's screen becomes what a policy sees.
+
+The defaults are the protocol of Machado et al. 2018, "Revisiting the Arcade Learning
+Environment", except for life-loss and FIRE, whose reasons stand beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scalar = bool | int | float | str
+Cut = Annotated[int, Field(ge=0)]
+
+ATARI_NAMESPACE = "ALE/"
+ATARI_STACK = 4
+"""Frames in a policy's observation of an Atari game, where nothing else is said."""
+
+
+class Section(BaseModel):
+    """A table of an experiment file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AtariConfig(Section):
+    """The protocol of an Atari game. A frame is 1/60 s of it; a tick is ``frame_skip`` frames.
+
+    Rewards are the game's own: clipping and scaling are settings of the algorithm.
+    """
+
+    sticky: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="Probability, at each frame, that the game repeats the action of the frame "
+        "before instead (Machado et al. 2018); 0 is the protocol of the first papers.",
+    )
+    noop_max: int = Field(
+        30,
+        ge=0,
+        description="An episode begins with 0 to this many frames without action, drawn anew; "
+        "the frame of FIRE is the first of them.",
+    )
+    fire_reset: bool = Field(
+        True,
+        description="Press FIRE once as an episode begins, in games that have it among their "
+        "actions: Breakout waits for it, and a greedy policy may never press it.",
+    )
+    life_loss: bool = Field(
+        False,
+        description="A lost life ends the episode for learning, and the game goes on behind it. "
+        "Evaluation plays whole games all the same.",
+    )
+    frame_skip: int = Field(4, gt=0, le=60, description="Frames for which an action is held.")
+    max_frames: bool = Field(
+        True,
+        description="Observe the brighter of the last two frames at each pixel: some games draw "
+        "their objects in every other frame.",
+    )
+    size: int = Field(84, ge=8, le=256, description="Height and width of an observation.")
+    colour: Literal["gray", "luminance", "rgb"] = Field(
+        "gray",
+        description="gray: the console's own gray palette; luminance: 0.2125 R + 0.7154 G + "
+        "0.0721 B, as the first papers; rgb: three values per pixel.",
+    )
+    crop: tuple[Cut, Cut, Cut, Cut] | None = Field(
+        None,
+        description="Pixels cut off the screen of 210 × 160 at top, bottom, left and right, "
+        "before it is scaled.",
+    )
+    stuck_ticks: int = Field(
+        0,
+        ge=0,
+        description="After so many ticks on which no pixel changed, play FIRE (a random action "
+        "where there is none) until one does; 0: never.",
+    )
+    max_frames_per_episode: int = Field(
+        108_000, gt=0, description="Frames after which an episode is truncated: half an hour."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> AtariConfig:
+        if self.crop and (self.crop[0] + self.crop[1] >= 210 or self.crop[2] + self.crop[3] >= 160):
+            raise ValueError(f"crop {list(self.crop)} leaves nothing of a screen of 210 × 160")
+        if self.max_frames_per_episode < self.frame_skip:
+            raise ValueError("max_frames_per_episode is less than one tick's frame_skip")
+        return self
+
+
+_ATARI_KEYS = {
+    "frameskip": "frame_skip",
+    "repeat_action_probability": "sticky",
+    "max_num_frames_per_episode": "max_frames_per_episode",
+    "obs_type": "colour",
+    "grayscale": "colour",
+    "noop_max": "noop_max",
+    "use_fire_reset": "fire_reset",
+    "episodic_life": "life_loss",
+    "maxpool": "max_frames",
+    "img_height": "size",
+    "img_width": "size",
+}
+# Arguments of ale-py's environments → the setting that stands for it.
+
+
+class EnvironmentConfig(Section):
+    """Which environment is played."""
+
+    id: str = Field(description="Gymnasium id, such as CartPole-v1.")
+    kwargs: dict[str, Scalar] = Field(
+        default_factory=dict, description="Keyword arguments for the environment."
+    )
+    max_episode_steps: int | None = Field(
+        None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
+    )
+    keep: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="Indices of a vector observation that the policy sees; the rest is hidden.",
+    )
+    stack: int = Field(
+        1,
+        gt=0,
+        le=256,
+        description="Observations that the policy sees at once, the newest last; before an "
+        "episode's first stands that one. 4 for Atari when it is not given.",
+    )
+    atari: AtariConfig | None = Field(
+        None, description="The protocol of an Atari game; for ids that begin with ALE/ only."
+    )
+
+    @property
+    def observes_ram(self) -> bool:
+        """Whether an Atari game shows its 128 bytes of memory: ``kwargs.obs_type = "ram"``."""
+        return self.atari is not None and self.kwargs.get("obs_type") == "ram"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_atari(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not str(value.get("id")).startswith(ATARI_NAMESPACE):
+            return value
+        given = {key: inner for key, inner in value.items() if inner is not None}
+        return {"stack": ATARI_STACK, "atari": {}} | given
+
+    @model_validator(mode="after")
+    def _atari_belongs_to_atari(self) -> EnvironmentConfig:
+        if self.atari is None:
+            return self
+        if not self.id.startswith(ATARI_NAMESPACE):
+            raise ValueError(
+                f"[environment.atari] is for ids such as ALE/Pong-v5, and the id is {self.id}; "
+                "remove it, or write the id of an Atari game"
+            )
+        meant = {key: _ATARI_KEYS[key] for key in self.kwargs if key in _ATARI_KEYS}
+        if self.observes_ram:
+            del meant["obs_type"]
+        if meant:
+            said = ", ".join(f"{key} is environment.atari.{name}" for key, name in meant.items())
+            raise ValueError(f"kwargs must not set what [environment.atari] says: {said}")
+        return self

@@ -1,0 +1,146 @@
+"""What Gymnasium's Atari wrappers lack, for one game. The order is that of ``atari.make_game``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.wrappers import AtariPreprocessing
+
+from tinyqueue.data.spaces import Array
+
+Game = gymnasium.Env[Any, Any]
+
+
+class Opening(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The frames before an episode's first observation: FIRE, then none to many no-ops.
+
+    As ale-py's vector environment does it: uniformly 0 to ``noop_max`` frames in all, FIRE being
+    the first of them, and played even when 0 was drawn. AtariPreprocessing draws from 1 and knows
+    no FIRE.
+
+    Args:
+        game: With ``frameskip=1``.
+        noop_max: Frames at most.
+        fire: Whether FIRE is pressed.
+    """
+
+    def __init__(self, game: Game, noop_max: int, *, fire: bool) -> None:
+        super().__init__(game)
+        self._noop_max, self._fire = noop_max, fire
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        from ale_py import Action
+
+        screen, info = self.env.reset(seed=seed, options=options)
+        console = _console(self)
+        if self._fire:
+            console.act(Action.FIRE)
+        for _ in range(int(self.np_random.integers(self._noop_max + 1)) - self._fire):
+            console.act(Action.NOOP)
+            if console.game_over():
+                console.reset_game()
+        # AtariPreprocessing reads the console, not this screen.
+        return screen, info | {"episode_frame_number": console.getEpisodeFrameNumber()}
+
+
+class LastFrame(AtariPreprocessing):
+    """Observes the last frame of a tick alone: ``max_frames = false``."""
+
+    def _get_obs(self) -> Any:
+        self.obs_buffer[1].fill(0)
+        return super()._get_obs()  # type: ignore[no-untyped-call]
+
+
+class Unstuck(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Breaks a game that stands still: the detector of the first A3C implementations.
+
+    The action that is played then is not the one that was chosen and is recorded.
+
+    Args:
+        game: Observes one array.
+        ticks: So many without any change are allowed.
+        fire: What is pressed; a random action each time when None.
+    """
+
+    def __init__(self, game: Game, ticks: int, fire: int | None) -> None:
+        super().__init__(game)
+        self._ticks, self._fire = ticks, fire
+        self._still = 0
+        self._last: Array = np.empty(0, np.uint8)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        seen, info = self.env.reset(seed=seed, options=options)
+        self._still, self._last = 0, seen
+        return seen, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        if self._still >= self._ticks:
+            action = self._other_action()
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        self._still = self._still + 1 if np.array_equal(seen, self._last) else 0
+        self._last = seen
+        return seen, reward, terminated, truncated, info
+
+    def _other_action(self) -> int:
+        if self._fire is not None:
+            return self._fire
+        actions = self.action_space
+        assert isinstance(actions, gymnasium.spaces.Discrete)
+        return int(self.np_random.integers(actions.n))
+
+
+class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A lost life ends the episode, and the next one goes on in the same game.
+
+    It begins with one tick of ``press``. What that tick scores is added to the next tick's reward.
+    A reset with a seed begins a new game in any case.
+
+    Args:
+        game: Preprocessed, so that its steps are ticks.
+        press: The action of the tick behind a lost life: FIRE or none.
+        ends: False plays whole games: the tick of ``press`` takes the place of the policy's and
+            ``info["life_begun"]`` is true on it; nothing else is changed.
+    """
+
+    def __init__(self, game: Game, press: int, *, ends: bool) -> None:
+        super().__init__(game)
+        self._press, self._ends = press, ends
+        self._lives = 0
+        self._goes_on = False
+        self._held = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        goes_on = self._goes_on and self._ends and seed is None
+        self._goes_on = False
+        if goes_on:
+            seen, reward, terminated, truncated, info = self.env.step(self._press)
+            self._held = float(reward)
+            self._lives = _console(self).lives()
+            if not (terminated or truncated):
+                return seen, info
+        self._held = 0.0
+        seen, info = self.env.reset(seed=seed, options=options)
+        self._lives = _console(self).lives()
+        return seen, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        begins = self._goes_on and not self._ends
+        seen, reward, terminated, truncated, info = self.env.step(self._press if begins else action)
+        scored, self._held = float(reward) + self._held, 0.0
+        lives = _console(self).lives()
+        self._goes_on = 0 < lives < self._lives and not (terminated or truncated)
+        self._lives = lives
+        ended = terminated or (self._goes_on and self._ends)
+        return seen, scored, ended, truncated, info | {"life_begun": begins}
+
+
+def _console(game: Game) -> Any:
+    return game.unwrapped.ale  # type: ignore[attr-defined]

@@ -1,0 +1,158 @@
+"""What networks that see images have in common: frames in, a dense layer, a memory, heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.errors import ConfigError
+from tinyqueue.models.frames import frame_convolution
+from tinyqueue.models.inputs import observation_inputs, previous_features, previous_inputs
+from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.layers import Layers, Width
+from tinyqueue.models.memory import MemoryConfig, with_core
+from tinyqueue.models.network import Network, Output
+from tinyqueue.models.precision import Precision, dtype_policy
+
+
+@dataclass(frozen=True)
+class ImageConfig(MemoryConfig):
+    """What every network for images can be told."""
+
+    core_units: Width = 256
+    """Units of the cell. IMPALA (Espeholt et al., 2018): an LSTM of 256; R2D2: 512."""
+    dense: Width = 256
+    """Units of the layer behind the convolutions; of each stream where an output is dueling."""
+    precision: Precision = "auto"
+    """Numbers of the layers before the heads in training: bfloat16 with float32 variables,
+    where ``auto`` finds a processor that multiplies them. Players always use float32."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Filters of ``size`` × ``size`` pixels, ``stride`` apart, without padding."""
+
+    filters: int
+    size: int
+    stride: int
+
+
+Convolve = Callable[[Layers, Leaf, Any], Any]
+"""``(layers, leaf, frames [N, k, H, W, …])`` → features ``[N, h, w, c]``."""
+
+
+def image_network(
+    observations: Space,
+    actions: Space,
+    outputs: Mapping[str, Output],
+    config: ImageConfig,
+    seed: int,
+    convolve: Convolve,
+) -> Network:
+    """One torso for all outputs: convolutions, then a dense layer, beside it what came before.
+
+    The streams of a dueling output without a core begin at the convolutions, as in the paper.
+
+    Raises:
+        ConfigError: There is not exactly one image to see; or ``previous`` is set, and there is
+            more than one leaf of actions.
+    """
+    _, keras = import_keras()
+    ((path, leaf),) = _image(observations).items()
+    inputs = observation_inputs(observations)
+    layers = Layers(seed, "relu", dtype_policy(config.precision))
+    frames = inputs[path]
+    if leaf.stack == 1:
+        frames = keras.ops.expand_dims(frames, 1)
+    features = convolve(layers, leaf, frames)
+    features = keras.layers.Reshape((math.prod(features.shape[1:]),))(features)
+    before = []
+    if config.previous:
+        inputs |= previous_inputs(actions)
+        before = previous_features(inputs, actions)
+
+    def joined(x: Any) -> Any:
+        return keras.layers.Concatenate(axis=-1)([x, *before]) if before else x
+
+    if config.core != "none":
+        seen = joined(layers.hidden("dense", config.dense, features))
+        return with_core(inputs, seen, observations, outputs, layers, config, seed)
+    results = {}
+    if any(not output.dueling for output in outputs.values()):
+        torso = joined(layers.hidden("dense", config.dense, features))
+    for name, output in outputs.items():
+        behind = joined(features) if output.dueling else torso
+        results[name] = layers.head(name, output, behind, config.dense)
+    return Network(keras.Model(inputs, results), observations)
+
+
+def convolutions(parts: Sequence[Convolution]) -> Convolve:
+    """Convolutions one after the other, each with a ReLU, kernels orthogonal with gain √2."""
+
+    def convolve(layers: Layers, leaf: Leaf, frames: Any) -> Any:
+        _, keras = import_keras()
+        _require_size(leaf, parts)
+        first, *rest = parts
+        x = frame_convolution()(
+            first.filters,
+            first.size,
+            first.stride,
+            padding="valid",
+            initializer=layers.orthogonal(math.sqrt(2)),
+            scale=byte_scale(leaf),
+            dtype=layers.policy,
+            name="convolution_0",
+        )(frames)
+        x = keras.ops.relu(x)
+        for index, part in enumerate(rest, 1):
+            x = keras.layers.Conv2D(
+                part.filters,
+                part.size,
+                part.stride,
+                activation="relu",
+                kernel_initializer=layers.orthogonal(math.sqrt(2)),
+                dtype=layers.policy,
+                name=f"convolution_{index}",
+            )(x)
+        return x
+
+    return convolve
+
+
+def byte_scale(leaf: Leaf) -> float:
+    """Factor that brings bytes to 0 … 1."""
+    return 1.0 / (leaf.high or 255.0)
+
+
+def _image(observations: Space) -> Space:
+    """The space, which is one image of bytes."""
+    leaves = list(observations.values())
+    frame = leaves[0].frame
+    is_image = frame.dtype == "uint8" and not frame.is_discrete and len(frame.shape) in (2, 3)
+    if len(leaves) == 1 and is_image:
+        return observations
+    given = ", ".join(
+        f"{path or 'one array'} of {leaf.frame.dtype} {list(leaf.frame.shape)}"
+        for path, leaf in observations.items()
+    )
+    raise ConfigError(
+        "this model sees one image of uint8, [height, width] or [height, width, colours], and the "
+        f"environment gives {given}. Set model.name = 'mlp', or wrap the environment."
+    )
+
+
+def _require_size(leaf: Leaf, parts: Sequence[Convolution]) -> None:
+    """Raises ConfigError when an image has less pixels than the convolutions take in."""
+    least = 1
+    for part in reversed(parts):
+        least = (least - 1) * part.stride + part.size
+    height, width = leaf.frame.shape[:2]
+    if min(height, width) < least:
+        raise ConfigError(
+            f"the convolutions of this model need images of {least} × {least} pixels or more, and "
+            f"the environment's are {height} × {width}. Choose a model with smaller convolutions, "
+            "or model.name = 'mlp'."
+        )

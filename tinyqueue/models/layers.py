@@ -1,0 +1,91 @@
+"""Dense layers and heads, each with initial weights from a seed of its own.
+
+Orthogonal initial weights with gain √2 before the heads, 0.01 for logits and 1 for values,
+as in "What Matters In On-Policy Reinforcement Learning?" (Andrychowicz et al., 2021, §3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tinyqueue.data.seeds import seed32
+from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.network import Output
+
+Width = Annotated[int, Field(gt=0, le=65_536)]
+Widths = Annotated[tuple[Width, ...], Field(max_length=32)]
+
+SCALARS = ("value",)
+"""Outputs of size 1 that lose their last axis: ``[B]``."""
+
+_HEAD_GAINS = {"logits": 0.01}
+
+
+class Layers:
+    """Makes the layers of one network, in a fixed order of draws.
+
+    Args:
+        seed: Of the initial weights.
+        activation: After every layer that is no head.
+        policy: Keras dtype policy of what comes before the heads.
+    """
+
+    def __init__(self, seed: int, activation: str, policy: str = "float32") -> None:
+        self._seed = seed
+        self.activation = activation
+        self.policy = policy
+        self._draws = iter(range(2**31))
+
+    def hidden(self, name: str, units: int, x: Any) -> Any:
+        """A dense layer with the activation."""
+        _, keras = import_keras()
+        return keras.layers.Dense(
+            units,
+            self.activation,
+            kernel_initializer=self.orthogonal(math.sqrt(2)),
+            dtype=self.policy,
+            name=name,
+        )(x)
+
+    def tower(self, name: str, widths: Sequence[int], x: Any) -> Any:
+        """Dense layers one after the other."""
+        for index, units in enumerate(widths):
+            x = self.hidden(f"{name}_{index}", units, x)
+        return x
+
+    def heads(self, x: Any, outputs: Mapping[str, Output], stream: int) -> dict[str, Any]:
+        """Every output, straight from ``x``; streams of dueling ones have ``stream`` units."""
+        return {name: self.head(name, output, x, stream) for name, output in outputs.items()}
+
+    def head(self, name: str, output: Output, x: Any, stream: int) -> Any:
+        """One output; a dueling one as two streams with a hidden layer of their own, if any."""
+        _, keras = import_keras()
+        if not output.dueling:
+            x = self._linear(name, output.size, _HEAD_GAINS.get(name, 1.0), x)
+            is_scalar = name in SCALARS and output.size == 1
+            return keras.layers.Reshape(())(x) if is_scalar else x
+        widths = (stream,) if stream else ()
+        value, advantage = (
+            self._linear(part, size, 1.0, self.tower(f"{part}_hidden", widths, x))
+            for part, size in ((f"{name}_value", 1), (f"{name}_advantage", output.size))
+        )
+        return value + advantage - keras.ops.mean(advantage, axis=-1, keepdims=True)
+
+    def _linear(self, name: str, units: int, gain: float, x: Any) -> Any:
+        """Numbers as they are, always float32."""
+        _, keras = import_keras()
+        initial = self.orthogonal(gain)
+        return keras.layers.Dense(units, kernel_initializer=initial, dtype="float32", name=name)(x)
+
+    def orthogonal(self, gain: float) -> Any:
+        """An initializer with the next seed."""
+        _, keras = import_keras()
+        return keras.initializers.Orthogonal(gain, seed=self.next_seed())
+
+    def next_seed(self) -> int:
+        """A seed that no other layer has."""
+        return seed32(self._seed, next(self._draws))

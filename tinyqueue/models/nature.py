@@ -1,0 +1,37 @@
+"""The network of DQN for Atari (Mnih et al., 2015, doi:10.1038/nature14236).
+
+Three convolutions of 32 filters 8×8/4, 64 of 4×4/2 and 64 of 3×3/1, and a dense layer of 512,
+each with a ReLU. Initial weights are orthogonal, not Torch's uniform ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyqueue.data.spaces import Space
+from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
+from tinyqueue.models.layers import Width
+from tinyqueue.models.network import Network, Output
+
+CONVOLUTIONS = (Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1))
+
+
+@dataclass(frozen=True)
+class NatureConfig(ImageConfig):
+    """``nature``: the usual network for Atari."""
+
+    dense: Width = 512
+    """Units behind the convolutions; of each stream where an output is dueling. DQN: 512."""
+
+
+def build(
+    observations: Space,
+    actions: Space,
+    outputs: Mapping[str, Output],
+    config: NatureConfig,
+    seed: int,
+) -> Network:
+    """The network, as :func:`tinyqueue.models.images.image_network` says."""
+    convolve = convolutions(CONVOLUTIONS)
+    return image_network(observations, actions, outputs, config, seed, convolve)

