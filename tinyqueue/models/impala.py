@@ -26,8 +26,8 @@ BLOCKS = 2
 
 @dataclass(frozen=True)
 class ImpalaNetworkConfig(ImageConfig):
-    """``impala``: learns Atari in fewer env steps, with six times the multiplications of ``nature``;
-    ONNX Runtime takes fifteen times as long (measured)."""
+    """``impala``: learns Atari in fewer env steps, with six times the products of ``nature``; ONNX
+    Runtime takes fifteen times as long (measured)."""
 
 
 def build(
