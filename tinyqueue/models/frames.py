@@ -3,9 +3,9 @@
 ONNX Runtime convolves channels first, so acting needs no other layout: the converter drops the
 transposition that stands here for Keras. TensorFlow convolves channels last. Training moves
 blocks of stride × stride pixels into channels instead (space to depth) and convolves these with
-the same numbers, a stride of 1 and size/stride × size/stride taps. Measured for 640 stacks of
-4 × 84 × 84 and 8 × 8 / 4: 11 ms of one core less for the kernel's gradient, and 13 ms for the
-layout, since four bytes move as one number; an update has 300.
+the same numbers, a stride of 1 and size/stride × size/stride taps. Four bytes move as one number.
+Measured on one core for 672 stacks of 4 × 84 × 84: 298 ms instead of 321 for all that the Nature
+network's update computes.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ BLOCKS = 2
 
 @dataclass(frozen=True)
 class ImpalaNetworkConfig(ImageConfig):
-    """``impala``: learns Atari in fewer env steps, at eight times the work of ``nature``."""
+    """``impala``: learns Atari in fewer env steps, with six times the products of ``nature``; ONNX
+    Runtime takes fifteen times as long (measured)."""
 
 
 def build(

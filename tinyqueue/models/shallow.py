@@ -19,7 +19,7 @@ CONVOLUTIONS = (Convolution(16, 8, 4), Convolution(32, 4, 2))
 
 @dataclass(frozen=True)
 class ShallowConfig(ImageConfig):
-    """``shallow``: two thirds of the time of ``nature``'s update are saved."""
+    """``shallow``: half the time of ``nature``, in training and in play (measured)."""
 
 
 def build(
