@@ -85,3 +85,8 @@ def test_a_run_whose_experiment_cannot_be_used_is_closed_again(tmp_path):
         open_run(tmp_path / "pole" / "1")
 
     RunDirectory.open(tmp_path / "pole" / "1").close()
+
+
+def test_a_slip_in_a_presets_name_is_told():
+    with pytest.raises(UnknownNameError, match="did you mean 'cartpole-dqn'"):
+        find_document("cartpole-dqm")

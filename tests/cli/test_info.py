@@ -66,6 +66,7 @@ def test_without_services_the_store_is_named_and_what_to_do(tinyqueue, monkeypat
     assert said.code == 1
     assert said.err.startswith("error: Redis at redis://me:***@localhost:1/0 does not answer")
     assert "secret" not in said.err
+    assert "tinyqueue info runs/<experiment>/<number>" in said.err
 
 
 def test_an_empty_store_says_what_to_start(tinyqueue, store):

@@ -64,6 +64,12 @@ def test_an_error_in_the_child_comes_back_as_its_text():
         describe_in_child(EnvironmentConfig(id="CartPoel-v1"))
 
 
+def test_a_ctrl_c_that_reaches_the_child_first_is_a_ctrl_c(module):
+    name = module("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    with pytest.raises(KeyboardInterrupt):
+        describe_in_child(EnvironmentConfig(id="CartPole-v1"), [name])
+
+
 def test_a_child_that_is_killed_by_its_environment_is_told_by_signal(module):
     name = module("import os; os.write(2, b'last words'); os.kill(os.getpid(), 11)")
     with pytest.raises(ConfigError, match=r"CartPole-v1 ended its process: SIGSEGV.*last words"):

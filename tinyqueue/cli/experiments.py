@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import platform
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.errors import ConfigError
+from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment import Experiment, read_document, with_overrides
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import host_name
@@ -32,6 +33,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
 
     Raises:
         ConfigError: A file that cannot be read.
+        UnknownNameError: Nearly a preset's name.
     """
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
         return read_document(Path(target)), target
@@ -41,6 +43,8 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
     preset = preset_for(target)
     if preset is not None:
         return read_document(preset), f"preset {preset.stem}"
+    if difflib.get_close_matches(target, known, n=1, cutoff=0.85):
+        raise UnknownNameError("preset or environment", target, known)
     return {"environment": {"id": target}}, "documented defaults (there is no preset for it)"
 
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinyqueue.errors import RunDirectoryError
+from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.reporter import count_document
 from tinyqueue.settings import load_settings
@@ -55,7 +55,13 @@ def _of_run(run: Path) -> dict[str, Any]:
 
 
 def _of_store() -> dict[str, Any]:
-    redis = connect(load_settings().redis)
+    try:
+        redis = connect(load_settings().redis)
+    except ServiceUnreachableError as error:
+        raise ServiceUnreachableError(
+            f"{error} A run of `tinyqueue train` has services of its own, which end with it: "
+            "tinyqueue info runs/<experiment>/<number> reads its count from the disk."
+        ) from error
     board = StatusBoard(redis)
     found = {}
     for name in SpecStore(redis).experiments():

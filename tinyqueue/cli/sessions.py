@@ -52,7 +52,8 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         return
     table = Table(title=f"{len(numbers):,} session batches are held", title_justify="left")
     for title in ("number", "batch", "policy version", "ticks x slots", "env steps", "kB"):
-        table.add_column(title, justify="left" if title == "batch" else "right")
+        is_id = title == "batch"
+        table.add_column(title, justify="left" if is_id else "right", overflow="fold")
     for facts in entries:
         shape = f"{facts['ticks']} x {facts['slots']}"
         row = (facts["number"], facts["batch_id"], facts["policy_version"], shape)

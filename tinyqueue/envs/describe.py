@@ -108,6 +108,9 @@ def describe_in_child(config: EnvironmentConfig, modules: Sequence[str] = ()) ->
             f"the environment {config.id} was not built within {_TIMEOUT_S:.0f} s. Try it alone: "
             f"python -c \"import gymnasium; gymnasium.make('{config.id}')\"."
         ) from None
+    if child.returncode == -signal.SIGINT:
+        # A Ctrl-C goes to the child too.
+        raise KeyboardInterrupt
     if child.returncode != 0:
         raise ConfigError(
             f"building the environment {config.id} ended its process: "

@@ -68,6 +68,7 @@ class Reporter:
         self._returns: list[float] = []
         self._lengths: list[int] = []
         self._greedy_mean: float | None = None
+        self._evaluated_version: int | None = None
         self.is_evaluating = False
         self._heard_s = time.monotonic()
         self._said_quiet = False
@@ -120,6 +121,8 @@ class Reporter:
         self.is_evaluating = False
         result = evaluated.result
         self._greedy_mean = evaluated.mean_return
+        kind = "fresh" if result.policy_version == self._evaluated_version else "greedy"
+        self._evaluated_version = result.policy_version
         line: dict[str, object] = {
             EvaluationField.ENV_STEPS: evaluated.checkpoint.env_steps,
             EvaluationField.TIME_S: round(self._trainer.clock.trained_s, 3),
@@ -137,7 +140,7 @@ class Reporter:
             "evaluation", {"return_mean": evaluated.mean_return}, evaluated.checkpoint.env_steps
         )
         self._view.message(
-            f"greedy mean of {len(result.returns)} games: {evaluated.mean_return:.1f} "
+            f"{kind} mean of {len(result.returns)} games: {evaluated.mean_return:.1f} "
             f"(version {result.policy_version}, {evaluated.checkpoint.env_steps:,} env steps)"
         )
 
