@@ -11,7 +11,8 @@ from tinyqueue.cli.endings import tell
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
-from tinyqueue.local.services import Choice
+from tinyqueue.errors import ConfigError
+from tinyqueue.local.services import Choice, resolve
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
 from tinyqueue.settings import load_settings
@@ -51,14 +52,19 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     tinyqueue train Acrobot-v1 --max-env-steps 2000000 --set algorithm.gamma=0.99
     """
     settings = load_settings()
+    chosen = resolve(cast(Choice, broker), settings)
+    if players == 0 and not serial and chosen != "configured":
+        raise ConfigError(
+            "--players 0 leaves playing to workers elsewhere, and none can reach services that are "
+            "private to this command. Set TINYQUEUE_BROKER_URL and TINYQUEUE_REDIS_URL, or let "
+            "players run here."
+        )
     if wanted.resume is not None:
         run, experiment, source = wanted.resumed()
     else:
         experiment, source = wanted.experiment()
         run = wanted.new_run(settings, experiment)
-    where = Where(
-        cast(Choice, broker), players if players is not None else _default_players(), serial
-    )
+    where = Where(chosen, players if players is not None else _default_players(), serial)
     view = view_beside(as_json)
     view.message(f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}")
     try:
