@@ -51,6 +51,44 @@ def test_atari_without_its_package_names_the_extra(monkeypatch):
         find_environment("ALE/Pong-v5")
 
 
+def test_minatar_without_its_package_is_told_to_install_it_since_no_extra_does(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minatar.gym", None)
+    with pytest.raises(ConfigError, match=r"(?s)MinAtar/Breakout-v1 .*GPL.*pip install minatar$"):
+        find_environment("MinAtar/Breakout-v1")
+
+
+def test_minatar_registers_its_games_once_and_only_when_one_is_asked_for(tmp_path, monkeypatch):
+    # Given a package of its name that registers one game
+    (tmp_path / "minatar").mkdir()
+    (tmp_path / "minatar" / "__init__.py").touch()
+    (tmp_path / "minatar" / "gym.py").write_text(
+        "import gymnasium\n"
+        "calls = []\n"
+        "def register_envs():\n"
+        "    calls.append(1)\n"
+        "    gymnasium.register('MinAtar/Maze-v1', 'gymnasium.envs.toy_text.taxi:TaxiEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    monkeypatch.setattr(gymnasium, "registry", gymnasium.envs.registration.registry)
+    for name in ("minatar", "minatar.gym"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    find_environment("CartPole-v1")
+    assert "minatar.gym" not in sys.modules
+
+    # When its game and games that are not there are asked for
+    found = find_environment("MinAtar/Maze-v1")
+    for _ in range(2):
+        with pytest.raises(UnknownNameError, match="did you mean 'MinAtar/Maze-v1'"):
+            find_environment("MinAtar/Maize-v1")
+
+    # Then it has registered once
+    assert found.id == "MinAtar/Maze-v1"
+    assert sys.modules["minatar.gym"].calls == [1]
+    for name in ("minatar", "minatar.gym"):
+        sys.modules.pop(name)
+
+
 def test_allowed_modules_are_imported_and_register_their_environments(tmp_path, monkeypatch):
     (tmp_path / "my_maze_envs.py").write_text(
         "import gymnasium\n"

@@ -9,7 +9,7 @@ import pytest
 
 from tinyqueue.data.spaces import Array, Leaf, Space, stacked
 from tinyqueue.errors import ConfigError
-from tinyqueue.models import impala, nature, shallow
+from tinyqueue.models import impala, minatar, nature, shallow
 from tinyqueue.models.network import Network, Output
 from tinyqueue.models.registry import MODELS
 
@@ -20,6 +20,10 @@ ACTOR_CRITIC = {"logits": Output(4), "value": Output(1)}
 Q = {"q": Output(4)}
 DUELING = {"q": Output(4, dueling=True)}
 FAMILIES = ("nature", "shallow", "impala")
+
+
+CELLS: Space = {"": Leaf("bool", (10, 10, 4), low=0.0, high=1.0)}
+"""What MinAtar's Breakout shows: which cells hold the paddle, the ball, its trail, a brick."""
 
 
 def built(name: str, outputs: dict[str, Output], observations: Space = ATARI, **options: Any):
@@ -66,6 +70,19 @@ def test_shallow_has_those_of_a3c():
     }
     # 4,112 + 8,224 + 663,808 + 1,028 + 257
     assert network.step.count_params() == 677_429
+
+
+def test_minatar_has_those_of_its_authors_over_the_channels_of_its_cells():
+    network = built("minatar", ACTOR_CRITIC, CELLS)
+
+    assert kernels(network) == {
+        "convolution_0/kernel": (3, 3, 4, 16),
+        "dense/kernel": (1024, 128),
+        "logits/kernel": (128, 4),
+        "value/kernel": (128, 1),
+    }
+    # 592 + 131,200 + 516 + 129
+    assert network.step.count_params() == 132_437
 
 
 def test_impala_has_fifteen_convolutions_and_those_of_its_paper():
@@ -139,6 +156,21 @@ def test_white_is_one_whatever_number_the_space_calls_white():
     np.testing.assert_allclose(told(usual, {"": seen[""] // 2 * 2})["q"], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "stack"),
+    [("minatar", (10, 10, 4), 1), ("minatar", (10, 10, 4), 3), ("shallow", (84, 84), 4)],
+)
+def test_bits_are_seen_as_nought_and_one(name: str, shape: tuple[int, ...], stack: int):
+    bits = stacked({"": Leaf("bool", shape, low=0.0, high=1.0)}, stack)
+    numbers = stacked({"": Leaf("uint8", shape, low=0.0, high=1.0)}, stack)
+    seen = np.random.default_rng(1).integers(0, 2, (2, *bits[""].shape), np.uint8)
+
+    outputs = told(built(name, Q, bits), {"": seen.astype(bool)})["q"]
+
+    np.testing.assert_allclose(outputs, told(built(name, Q, numbers), {"": seen})["q"], rtol=1e-5)
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("shape", [(84, 84, 3), (84, 84)])
 @pytest.mark.parametrize("stack", [1, 2])
 def test_frames_may_have_colours_and_stand_alone(shape: tuple[int, ...], stack: int):
@@ -156,7 +188,7 @@ def test_frames_may_have_colours_and_stand_alone(shape: tuple[int, ...], stack: 
     [
         ({"": Leaf("float32", (4,))}, r"one array of float32 \[4\]"),
         ({"a": SCREEN[""], "b": SCREEN[""]}, r"a of uint8 \[84, 84\], b of uint8 \[84, 84\]"),
-        ({"": Leaf("uint8", (84, 84), n=2)}, "one image of uint8"),
+        ({"": Leaf("uint8", (84, 84), n=2)}, "one image of uint8 or bool"),
     ],
 )
 def test_what_is_no_image_is_refused(space: Space, said: str):
@@ -174,4 +206,5 @@ def test_images_that_are_too_small_are_refused_with_the_least_size():
 
 def test_configs_have_the_papers_units():
     assert nature.NatureConfig().dense == 512
+    assert minatar.MinatarConfig().dense == 128
     assert shallow.ShallowConfig().dense == impala.ImpalaNetworkConfig().dense == 256

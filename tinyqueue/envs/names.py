@@ -22,6 +22,8 @@ ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
 # Namespace → the module that registers it, and the extra that brings the module.
 
+MINATAR_NAMESPACE = "MinAtar"
+
 
 def import_allowed(modules: Iterable[str]) -> None:
     """Imports the modules that register environments on this machine.
@@ -43,7 +45,8 @@ def find_environment(environment_id: str) -> EnvSpec:
     """The registered environment of exactly this id.
 
     Raises:
-        ConfigError: The id has a form that is not allowed, or is an old one of an Atari game.
+        ConfigError: The id has a form that is not allowed, or is an old one of an Atari game; or
+            MinAtar is not installed.
         UnknownNameError: Nothing is registered under it; the text suggests its newest version,
             else the nearest id.
         MissingExtraError: The package that registers its namespace is not installed.
@@ -62,10 +65,31 @@ def find_environment(environment_id: str) -> EnvSpec:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
             raise MissingExtraError(extra, f"the environment {environment_id}") from error
+    elif namespace == MINATAR_NAMESPACE:
+        _register_minatar(environment_id)
     found = gymnasium.registry.get(environment_id)
     if found is None:
         raise UnknownNameError("environment", environment_id, _suggestions(environment_id))
     return found
+
+
+def _register_minatar(environment_id: str) -> None:
+    """Asks MinAtar to register its games: Gymnasium does not load what packages announce.
+
+    No extra brings it, because its licence is the GPL.
+    """
+    if environment_id in gymnasium.registry:
+        return
+    try:
+        games = importlib.import_module("minatar.gym")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the environment {environment_id} needs the package minatar, which is not installed "
+            "and comes with no extra of tinyqueue: its licence is GPL-3.0. Install it wherever "
+            "learner and players run, with: pip install minatar"
+        ) from error
+    if not any(spec.namespace == MINATAR_NAMESPACE for spec in gymnasium.registry.values()):
+        games.register_envs()
 
 
 def _suggestions(environment_id: str) -> list[str]:

@@ -18,11 +18,11 @@ from tinyqueue.models.keras_import import import_keras
 
 @cache
 def frame_convolution() -> Any:
-    """The Keras layer ``[N, k, H, W]`` or ``[N, k, H, W, c]`` bytes → ``[N, h, w, filters]``.
+    """The Keras layer ``[N, k, H, W]`` or ``[N, k, H, W, c]`` → ``[N, h, w, filters]``.
 
     Its kernel is ``[size, size, k·c, filters]``, as that of a convolution with the frames in its
-    channels. Arguments: ``filters``, ``size``, ``stride``, ``padding``, ``initializer`` of the
-    kernel, and ``scale``, a factor on the bytes.
+    channels. Frames are bytes or bits. Arguments: ``filters``, ``size``, ``stride``, ``padding``,
+    ``initializer`` of the kernel, and ``scale``, a factor on the bytes.
     """
     tf, keras = import_keras()
 
@@ -51,6 +51,9 @@ def frame_convolution() -> Any:
             self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
         def call(self, frames: Any, training: bool = False) -> Any:
+            if frames.dtype == tf.bool:
+                # Four of them cannot be bitcast to one number.
+                frames = tf.cast(frames, tf.uint8)
             # Scaling 8,192 weights is cheaper than scaling 28,224 bytes per stack.
             kernel = tf.convert_to_tensor(self.kernel) * self.scale
             stride = self.stride

@@ -40,6 +40,8 @@ class Convolution:
     stride: int
 
 
+_PIXELS = ("uint8", "bool")
+
 Convolve = Callable[[Layers, Leaf, Any], Any]
 """``(layers, leaf, frames [N, k, H, W, …])`` → features ``[N, h, w, c]``."""
 
@@ -123,15 +125,15 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
 
 
 def byte_scale(leaf: Leaf) -> float:
-    """Factor that brings bytes to 0 … 1."""
+    """Factor that brings bytes to 0 … 1; bits are there already."""
     return 1.0 / (leaf.high or 255.0)
 
 
 def _image(observations: Space) -> Space:
-    """The space, which is one image of bytes."""
+    """The space, which is one image of bytes or of bits."""
     leaves = list(observations.values())
     frame = leaves[0].frame
-    is_image = frame.dtype == "uint8" and not frame.is_discrete and len(frame.shape) in (2, 3)
+    is_image = frame.dtype in _PIXELS and not frame.is_discrete and len(frame.shape) in (2, 3)
     if len(leaves) == 1 and is_image:
         return observations
     given = ", ".join(
@@ -139,8 +141,8 @@ def _image(observations: Space) -> Space:
         for path, leaf in observations.items()
     )
     raise ConfigError(
-        "this model sees one image of uint8, [height, width] or [height, width, colours], and the "
-        f"environment gives {given}. Set model.name = 'mlp', or wrap the environment."
+        "this model sees one image of uint8 or bool, [height, width] or [height, width, colours], "
+        f"and the environment gives {given}. Set model.name = 'mlp', or wrap the environment."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyqueue.data.spaces import Space
-from tinyqueue.models import impala, mlp, nature, shallow
+from tinyqueue.models import impala, minatar, mlp, nature, shallow
 from tinyqueue.models.network import Network, Output
 
 
@@ -29,5 +29,6 @@ MODELS: Mapping[str, ModelEntry] = {
     "mlp": ModelEntry(mlp.MlpConfig, mlp.build),
     "nature": ModelEntry(nature.NatureConfig, nature.build),
     "shallow": ModelEntry(shallow.ShallowConfig, shallow.build),
+    "minatar": ModelEntry(minatar.MinatarConfig, minatar.build),
     "impala": ModelEntry(impala.ImpalaNetworkConfig, impala.build),
 }

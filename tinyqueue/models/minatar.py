@@ -1,0 +1,38 @@
+"""The network of MinAtar's authors for its games of 10 × 10 cells (Young & Tian, 2019,
+arXiv:1903.03176).
+
+One convolution of 16 filters 3×3/1 and a dense layer of 128, each with a ReLU. Their actor-critic
+replaces the ReLU by a smooth approximation of it; this does not. Initial weights are orthogonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyqueue.data.spaces import Space
+from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
+from tinyqueue.models.layers import Width
+from tinyqueue.models.network import Network, Output
+
+CONVOLUTIONS = (Convolution(16, 3, 1),)
+
+
+@dataclass(frozen=True)
+class MinatarConfig(ImageConfig):
+    """``minatar``: for small pictures, whose channels say what is in a cell."""
+
+    dense: Width = 128
+    """Units behind the convolution; of each stream where an output is dueling."""
+
+
+def build(
+    observations: Space,
+    actions: Space,
+    outputs: Mapping[str, Output],
+    config: MinatarConfig,
+    seed: int,
+) -> Network:
+    """The network, as :func:`tinyqueue.models.images.image_network` says."""
+    convolve = convolutions(CONVOLUTIONS)
+    return image_network(observations, actions, outputs, config, seed, convolve)
