@@ -1,8 +1,8 @@
 """The network of MinAtar's authors for its games of 10 × 10 cells (Young & Tian, 2019,
 arXiv:1903.03176).
 
-One convolution of 16 filters 3×3/1 and a dense layer of 128, each with a ReLU. Their actor-critic
-replaces the ReLU by a smooth approximation of it; this does not. Initial weights are orthogonal.
+One convolution of 16 filters 3×3/1 and a dense layer of 128, each with a ReLU, as in their DQN.
+Their actor-critic has SiLU and its derivative there. Initial weights are orthogonal.
 """
 
 from __future__ import annotations
