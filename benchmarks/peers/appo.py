@@ -39,6 +39,9 @@ SAMPLING = {
     "summaries_use_frameskip": False,
 }
 
+# Beside the Gymnasium that Sample Factory needs, ale-py does not register its games.
+register_v0_v4_envs()
+
 
 class Meter(AlgoObserver):
     """Counts the env steps that the learner has trained on, from its first update on."""
@@ -63,8 +66,6 @@ def make_environment(
     full_env_name: str, cfg: Any = None, env_config: Any = None, render_mode: str | None = None
 ) -> gymnasium.Env:
     if full_env_name == PONG:
-        # Beside the Gymnasium that Sample Factory needs, ale-py does not register its games.
-        register_v0_v4_envs()
         return make_atari_env(full_env_name, cfg, env_config, render_mode)
     return gymnasium.make(full_env_name, render_mode=render_mode)
 
