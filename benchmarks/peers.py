@@ -1,6 +1,7 @@
 """Env steps trained on per second: tinyqueue beside other libraries, on two cores, in one run.
 
     python benchmarks/peers.py cartpole [--seconds 20] [--repeats 3] [--json]
+    python benchmarks/peers.py pong [--seconds 60] [--repeats 3] [--json]
 
 Every library gets an environment of its own below ``--cache``, made at the first run. They
 take turns, so that a machine that slows down slows all of them; medians are compared. One
@@ -11,96 +12,34 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from peer_contestants import OURS, SECONDS, WORKS, Contestant
 from peer_processes import Failed, install, measure
 
-HERE = Path(__file__).resolve().parent
 CORES = 2
-OURS = "tinyqueue impala"
-
-# torch is pinned because a range brings a build with gigabytes of GPU packages.
-SB3 = ("torch==2.13.0", "stable-baselines3==2.9.0")
-SAMPLE_FACTORY = ("torch==2.13.0", "sample-factory==2.1.1", "gymnasium<1.0")
-
-
-@dataclass
-class Contestant:
-    """One library with one configuration.
-
-    Attributes:
-        settings: What a reader must know to judge the figure.
-        environment: Folder below the cache; empty for this interpreter.
-        requirements: What is installed there.
-        command: Script and arguments; ``--seconds`` is added.
-        runs: Env steps per second of each run so far.
-        failed: Why there is no figure; empty when there is one.
-        details: The last run's whole answer.
-    """
-
-    name: str
-    settings: str
-    environment: str
-    requirements: tuple[str, ...]
-    command: tuple[str, ...]
-    runs: list[float] = field(default_factory=list)
-    failed: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def median(self) -> float | None:
-        return None if self.failed or not self.runs else statistics.median(self.runs)
-
-
-def cartpole() -> list[Contestant]:
-    sb3, appo = str(HERE / "peers" / "sb3.py"), str(HERE / "peers" / "appo.py")
-    return [
-        Contestant(
-            OURS,
-            "preset, 2 player processes, RabbitMQ",
-            "",
-            (),
-            (str(HERE / "throughput.py"), "cartpole", "--json"),
-        ),
-        Contestant("SB3 A2C", "8 envs", "sb3", SB3, (sb3, "a2c", "--envs", "8")),
-        Contestant("SB3 A2C, wide", "64 envs", "sb3", SB3, (sb3, "a2c", "--envs", "64")),
-        Contestant("SB3 PPO", "8 envs, zoo settings", "sb3", SB3, (sb3, "ppo", "--envs", "8")),
-        Contestant(
-            "Sample Factory APPO",
-            "2 workers × 8 envs",
-            "sample-factory",
-            SAMPLE_FACTORY,
-            (appo, "--workers", "2", "--envs", "8"),
-        ),
-        Contestant(
-            "Sample Factory APPO, wide",
-            "2 workers × 64 envs",
-            "sample-factory",
-            SAMPLE_FACTORY,
-            (appo, "--workers", "2", "--envs", "64"),
-        ),
-    ]
-
-
-WORKS: dict[str, Callable[[], list[Contestant]]] = {"cartpole": cartpole}
 
 
 @click.command(help=__doc__)
 @click.argument("work", type=click.Choice(sorted(WORKS)))
-@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=1), help="20 for CartPole, 60 for Pong.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".bench-envs"))
 @click.option("--only", multiple=True, help="Part of a contestant's name; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(
-    work: str, seconds: float, repeats: int, cache: Path, only: tuple[str, ...], as_json: bool
+    work: str,
+    seconds: float | None,
+    repeats: int,
+    cache: Path,
+    only: tuple[str, ...],
+    as_json: bool,
 ) -> None:
+    seconds = seconds or SECONDS[work]
     contestants = [
         c for c in WORKS[work]() if not only or any(o.lower() in c.name.lower() for o in only)
     ]
@@ -192,7 +131,8 @@ def table(document: dict[str, Any]) -> str:
         if result["failed"]:
             lines.append(f"| {name} | {settings} | failed: {result['failed']} | | |")
             continue
-        ratio = f"{result['ratio']:.1f} ×" if result["ratio"] and name != OURS else ""
+        peer = not name.startswith(OURS)
+        ratio = f"{result['ratio']:.1f} ×" if result["ratio"] and peer else ""
         span = f"{min(result['runs']):,.0f}–{max(result['runs']):,.0f}"
         lines.append(
             f"| {name} | {settings} | {result['env_steps_per_s']:,.0f} | {span} | {ratio} |"

@@ -1,4 +1,10 @@
-"""Measures Sample Factory's APPO on CartPole-v1, in an environment of its own (../peers.py)."""
+"""Measures Sample Factory's APPO on CartPole-v1 or Pong, in an environment of its own; see
+../peers.py.
+
+Pong has the wrappers, the network and the learning settings of the library's own Atari example.
+Sampling is the same in both: asynchronous, one epoch over batches of 1024 env steps, which
+does a quarter of the example's training work per env step.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +16,31 @@ from importlib.metadata import version
 from typing import Any
 
 import gymnasium
+from ale_py.registration import register_v0_v4_envs
 from sample_factory.algo.runners.runner import AlgoObserver, Runner
 from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
+from sf_examples.atari.atari_params import atari_override_defaults
+from sf_examples.atari.atari_utils import make_atari_env
+
+CARTPOLE = "CartPole-v1"
+PONG = "atari_pong"
+"""The example's name for PongNoFrameskip-v4."""
+
+SAMPLING = {
+    "async_rl": True,
+    "worker_num_splits": 2,
+    "rollout": 32,
+    "batch_size": 1024,
+    "num_batches_per_epoch": 1,
+    "num_epochs": 1,
+    # Counts env steps, not the frames that each of them skips.
+    "summaries_use_frameskip": False,
+}
+
+# Beside the Gymnasium that Sample Factory needs, ale-py does not register its games.
+register_v0_v4_envs()
 
 
 class Meter(AlgoObserver):
@@ -38,31 +65,38 @@ class Meter(AlgoObserver):
 def make_environment(
     full_env_name: str, cfg: Any = None, env_config: Any = None, render_mode: str | None = None
 ) -> gymnasium.Env:
+    if full_env_name == PONG:
+        return make_atari_env(full_env_name, cfg, env_config, render_mode)
     return gymnasium.make(full_env_name, render_mode=render_mode)
 
 
-def train(seconds: float, workers: int, envs: int, folder: str) -> tuple[Runner, Meter]:
+def configuration(environment: str, workers: int, envs: int, folder: str) -> Any:
     settings = {
         "algo": "APPO",
-        "env": "CartPole-v1",
-        "experiment": "cartpole",
+        "env": environment,
+        "experiment": "benchmark",
         "train_dir": folder,
         "device": "cpu",
         "num_workers": workers,
         "num_envs_per_worker": envs,
         "use_rnn": False,
         "recurrence": 1,
-        "rollout": 32,
-        "batch_size": 1024,
-        "num_epochs": 1,
         "train_for_env_steps": 10**9,
         "save_every_sec": 3600,
+        **SAMPLING,
     }
     argv = [f"--{key}={value}" for key, value in settings.items()]
-    argv += ["--encoder_mlp_layers", "64", "64"]
-    register_env("CartPole-v1", make_environment)
-    parser, _ = parse_sf_args(argv=argv)
-    _, runner = make_runner(parse_full_cfg(parser, argv=argv))
+    if environment == CARTPOLE:
+        argv += ["--encoder_mlp_layers", "64", "64"]
+    parser, partial = parse_sf_args(argv=argv)
+    if environment == PONG:
+        atari_override_defaults(partial.env, parser)
+    return parse_full_cfg(parser, argv=argv)
+
+
+def train(configured: Any, seconds: float) -> tuple[Runner, Meter]:
+    register_env(configured.env, make_environment)
+    _, runner = make_runner(configured)
     meter = Meter(seconds)
     runner.register_observer(meter)
     runner.init()
@@ -72,12 +106,14 @@ def train(seconds: float, workers: int, envs: int, folder: str) -> tuple[Runner,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environment", choices=[CARTPOLE, PONG], required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--envs", type=int, required=True, help="per worker")
     parser.add_argument("--seconds", type=float, required=True)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        runner, meter = train(arguments.seconds, arguments.workers, arguments.envs, folder)
+        configured = configuration(arguments.environment, arguments.workers, arguments.envs, folder)
+        runner, meter = train(configured, arguments.seconds)
     if meter.first is None or meter.last[0] - meter.first[0] < arguments.seconds:
         raise SystemExit("Sample Factory ended before the time was over; its log is above.")
     seconds, env_steps = (b - a for a, b in zip(meter.first, meter.last, strict=True))

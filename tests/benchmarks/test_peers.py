@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 
 @pytest.fixture
@@ -94,3 +96,59 @@ def test_a_library_that_cannot_be_installed_fails_alone(
     peers.prepare(everyone, Path("cache"))
 
     assert [c.failed for c in everyone] == ["", "cannot be installed: no wheel", ""]
+
+
+@pytest.mark.parametrize("work", ["cartpole", "pong"])
+def test_everyone_has_a_script_and_shares_an_environment_only_with_its_like(
+    peers: ModuleType, work: str
+) -> None:
+    everyone = peers.WORKS[work]()
+
+    names = [c.name for c in everyone]
+    kinds = {(c.environment, c.requirements) for c in everyone}
+
+    assert names[0] == peers.OURS
+    assert len(set(names)) == len(names)
+    assert all(Path(c.command[0]).is_file() for c in everyone)
+    # Who comes first installs for all: two lists of requirements for one folder would be a lie.
+    assert sorted(folder for folder, _ in kinds) == ["", "sample-factory", "sb3"]
+    assert ("", ()) in kinds
+
+
+def test_our_other_network_is_in_the_table_without_a_ratio(peers: ModuleType) -> None:
+    shallow = peers.Contestant(f"{peers.OURS}, shallow", "preset", "", (), ("ours",))
+    everyone = [*contestants(peers)[:2], shallow]
+    for contestant, figure in zip(everyone, (300.0, 100.0, 600.0), strict=True):
+        contestant.runs.append(figure)
+
+    rows = peers.table(peers.report("pong", everyone, 1.0, 1)).splitlines()[-3:]
+
+    assert rows == [
+        "| tinyqueue impala | preset | 300 | 300–300 |  |",
+        "| A | 8 envs | 100 | 100–100 | 3.0 × |",
+        "| tinyqueue impala, shallow | preset | 600 | 600–600 |  |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["cartpole"], 20.0), (["pong"], 60.0), (["pong", "--seconds", "7"], 7.0)],
+)
+def test_pong_is_measured_longer_where_nobody_says_how_long(
+    peers: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    expected: float,
+) -> None:
+    def measure(python: Path, command: tuple[str, ...], seconds: float) -> dict[str, Any]:
+        return {"env_steps_per_s": seconds}
+
+    monkeypatch.setattr(peers, "use_cores", lambda count: None)
+    monkeypatch.setattr(peers, "install", lambda folder, requirements: None)
+    monkeypatch.setattr(peers, "measure", measure)
+
+    result = CliRunner().invoke(peers.main, [*arguments, "--repeats", "1", "--json"])
+
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["seconds"]) == (0, expected)
+    assert {r["env_steps_per_s"] for r in document["results"]} == {expected}
