@@ -29,8 +29,8 @@ def test_three_games_reach_the_level_of_the_manifest(sample, tmp_path):
     # When three are played here
     played = without_tensorflow("evaluate", sample, "-n", 3, "--json", cwd=tmp_path)
 
-    # Then their mean is not below the worst of those
-    assert min(greedy["returns"]) <= played["mean"]
+    # Then they are as good, but for a ball or two that another processor rounds away
+    assert played["mean"] >= greedy["mean"] - 2
     assert manifest["environment"] == played["environment"]
 
 

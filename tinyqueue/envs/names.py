@@ -83,6 +83,8 @@ def _register_minatar(environment_id: str) -> None:
     try:
         games = importlib.import_module("minatar.gym")
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "minatar":
+            raise
         raise ConfigError(
             f"the environment {environment_id} needs the package minatar, which is not installed "
             "and comes with no extra of tinyqueue: its licence is GPL-3.0. Install it wherever "
