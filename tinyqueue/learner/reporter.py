@@ -14,6 +14,7 @@ from tinyqueue.experiment import Experiment
 from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count
+from tinyqueue.learner.rates import Rates
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
@@ -63,7 +64,7 @@ class Reporter:
         self._sources = sources
         self._count = count
         self._board = TensorBoard(run.path / "tb")
-        self._rates = _Rates()
+        self._rates = Rates()
         self._logged_s = self._wrote_episodes_s = time.monotonic()
         self._returns: list[float] = []
         self._lengths: list[int] = []
@@ -90,11 +91,13 @@ class Reporter:
 
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """After every update."""
-        self._heard_s, self._said_quiet = time.monotonic(), False
+        now_s = time.monotonic()
+        self._heard_s, self._said_quiet = now_s, False
+        clock = self._trainer.clock
+        self._rates.note(now_s, clock.env_steps, clock.updates)
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
-        now_s = time.monotonic()
         if now_s - self._wrote_episodes_s >= EPISODES_EVERY_S:
             self._write_episodes(now_s)
         if now_s - self._logged_s >= self._experiment.learner.log_every_s:
@@ -170,9 +173,7 @@ class Reporter:
     def _snapshot(self) -> Snapshot:
         clock, progress = self._trainer.clock, self._trainer.progress
         sources = self._sources()
-        env_steps_per_s, updates_per_s = self._rates.at(
-            time.monotonic(), clock.env_steps, clock.updates
-        )
+        env_steps_per_s, updates_per_s = self._rates.at(time.monotonic())
         count = self._count() if self._count else Count()
         return Snapshot(
             time_s=clock.trained_s,
@@ -233,27 +234,6 @@ class Reporter:
         }
         self._run.append("episodes", line)
         self._returns, self._lengths = [], []
-
-
-class _Rates:
-    """Env steps and updates per second over the last second or so, whoever asks how often."""
-
-    def __init__(self, window_s: float = 1.0) -> None:
-        self._window_s = window_s
-        self._from: tuple[float, int, int] | None = None
-        self._rates = (0.0, 0.0)
-
-    def at(self, now_s: float, env_steps: int, updates: int) -> tuple[float, float]:
-        if self._from is None:
-            self._from = (now_s, env_steps, updates)
-        elapsed_s = now_s - self._from[0]
-        if elapsed_s >= self._window_s:
-            self._rates = (
-                (env_steps - self._from[1]) / elapsed_s,
-                (updates - self._from[2]) / elapsed_s,
-            )
-            self._from = (now_s, env_steps, updates)
-        return self._rates
 
 
 def count_document(count: Count) -> dict[str, Any]:
