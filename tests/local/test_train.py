@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.errors import UnknownNameError
+from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
 from tinyqueue.settings import Settings
@@ -18,6 +20,13 @@ from tinyqueue.settings import Settings
 def interruption():
     with train_module._interruptible() as interruption:
         yield interruption
+
+
+@pytest.fixture
+def new_run(tmp_path):
+    run = RunDirectory.create(tmp_path, {"name": "pole"}, {})
+    yield run
+    run.close()
 
 
 def test_before_there_is_a_learner_ctrl_c_interrupts(interruption):
@@ -82,11 +91,32 @@ def test_training_goes_on_while_players_play():
         assert not stopped.wait(1.2)
 
 
-def test_an_unknown_environment_starts_nothing():
+@pytest.mark.parametrize("stopped_by", [UnknownNameError("queue", "a", "b"), KeyboardInterrupt()])
+def test_what_ends_before_training_begins_leaves_no_run(new_run, monkeypatch, stopped_by):
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=stopped_by))
+
+    with pytest.raises(type(stopped_by)):
+        train(experiment, new_run, Settings(), None, Where())
+
+    assert not new_run.path.exists()
+
+
+def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=ZeroDivisionError))
+
+    with pytest.raises(ZeroDivisionError):
+        train(experiment, new_run, Settings(), None, Where())
+
+    assert new_run.path.exists()
+
+
+def test_an_unknown_environment_starts_nothing(new_run):
     experiment = make_experiment({"environment": {"id": "CartPool-v1"}})
     before = set(os.listdir("/proc/self/fd"))
 
     with pytest.raises(UnknownNameError, match="did you mean 'CartPole-v1'"):
-        train(experiment, None, Settings(), None, Where())
+        train(experiment, new_run, Settings(), None, Where())
 
     assert set(os.listdir("/proc/self/fd")) == before

@@ -141,12 +141,17 @@ def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) ->
     Raises:
         ConfigError: The minibatches do not divide the slots.
     """
+    require_divisor(slots, minibatches)
+    rng = np.random.default_rng(env_steps)
+    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
+    return orders.reshape(epochs * minibatches, -1).astype(np.int32)
+
+
+def require_divisor(slots: int, minibatches: int) -> None:
+    """Raises ConfigError when minibatches of whole slots do not come out even."""
     if slots % minibatches:
         raise ConfigError(
             f"algorithm.minibatches = {minibatches} does not divide the {slots} slots of an update "
             "(session.slots × learner.batches_per_update), and a minibatch takes whole slots. "
             "Choose a divisor."
         )
-    rng = np.random.default_rng(env_steps)
-    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
-    return orders.reshape(epochs * minibatches, -1).astype(np.int32)

@@ -53,11 +53,22 @@ def train(
     """Trains a run to its end, and ends everything that it started.
 
     Ctrl-C or SIGTERM while it trains saves and returns; before that it raises
-    KeyboardInterrupt, and nothing is left running either.
+    KeyboardInterrupt, and nothing is left running either. A new run that has not begun by
+    then, or when something is refused, is deleted.
 
     Raises:
         TinyqueueError: The experiment or the services cannot be used.
     """
+    try:
+        return _train(experiment, run, settings, view, where)
+    except (TinyqueueError, KeyboardInterrupt):
+        run.discard_unless_begun()
+        raise
+
+
+def _train(
+    experiment: Experiment, run: RunDirectory, settings: Settings, view: View, where: Where
+) -> Outcome:
     import_allowed(settings.environment_modules)
     find_environment(experiment.environment.id)
     if not where.serial and experiment.session.queue not in settings.play_queues:
