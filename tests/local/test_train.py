@@ -46,6 +46,29 @@ def test_the_first_ctrl_c_asks_the_learner_to_stop_and_the_second_interrupts(int
     assert asked == [True]
 
 
+def test_a_ctrl_c_that_asks_to_stop_is_answered_at_once(interruption):
+    said, has_said = [], threading.Event()
+    view = SimpleNamespace(message=lambda text: (said.append(text), has_said.set()))
+
+    with interruption.told(view), interruption.calls(lambda: None):
+        signal.raise_signal(signal.SIGINT)
+        # While training goes on with its update.
+        assert has_said.wait(30)
+
+    assert said == ["stopping: a checkpoint is written first; a second Ctrl-C ends without one"]
+
+
+def test_an_end_without_ctrl_c_says_nothing_of_one(interruption):
+    view = SimpleNamespace(message=Mock())
+
+    with interruption.told(view), interruption.calls(lambda: None):
+        pass
+    with pytest.raises(KeyboardInterrupt), interruption.told(view):
+        signal.raise_signal(signal.SIGINT)
+
+    view.message.assert_not_called()
+
+
 def test_a_serial_run_asks_whether_ctrl_c_came(interruption):
     assert not interruption.take()
 

@@ -78,7 +78,11 @@ def _train(
     advice = bytecode_advice()
     if advice:
         view.message(advice)
-    with _described(experiment, settings) as environment, _interruptible() as interruption:
+    with (
+        _described(experiment, settings) as environment,
+        _interruptible() as interruption,
+        interruption.told(view),
+    ):
         if where.serial:
             info = environment.result()
             return train_serial(experiment, run, info, settings, view, interruption.take)
@@ -145,12 +149,16 @@ def _described(experiment: Experiment, settings: Settings) -> Iterator[Future[En
         yield pool.submit(describe_in_child, experiment.environment, settings.environment_modules)
 
 
+STOPPING = "stopping: a checkpoint is written first; a second Ctrl-C ends without one"
+
+
 class _Interruption:
     """What Ctrl-C does: nothing is lost when somebody can be asked to stop."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._asked = False
+        self._woken = threading.Event()
 
     def take(self) -> bool:
         """Whether Ctrl-C came. From the first call on, it no longer raises."""
@@ -170,7 +178,27 @@ class _Interruption:
         if self._stop is None or self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        self._woken.set()
         self._stop()
+
+    @contextmanager
+    def told(self, view: View) -> Iterator[None]:
+        """Inside, a Ctrl-C that asks somebody to stop is answered at once, though the update that
+        goes on may take seconds. From a thread: a handler may have interrupted the view itself.
+        """
+
+        def tell() -> None:
+            self._woken.wait()
+            if self._asked:
+                view.message(STOPPING)
+
+        thread = threading.Thread(target=tell, name="tell-stopping", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._woken.set()
+            thread.join()
 
 
 @contextmanager
