@@ -1,6 +1,7 @@
 """What a run tells: its files, its status, its view."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +140,44 @@ def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, trainer, mak
     assert (snapshot.env_steps, snapshot.return_mean, snapshot.greedy_mean) == (7, 12.0, 480.0)
     assert (snapshot.queue_depth, snapshot.players) == (2, 3)
     assert (snapshot.batches_set_aside, snapshot.batches_dropped) == (1, 3)
+
+
+def test_the_view_knows_that_the_first_batch_has_not_come(reporter, view, make_batch):
+    reporter.look()
+    reporter.trained([make_batch(0)])
+
+    assert [snapshot.is_waiting for snapshot in view.snapshots] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (None, "Players: celery -A tinyqueue worker -Q play; what they say is in their logs"),
+        (Path("here") / "players.log", "What the players say is in here/players.log"),
+    ],
+)
+def test_a_long_silence_is_explained_once(
+    make_experiment_of, run, view, trainer, monkeypatch, log, said
+):
+    now_s = [1000.0]
+    monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
+    reporter = Reporter(
+        make_experiment_of(),
+        run,
+        view,
+        trainer,
+        threshold=None,
+        services="rabbitmq",
+        sources=dict,
+        count=None,
+        players_log=log,
+    )
+
+    for _ in range(40):
+        now_s[0] += 1.0
+        reporter.waited()
+
+    assert view.messages == [f"no session has come for 15 s. {said}"]
 
 
 def test_the_status_is_json_from_the_start(reporter, run):

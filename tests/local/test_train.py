@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -133,6 +134,26 @@ def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
         train(experiment, new_run, Settings(), None, Where())
 
     assert new_run.path.exists()
+
+
+@pytest.mark.parametrize("players", [2, 0])
+def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, players):
+    experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
+    services = SimpleNamespace(settings=Settings())
+    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext())
+    monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
+    monkeypatch.setattr(train_module, "LocalPlayers", lambda *_: nullcontext())
+    make_learner = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(train_module, "make_learner", make_learner)
+    view = SimpleNamespace(message=said.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, new_run, Settings(), view, Where(players=players))
+
+    log = new_run.path / "players.log"
+    assert said == ([f"players are starting; what they say is in {log}"] if players else [])
+    assert make_learner.call_args.kwargs["players_log"] == (log if players else None)
 
 
 def test_an_unknown_environment_starts_nothing(new_run):

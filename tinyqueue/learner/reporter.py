@@ -19,7 +19,7 @@ from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
-from tinyqueue.monitor.view import Header, Snapshot, View
+from tinyqueue.monitor.view import Header, Snapshot, View, shown
 
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
@@ -43,6 +43,7 @@ class Reporter:
         services: What joins players and learner, in words.
         sources: Numbers from around the trainer.
         count: The ledger's count; None where there is none.
+        players_log: What the players say that were started with the learner; None without such.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Reporter:
         services: str,
         sources: Sources,
         count: Callable[[], Count] | None,
+        players_log: Path | None = None,
     ) -> None:
         self._experiment = experiment
         self._run = run
@@ -73,12 +75,14 @@ class Reporter:
         self.is_evaluating = False
         self._heard_s = time.monotonic()
         self._said_quiet = False
+        self._players_log = players_log
+        self._has_heard = False
         view.start(
             Header(
                 experiment=experiment.name,
                 environment=experiment.environment.id,
                 algorithm=experiment.algorithm_name,
-                run_directory=_shown(run.path),
+                run_directory=shown(run.path),
                 services=services,
                 level=threshold,
                 max_env_steps=experiment.stop.max_env_steps,
@@ -92,7 +96,7 @@ class Reporter:
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """After every update."""
         now_s = time.monotonic()
-        self._heard_s, self._said_quiet = now_s, False
+        self._heard_s, self._has_heard, self._said_quiet = now_s, True, False
         clock = self._trainer.clock
         self._rates.note(now_s, clock.env_steps, clock.updates)
         for batch in batches:
@@ -108,10 +112,13 @@ class Reporter:
         """No batch has come for a moment: the view is kept alive, and long silence is explained."""
         if not self._said_quiet and time.monotonic() - self._heard_s > QUIET_S:
             self._said_quiet = True
-            self._view.message(
-                f"no session has come for {QUIET_S:.0f} s. Players: celery -A tinyqueue worker "
-                f"-Q {self._experiment.session.queue}; what they say is in their logs"
+            players = (
+                f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
+                "what they say is in their logs"
             )
+            if self._players_log is not None:
+                players = f"What the players say is in {shown(self._players_log)}"
+            self._view.message(f"no session has come for {QUIET_S:.0f} s. {players}")
         self.look()
 
     def look(self) -> None:
@@ -155,7 +162,7 @@ class Reporter:
             "environment": self._experiment.environment.id,
             "algorithm": self._experiment.algorithm_name,
             "run": self._run.run_id,
-            "run_directory": _shown(self._run.path),
+            "run_directory": shown(self._run.path),
             "written_s": time.time(),
             **finite(self._numbers(snapshot)),
         }
@@ -192,6 +199,7 @@ class Reporter:
             batches_dropped=sum(count.dropped.values()),
             greedy_mean=self._greedy_mean,
             is_evaluating=self.is_evaluating,
+            is_waiting=not self._has_heard,
         )
 
     def _numbers(self, snapshot: Snapshot) -> dict[str, float]:
@@ -249,11 +257,3 @@ def count_document(count: Count) -> dict[str, Any]:
         "env_steps": count.env_steps,
         "unbalanced": count.unbalanced,
     }
-
-
-def _shown(path: Path) -> str:
-    """The path as a person would type it here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -265,6 +265,7 @@ class LearnerService:
                 **experience.numbers(),
             },
             count=ledger.count,
+            players_log=self._around.players_log,
         )
 
     def _max_policy_lag(self, built: Built) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +29,7 @@ from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
 from tinyqueue.local.services import Choice, local_services
 from tinyqueue.models.keras_import import bytecode_advice
-from tinyqueue.monitor.view import View
+from tinyqueue.monitor.view import View, shown
 from tinyqueue.settings import Settings
 
 
@@ -87,20 +88,30 @@ def _train(
             info = environment.result()
             return train_serial(experiment, run, info, settings, view, interruption.take)
         with local_services(where.services, settings) as services:
+            log = run.path / "players.log"
+            if where.players:
+                view.message(f"players are starting; what they say is in {shown(log)}")
             players = LocalPlayers(
                 services.settings,
                 where.players,
                 (experiment.session.queue, EVALUATE_QUEUE),
-                run.path / "players.log",
+                log,
             )
             with players if where.players else _nobody():
-                service = make_learner(experiment, run, services.settings, view, environment)
+                service = make_learner(
+                    experiment,
+                    run,
+                    services.settings,
+                    view,
+                    environment,
+                    players_log=log if where.players else None,
+                )
                 with interruption.calls(service.stop), _watching(players, service):
                     outcome = service.run()
                 if players.ended is not None and outcome.ended == "stopped":
                     raise TinyqueueError(
                         f"the local players ended by themselves: {players.ended}. "
-                        f"All they said is in {run.path / 'players.log'}."
+                        f"All they said is in {log}."
                     )
                 return outcome
 
@@ -111,6 +122,7 @@ def make_learner(
     settings: Settings,
     view: View,
     environment: Future[EnvironmentInfo],
+    players_log: Path | None = None,
 ) -> LearnerService:
     """A learner service that sends its tasks through Celery.
 
@@ -138,6 +150,7 @@ def make_learner(
             tasks=tasks,
             play_here=games,
             view=view,
+            players_log=players_log,
         ),
     )
 
