@@ -18,7 +18,8 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.gae import Gae, gae
 from tinyqueue.algorithms.ppo_config import PpoConfig
 from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic, schedule, sound_update
+from tinyqueue.algorithms.steps import schedule, sound_update
+from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
 from tinyqueue.algorithms.stream_loss import log_probabilities, shaped_rewards
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
