@@ -36,10 +36,13 @@ def make_experiment(document: dict[str, Any]) -> Experiment:
     """Checks a document against every algorithm and model that is known.
 
     Raises:
-        ConfigError: A key or value is unknown, missing or out of range.
+        ConfigError: A key or value is unknown, missing or out of range, or two do not fit.
     """
-    return parse_experiment(
+    experiment = parse_experiment(
         document,
         algorithms={name: entry.config for name, entry in ALGORITHMS.items()},
         models={name: entry.config for name, entry in MODELS.items()},
     )
+    slots = experiment.session.slots * experiment.learner.batches_per_update
+    ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, slots)
+    return experiment

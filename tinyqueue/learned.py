@@ -217,8 +217,12 @@ def _of_sample(folder: Path) -> Learned:
     try:
         return Learned(read_sample(folder))
     except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(['spec', *map(str, found['loc'])])}: {found['msg']}"
+            for found in error.errors()
+        )
         raise CheckpointError(
-            f"{folder}: its spec is not one that this tinyqueue can play ({error}). Use the "
+            f"{folder}: its spec is not one that this tinyqueue can play ({said}). Use the "
             "tinyqueue that the manifest names."
         ) from error
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.algorithms.optimisers import descend, make_optimiser
 from tinyqueue.models.keras_import import import_keras
 
 GRADIENTS = [np.float32([1.0, -2.0]), np.float32([3.0, 0.5]), np.float32([-1.0, 0.0])]
@@ -64,3 +66,35 @@ def test_its_slots_are_all_that_it_remembers(name: str) -> None:
     for optimiser in (first, second):
         optimiser.apply([tf.constant(GRADIENTS[1])], tf.constant(0.1))
     np.testing.assert_array_equal(weights[0].numpy(), weights[1].numpy())
+
+
+@pytest.mark.parametrize(
+    ("loss", "gradient", "step", "norm"),
+    [
+        (1.0, [0.3, 0.4], [0.3, 0.4], 0.5),
+        # Beyond the norm of 1 it is scaled down to it.
+        (1.0, [3.0, 4.0], [0.6, 0.8], 5.0),
+        (math.nan, [0.3, 0.4], [0.0, 0.0], 0.5),
+        (1.0, [math.nan, 0.4], [0.0, 0.0], math.nan),
+        (1.0, [math.inf, 0.4], [0.0, 0.0], math.inf),
+    ],
+)
+def test_a_step_is_along_the_clipped_gradient_and_only_where_it_is_sound(
+    loss: float, gradient: list[float], step: list[float], norm: float
+) -> None:
+    tf, _ = import_keras()
+    weight = tf.Variable([0.0, 0.0])
+
+    class Plain:
+        """Gradient descent."""
+
+        def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+            weight.assign_sub(learning_rate * gradients[0])
+
+        def slots(self) -> dict[str, Any]:
+            return {}
+
+    told = descend(Plain(), [tf.constant(gradient)], tf.constant(loss), tf.constant(1.0), 1.0)
+
+    np.testing.assert_allclose(weight.numpy(), np.negative(step), atol=1e-6)
+    assert told.numpy() == pytest.approx(norm, nan_ok=True)

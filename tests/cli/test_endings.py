@@ -124,7 +124,9 @@ def test_the_document_alone_is_printed_as_json_and_kept(run, capsys):
 def test_a_run_in_which_no_episode_ended_has_no_curve(run, capsys):
     tell(Outcome("stopped", 0, 0, 0, 0.0), run, as_json=False)
 
-    assert "learning curve: none, since" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"learning curve: none: {run} holds no finished episode" in said
+    assert f"Let it train for longer: tinyqueue train --resume {run}\n" in said
 
 
 def test_without_matplotlib_the_extra_is_named(run, capsys, monkeypatch):
@@ -133,4 +135,16 @@ def test_without_matplotlib_the_extra_is_named(run, capsys, monkeypatch):
 
     tell(SOLVED, run, as_json=False)
 
-    assert 'pip install "tinyqueue[plot]"' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f'pip install "tinyqueue[plot]", then tinyqueue plot {run}\n' in said
+
+
+def test_a_curve_that_cannot_be_written_is_drawn_later(run, capsys):
+    episodes(run)
+    (run / "plots").write_text("in the way of the folder")
+
+    tell(SOLVED, run, as_json=False)
+
+    said = capsys.readouterr().out
+    assert f"{run / 'plots' / 'learning_curve.png'} cannot be written (File exists)" in said
+    assert f"Mend that, then tinyqueue plot {run}\n" in said

@@ -1,6 +1,5 @@
 """``tinyqueue evaluate``."""
 
-import importlib
 import json
 from dataclasses import replace
 
@@ -10,8 +9,6 @@ from balancing import BALANCES, FALLS, checkpoint, spec, trained_run
 
 from tinyqueue.evaluation.games import Games
 from tinyqueue.experiment import EnvironmentConfig
-
-evaluate_module = importlib.import_module("tinyqueue.cli.evaluate")
 
 
 def test_the_newest_version_plays_greedy_games(tinyqueue, tmp_path):
@@ -148,7 +145,7 @@ def test_atari_has_a_human_normalised_score(tinyqueue, tmp_path, monkeypatch):
     of_pong = replace(checkpoint(1000, BALANCES), spec=pong.model_dump())
     run = trained_run(tmp_path / "runs", of_pong)
     games = Games(np.float32([17, 19]), np.int32([1800, 1700]), 1.0)
-    monkeypatch.setattr(evaluate_module, "play_games", lambda *_, **__: games)
+    monkeypatch.setattr("tinyqueue.cli.games.play_games", lambda *_, **__: games)
 
     said = tinyqueue("evaluate", run, "-n", 2)
     result = json.loads(tinyqueue("evaluate", run, "-n", 2, "--json").out)

@@ -4,7 +4,9 @@ import sqlite3
 
 import pytest
 
+from tinyqueue.cli.experiments import configured, find_document
 from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.run_directory import RunDirectory
 
 PRESET = ("learner", "start", "cartpole-dqn")
 
@@ -17,8 +19,12 @@ def services(monkeypatch, redis_server):
 
 @pytest.fixture
 def run(tmp_path):
-    """Where the first run of the preset will be."""
-    return tmp_path / "runs" / "cartpole-dqn" / "1"
+    """A run of the preset that was stopped before it trained."""
+    experiment = configured(find_document("cartpole-dqn")[0])
+    run = RunDirectory.create(tmp_path / "runs", experiment.document(), {})
+    Ledger(run.path / "sessions.db", experiment="cartpole-dqn", run=run.run_id).close()
+    run.close()
+    return run.path
 
 
 @pytest.mark.parametrize(
@@ -38,7 +44,9 @@ def run(tmp_path):
         ),
     ],
 )
-def test_a_replay_that_is_too_small_is_an_error_at_the_start(tinyqueue, services, changes, said):
+def test_a_replay_that_is_too_small_is_an_error_at_the_start(
+    tinyqueue, services, tmp_path, changes, said
+):
     words = [word for change in changes for word in ("--set", change)]
 
     result = tinyqueue(*PRESET, *words)
@@ -47,10 +55,11 @@ def test_a_replay_that_is_too_small_is_an_error_at_the_start(tinyqueue, services
     assert "error: " in result.err
     assert said in result.err
     assert "Traceback" not in result.err
+    # A restart goes on with the newest run; what was refused is none.
+    assert list((tmp_path / "runs" / "cartpole-dqn").iterdir()) == []
 
 
 def test_the_session_log_of_another_run_is_refused_with_both_named(tinyqueue, services, run):
-    tinyqueue(*PRESET, "--set", "replay.capacity_steps=100")
     (run / "sessions.db").unlink()
     Ledger(run / "sessions.db", experiment="pong-apex", run="f00d").close()
 
@@ -62,7 +71,6 @@ def test_the_session_log_of_another_run_is_refused_with_both_named(tinyqueue, se
 
 
 def test_a_session_log_of_another_schema_is_refused_with_both_named(tinyqueue, services, run):
-    tinyqueue(*PRESET, "--set", "replay.capacity_steps=100")
     with sqlite3.connect(run / "sessions.db") as database:
         database.execute("PRAGMA user_version = 9")
     database.close()

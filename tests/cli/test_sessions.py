@@ -99,6 +99,8 @@ def test_a_person_reads_a_table(tinyqueue, run):
         (["show", "RUN", f"{STAGE}:0"], "does not hold"),
         (["show", "RUN", "--slot", "2"], "slot 2 is not there"),
         (["show", "RUN", "--ticks", "3"], "is not A:B"),
+        (["show", "RUN", "--ticks", "5:2"], "--ticks 5:2 leaves no tick"),
+        (["show", "RUN", "--ticks", "6:", "--json"], "this batch has ticks 0 to 5"),
         (["show", "RUN", "--with-checkpoint"], "no checkpoint yet"),
         (["list", "nowhere"], "holds no sessions.db"),
         (["export", "RUN", "out.zip"], "does not end in .npz"),

@@ -40,6 +40,10 @@ POLE = '[environment]\nid = "CartPole-v1"\n'
         (POLE + "[session]\nslots = 0", "session.slots = 0: Input should be greater than 0"),
         (POLE + '[session]\nticks = "many"', "session.ticks = 'many'"),
         (POLE + "[algorithm]\ngamma = 1.5", "gamma"),
+        (
+            POLE + '[algorithm]\nname = "ppo"\nminibatches = 5\n[session]\nslots = 7',
+            "algorithm.minibatches = 5 does not divide the 7 slots of an update",
+        ),
         ("seed = -1\n" + POLE, "seed = -1 must be a whole number"),
         ("[environment", "is not valid TOML"),
         ("", "environment.id"),
@@ -109,9 +113,25 @@ def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
     assert 'pip install "tinyqueue[learner]"' in result.err
 
 
-def test_training_without_an_end_is_refused(tinyqueue):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("cartpole-dqn", "--set", "replay.capacity_steps=100"), "it needs room for at least two"),
+        (("cartpole-dqn", "--set", "replay.minimum_steps=100_000"), "can never be there"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, words, said):
+    result = tinyqueue("train", *words, "--serial")
+
+    assert result.code == 1
+    assert said in result.err
+    assert list((tmp_path / "runs" / words[0]).iterdir()) == []
+
+
+def test_training_without_an_end_is_refused(tinyqueue, tmp_path):
     result = tinyqueue("train", "Pendulum-v1", "--serial")
 
+    assert list(tmp_path.glob("runs/*/*")) == []
     assert result.code == 1
     assert "training would never end. Give --max-env-steps N, or --stop-at-return R" in result.err
 

@@ -1,10 +1,12 @@
 """Given ids of Atari games from before ALE/<Game>-v5."""
 
 import re
+import shlex
 
 import pytest
 
 from tinyqueue.catalogue import make_experiment
+from tinyqueue.cli.experiments import configured, find_document
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.old_names import refuse_old_atari
 from tinyqueue.errors import ConfigError, UnknownNameError
@@ -29,7 +31,8 @@ def answer(old):
     ],
 )
 def test_an_old_id_is_answered_with_what_gives_the_same_protocol(old, game, sticky, frame_skip):
-    lines = [line.strip() for line in answer(old).splitlines() if line.startswith("  ")]
+    said = [line.strip() for line in answer(old).splitlines() if line.startswith("  ")]
+    lines = [line for line in said if line.startswith("environment.")]
 
     environment = make_experiment(with_overrides({}, lines)).environment
 
@@ -37,6 +40,29 @@ def test_an_old_id_is_answered_with_what_gives_the_same_protocol(old, game, stic
     assert (environment.atari.sticky, environment.atari.frame_skip) == (sticky, frame_skip)
     assert (environment.atari.noop_max, environment.atari.fire_reset) == (0, False)
     assert environment.observes_ram == ("-ram" in old)
+
+
+@pytest.mark.parametrize("old", ["PongNoFrameskip-v4", "Breakout-v0", "SeaquestDeterministic-v4"])
+def test_the_command_that_is_answered_gives_the_same_protocol(old):
+    said = [line.strip() for line in answer(old).splitlines() if line.startswith("  ")]
+    lines = [line for line in said if line.startswith("environment.")]
+    program, train, target, *options = shlex.split(said[-1])
+
+    document, _ = find_document(target)
+    experiment = configured(document, options[1::2])
+
+    assert (program, train, set(options[::2])) == ("tinyqueue", "train", {"--set"})
+    assert experiment.environment.atari == (
+        make_experiment(with_overrides({}, lines)).environment.atari
+    )
+
+
+def test_the_command_leaves_out_what_is_the_default():
+    assert answer("PongDeterministic-v4").endswith(
+        "\n  tinyqueue train ALE/Pong-v5 --set environment.atari.sticky=0.0 "
+        "--set environment.atari.noop_max=0 --set environment.atari.fire_reset=false "
+        "--set environment.atari.max_frames=false"
+    )
 
 
 def test_a_frame_skip_that_was_drawn_is_said_to_have_no_equal():

@@ -1,7 +1,7 @@
 """What a run tells: its files, its status, its view."""
 
 import json
-import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +142,44 @@ def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, trainer, mak
     assert (snapshot.batches_set_aside, snapshot.batches_dropped) == (1, 3)
 
 
+def test_the_view_knows_that_the_first_batch_has_not_come(reporter, view, make_batch):
+    reporter.look()
+    reporter.trained([make_batch(0)])
+
+    assert [snapshot.is_waiting for snapshot in view.snapshots] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (None, "Players: celery -A tinyqueue worker -Q play; what they say is in their logs"),
+        (Path("here") / "players.log", "What the players say is in here/players.log"),
+    ],
+)
+def test_a_long_silence_is_explained_once(
+    make_experiment_of, run, view, trainer, monkeypatch, log, said
+):
+    now_s = [1000.0]
+    monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
+    reporter = Reporter(
+        make_experiment_of(),
+        run,
+        view,
+        trainer,
+        threshold=None,
+        services="rabbitmq",
+        sources=dict,
+        count=None,
+        players_log=log,
+    )
+
+    for _ in range(40):
+        now_s[0] += 1.0
+        reporter.waited()
+
+    assert view.messages == [f"no session has come for 15 s. {said}"]
+
+
 def test_the_status_is_json_from_the_start(reporter, run):
     status = json.loads(json.dumps(reporter.status(), allow_nan=False))
 
@@ -176,16 +214,20 @@ def test_scalars_reach_tensorboard(reporter, run, make_batch):
     assert b"train/return_mean" not in events.read_bytes()
 
 
-def test_rates_are_those_of_the_last_second(reporter, trainer, view, monkeypatch):
+def test_rates_are_those_between_updates_however_often_the_view_looks(
+    reporter, trainer, view, make_batch, monkeypatch
+):
     now_s = [1000.0]
     monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
-    reporter.look()
     for _ in range(4):
-        now_s[0] += 0.5
-        trainer.clock.env_steps += 100
+        reporter.trained([make_batch(0)])
+        for _ in range(3):
+            now_s[0] += 1.0
+            reporter.look()
+        trainer.clock.env_steps += 2048
         trainer.clock.updates += 1
-        reporter.look()
 
     rates = [(s.env_steps_per_s, s.updates_per_s) for s in view.snapshots]
-    assert rates == [(0.0, 0.0), (0.0, 0.0), (200.0, 2.0), (200.0, 2.0), (200.0, 2.0)]
-    assert not math.isnan(rates[-1][0])
+    # One look right after an update and three until the next.
+    assert rates[:4] == [(0.0, 0.0)] * 4
+    assert rates[4:] == [(pytest.approx(2048 / 3), pytest.approx(1 / 3))] * 12

@@ -52,6 +52,14 @@ def test_a_refused_learner_s_new_run_leaves_nothing_that_a_restart_would_take_fo
     assert run.document() == DOCUMENT
 
 
+def test_a_run_that_was_there_before_is_not_discarded(run):
+    run.close()
+    again = RunDirectory.open(run.path)
+    again.discard_unless_begun()
+    again.close()
+    assert again.document() == DOCUMENT
+
+
 def test_a_number_that_something_else_has_taken_is_passed_over(tmp_path):
     (tmp_path / "pole" / "1").mkdir(parents=True)
     (tmp_path / "pole" / "1" / "notes.txt").write_text("mine")

@@ -119,6 +119,19 @@ def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
     assert trainer.clock.updates == 3
 
 
+def test_a_run_that_was_stopped_in_peace_has_lost_nothing_and_says_nothing_of_it(
+    make_training, make_batch, reporter
+):
+    training, _ = make_training()
+    training.update(taken([make_batch(0)]))
+    training.save()
+    resumed, _ = make_training()
+
+    resumed.restore(SimpleNamespace(env_steps=8))
+
+    assert reporter.messages == ["resumed from the checkpoint at 8 env steps (update 1)"]
+
+
 def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training, reporter):
     training, trainer = make_training()
 
@@ -152,7 +165,7 @@ def test_without_a_ledger_nothing_is_lost(make_training, make_batch, reporter):
 
     resumed.restore(None)
 
-    assert "updates on 0 env steps" in reporter.messages[0]
+    assert reporter.messages == ["resumed from the checkpoint at 8 env steps (update 1)"]
     assert trainer.clock.env_steps == 8
 
 

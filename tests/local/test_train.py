@@ -3,12 +3,15 @@
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.errors import UnknownNameError
+from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
 from tinyqueue.settings import Settings
@@ -18,6 +21,13 @@ from tinyqueue.settings import Settings
 def interruption():
     with train_module._interruptible() as interruption:
         yield interruption
+
+
+@pytest.fixture
+def new_run(tmp_path):
+    run = RunDirectory.create(tmp_path, {"name": "pole"}, {})
+    yield run
+    run.close()
 
 
 def test_before_there_is_a_learner_ctrl_c_interrupts(interruption):
@@ -35,6 +45,29 @@ def test_the_first_ctrl_c_asks_the_learner_to_stop_and_the_second_interrupts(int
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert asked == [True]
+
+
+def test_a_ctrl_c_that_asks_to_stop_is_answered_at_once(interruption):
+    said, has_said = [], threading.Event()
+    view = SimpleNamespace(message=lambda text: (said.append(text), has_said.set()))
+
+    with interruption.told(view), interruption.calls(lambda: None):
+        signal.raise_signal(signal.SIGINT)
+        # While training goes on with its update.
+        assert has_said.wait(30)
+
+    assert said == ["stopping: a checkpoint is written first; a second Ctrl-C ends without one"]
+
+
+def test_an_end_without_ctrl_c_says_nothing_of_one(interruption):
+    view = SimpleNamespace(message=Mock())
+
+    with interruption.told(view), interruption.calls(lambda: None):
+        pass
+    with pytest.raises(KeyboardInterrupt), interruption.told(view):
+        signal.raise_signal(signal.SIGINT)
+
+    view.message.assert_not_called()
 
 
 def test_a_serial_run_asks_whether_ctrl_c_came(interruption):
@@ -82,11 +115,52 @@ def test_training_goes_on_while_players_play():
         assert not stopped.wait(1.2)
 
 
-def test_an_unknown_environment_starts_nothing():
+@pytest.mark.parametrize("stopped_by", [UnknownNameError("queue", "a", "b"), KeyboardInterrupt()])
+def test_what_ends_before_training_begins_leaves_no_run(new_run, monkeypatch, stopped_by):
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=stopped_by))
+
+    with pytest.raises(type(stopped_by)):
+        train(experiment, new_run, Settings(), None, Where())
+
+    assert not new_run.path.exists()
+
+
+def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=ZeroDivisionError))
+
+    with pytest.raises(ZeroDivisionError):
+        train(experiment, new_run, Settings(), None, Where())
+
+    assert new_run.path.exists()
+
+
+@pytest.mark.parametrize("players", [2, 0])
+def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, players):
+    experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
+    services = SimpleNamespace(settings=Settings())
+    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext())
+    monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
+    monkeypatch.setattr(train_module, "LocalPlayers", lambda *_: nullcontext())
+    make_learner = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(train_module, "make_learner", make_learner)
+    view = SimpleNamespace(message=said.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, new_run, Settings(), view, Where(players=players))
+
+    log = new_run.path / "players.log"
+    assert said == ([f"players are starting; what they say is in {log}"] if players else [])
+    assert make_learner.call_args.kwargs["players_log"] == (log if players else None)
+
+
+def test_an_unknown_environment_starts_nothing(new_run):
     experiment = make_experiment({"environment": {"id": "CartPool-v1"}})
     before = set(os.listdir("/proc/self/fd"))
 
     with pytest.raises(UnknownNameError, match="did you mean 'CartPole-v1'"):
-        train(experiment, None, Settings(), None, Where())
+        train(experiment, new_run, Settings(), None, Where())
 
     assert set(os.listdir("/proc/self/fd")) == before

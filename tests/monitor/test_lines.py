@@ -62,6 +62,18 @@ def test_a_snapshot_is_one_line(view: LineView, file: io.StringIO) -> None:
     ]
 
 
+def test_before_the_first_batch_there_are_no_lines_of_zeros(
+    view: LineView, file: io.StringIO, clock: Clock
+) -> None:
+    for _ in range(30):
+        view.update(Snapshot(time_s=0.0, is_waiting=True))
+        clock.now_s += 1.0
+    assert len(file.getvalue().splitlines()) == 1
+
+    view.update(SNAPSHOT)
+    assert "546,816 steps" in file.getvalue().splitlines()[1]
+
+
 def test_lines_come_every_two_seconds_however_often_it_is_told(
     view: LineView, file: io.StringIO, clock: Clock
 ) -> None:

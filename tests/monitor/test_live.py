@@ -112,7 +112,10 @@ def test_a_frame_needs_nothing_but_ascii_where_there_is_nothing_else(header: Hea
 
 
 def test_before_the_first_batch_the_frame_says_what_it_waits_for(header: Header) -> None:
-    assert "waiting for the first session batch" in "\n".join(drawn(header, None, terminal()))
+    for nothing in (None, Snapshot(time_s=0.0, is_waiting=True)):
+        said = "\n".join(drawn(header, nothing, terminal()))
+        assert "waiting for the first session batch" in said
+        assert "env steps" not in said
 
 
 def test_names_from_a_file_are_text_and_not_markup(header: Header) -> None:

@@ -112,7 +112,7 @@ def test_a_torn_manifest_is_refused(folder):
     manifest = folder / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:-40])
 
-    with pytest.raises(CheckpointError, match=r"the sample cannot be read \(JSONDecodeError"):
+    with pytest.raises(CheckpointError, match=r"manifest.json cannot be used: it is not JSON \("):
         read_sample(folder)
 
 
@@ -120,17 +120,37 @@ def test_a_torn_manifest_is_refused(folder):
     ("changes", "said"),
     [
         ({"schema": 2}, r"of schema 2, this tinyqueue reads 1"),
-        ({"results": [{"policy": "greedy"}]}, r"KeyError\('seed'"),
-        ({"results": 3}, "TypeError"),
-        ({"sha256": {}}, r"KeyError\('policy.onnx'"),
-        ({"spec": {"graph_sha256": "0" * 64}}, "its spec is of another graph"),
+        ({"results": [{"returns": []}]}, r"results\[0\].policy is missing; it should be a text"),
+        ({"results": [4]}, r"results\[0\] is 4, and should be an object with keys"),
+        ({"results": 3}, "results is 3, and should be a list"),
+        ({"version": 1.5}, "version is 1.5, and should be a whole number"),
+        ({"env_steps": True}, "env_steps is true, and should be a whole number"),
+        ({"made": ["x" * 99]}, r'made is \["x{58} …, and should be a text'),
+        ({"sha256": {}}, "sha256.policy.onnx is missing; it should be a text"),
+        ({"spec": None}, "spec is null, and should be an object with keys"),
+        (
+            {"spec": {"graph_sha256": "0" * 64}},
+            "spec.graph_sha256 is of another graph than sha256.policy.onnx",
+        ),
     ],
 )
-def test_a_manifest_of_another_form_is_refused(folder, changes, said):
+def test_a_manifest_of_another_form_is_refused_with_the_key(folder, changes, said):
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
 
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=said) as raised:
+        read_sample(folder)
+
+    if "schema" not in changes:
+        assert str(raised.value).startswith(f"{folder}: manifest.json cannot be used: ")
+        assert str(raised.value).endswith(". Copy the sample again, or export it anew.")
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", "null"])
+def test_a_manifest_that_is_no_object_is_refused(folder, text):
+    (folder / "manifest.json").write_text(text)
+
+    with pytest.raises(CheckpointError, match=r"all of it is .*, and should be an object"):
         read_sample(folder)
 
 
@@ -138,7 +158,7 @@ def test_weights_that_unpack_to_too_much_are_refused_before_they_do(tmp_path):
     big = {"w": np.zeros((65, 1 << 19), np.float32)}  # 68 MB of zeros in 70 kB.
     write_sample(tmp_path, sample(weights=big))
 
-    with pytest.raises(CheckpointError, match=r"unpacks to more than 64,000,000 bytes"):
+    with pytest.raises(CheckpointError, match=r"weights.npz cannot be used: it unpacks to more"):
         read_sample(tmp_path)
 
 

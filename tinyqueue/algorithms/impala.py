@@ -14,7 +14,8 @@ import numpy as np
 from tinyqueue.algorithms.actor_critic_loss import METRICS, loss_and_metrics
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.impala_config import ActorCriticConfig
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic, sound_update
+from tinyqueue.algorithms.steps import sound_update
+from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.models.network import Network

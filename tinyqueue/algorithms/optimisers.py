@@ -159,6 +159,33 @@ def make_optimiser(name: OptimiserName, variables: dict[str, Any], epsilon: floa
     return kinds[name](variables, epsilon)
 
 
+def descend(
+    optimiser: Optimiser, gradients: Sequence[Any], loss: Any, rate: Any, max_norm: float
+) -> Any:
+    """Steps along the clipped gradient, inside a graph; not where loss or gradient is not finite.
+
+    Args:
+        gradients: Of the loss, in the order of the optimiser's variables.
+        rate: The learning rate, a scalar tensor.
+        max_norm: The gradient is scaled down to this global norm.
+
+    Returns:
+        The gradient's global norm before the clip.
+    """
+    import tensorflow as tf
+
+    norm = tf.linalg.global_norm(gradients)
+    is_sound = tf.math.is_finite(loss + norm)
+    clip = tf.minimum(1.0, max_norm / norm)
+    scale = tf.where(is_sound, clip, 0.0)
+    # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
+    optimiser.apply(
+        [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
+        tf.where(is_sound, rate, 0.0),
+    )
+    return norm
+
+
 def _zeros(variables: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 

@@ -18,7 +18,8 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.gae import Gae, gae
 from tinyqueue.algorithms.ppo_config import PpoConfig
 from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic, schedule, sound_update
+from tinyqueue.algorithms.steps import schedule, sound_update
+from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
 from tinyqueue.algorithms.stream_loss import log_probabilities, shaped_rewards
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
@@ -141,12 +142,17 @@ def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) ->
     Raises:
         ConfigError: The minibatches do not divide the slots.
     """
+    require_divisor(slots, minibatches)
+    rng = np.random.default_rng(env_steps)
+    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
+    return orders.reshape(epochs * minibatches, -1).astype(np.int32)
+
+
+def require_divisor(slots: int, minibatches: int) -> None:
+    """Raises ConfigError when minibatches of whole slots do not come out even."""
     if slots % minibatches:
         raise ConfigError(
             f"algorithm.minibatches = {minibatches} does not divide the {slots} slots of an update "
             "(session.slots × learner.batches_per_update), and a minibatch takes whole slots. "
             "Choose a divisor."
         )
-    rng = np.random.default_rng(env_steps)
-    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
-    return orders.reshape(epochs * minibatches, -1).astype(np.int32)

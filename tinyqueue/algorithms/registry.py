@@ -18,7 +18,7 @@ from tinyqueue.algorithms.dqn_config import (
 )
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
-from tinyqueue.algorithms.ppo import Ppo
+from tinyqueue.algorithms.ppo import Ppo, require_divisor
 from tinyqueue.algorithms.ppo_config import PpoConfig
 from tinyqueue.algorithms.r2d2 import R2d2
 from tinyqueue.algorithms.r2d2_config import R2d2Config
@@ -34,17 +34,24 @@ class AlgorithmEntry:
         config: Its frozen config dataclass.
         outputs: ``(actions, config)`` → the network's outputs by name.
         make: ``(config, network, actions)`` → the algorithm.
+        check: ``(config, slots)`` raises ConfigError when updates of so many slots do not suit it.
     """
 
     config: type[Any]
     outputs: Callable[[Space, Any], dict[str, Output]]
     make: Callable[[Any, Network, Space], Algorithm]
+    check: Callable[[Any, int], None] = lambda config, slots: None
 
 
 ALGORITHMS: Mapping[str, AlgorithmEntry] = {
     "impala": AlgorithmEntry(ImpalaConfig, Impala.outputs, Impala),
     "a3c": AlgorithmEntry(A3cConfig, Impala.outputs, Impala),
-    "ppo": AlgorithmEntry(PpoConfig, Ppo.outputs, Ppo),
+    "ppo": AlgorithmEntry(
+        PpoConfig,
+        Ppo.outputs,
+        Ppo,
+        check=lambda config, slots: require_divisor(slots, config.minibatches),
+    ),
     "dqn": AlgorithmEntry(DqnConfig, Dqn.outputs, Dqn),
     "double-dqn": AlgorithmEntry(DoubleDqnConfig, Dqn.outputs, Dqn),
     "rainbow-lite": AlgorithmEntry(RainbowLiteConfig, Dqn.outputs, Dqn),

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import LossNotFiniteError, Update
 from tinyqueue.algorithms.observed import Observed
-from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.algorithms.optimisers import descend, make_optimiser
 from tinyqueue.algorithms.state import restore_variables, values
+from tinyqueue.algorithms.steps import schedule
 from tinyqueue.algorithms.stream_config import StreamConfig
-from tinyqueue.data.schedules import Constant, Linear, Schedule
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.models.network import Network, Output
-from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import LOG_PROB, single_discrete
 
 
@@ -154,25 +152,9 @@ class StreamActorCritic(ABC):
         return function.get_concrete_function()
 
     def _descend(self, tape: Any, loss: Any, rate: Any) -> Any:
-        """Steps the optimiser along the clipped gradient, inside a graph; not where loss or
-        gradient is not finite.
-
-        Returns:
-            The gradient's global norm before the clip.
-        """
-        import tensorflow as tf
-
+        """As :func:`descend`, along the gradient of the tape's loss."""
         gradients = tape.gradient(loss, self._variables)
-        norm = tf.linalg.global_norm(gradients)
-        is_sound = tf.math.is_finite(loss + norm)
-        clip = tf.minimum(1.0, self._max_grad_norm / norm)
-        scale = tf.where(is_sound, clip, 0.0)
-        # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
-        self._optimiser.apply(
-            [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
-            tf.where(is_sound, rate, 0.0),
-        )
-        return norm
+        return descend(self._optimiser, gradients, loss, rate, self._max_grad_norm)
 
     def _seen(self, seen: Sequence[Any], actions: Any, rewards: Any, valid: Any) -> tuple[Any, Any]:
         """Logits ``[T+1, B, n]`` and values ``[T+1, B]`` of observations and what is carried.
@@ -205,29 +187,3 @@ class StreamActorCritic(ABC):
             for name in ("logits", "value")
         )
         return logits, values
-
-
-def sound_update(metrics: dict[str, float], rate: float, step: str) -> Update:
-    """The update as it is reported.
-
-    Args:
-        metrics: With the loss and the gradient's norm.
-        rate: The learning rate.
-        step: Which step this was, for the error.
-
-    Raises:
-        LossNotFiniteError: One of the two is not finite.
-    """
-    loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
-    if not np.isfinite(loss + norm):
-        raise LossNotFiniteError(
-            f"{step} was not applied: loss {loss}, gradient norm {norm}. Resume from the last "
-            "checkpoint with a smaller algorithm.learning_rate, or look for extreme rewards or "
-            "observations."
-        )
-    return Update({**metrics, Metric.LEARNING_RATE: rate})
-
-
-def schedule(start: float, end: float, anneal_steps: int) -> Schedule:
-    """From ``start`` to ``end`` over so many env steps; 0 keeps ``start``."""
-    return Linear(start, end, anneal_steps) if anneal_steps else Constant(start)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import LossNotFiniteError, Update
+from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.dqn_config import DqnConfig
-from tinyqueue.algorithms.optimisers import make_optimiser
+from tinyqueue.algorithms.optimisers import descend, make_optimiser
 from tinyqueue.algorithms.state import restore_variables, values
-from tinyqueue.data.schedules import Constant, Linear, Schedule
+from tinyqueue.algorithms.steps import schedule, sound_update
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.models.network import Network
 from tinyqueue.monitor.metrics import Metric
@@ -49,7 +49,9 @@ class ValueTraining:
             path: tf.Variable(v, trainable=False, name="target") for path, v in self._online.items()
         }
         self._optimiser = make_optimiser(config.optimiser, self._trained, config.epsilon)
-        self._learning_rate = _schedule(config)
+        self._learning_rate = schedule(
+            config.learning_rate, config.learning_rate_end, config.anneal_steps
+        )
         self._updates = 0
         self._updates_kept = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._kept = {
@@ -69,18 +71,16 @@ class ValueTraining:
         """
         rate = self._learning_rate(env_steps)
         result = self._step(rate, arrays)
-        metrics = dict(zip(METRICS, result.tolist(), strict=False))
-        loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
-        if not np.isfinite(loss + norm):
-            raise LossNotFiniteError(
-                f"the update at {env_steps:,} env steps was not applied: loss {loss}, gradient "
-                f"norm {norm}. Resume from the last checkpoint with a smaller "
-                "algorithm.learning_rate, or look for extreme rewards or observations."
-            )
+        update = sound_update(
+            dict(zip(METRICS, result.tolist(), strict=False)),
+            rate,
+            f"the update at {env_steps:,} env steps",
+            result[len(METRICS) :],
+        )
         self._updates += 1
         if self._updates % self._config.target_every_updates == 0:
             self._copy()
-        return Update({**metrics, Metric.LEARNING_RATE: rate}, result[len(METRICS) :])
+        return update
 
     def prepare(self, arrays: Sequence[Array]) -> None:
         """Builds the graph for arrays of these shapes. State and weights are as before."""
@@ -121,15 +121,7 @@ class ValueTraining:
                 tape.watch(variables)
                 loss, metrics, priorities = self._loss(given)
             gradients = tape.gradient(loss, variables)
-            norm = tf.linalg.global_norm(gradients)
-            is_sound = tf.math.is_finite(loss + norm)
-            clip = tf.minimum(1.0, self._config.max_grad_norm / norm)
-            scale = tf.where(is_sound, clip, 0.0)
-            # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
-            self._optimiser.apply(
-                [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
-                tf.where(is_sound, rate, 0.0),
-            )
+            norm = descend(self._optimiser, gradients, loss, rate, self._config.max_grad_norm)
             return tf.concat([tf.stack([loss, norm, *metrics]), priorities], axis=0)
 
         signature = [tf.TensorSpec((), tf.float32)]
@@ -141,9 +133,3 @@ class ValueTraining:
     def _copied(self) -> None:
         for path, variable in self.target.items():
             variable.assign(self._online[path])
-
-
-def _schedule(config: DqnConfig) -> Schedule:
-    if config.anneal_steps == 0:
-        return Constant(config.learning_rate)
-    return Linear(config.learning_rate, config.learning_rate_end, config.anneal_steps)

@@ -117,8 +117,13 @@ def _keep(result: dict[str, Any], run: Path) -> None:
 
 
 def _draw(run: Path) -> str:
-    """Where the picture is, or why there is none."""
+    """Where the picture is; or why there is none, and what makes one."""
+    again = f"tinyqueue plot {run}"
     try:
         return str(plot_learning_curve([run], run / CURVE))
-    except (MissingExtraError, RunDirectoryError, OSError) as error:
-        return f"none, since {error}"
+    except MissingExtraError:
+        return f'none without matplotlib: pip install "tinyqueue[plot]", then {again}'
+    except RunDirectoryError as error:
+        return f"none: {error}"
+    except OSError as error:
+        return f"none: {run / CURVE} cannot be written ({error.strerror}). Mend that, then {again}"

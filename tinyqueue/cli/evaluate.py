@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tinyqueue.cli.games import SEED, play
 from tinyqueue.cli.policy_options import Choice, chooses_policy
-from tinyqueue.evaluation.games import Games, Watch, play_games
+from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.learned import Learned
-from tinyqueue.policy.heads import Head, Uniform, single_discrete
-from tinyqueue.settings import load_settings
+from tinyqueue.policy.heads import Uniform, single_discrete
 
 
 @click.command()
@@ -36,9 +36,7 @@ from tinyqueue.settings import load_settings
     is_flag=True,
     help="Play as many games with uniformly random actions too, to compare.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
-)
+@SEED
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     run: Path, choice: Choice, episodes: int, compare_random: bool, seed: int, as_json: bool
@@ -54,11 +52,11 @@ def evaluate(
     spec = learned.spec
     head, policy = choice.head(spec), choice.policy
     max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
-    games = _play(learned, head, "playing", episodes, seed, as_json, max_q)
+    played = partial(play, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json)
+    games = played(head, "playing", watch=max_q)
     random = None
     if compare_random:
-        uniform = Uniform(single_discrete(spec.actions))
-        random = _play(learned, uniform, "playing at random", episodes, seed, as_json)
+        random = played(Uniform(single_discrete(spec.actions)), "playing at random")
     found = _findings(spec.environment.id, games, random, max_q)
     if as_json:
         about = {
@@ -76,30 +74,6 @@ def evaluate(
         f"{spec.environment.id}, version {learned.version} at {learned.env_steps:,} env steps"
     )
     _say(games, random, found)
-
-
-def _play(
-    learned: Learned,
-    head: Head,
-    label: str,
-    episodes: int,
-    seed: int,
-    hidden: bool,
-    watch: Watch | None = None,
-) -> Games:
-    with click.progressbar(length=episodes, label=label, hidden=hidden) as bar:
-        return play_games(
-            learned.spec.environment,
-            learned.runner,
-            head,
-            episodes=episodes,
-            slots=min(episodes, 100),
-            seed=seed,
-            modules=load_settings().environment_modules,
-            spaces=(learned.spec.observations, learned.spec.actions),
-            on_progress=lambda done: bar.update(done - bar.pos),
-            watch=watch,
-        )
 
 
 def _findings(

@@ -11,15 +11,14 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.games import SEED, play
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
-from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment import PlaySpec, read_document
 from tinyqueue.learned import load_checkpoint
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample
-from tinyqueue.settings import load_settings
 
 
 @click.command()
@@ -39,9 +38,7 @@ from tinyqueue.settings import load_settings
     help="Games to play for its results.",
 )
 @chooses_policy
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
-)
+@SEED
 def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> None:
     """Make a sample of what RUN has learned: graph, weights and results, at most 4 MB.
 
@@ -85,18 +82,8 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
 def _result(
     choice: Choice, spec: PlaySpec, runner: PolicyRunner, episodes: int, seed: int
 ) -> Result:
-    with click.progressbar(length=episodes, label=f"playing {choice.policy} games") as bar:
-        games = play_games(
-            spec.environment,
-            runner,
-            choice.head(spec),
-            episodes=episodes,
-            slots=min(episodes, 100),
-            seed=seed,
-            modules=load_settings().environment_modules,
-            spaces=(spec.observations, spec.actions),
-            on_progress=lambda done: bar.update(done - bar.pos),
-        )
+    label = f"playing {choice.policy} games"
+    games = play(spec, runner, choice.head(spec), label, episodes=episodes, seed=seed)
     summary = GamesSummary.of(games.returns, games.lengths)
     click.echo(f"{choice.policy}: return {summary}")
     return Result(

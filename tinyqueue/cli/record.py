@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.games import SEED
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
@@ -39,9 +40,7 @@ _GAMES = 3
     "and return on the frames. learner.keep_checkpoints says how many are kept.",
 )
 @chooses_policy
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
-)
+@SEED
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def record(
     run: Path,

@@ -182,9 +182,15 @@ def _range(wanted: str, ticks: int) -> range:
     try:
         if not colon:
             raise ValueError
-        return range(ticks)[int(first) if first else None : int(last) if last else None]
+        chosen = range(ticks)[int(first) if first else None : int(last) if last else None]
     except ValueError as error:
         raise ConfigError(f"--ticks {wanted} is not A:B, such as 10:20, :20 or -5:.") from error
+    if not chosen:
+        raise ConfigError(
+            f"--ticks {wanted} leaves no tick: A:B is from A to before B, and this batch has "
+            f"ticks 0 to {ticks - 1}. Write for example 0:{min(ticks, 10)}."
+        )
+    return chosen
 
 
 def _judged(run: Path, batch: SessionBatch) -> Arrays:

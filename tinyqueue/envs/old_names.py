@@ -8,8 +8,10 @@ did without no-ops, FIRE and the maximum of two frames: what papers report had w
 
 from __future__ import annotations
 
+import json
 import re
 
+from tinyqueue.environment import AtariConfig
 from tinyqueue.errors import ConfigError
 
 _OLD_ID = re.compile(
@@ -31,7 +33,7 @@ def refuse_old_atari(environment_id: str) -> None:
     """Returns unless the id is an old one of Atari.
 
     Raises:
-        ConfigError: It is; the text is the table to write instead.
+        ConfigError: It is; the text is the table to write instead, and the command that does it.
     """
     match = _OLD_ID.fullmatch(environment_id)
     if match is None or match["game"] not in _GAMES.split():
@@ -57,5 +59,16 @@ def refuse_old_atari(environment_id: str) -> None:
         f"{environment_id} is an old id of an Atari game. The same game by the same protocol is\n  "
         + "\n  ".join(lines)
         + f"\n{remark.strip()}{' ' if remark else ''}Leave out the lines of environment.atari for "
-        "the protocol of current papers."
+        "the protocol of current papers." + ("" if match["ram"] else _command(game, atari))
     )
+
+
+def _command(game: str, atari: dict[str, str]) -> str:
+    """The command that trains by this protocol. It names only what is not the default."""
+    usual = AtariConfig.model_validate({}).model_dump()
+    changed = [
+        f" --set environment.atari.{key}={value}"
+        for key, value in atari.items()
+        if json.loads(value) != usual[key]
+    ]
+    return f" As a command:\n  tinyqueue train ALE/{game}-v5{''.join(changed)}"

@@ -14,11 +14,12 @@ from tinyqueue.experiment import Experiment
 from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count
+from tinyqueue.learner.rates import Rates
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
-from tinyqueue.monitor.view import Header, Snapshot, View
+from tinyqueue.monitor.view import Header, Snapshot, View, shown
 
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
@@ -42,6 +43,7 @@ class Reporter:
         services: What joins players and learner, in words.
         sources: Numbers from around the trainer.
         count: The ledger's count; None where there is none.
+        players_log: What the players say that were started with the learner; None without such.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Reporter:
         services: str,
         sources: Sources,
         count: Callable[[], Count] | None,
+        players_log: Path | None = None,
     ) -> None:
         self._experiment = experiment
         self._run = run
@@ -63,7 +66,7 @@ class Reporter:
         self._sources = sources
         self._count = count
         self._board = TensorBoard(run.path / "tb")
-        self._rates = _Rates()
+        self._rates = Rates()
         self._logged_s = self._wrote_episodes_s = time.monotonic()
         self._returns: list[float] = []
         self._lengths: list[int] = []
@@ -72,12 +75,14 @@ class Reporter:
         self.is_evaluating = False
         self._heard_s = time.monotonic()
         self._said_quiet = False
+        self._players_log = players_log
+        self._has_heard = False
         view.start(
             Header(
                 experiment=experiment.name,
                 environment=experiment.environment.id,
                 algorithm=experiment.algorithm_name,
-                run_directory=_shown(run.path),
+                run_directory=shown(run.path),
                 services=services,
                 level=threshold,
                 max_env_steps=experiment.stop.max_env_steps,
@@ -90,11 +95,13 @@ class Reporter:
 
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """After every update."""
-        self._heard_s, self._said_quiet = time.monotonic(), False
+        now_s = time.monotonic()
+        self._heard_s, self._has_heard, self._said_quiet = now_s, True, False
+        clock = self._trainer.clock
+        self._rates.note(now_s, clock.env_steps, clock.updates)
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
-        now_s = time.monotonic()
         if now_s - self._wrote_episodes_s >= EPISODES_EVERY_S:
             self._write_episodes(now_s)
         if now_s - self._logged_s >= self._experiment.learner.log_every_s:
@@ -105,10 +112,13 @@ class Reporter:
         """No batch has come for a moment: the view is kept alive, and long silence is explained."""
         if not self._said_quiet and time.monotonic() - self._heard_s > QUIET_S:
             self._said_quiet = True
-            self._view.message(
-                f"no session has come for {QUIET_S:.0f} s. Players: celery -A tinyqueue worker "
-                f"-Q {self._experiment.session.queue}; what they say is in their logs"
+            players = (
+                f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
+                "what they say is in their logs"
             )
+            if self._players_log is not None:
+                players = f"What the players say is in {shown(self._players_log)}"
+            self._view.message(f"no session has come for {QUIET_S:.0f} s. {players}")
         self.look()
 
     def look(self) -> None:
@@ -152,7 +162,7 @@ class Reporter:
             "environment": self._experiment.environment.id,
             "algorithm": self._experiment.algorithm_name,
             "run": self._run.run_id,
-            "run_directory": _shown(self._run.path),
+            "run_directory": shown(self._run.path),
             "written_s": time.time(),
             **finite(self._numbers(snapshot)),
         }
@@ -170,9 +180,7 @@ class Reporter:
     def _snapshot(self) -> Snapshot:
         clock, progress = self._trainer.clock, self._trainer.progress
         sources = self._sources()
-        env_steps_per_s, updates_per_s = self._rates.at(
-            time.monotonic(), clock.env_steps, clock.updates
-        )
+        env_steps_per_s, updates_per_s = self._rates.at(time.monotonic())
         count = self._count() if self._count else Count()
         return Snapshot(
             time_s=clock.trained_s,
@@ -191,6 +199,7 @@ class Reporter:
             batches_dropped=sum(count.dropped.values()),
             greedy_mean=self._greedy_mean,
             is_evaluating=self.is_evaluating,
+            is_waiting=not self._has_heard,
         )
 
     def _numbers(self, snapshot: Snapshot) -> dict[str, float]:
@@ -235,27 +244,6 @@ class Reporter:
         self._returns, self._lengths = [], []
 
 
-class _Rates:
-    """Env steps and updates per second over the last second or so, whoever asks how often."""
-
-    def __init__(self, window_s: float = 1.0) -> None:
-        self._window_s = window_s
-        self._from: tuple[float, int, int] | None = None
-        self._rates = (0.0, 0.0)
-
-    def at(self, now_s: float, env_steps: int, updates: int) -> tuple[float, float]:
-        if self._from is None:
-            self._from = (now_s, env_steps, updates)
-        elapsed_s = now_s - self._from[0]
-        if elapsed_s >= self._window_s:
-            self._rates = (
-                (env_steps - self._from[1]) / elapsed_s,
-                (updates - self._from[2]) / elapsed_s,
-            )
-            self._from = (now_s, env_steps, updates)
-        return self._rates
-
-
 def count_document(count: Count) -> dict[str, Any]:
     """A ledger's count as plain values: attempted = accepted + set aside + dropped + missing."""
     return {
@@ -269,11 +257,3 @@ def count_document(count: Count) -> dict[str, Any]:
         "env_steps": count.env_steps,
         "unbalanced": count.unbalanced,
     }
-
-
-def _shown(path: Path) -> str:
-    """The path as a person would type it here."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -36,8 +36,11 @@ class RunDirectory:
     Use :meth:`create` or :meth:`open`. Its methods may be called from any thread.
     """
 
-    def __init__(self, path: Path, lock: RunLock, state: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, lock: RunLock, state: dict[str, Any], *, is_new: bool = False
+    ) -> None:
         self.path = path
+        self._is_new = is_new
         self._lock = lock
         self._state = state
         self._mutex = Lock()
@@ -81,7 +84,7 @@ class RunDirectory:
                 f"no run directory can be made in {parent}: {error.strerror}. "
                 "Free disk space or correct TINYQUEUE_RUNS_DIR."
             ) from error
-        return cls(path, lock, state)
+        return cls(path, lock, state, is_new=True)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -167,8 +170,12 @@ class RunDirectory:
             self._streams[stream].append(rows)
 
     def discard_unless_begun(self) -> None:
-        """Deletes a run that never reserved an epoch: the newest run is what a restart resumes."""
-        if self.epoch == 0:
+        """Deletes a run that was made here and never reserved an epoch.
+
+        The newest run is what a restart resumes: it should not be one of settings that were
+        refused. A run that was there before is left alone, whatever it holds.
+        """
+        if self._is_new and self.epoch == 0:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ class LearnerService:
             TinyqueueError: A service cannot be reached at start, or the experiment is unusable.
         """
         try:
-            epoch = self._run.reserve_epoch(self._lease.acquire(self._run.epoch))
+            epoch = self._lease.acquire(self._run.epoch)
         except LeaseHeldError:
             self._run.discard_unless_begun()
             raise
@@ -113,6 +113,15 @@ class LearnerService:
             self._lease.release()
 
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
+        experience = make_experience(
+            self._experiment,
+            built,
+            ledger,
+            self._sessions,
+            updates=lambda: trainer.clock.updates,
+        )
+        # The run begins: all that can be wrong with its settings has been found by now.
+        epoch = self._run.reserve_epoch(epoch)
         publisher = WeightPublisher(
             self._weights,
             SpecStore(self._redis),
@@ -136,13 +145,6 @@ class LearnerService:
             self._experiment.evaluation,
             pin=self._weights.pin,
             play_here=self._around.play_here,
-        )
-        experience = make_experience(
-            self._experiment,
-            built,
-            ledger,
-            self._sessions,
-            updates=lambda: trainer.clock.updates,
         )
         feed = task_feed(self._around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
         ingest = Ingest(
@@ -263,6 +265,7 @@ class LearnerService:
                 **experience.numbers(),
             },
             count=ledger.count,
+            players_log=self._around.players_log,
         )
 
     def _max_policy_lag(self, built: Built) -> int | None:

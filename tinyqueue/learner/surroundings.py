@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -53,6 +54,7 @@ class Surroundings:
         tasks: Sends play and evaluation tasks.
         play_here: Evaluates in this process when no worker does.
         view: Where a person looks.
+        players_log: What the players say that were started with the learner; None without such.
     """
 
     settings: Settings
@@ -60,3 +62,4 @@ class Surroundings:
     tasks: Tasks
     play_here: PlayHere
     view: View
+    players_log: Path | None = None

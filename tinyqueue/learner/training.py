@@ -89,10 +89,11 @@ class Training:
         else:
             fate = f"updates on {since:,} env steps accepted since are lost"
         if checkpoint is not None:
-            self._reporter.message(
+            restored = (
                 f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
-                f"(update {checkpoint.updates:,}); {fate}"
+                f"(update {checkpoint.updates:,})"
             )
+            self._reporter.message(f"{restored}; {fate}" if since else restored)
         elif since:
             self._reporter.message(
                 f"the run has no checkpoint yet: training begins anew, and {fate}"

@@ -64,6 +64,13 @@ def train_serial(
             )
         ]
 
+    source = _source(
+        experiment,
+        built,
+        play=lambda: stage.play(newest[0], task="serial"),
+        updates=lambda: trainer.clock.updates,
+    )
+    # The run begins: all that can be wrong with its settings has been found by now.
     versions = Versions(run)
     trainer = Trainer(
         experiment,
@@ -73,12 +80,6 @@ def train_serial(
         epoch=run.reserve_epoch(run.epoch),
         next_version=versions.next,
         publish=publish,
-    )
-    source = _source(
-        experiment,
-        built,
-        play=lambda: stage.play(newest[0], task="serial"),
-        updates=lambda: trainer.clock.updates,
     )
     games = GamesHere(experiment, built.spec, modules, built.export.graph)
     reporter = Reporter(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +29,7 @@ from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
 from tinyqueue.local.services import Choice, local_services
 from tinyqueue.models.keras_import import bytecode_advice
-from tinyqueue.monitor.view import View
+from tinyqueue.monitor.view import View, shown
 from tinyqueue.settings import Settings
 
 
@@ -53,11 +54,22 @@ def train(
     """Trains a run to its end, and ends everything that it started.
 
     Ctrl-C or SIGTERM while it trains saves and returns; before that it raises
-    KeyboardInterrupt, and nothing is left running either.
+    KeyboardInterrupt, and nothing is left running either. A new run that has not begun by
+    then, or when something is refused, is deleted.
 
     Raises:
         TinyqueueError: The experiment or the services cannot be used.
     """
+    try:
+        return _train(experiment, run, settings, view, where)
+    except (TinyqueueError, KeyboardInterrupt):
+        run.discard_unless_begun()
+        raise
+
+
+def _train(
+    experiment: Experiment, run: RunDirectory, settings: Settings, view: View, where: Where
+) -> Outcome:
     import_allowed(settings.environment_modules)
     find_environment(experiment.environment.id)
     if not where.serial and experiment.session.queue not in settings.play_queues:
@@ -67,25 +79,39 @@ def train(
     advice = bytecode_advice()
     if advice:
         view.message(advice)
-    with _described(experiment, settings) as environment, _interruptible() as interruption:
+    with (
+        _described(experiment, settings) as environment,
+        _interruptible() as interruption,
+        interruption.told(view),
+    ):
         if where.serial:
             info = environment.result()
             return train_serial(experiment, run, info, settings, view, interruption.take)
         with local_services(where.services, settings) as services:
+            log = run.path / "players.log"
+            if where.players:
+                view.message(f"players are starting; what they say is in {shown(log)}")
             players = LocalPlayers(
                 services.settings,
                 where.players,
                 (experiment.session.queue, EVALUATE_QUEUE),
-                run.path / "players.log",
+                log,
             )
             with players if where.players else _nobody():
-                service = make_learner(experiment, run, services.settings, view, environment)
+                service = make_learner(
+                    experiment,
+                    run,
+                    services.settings,
+                    view,
+                    environment,
+                    players_log=log if where.players else None,
+                )
                 with interruption.calls(service.stop), _watching(players, service):
                     outcome = service.run()
                 if players.ended is not None and outcome.ended == "stopped":
                     raise TinyqueueError(
                         f"the local players ended by themselves: {players.ended}. "
-                        f"All they said is in {run.path / 'players.log'}."
+                        f"All they said is in {log}."
                     )
                 return outcome
 
@@ -96,6 +122,7 @@ def make_learner(
     settings: Settings,
     view: View,
     environment: Future[EnvironmentInfo],
+    players_log: Path | None = None,
 ) -> LearnerService:
     """A learner service that sends its tasks through Celery.
 
@@ -123,6 +150,7 @@ def make_learner(
             tasks=tasks,
             play_here=games,
             view=view,
+            players_log=players_log,
         ),
     )
 
@@ -134,12 +162,16 @@ def _described(experiment: Experiment, settings: Settings) -> Iterator[Future[En
         yield pool.submit(describe_in_child, experiment.environment, settings.environment_modules)
 
 
+STOPPING = "stopping: a checkpoint is written first; a second Ctrl-C ends without one"
+
+
 class _Interruption:
     """What Ctrl-C does: nothing is lost when somebody can be asked to stop."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._asked = False
+        self._woken = threading.Event()
 
     def take(self) -> bool:
         """Whether Ctrl-C came. From the first call on, it no longer raises."""
@@ -159,7 +191,27 @@ class _Interruption:
         if self._stop is None or self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        self._woken.set()
         self._stop()
+
+    @contextmanager
+    def told(self, view: View) -> Iterator[None]:
+        """Inside, a Ctrl-C that asks somebody to stop is answered at once, though the update that
+        goes on may take seconds. From a thread: a handler may have interrupted the view itself.
+        """
+
+        def tell() -> None:
+            self._woken.wait()
+            if self._asked:
+                view.message(STOPPING)
+
+        thread = threading.Thread(target=tell, name="tell-stopping", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._woken.set()
+            thread.join()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def read_curve(run: Path) -> Curve:
     if not returns:
         raise RunDirectoryError(
             f"{run} holds no finished episode, so there is no curve to draw. "
-            "Give a run that has trained for a while."
+            f"Let it train for longer: tinyqueue train --resume {run}"
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
     evaluations = list(_lines(run / "evaluations.jsonl"))

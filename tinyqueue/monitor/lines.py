@@ -47,6 +47,9 @@ class LineView:
 
     def update(self, snapshot: Snapshot) -> None:
         with self._lock:
+            if snapshot.is_waiting:
+                # There is nothing to tell in numbers, and the next line comes with the first.
+                return
             self._unshown = snapshot
             if self._progress is not None:
                 self._progress.see(snapshot)

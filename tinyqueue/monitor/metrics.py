@@ -36,9 +36,9 @@ class Metric(Name):
     ENV_STEPS_PER_S = (
         "env_steps_per_s",
         "env steps/s",
-        "Env steps trained on, over about the last second.",
+        "Env steps trained on, over the last 5 s or, where that is longer, between two updates.",
     )
-    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, over about the last second."
+    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, over the same time."
     POLICY_LAG_MEAN = (
         "policy_lag_mean",
         "versions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -36,6 +37,7 @@ class Snapshot:
         return_mean, length_mean: NaN before the first episode has ended.
         greedy_mean: Mean return of the last evaluation; None before the first.
         is_evaluating: Greedy games are being played now.
+        is_waiting: No session batch has come yet since the learner started.
     """
 
     time_s: float
@@ -54,6 +56,7 @@ class Snapshot:
     batches_dropped: int = 0
     greedy_mean: float | None = None
     is_evaluating: bool = False
+    is_waiting: bool = False
 
 
 class View(Protocol):
@@ -133,3 +136,11 @@ def duration(seconds: float) -> str:
 def number(value: float, digits: int = 1) -> str:
     """With thousands separated; ``–`` for NaN."""
     return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def shown(path: Path) -> str:
+    """The path as a person would type it here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

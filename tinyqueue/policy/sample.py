@@ -12,7 +12,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
+from tinyqueue.policy.manifest import ManifestError, of_kind, parsed, taken
 
 SCHEMA = 1
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "policy.onnx", "weights.npz"
@@ -131,37 +132,43 @@ def read_sample(folder: Path) -> Sample:
         CheckpointError: A file is missing, torn, altered or of another schema; the text says
             which.
     """
+    name = MANIFEST
     try:
-        about = json.loads((folder / MANIFEST).read_bytes())
-        if about["schema"] != SCHEMA:
+        about = parsed((folder / MANIFEST).read_bytes())
+        schema = taken(about, "schema", int)
+        if schema != SCHEMA:
             raise CheckpointError(
-                f"{folder}: the sample is of schema {about['schema']!r}, this tinyqueue reads "
+                f"{folder}: the sample is of schema {schema}, this tinyqueue reads "
                 f"{SCHEMA}. Use the tinyqueue that wrote it."
             )
-        graph, weights = (_checked(folder / name, about["sha256"]) for name in (GRAPH, WEIGHTS))
-        if about["spec"]["graph_sha256"] != about["sha256"][GRAPH]:
-            raise ValueError("its spec is of another graph")
-        return Sample(
+        hashes, spec = taken(about, "sha256", dict), taken(about, "spec", dict)
+        if taken(spec, "graph_sha256", str, "spec.") != taken(hashes, GRAPH, str, "sha256."):
+            raise ManifestError(f"spec.graph_sha256 is of another graph than sha256.{GRAPH}")
+        results = taken(about, "results", list)
+        graph, weights = (_checked(folder / name, hashes) for name in (GRAPH, WEIGHTS))
+        sample = Sample(
             graph=graph,
-            weights=_unpacked(weights),
-            spec=about["spec"],
-            version=int(about["version"]),
-            env_steps=int(about["env_steps"]),
-            algorithm=str(about["algorithm"]),
-            model=str(about["model"]),
-            made=str(about["made"]),
-            tinyqueue=str(about["tinyqueue"]),
-            results=tuple(_result(each) for each in about["results"]),
+            weights={},
+            spec=spec,
+            version=taken(about, "version", int),
+            env_steps=taken(about, "env_steps", int),
+            algorithm=taken(about, "algorithm", str),
+            model=taken(about, "model", str),
+            made=taken(about, "made", str),
+            tinyqueue=taken(about, "tinyqueue", str),
+            results=tuple(_result(each, f"results[{n}]") for n, each in enumerate(results)),
         )
+        name = WEIGHTS
+        return replace(sample, weights=_unpacked(weights))
     except OSError as error:
         name = Path(error.filename).name if error.filename else "a file"
         raise CheckpointError(
             f"{folder}: {name} cannot be read ({error.strerror}). A sample has {MANIFEST}, "
             f"{GRAPH} and {WEIGHTS}; copy it again, whole."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"{folder}: the sample cannot be read ({error!r}). Copy it again, or export it anew."
+            f"{folder}: {name} cannot be used: {error}. Copy the sample again, or export it anew."
         ) from error
 
 
@@ -183,20 +190,22 @@ def _manifest(sample: Sample, files: Mapping[str, bytes]) -> bytes:
     return (json.dumps(about, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _result(about: Mapping[str, Any]) -> Result:
+def _result(value: Any, name: str) -> Result:
+    about, within = of_kind(value, dict, name), f"{name}."
+    returns = taken(about, "returns", list, within)
     return Result(
-        policy=str(about["policy"]),
-        seed=int(about["seed"]),
-        returns=tuple(float(each) for each in about["returns"]),
-        mean=float(about["mean"]),
-        standard_error=float(about["standard_error"]),
-        mean_length=float(about["mean_length"]),
+        policy=taken(about, "policy", str, within),
+        seed=taken(about, "seed", int, within),
+        returns=tuple(of_kind(r, float, f"{within}returns[{n}]") for n, r in enumerate(returns)),
+        mean=taken(about, "mean", float, within),
+        standard_error=taken(about, "standard_error", float, within),
+        mean_length=taken(about, "mean_length", float, within),
     )
 
 
-def _checked(path: Path, hashes: Mapping[str, str]) -> bytes:
+def _checked(path: Path, hashes: Mapping[str, Any]) -> bytes:
     data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != hashes[path.name]:
+    if hashlib.sha256(data).hexdigest() != taken(hashes, path.name, str, "sha256."):
         raise CheckpointError(
             f"{path.parent}: {path.name} ({len(data):,} bytes) is not the file that the manifest "
             "describes: it is torn or was altered. Copy the sample again, or export it anew."
@@ -225,7 +234,7 @@ def _unpacked(data: bytes) -> Arrays:
     weights = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
-            raise ValueError(f"{WEIGHTS} unpacks to more than {_MOST_UNPACKED:,} bytes")
+            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED:,} bytes")
         for entry in archive.infolist():
             with archive.open(entry) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)

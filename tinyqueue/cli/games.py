@@ -1,0 +1,52 @@
+"""Games that a command plays: their seed, and a bar that shows how many have ended."""
+
+from __future__ import annotations
+
+import click
+
+from tinyqueue.evaluation.games import Games, Watch, play_games
+from tinyqueue.experiment import PlaySpec
+from tinyqueue.policy.heads import Head
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.settings import load_settings
+
+SEED = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
+)
+_MOST_SLOTS = 100
+
+
+def play(
+    spec: PlaySpec,
+    runner: PolicyRunner,
+    head: Head,
+    label: str,
+    *,
+    episodes: int,
+    seed: int,
+    is_hidden: bool = False,
+    watch: Watch | None = None,
+) -> Games:
+    """Plays whole games in the environment that a policy was trained for.
+
+    Args:
+        label: What the bar says.
+        is_hidden: No bar.
+        watch: Sees every tick.
+
+    Raises:
+        TinyqueueError: The environment cannot be built here, or is another.
+    """
+    with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
+        return play_games(
+            spec.environment,
+            runner,
+            head,
+            episodes=episodes,
+            slots=min(episodes, _MOST_SLOTS),
+            seed=seed,
+            modules=load_settings().environment_modules,
+            spaces=(spec.observations, spec.actions),
+            on_progress=lambda done: bar.update(done - bar.pos),
+            watch=watch,
+        )
