@@ -57,14 +57,6 @@ def test_the_command_that_is_answered_gives_the_same_protocol(old):
     )
 
 
-def test_the_command_leaves_out_what_is_the_default():
-    assert answer("PongDeterministic-v4").endswith(
-        "\n  tinyqueue train ALE/Pong-v5 --set environment.atari.sticky=0.0 "
-        "--set environment.atari.noop_max=0 --set environment.atari.fire_reset=false "
-        "--set environment.atari.max_frames=false"
-    )
-
-
 def test_a_frame_skip_that_was_drawn_is_said_to_have_no_equal():
     assert "2, 3 or 4 frames at random" in answer("Breakout-v4")
 

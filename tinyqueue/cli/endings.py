@@ -126,4 +126,5 @@ def _draw(run: Path) -> str:
     except RunDirectoryError as error:
         return f"none: {error}"
     except OSError as error:
-        return f"none: {run / CURVE} cannot be written ({error.strerror}). Mend that, then {again}"
+        why = error.strerror or error
+        return f"none: {run / CURVE} cannot be written ({why}). Mend that, then {again}"

@@ -8,10 +8,8 @@ did without no-ops, FIRE and the maximum of two frames: what papers report had w
 
 from __future__ import annotations
 
-import json
 import re
 
-from tinyqueue.environment import AtariConfig
 from tinyqueue.errors import ConfigError
 
 _OLD_ID = re.compile(
@@ -58,17 +56,14 @@ def refuse_old_atari(environment_id: str) -> None:
     raise ConfigError(
         f"{environment_id} is an old id of an Atari game. The same game by the same protocol is\n  "
         + "\n  ".join(lines)
-        + f"\n{remark.strip()}{' ' if remark else ''}Leave out the lines of environment.atari for "
-        "the protocol of current papers." + ("" if match["ram"] else _command(game, atari))
+        + ("" if match["ram"] else f"\nAs a command:\n  {_command(game, atari)}")
+        + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
+        "for the protocol of current papers."
     )
 
 
 def _command(game: str, atari: dict[str, str]) -> str:
-    """The command that trains by this protocol. It names only what is not the default."""
-    usual = AtariConfig.model_validate({}).model_dump()
-    changed = [
-        f" --set environment.atari.{key}={value}"
-        for key, value in atari.items()
-        if json.loads(value) != usual[key]
-    ]
-    return f" As a command:\n  tinyqueue train ALE/{game}-v5{''.join(changed)}"
+    """The command that trains by this protocol. A preset may set any key, so it names them all."""
+    named = {**atari, "life_loss": "false"}
+    changes = "".join(f" --set environment.atari.{key}={value}" for key, value in named.items())
+    return f"tinyqueue train ALE/{game}-v5{changes}"

@@ -14,7 +14,7 @@ from tinyqueue.experiment import Experiment
 from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count
-from tinyqueue.learner.rates import Rates
+from tinyqueue.learner.rates import Rate
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
@@ -66,7 +66,7 @@ class Reporter:
         self._sources = sources
         self._count = count
         self._board = TensorBoard(run.path / "tb")
-        self._rates = Rates()
+        self._env_steps_rate, self._updates_rate = Rate(), Rate()
         self._logged_s = self._wrote_episodes_s = time.monotonic()
         self._returns: list[float] = []
         self._lengths: list[int] = []
@@ -98,7 +98,8 @@ class Reporter:
         now_s = time.monotonic()
         self._heard_s, self._has_heard, self._said_quiet = now_s, True, False
         clock = self._trainer.clock
-        self._rates.note(now_s, clock.env_steps, clock.updates)
+        self._env_steps_rate.note(now_s, clock.env_steps)
+        self._updates_rate.note(now_s, clock.updates)
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
@@ -180,7 +181,7 @@ class Reporter:
     def _snapshot(self) -> Snapshot:
         clock, progress = self._trainer.clock, self._trainer.progress
         sources = self._sources()
-        env_steps_per_s, updates_per_s = self._rates.at(time.monotonic())
+        now_s = time.monotonic()
         count = self._count() if self._count else Count()
         return Snapshot(
             time_s=clock.trained_s,
@@ -190,8 +191,8 @@ class Reporter:
             episodes=progress.returns.count,
             return_mean=progress.returns.mean_return,
             length_mean=progress.returns.mean_length,
-            env_steps_per_s=env_steps_per_s,
-            updates_per_s=updates_per_s,
+            env_steps_per_s=self._env_steps_rate.at(now_s),
+            updates_per_s=self._updates_rate.at(now_s),
             policy_lag_mean=progress.policy_lag,
             queue_depth=int(sources.get(Metric.QUEUE_DEPTH, 0)),
             players=int(sources.get(Metric.PLAYERS, 0)),

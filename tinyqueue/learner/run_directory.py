@@ -6,6 +6,7 @@ so that a lost or emptied store cannot make them go back.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -176,7 +177,11 @@ class RunDirectory:
         refused. A run that was there before is left alone, whatever it holds.
         """
         if self._is_new and self.epoch == 0:
-            shutil.rmtree(self.path, ignore_errors=True)
+            # Renamed first: what an interruption leaves of a draft is no run.
+            gone = self.path.with_name(f".new-{self.run_id[:12]}")
+            with contextlib.suppress(OSError):
+                self.path.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
 
     def close(self) -> None:
         """Closes files and lets the next learner in."""
@@ -194,7 +199,7 @@ class RunDirectory:
             kind = DiskFullError if has_no_room(error) else RunDirectoryError
             raise kind(
                 f"{self.path / 'run.json'} cannot be written: {error.strerror}. Nothing was "
-                "reserved. Free disk space and resume the run."
+                "reserved. Free disk space, then start or resume the run again."
             ) from error
         self._state = state
 

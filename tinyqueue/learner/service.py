@@ -120,7 +120,7 @@ class LearnerService:
             self._sessions,
             updates=lambda: trainer.clock.updates,
         )
-        # The run begins: all that can be wrong with its settings has been found by now.
+        # From here on the run is kept: what its settings alone can have wrong was found above.
         epoch = self._run.reserve_epoch(epoch)
         publisher = WeightPublisher(
             self._weights,

@@ -70,7 +70,7 @@ def train_serial(
         play=lambda: stage.play(newest[0], task="serial"),
         updates=lambda: trainer.clock.updates,
     )
-    # The run begins: all that can be wrong with its settings has been found by now.
+    # From here on the run is kept: what its settings alone can have wrong was found above.
     versions = Versions(run)
     trainer = Trainer(
         experiment,

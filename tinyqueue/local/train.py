@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -171,7 +172,8 @@ class _Interruption:
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._asked = False
-        self._woken = threading.Event()
+        self._answers: SimpleQueue[bool] = SimpleQueue()
+        """True once Ctrl-C asked somebody to stop. A handler may interrupt a put by a put."""
 
     def take(self) -> bool:
         """Whether Ctrl-C came. From the first call on, it no longer raises."""
@@ -191,7 +193,7 @@ class _Interruption:
         if self._stop is None or self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        self._woken.set()
+        self._answers.put(True)
         self._stop()
 
     @contextmanager
@@ -201,8 +203,7 @@ class _Interruption:
         """
 
         def tell() -> None:
-            self._woken.wait()
-            if self._asked:
+            if self._answers.get():
                 view.message(STOPPING)
 
         thread = threading.Thread(target=tell, name="tell-stopping", daemon=True)
@@ -210,7 +211,7 @@ class _Interruption:
         try:
             yield
         finally:
-            self._woken.set()
+            self._answers.put(False)
             thread.join()
 
 

@@ -36,9 +36,13 @@ class Metric(Name):
     ENV_STEPS_PER_S = (
         "env_steps_per_s",
         "env steps/s",
-        "Env steps trained on, over the last 5 s or, where that is longer, between two updates.",
+        "Env steps trained on, over the last 5 s or, where that is longer, from rise to rise.",
     )
-    UPDATES_PER_S = "updates_per_s", "updates/s", "Updates, over the same time."
+    UPDATES_PER_S = (
+        "updates_per_s",
+        "updates/s",
+        "Updates, over the last 5 s or, where that is longer, from one to the next.",
+    )
     POLICY_LAG_MEAN = (
         "policy_lag_mean",
         "versions",

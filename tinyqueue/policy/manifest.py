@@ -59,4 +59,7 @@ def of_kind(value: Any, kind: type[Kind], name: str) -> Kind:
         found = json.dumps(value)
         short = found if len(found) <= _MOST_SHOWN else f"{found[:_MOST_SHOWN]} …"
         raise ManifestError(f"{name} is {short}, and should be {_KINDS[kind]}")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError as error:
+        raise ManifestError(f"{name} is too large") from error
