@@ -212,6 +212,22 @@ def test_a_whole_game_goes_on_through_lost_lives_and_tells_of_them():
     assert len(ends) == 1
 
 
+def test_an_idle_player_ends_whole_games_though_fire_may_go_unheard():
+    # Given sticky actions: a FIRE of one frame goes unheard once in four
+    config = game("Breakout", life_loss=True, fire_reset=True, sticky=0.25)
+    vector = make_vectorised(config, 16, whole_games=True)
+    single = make_environment(config, whole_games=True)
+
+    # When nobody presses FIRE
+    ended = played(vector, np.zeros((1_500, 16), np.int64))[3]
+
+    # Then every slot has lost game after game, and so has a single one
+    assert ended.sum(axis=0).min() >= 2
+    for seed in range(4):
+        single.reset(seed=seed)
+        assert any(single.step(0)[2] for _ in range(700))
+
+
 def test_settings_that_cpp_lacks_take_the_wrappers_and_say_so_once():
     config = game("Pong", crop=(34, 16, 0, 0), colour="luminance")
 

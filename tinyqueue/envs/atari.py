@@ -26,8 +26,8 @@ from gymnasium.wrappers import (
 )
 
 from tinyqueue.environment import AtariConfig
-from tinyqueue.envs.atari_slots import AtariSlots, LivesOfAll
-from tinyqueue.envs.atari_wrappers import LastFrame, Lives, Opening, Unstuck
+from tinyqueue.envs.atari_slots import AtariSlots, LivesOfAll, OpenedAll
+from tinyqueue.envs.atari_wrappers import LastFrame, Lives, Opened, Opening, Unstuck
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment import EnvironmentConfig
 
@@ -109,9 +109,11 @@ def make_game(
         game = ResizeObservation(game, size)
     if atari.stuck_ticks:
         game = Unstuck(game, atari.stuck_ticks, _fire(game))
+    fire = _fire(game) if presses else None
+    if whole_games and fire is not None and atari.sticky:
+        game = Opened(game, fire, _presses(atari))
     if atari.life_loss:
-        press = _fire(game) if presses else None
-        game = Lives(game, press or 0, ends=not whole_games)
+        game = Lives(game, fire or 0, ends=not whole_games, ticks=_presses(atari))
     return game
 
 
@@ -148,11 +150,21 @@ def make_slots(
         use_fire_reset=atari.fire_reset,
     )
     games: VectorEnv[Any, Any, Any] = vector
+    actions = list(vector.ale.get_action_set())
+    press = actions.index(Action.FIRE) if atari.fire_reset and Action.FIRE in actions else 0
+    if whole_games and press and atari.sticky:
+        games = OpenedAll(games, press, _presses(atari))
     if atari.life_loss:
-        actions = list(vector.ale.get_action_set())
-        press = actions.index(Action.FIRE) if atari.fire_reset and Action.FIRE in actions else 0
-        games = LivesOfAll(games, press, ends=not whole_games)
+        games = LivesOfAll(games, press, ends=not whole_games, ticks=_presses(atari))
     return AtariSlots(games)
+
+
+def _presses(atari: AtariConfig) -> int:
+    """Ticks that FIRE takes to be heard in whole games, where nobody may ever press it again.
+
+    With ``sticky`` 0.25 one tick of four frames goes unheard once in 256, two once in 65,536.
+    """
+    return 2 if atari.sticky else 1
 
 
 def _protocol(config: EnvironmentConfig) -> AtariConfig:

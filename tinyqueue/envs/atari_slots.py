@@ -46,6 +46,39 @@ class AtariSlots(VectorWrapper):
         return frames[:, 0], rewards, terminated, truncated, info
 
 
+class OpenedAll(VectorWrapper):
+    """:class:`~tinyqueue.envs.atari_wrappers.Opened` for all slots at once.
+
+    Args:
+        games: AtariVectorEnv.
+        fire, ticks: As there.
+    """
+
+    def __init__(self, games: Games, fire: int, ticks: int) -> None:
+        super().__init__(games)
+        self._fire, self._ticks = fire, ticks
+        self._left = np.full(games.num_envs, ticks)
+        self._ended = np.zeros(games.num_envs, bool)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        given: Any = seed
+        self._left[:] = self._ticks
+        self._ended[:] = False
+        return self.env.reset(seed=given, options=options)
+
+    def step(self, actions: Any) -> Step:
+        result = self.env.step(np.where(self._left > 0, self._fire, actions))
+        # Behind an end this was the tick of the reset, and the next is the game's first.
+        self._left = np.where(self._ended, self._ticks, np.maximum(self._left - 1, 0))
+        self._ended = result[2] | result[3]
+        return result
+
+
 class LivesOfAll(VectorWrapper):
     """:class:`~tinyqueue.envs.atari_wrappers.Lives` for all slots at once.
 
@@ -55,12 +88,13 @@ class LivesOfAll(VectorWrapper):
 
     Args:
         games: AtariVectorEnv without life-loss settings of its own.
-        press, ends: As there.
+        press, ends, ticks: As there.
     """
 
-    def __init__(self, games: Games, press: int, *, ends: bool) -> None:
+    def __init__(self, games: Games, press: int, *, ends: bool, ticks: int = 1) -> None:
         super().__init__(games)
-        self._press, self._ends = press, ends
+        self._press, self._ends, self._ticks = press, ends, 1 if ends else ticks
+        self._left = np.zeros(games.num_envs, int)
         self._lives = np.zeros(games.num_envs, np.int32)
         self._goes_on = np.zeros(games.num_envs, bool)
         self._held = np.zeros(games.num_envs)
@@ -75,13 +109,16 @@ class LivesOfAll(VectorWrapper):
         frames, info = self.env.reset(seed=given, options=options)
         self._lives = info["lives"].copy()
         self._goes_on[:] = False
+        self._left[:] = 0
         self._held[:] = 0
         return frames, info
 
     def step(self, actions: Any) -> Step:
         begins = self._goes_on
-        if begins.any():
-            actions = np.where(begins, self._press, actions)
+        self._left = np.where(begins, self._ticks, self._left)
+        if self._left.any():
+            actions = np.where(self._left > 0, self._press, actions)
+            self._left = np.maximum(self._left - 1, 0)
         frames, rewards, terminated, truncated, info = self.env.step(actions)
         lives = info["lives"]
         lost = (lives > 0) & (lives < self._lives) & ~terminated & ~truncated

@@ -47,6 +47,36 @@ class Opening(gymnasium.Wrapper[Any, Any, Any, Any]):
         return screen, info | {"episode_frame_number": console.getEpisodeFrameNumber()}
 
 
+class Opened(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Presses FIRE on the first ticks of a game too: a sticky action may have kept it unheard.
+
+    A greedy policy may wait for the ball for ever. The actions that are played then are not those
+    that were chosen.
+
+    Args:
+        game: Preprocessed, so that its steps are ticks.
+        fire: The action.
+        ticks: How many.
+    """
+
+    def __init__(self, game: Game, fire: int, ticks: int) -> None:
+        super().__init__(game)
+        self._fire, self._ticks = fire, ticks
+        self._left = ticks
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        self._left = self._ticks
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        if self._left:
+            self._left -= 1
+            action = self._fire
+        return self.env.step(action)
+
+
 class LastFrame(AtariPreprocessing):
     """Observes the last frame of a tick alone: ``max_frames = false``."""
 
@@ -106,11 +136,13 @@ class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
         press: The action of the tick behind a lost life: FIRE or none.
         ends: False plays whole games: the tick of ``press`` takes the place of the policy's and
             ``info["life_begun"]`` is true on it; nothing else is changed.
+        ticks: So many of ``press`` in whole games.
     """
 
-    def __init__(self, game: Game, press: int, *, ends: bool) -> None:
+    def __init__(self, game: Game, press: int, *, ends: bool, ticks: int = 1) -> None:
         super().__init__(game)
-        self._press, self._ends = press, ends
+        self._press, self._ends, self._ticks = press, ends, ticks
+        self._left = 0
         self._lives = 0
         self._goes_on = False
         self._held = 0.0
@@ -120,6 +152,7 @@ class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         goes_on = self._goes_on and self._ends and seed is None
         self._goes_on = False
+        self._left = 0
         if goes_on:
             seen, reward, terminated, truncated, info = self.env.step(self._press)
             self._held = float(reward)
@@ -133,7 +166,11 @@ class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         begins = self._goes_on and not self._ends
-        seen, reward, terminated, truncated, info = self.env.step(self._press if begins else action)
+        self._left = self._ticks if begins else self._left
+        if self._left:
+            self._left -= 1
+            action = self._press
+        seen, reward, terminated, truncated, info = self.env.step(action)
         scored, self._held = float(reward) + self._held, 0.0
         lives = _console(self).lives()
         self._goes_on = 0 < lives < self._lives and not (terminated or truncated)
