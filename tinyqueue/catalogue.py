@@ -11,6 +11,11 @@ from tinyqueue.experiment import Experiment, parse_experiment, read_document
 from tinyqueue.models.registry import MODELS
 
 
+FIRST = ("pong-ppo",)
+"""What an environment's id stands for where it is not the preset of ``impala``: what is known to
+learn it."""
+
+
 def presets() -> dict[str, Path]:
     """Name → TOML file: of the installed package, or of a checkout's ``config/experiments``."""
     packed = Path(str(files("tinyqueue"))) / "presets"
@@ -21,15 +26,19 @@ def presets() -> dict[str, Path]:
 def preset_for(environment_id: str) -> Path | None:
     """The preset of an environment, or None when there is none.
 
-    The default algorithm's file comes first: ``cartpole-impala`` before ``cartpole-a3c``.
+    :data:`FIRST` come first, and then the default algorithm's file: ``cartpole-impala`` before
+    ``cartpole-a3c``.
     """
     fitting = [
         path
         for path in presets().values()
         if read_document(path).get("environment", {}).get("id") == environment_id
     ]
-    by_default_first = sorted(fitting, key=lambda path: not path.stem.endswith("-impala"))
-    return by_default_first[0] if by_default_first else None
+
+    def rank(path: Path) -> tuple[bool, bool]:
+        return path.stem not in FIRST, not path.stem.endswith("-impala")
+
+    return min(fitting, key=rank, default=None)
 
 
 def make_experiment(document: dict[str, Any]) -> Experiment:
