@@ -10,7 +10,6 @@ from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.experiment import Experiment, parse_experiment, read_document
 from tinyqueue.models.registry import MODELS
 
-
 FIRST = ("pong-ppo",)
 """What an environment's id stands for where it is not the preset of ``impala``: what is known to
 learn it."""
