@@ -16,7 +16,11 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
         ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
         ("MountainCar-v0", "MountainCar-v0", "documented defaults (there is no preset for it)"),
-        ("ALE/Freeway-v5", "ALE/Freeway-v5", "documented defaults (there is no preset for it)"),
+        (
+            "ALE/Freeway-v5",
+            "ALE/Freeway-v5",
+            "the settings of preset pong-ppo (this game has none)",
+        ),
     ],
 )
 def test_a_target_is_a_preset_or_an_environment(target, environment, source):
@@ -24,6 +28,15 @@ def test_a_target_is_a_preset_or_an_environment(target, environment, source):
 
     assert document["environment"]["id"] == environment
     assert said == source
+
+
+def test_a_game_without_a_preset_is_seen_by_convolutions_and_comes_to_an_end():
+    experiment = configured(find_document("ALE/Freeway-v5")[0])
+
+    assert experiment.name == "freeway-ppo"
+    assert experiment.model_name == "shallow"
+    assert experiment.stop.at_return is None
+    assert experiment.stop.max_env_steps == 10_000_000
 
 
 def test_a_target_may_be_a_file(tmp_path):

@@ -17,6 +17,11 @@ from tinyqueue.experiment import Experiment, read_document, with_overrides
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import host_name
 
+GAMES_PRESET = "pong-ppo"
+"""Whose settings an Atari game without a preset of its own gets."""
+GAMES_ENV_STEPS = 10_000_000
+"""40 M frames; what PPO's paper gave every game."""
+
 _SHIPPED = (
     "tinyqueue",
     "tensorflow-cpu",
@@ -45,7 +50,18 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
         return read_document(preset), f"preset {preset.stem}"
     if difflib.get_close_matches(target, known, n=1, cutoff=0.85):
         raise UnknownNameError("preset or environment", target, known)
+    if target.startswith("ALE/"):
+        return _game(target), f"the settings of preset {GAMES_PRESET} (this game has none)"
     return {"environment": {"id": target}}, "documented defaults (there is no preset for it)"
+
+
+def _game(target: str) -> dict[str, Any]:
+    """A document for an Atari game of which no preset is: defaults are those of small vectors."""
+    document = read_document(presets()[GAMES_PRESET])
+    del document["name"]
+    document["environment"]["id"] = target
+    document["stop"] = {"max_env_steps": GAMES_ENV_STEPS}
+    return document
 
 
 def configured(

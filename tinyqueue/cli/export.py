@@ -27,7 +27,7 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="The sample's own folder, such as samples/pong. It must not be there yet.",
+    help="The sample's own folder, such as samples/my-pong. It must not be there yet.",
 )
 @click.option(
     "-n",
@@ -47,7 +47,7 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
     the folder in place of a run directory.
 
     \b
-    tinyqueue export runs/pong-impala/1 --out samples/pong --sample
+    tinyqueue export runs/pong-ppo/1 --out samples/my-pong --sample
     """
     if is_sample(run):
         raise CheckpointError(f"{run} is a sample already. Give a run directory.")

@@ -11,6 +11,8 @@ from tinyqueue.experiment import read_document
 @click.command(name="presets")
 def list_presets() -> None:
     """List the experiments that come along; each is a target for train and learner start."""
-    for name, path in presets().items():
+    known = presets()
+    width = max(map(len, known))
+    for name, path in known.items():
         environment = read_document(path).get("environment", {}).get("id", "?")
-        click.echo(f"{name:24} {environment:20} {path}")
+        click.echo(f"{name:{width}} {environment:20} {path}")

@@ -40,7 +40,10 @@ def refuse_old_atari(environment_id: str) -> None:
     frames, remark = {
         "": ("3", " It held each action for 2, 3 or 4 frames at random, and 3 is their mean."),
         "Deterministic": ("3" if game == "SpaceInvaders" else "4", ""),
-        "NoFrameskip": ("1", " Where a wrapper skipped frames, write 4."),
+        "NoFrameskip": (
+            "1",
+            " Where a wrapper skipped frames, write environment.atari.frame_skip = 4.",
+        ),
     }[skip]
     atari = {
         "sticky": _STICKY[environment_id[-1]],
@@ -48,13 +51,15 @@ def refuse_old_atari(environment_id: str) -> None:
         "noop_max": "0",
         "fire_reset": "false",
         "max_frames": "false",
+        "life_loss": "false",
     }
     lines = [f'environment.id = "ALE/{game}-v5"']
     if match["ram"]:
         lines += ['environment.kwargs.obs_type = "ram"', "environment.stack = 1"]
     lines += [f"environment.atari.{key} = {value}" for key, value in atari.items()]
     raise ConfigError(
-        f"{environment_id} is an old id of an Atari game. The same game by the same protocol is\n  "
+        f"{environment_id} is an old id of an Atari game. The same game by the same protocol is, in a "
+        "TOML file,\n  "
         + "\n  ".join(lines)
         + ("" if match["ram"] else f"\nAs a command:\n  {_command(game, atari)}")
         + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
@@ -64,6 +69,5 @@ def refuse_old_atari(environment_id: str) -> None:
 
 def _command(game: str, atari: dict[str, str]) -> str:
     """The command that trains by this protocol. A preset may set any key, so it names them all."""
-    named = {**atari, "life_loss": "false"}
-    changes = "".join(f" --set environment.atari.{key}={value}" for key, value in named.items())
+    changes = "".join(f" --set environment.atari.{key}={value}" for key, value in atari.items())
     return f"tinyqueue train ALE/{game}-v5{changes}"
