@@ -58,8 +58,8 @@ def refuse_old_atari(environment_id: str) -> None:
         lines += ['environment.kwargs.obs_type = "ram"', "environment.stack = 1"]
     lines += [f"environment.atari.{key} = {value}" for key, value in atari.items()]
     raise ConfigError(
-        f"{environment_id} is an old id of an Atari game. The same game by the same protocol is, in "
-        "a TOML file,\n  "
+        f"{environment_id} is an old id of an Atari game. The same game by the same protocol "
+        "is, in a TOML file,\n  "
         + "\n  ".join(lines)
         + ("" if match["ram"] else f"\nAs a command:\n  {_command(game, atari)}")
         + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
