@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tinyqueue.cli.session_table import tick_rows
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
 from tinyqueue.wire.sessions import encode_session
@@ -51,6 +52,15 @@ def damage(run, value: int) -> None:
     data = bytearray(path.read_bytes())
     data[data.index(np.full(12, value, np.float32).tobytes())] ^= 1
     path.write_bytes(data)
+
+
+def test_what_a_checkpoint_does_not_say_is_none_in_the_table():
+    batch = session(0)
+    said = np.where(batch.valid, np.float32(0.5), np.float32(np.nan))
+
+    rows = tick_rows(batch, 1, range(4), {"value": said})
+
+    assert [row["checkpoint_value"] for row in rows] == [0.5, 0.5, None, 0.5]
 
 
 def test_the_newest_are_listed_with_what_they_are(tinyqueue, run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,12 +37,12 @@ def tick_rows(
     Args:
         slot: Whose.
         ticks: Which, within the batch.
-        critic: What a checkpoint says, name → ``[T, B]``.
+        critic: What a checkpoint says, name → ``[T, B]``, NaN where it says nothing.
 
     Returns:
         ``episode_step`` counts from 0; it is None while it is unknown, and on an autoreset tick,
         which belongs to no episode. ``end`` is ``terminated``, ``truncated``, ``autoreset`` or
-        empty.
+        empty. A number that is NaN becomes None.
     """
     steps = _episode_steps(batch, slot)
     numbers = {
@@ -58,10 +59,14 @@ def tick_rows(
             "reward": batch.rewards[tick, slot].item(),
             **{name: values[tick].tolist() for name, values in actions.items()},
             "end": _end(batch, tick, slot),
-            **{name: values[tick].item() for name, values in numbers.items()},
+            **{name: _number(values[tick].item()) for name, values in numbers.items()},
         }
         for tick in ticks
     ]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _episode_steps(batch: SessionBatch, slot: int) -> list[int | None]:

@@ -48,9 +48,10 @@ class Critic:
         )
 
     def judge(self, batch: SessionBatch) -> Arrays:
-        """``value``, or ``q_taken`` and ``q_max``, each ``[T, B]``.
+        """``value``, or ``q_taken`` and ``q_max``, each ``[T, B]`` float32.
 
-        Recurrent state goes on from the batch's carry, as the weights of then had it.
+        NaN at autoreset ticks: nothing was decided there, and of one at tick 0 the batch does not
+        hold the whole stack. Recurrent state goes on from the carry, as the weights of then had it.
         """
         import tensorflow as tf
 
@@ -63,10 +64,10 @@ class Critic:
             *(self._previous(batch) if network.uses_previous else ()),
         )
         if "value" in outputs:
-            return {"value": outputs["value"].numpy()[:-1]}
+            return _at_valid(batch, value=outputs["value"].numpy()[:-1])
         q = outputs["q"].numpy()[:-1]
         taken = np.take_along_axis(q, actions[..., None].astype(np.int64), -1)[..., 0]
-        return {"q_taken": taken, "q_max": q.max(-1)}
+        return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
 
     def _previous(self, batch: SessionBatch) -> tuple[Array, Array]:
         """Previous actions and rewards of T+1 rows; nought before an episode's first."""
@@ -77,6 +78,10 @@ class Critic:
             _shifted(actions.astype(np.int64), batch.carry[name]),
             _shifted(rewards, batch.carry["previous_reward"]),
         )
+
+
+def _at_valid(batch: SessionBatch, **judged: Array) -> Arrays:
+    return {name: np.where(batch.valid, rows, np.float32(np.nan)) for name, rows in judged.items()}
 
 
 def _shifted(rows: Array, before: Array) -> Array:
