@@ -1,14 +1,12 @@
-"""Whether a memory is learned: a game that only those who remember its first observation win."""
+"""Whether a memory is learned, in one process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
-import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
+from recall import RECALL
 
 from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import ImpalaConfig
@@ -20,32 +18,7 @@ from tinyqueue.player.stage import Stage
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.runner import PolicyRunner
 
-ENVIRONMENT = EnvironmentConfig(id="Recall-v0")
-
-
-class Recall(gymnasium.Env[Any, Any]):
-    """Shows 1 or 2, twice nothing, then asks with 3: the right answer gives 1."""
-
-    observation_space = spaces.Discrete(4)
-    action_space = spaces.Discrete(2)
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
-        super().reset(seed=seed)
-        self._shown, self._at = int(self.np_random.integers(2)), 0
-        return self._shown + 1, {}
-
-    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        self._at += 1
-        if self._at == 4:
-            return 0, float(action == self._shown), True, False, {}
-        return (3 if self._at == 3 else 0), 0.0, False, False, {}
-
-
-@pytest.fixture
-def recall() -> Iterator[None]:
-    gymnasium.register("Recall-v0", Recall)
-    yield
-    del gymnasium.registry["Recall-v0"]
+ENVIRONMENT = EnvironmentConfig(id=RECALL)
 
 
 def share_of_right_answers(core: Literal["none", "lstm", "gru"], updates: int) -> float:
@@ -82,10 +55,10 @@ def share_of_right_answers(core: Literal["none", "lstm", "gru"], updates: int) -
 
 @pytest.mark.parametrize("core", ["lstm", "gru"])
 def test_a_network_with_a_core_learns_to_remember(
-    recall: None, core: Literal["lstm", "gru"]
+    core: Literal["lstm", "gru"]
 ) -> None:
     assert share_of_right_answers(core, 100) > 0.95
 
 
-def test_a_network_without_one_guesses(recall: None) -> None:
+def test_a_network_without_one_guesses() -> None:
     assert share_of_right_answers("none", 60) < 0.6

@@ -133,11 +133,11 @@ class Cluster:
         command = [*_PYTHON, "-m", "tinyqueue.cli.main", "learner", "start", target, *args]
         return self._start(f"learner-{len(self._processes)}", command, env)
 
-    def tinyqueue(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def tinyqueue(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
         return subprocess.run(
             [*_PYTHON, "-m", "tinyqueue.cli.main", *args],
-            env=self._environment({}),
+            env=self._environment(env),
             capture_output=True,
             text=True,
             timeout=60,
