@@ -26,6 +26,16 @@ def test_a_client_gives_bytes_and_never_waits_longer_than_its_time_out(
     assert given["retry"].get_retries() == 0
 
 
+def test_large_values_are_sent_from_where_they_lie(client: redis.Redis) -> None:
+    weights = bytes(100_000)
+    connection = client.connection_pool.get_connection()
+
+    packed = connection.pack_command("SET", "tinyqueue:x", weights)
+
+    client.connection_pool.release(connection)
+    assert any(part is weights for part in packed)
+
+
 def test_an_absent_server_is_named_without_its_password() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import PythonRespSerializer
 from redis.exceptions import (
     ConnectionError,
     NoPermissionError,
@@ -22,6 +23,9 @@ from tinyqueue.settings import masked
 
 TIMEOUT_S = 5.0
 """The libraries' own defaults may block for a minute on a host that swallows packets."""
+
+_LARGE_BYTES = 6000
+"""What is sent as it lies; the library's own limit."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -47,6 +51,7 @@ def connect(url: str) -> redis.Redis:
         raise ConfigError(
             f"TINYQUEUE_REDIS_URL = {masked(url)!r} cannot be used: {error}."
         ) from None
+    _send_uncopied(client.connection_pool)
     try:
         client.ping()
     except redis.RedisError as error:
@@ -56,6 +61,16 @@ def connect(url: str) -> redis.Redis:
             "docker compose up redis, or correct TINYQUEUE_REDIS_URL."
         ) from error
     return client
+
+
+def _send_uncopied(pool: redis.ConnectionPool) -> None:
+    """Makes new connections send large values from where they lie.
+
+    hiredis reads weights in a third of the time that the Python parser takes, but would copy
+    them twice before it sends them: 20 ms instead of 7 for 6.7 MB.
+    """
+    packer = PythonRespSerializer(_LARGE_BYTES, pool.get_encoder().encode)
+    pool.connection_kwargs["command_packer"] = packer
 
 
 @contextmanager

@@ -47,6 +47,15 @@ def pack(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     """A frame of plain values (no key ``arrays``) and arrays.
 
     Raises:
+        ValueError: As :func:`parts`.
+    """
+    return b"".join(parts(values, arrays))
+
+
+def parts(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes | memoryview]:
+    """What a frame is joined of: bytes, and the memory of the arrays where they are contiguous.
+
+    Raises:
         ValueError: An array is empty, has more than 8 axes, or a dtype that has no code.
     """
     entries = []
@@ -59,15 +68,20 @@ def pack(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
             )
         entries.append((name, code, array.shape))
     head = msgpack.packb({**values, "arrays": entries})
-    parts: list[Any] = [_BIN.pack(_BIN_TAG, len(head)), head]
+    found: list[bytes | memoryview] = [_BIN.pack(_BIN_TAG, len(head)), head]
     at = _BIN.size + len(head)
     for array in arrays.values():
         start = _data_start(at)
-        parts.append(_NILS[start - _BIN.size - at])
-        parts.append(_BIN.pack(_BIN_TAG, array.nbytes))
-        parts.append(array if array.flags.c_contiguous else array.tobytes())
+        found.append(_NILS[start - _BIN.size - at])
+        found.append(_BIN.pack(_BIN_TAG, array.nbytes))
+        found.append(_bytes_of(array))
         at = start + array.nbytes
-    return b"".join(parts)
+    return found
+
+
+def _bytes_of(array: Array) -> memoryview:
+    contiguous: Array = np.ascontiguousarray(array)
+    return contiguous.reshape(-1).view(np.uint8).data
 
 
 def unpack(data: bytes | memoryview, limits: Limits) -> tuple[dict[str, Any], Arrays]:

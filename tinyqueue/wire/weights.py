@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.arrays import pack, unpack
+from tinyqueue.wire.arrays import parts, unpack
 from tinyqueue.wire.fields import Fields
 from tinyqueue.wire.limits import WEIGHT_LIMITS, Limits
 
@@ -43,7 +43,7 @@ class WeightVersion:
 
 def encode_weights(weights: WeightVersion) -> bytes:
     """Its sha256, then a frame (:mod:`tinyqueue.wire.arrays`)."""
-    frame = pack(
+    frame = parts(
         {
             "version": weights.version,
             "epoch": weights.epoch,
@@ -54,7 +54,10 @@ def encode_weights(weights: WeightVersion) -> bytes:
         },
         weights.arrays,
     )
-    return hashlib.sha256(frame).digest() + frame
+    digest = hashlib.sha256()
+    for part in frame:
+        digest.update(part)
+    return b"".join([digest.digest(), *frame])
 
 
 def decode_weights(body: bytes | memoryview, limits: Limits = WEIGHT_LIMITS) -> WeightVersion:
