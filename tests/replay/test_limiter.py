@@ -101,6 +101,28 @@ def test_counts_survive_a_restart(limiter: SamplesPerInsert) -> None:
     assert restored.owed == limiter.owed == 44.0
 
 
+@pytest.mark.parametrize("before", [0, 40, 99])
+def test_a_start_before_the_minimum_owes_no_training_for_it(before: int) -> None:
+    # Given a minimum that would be worth more training than the tolerance
+    begun = SamplesPerInsert(8.0, 100, 64.0)
+    if before:
+        begun.inserted(before)
+
+    limiter = SamplesPerInsert(8.0, 100, 64.0)
+    limiter.restore(begun.state() if before else {}, inserted=before, held=before)
+    limiter.inserted(100 - before)
+
+    assert limiter.owed == 0.0
+    limiter.inserted(5)
+    assert limiter.owed == 40.0
+
+
+def test_sessions_without_a_checkpoint_owe_training_beyond_the_minimum() -> None:
+    limiter = SamplesPerInsert(8.0, 100, 64.0)
+    limiter.restore({}, inserted=150, held=150)
+    assert limiter.owed == 400.0
+
+
 @pytest.mark.parametrize("wrong", [(0.0, 1, 1.0), (1.0, 0, 1.0), (1.0, 1, 0.0)])
 def test_what_is_not_possible_is_refused(wrong: tuple[float, int, float]) -> None:
     with pytest.raises(ConfigError, match="not possible"):

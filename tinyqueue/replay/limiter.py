@@ -80,7 +80,10 @@ class SamplesPerInsert:
                 let go, since these would be trained on in the place of those that are lost.
         """
         self._inserted, self._sampled = inserted, int(state.get("sampled", 0))
-        since = inserted - int(state.get("inserted", self._minimum))
-        owed = float(state.get("owed", 0.0)) + self._ratio * since
-        self._brought = 0.0
-        self._brought = min(max(owed, -self._tolerance), self._ratio * held) - self.owed
+        # What is owed counts from the minimum on, on both sides of the restart.
+        before = int(state.get("inserted", 0))
+        owed = float(state["owed"]) if before >= self._minimum else 0.0
+        since = max(0, inserted - max(before, self._minimum))
+        wanted = max(owed + self._ratio * since, -self._tolerance)
+        beyond = max(0, inserted - self._minimum)
+        self._brought = min(wanted, self._ratio * held) - (self._ratio * beyond - self._sampled)
