@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
-from tinyqueue.experiment import EvaluationConfig, PlaySpec
+from tinyqueue.experiment.experiment import EvaluationConfig, PlaySpec
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult

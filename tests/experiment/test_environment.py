@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tinyqueue.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment, PlaySpec, parse_experiment
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
+from tinyqueue.experiment.experiment import Experiment, PlaySpec, parse_experiment
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment import (
+from tinyqueue.experiment.experiment import (
     Experiment,
     default_name,
     parse_experiment,

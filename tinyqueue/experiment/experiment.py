@@ -21,11 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.spaces import Space, space_from_json
-from tinyqueue.environment import AtariConfig as AtariConfig
-from tinyqueue.environment import EnvironmentConfig as EnvironmentConfig
-from tinyqueue.environment import Scalar as Scalar
-from tinyqueue.environment import Section as Section
 from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig, Scalar, Section
 
 S = TypeVar("S", bound="Section")
 ConfigTable = Mapping[str, type[Any]]
