@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.lease import LearnerLease, read_lease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore

@@ -9,7 +9,8 @@ import pytest
 
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
-from tinyqueue.experiment.experiment import Experiment, PlaySpec, parse_experiment
+from tinyqueue.experiment.experiment import Experiment, parse_experiment
+from tinyqueue.experiment.play_spec import PlaySpec
 
 
 @dataclass(frozen=True)

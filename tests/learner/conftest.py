@@ -15,7 +15,7 @@ from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.wire.contract import Contract, Extra
 

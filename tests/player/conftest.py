@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.envs.describe import describe
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
 

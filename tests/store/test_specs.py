@@ -8,7 +8,7 @@ import redis
 
 from tinyqueue.errors import ConfigError, MessageError, MissingVersionError
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.keys import Keys
 from tinyqueue.store.specs import SpecStore
 

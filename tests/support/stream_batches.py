@@ -12,7 +12,7 @@ from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf, space_to_json
 from tinyqueue.envs.describe import describe
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network
 from tinyqueue.player.stage import Stage

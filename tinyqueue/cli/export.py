@@ -16,7 +16,7 @@ from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.experiment.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import load_checkpoint
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample

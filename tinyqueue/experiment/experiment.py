@@ -1,25 +1,15 @@
-"""What is trained: one frozen, typed schema, read from TOML; and its half that players need.
-
-An :class:`Experiment` is what a person writes. A :class:`PlaySpec` is what the learner
-makes of it for the players, kept as JSON in the store.
-"""
+"""What is trained: an experiment as a person writes it, checked, with every default filled in."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator
-
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
-from tinyqueue.data.spaces import Space, space_from_json
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig, Scalar
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,
@@ -28,8 +18,9 @@ from tinyqueue.experiment.sections import (
     SessionConfig,
     StopConfig,
 )
+from tinyqueue.experiment.validation import validated
 
-S = TypeVar("S", bound="Section")
+S = TypeVar("S", bound=Section)
 ConfigTable = Mapping[str, type[Any]]
 """Name → frozen dataclass with that component's fields."""
 
@@ -68,65 +59,6 @@ class Experiment:
             "evaluation": self.evaluation.model_dump(),
             "stop": self.stop.model_dump(exclude_none=True),
         }
-
-
-class PlaySpec(Section):
-    """Everything that a player needs to play for one run. JSON in the store."""
-
-    experiment: str
-    run: str
-    environment: EnvironmentConfig
-    observation_space: dict[str, dict[str, Any]]
-    action_space: dict[str, dict[str, Any]]
-    head: str = Field(description="Name of the action head in tinyqueue.policy.heads.")
-    head_config: dict[str, Scalar] = Field(default_factory=dict)
-    state: dict[str, list[int]] = Field(
-        default_factory=dict, description="Recurrent state: path → shape of one slot's array."
-    )
-    ticks: int = Field(gt=0, le=4096)
-    slots: int = Field(gt=0, le=4096)
-    codec: str = Field("none", pattern="^(none|lz4|zstd)$")
-    task_budget_s: float = Field(2.0, gt=0, le=600)
-    queue_batches: int = Field(2, gt=0)
-    graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    seed: int = 0
-
-    @field_validator("observation_space", "action_space")
-    @classmethod
-    def _is_space(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        try:
-            space_from_json(value)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"not a space ({type(error).__name__}: {error})") from None
-        return value
-
-    @property
-    def version(self) -> int:
-        """A number that is equal exactly when the content is: 48 bits of its sha256."""
-        return int(hashlib.sha256(self.to_json().encode()).hexdigest()[:12], 16)
-
-    @property
-    def observations(self) -> Space:
-        return space_from_json(self.observation_space)
-
-    @property
-    def actions(self) -> Space:
-        return space_from_json(self.action_space)
-
-    def to_json(self) -> str:
-        """Keys stay in their order: that of a space is part of what it says."""
-        return json.dumps(self.model_dump())
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> PlaySpec:
-        """Raises ConfigError when the text is not a spec of this schema."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ConfigError(
-                "the experiment spec in the store is not one this version can play: "
-                f"{_said(error, cls)} Run the same tinyqueue version on players and learner."
-            ) from None
 
 
 def parse_experiment(
@@ -191,7 +123,7 @@ def _component(
     name = values.pop("name", default)
     if not isinstance(name, str) or name not in table:
         raise UnknownNameError(kind, str(name), table)
-    return name, _validated(table[name], values, kind)
+    return name, validated(table[name], values, kind)
 
 
 def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayConfig | None:
@@ -206,8 +138,7 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
 
 
 def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:
-    result: S = _validated(cls, _table(document, key), key)
-    return result
+    return validated(cls, _table(document, key), key)
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -215,41 +146,6 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise ConfigError(f"{key} must be a table ([{key}]), not {table!r}.")
     return table
-
-
-def _validated(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    names = _field_names(cls)
-    for key in values:
-        if key not in names:
-            raise UnknownNameError(f"key in [{where}]", key, names)
-    try:
-        return TypeAdapter(cls).validate_python(dict(values))
-    except ValidationError as error:
-        raise ConfigError(_said(error, cls, where)) from None
-
-
-def _field_names(cls: type[Any]) -> list[str]:
-    if is_dataclass(cls):
-        return [field.name for field in fields(cls)]
-    return list(cls.model_fields)
-
-
-def _said(error: ValidationError, cls: type[Any], where: str = "") -> str:
-    parts = []
-    for item in error.errors():
-        key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
-        names = _field_names(_table_of(cls, item["loc"]))
-        near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
-        value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
-        parts.append(f"{key}{value}: {item['msg']}{hint}")
-    return "; ".join(parts) + "."
-
-
-def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
-    """The section in which a key stands; Atari's protocol is a table within a table."""
-    within_atari = cls is EnvironmentConfig and len(place) > 1 and place[0] == "atari"
-    return AtariConfig if within_atari else cls
 
 
 def _plain(config: Any) -> dict[str, Any]:
