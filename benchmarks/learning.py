@@ -32,7 +32,7 @@ from seed_runs import SeedRun, places, train
 
 from tinyqueue.cli.experiments import configured, find_document
 from tinyqueue.errors import ConfigError, TinyqueueError
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.settings import Settings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.bus.topology import EVALUATE_QUEUE
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.local.redis_server import RedisServer

@@ -11,7 +11,7 @@ from typing import Any
 
 from measuring import PlayerAccount, children, cpu_s, is_server, total_cpu_s
 
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
 

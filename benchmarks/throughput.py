@@ -34,7 +34,8 @@ from tinyqueue.cli.experiments import configured, new_run
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.envs.describe import describe_in_child
 from tinyqueue.evaluation.games import play_games
-from tinyqueue.experiment import Experiment, read_document
+from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learned import Learned, load
 from tinyqueue.learner import ingest
 from tinyqueue.local.players import LocalPlayers

@@ -8,7 +8,7 @@ import pytest
 from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
 from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.errors import UnknownNameError
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 
 FILES = Path(__file__).parents[1] / "config" / "experiments"
 

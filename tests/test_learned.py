@@ -14,7 +14,7 @@ from watching import Watcher
 
 import tinyqueue
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.learned import load_each
 
 PLAYS = """

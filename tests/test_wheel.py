@@ -61,7 +61,7 @@ def test_the_wheel_holds_the_library_and_the_presets_and_nothing_else(wheel: Pat
     presets = {f"tinyqueue/presets/{p.name}" for p in (ROOT / "config/experiments").glob("*.toml")}
     assert "tinyqueue/presets/cartpole-impala.toml" in presets
     assert presets <= names
-    assert {"tinyqueue/py.typed", "tinyqueue/experiment.py"} <= names
+    assert {"tinyqueue/py.typed", "tinyqueue/experiment/experiment.py"} <= names
     assert {name.split("/")[0] for name in names} == {"tinyqueue", "tinyqueue-0.1.0.dist-info"}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.algorithms.registry import ALGORITHMS
-from tinyqueue.experiment import Experiment, parse_experiment, read_document
+from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.experiment import Experiment, parse_experiment
 from tinyqueue.models.registry import MODELS
 
 FIRST = ("pong-ppo",)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head

@@ -12,7 +12,8 @@ from tinyqueue.algorithms.impala import Impala
 from tinyqueue.algorithms.impala_config import ImpalaConfig
 from tinyqueue.data.spaces import space_to_json
 from tinyqueue.envs.describe import describe
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.export import PolicyExport

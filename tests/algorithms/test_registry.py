@@ -7,7 +7,7 @@ import pytest
 from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import parse_experiment
+from tinyqueue.experiment.experiment import parse_experiment
 from tinyqueue.models.network import Output
 from tinyqueue.models.registry import MODELS
 

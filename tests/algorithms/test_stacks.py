@@ -13,7 +13,7 @@ from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import describe
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.player.stage import Stage

@@ -8,7 +8,7 @@ import pytest
 from balancing import BALANCES, FALLS, checkpoint, spec, trained_run
 
 from tinyqueue.evaluation.games import Games
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 
 def test_the_newest_version_plays_greedy_games(tinyqueue, tmp_path):

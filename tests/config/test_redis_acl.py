@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import redis
 
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.lease import LearnerLease, read_lease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore

@@ -14,7 +14,7 @@ from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.build import make_environment, make_vector, make_vectorised, reset_seeded
 from tinyqueue.envs.describe import describe
 from tinyqueue.errors import ConfigError, MissingExtraError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 pytest.importorskip("ale_py")
 

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from tinyqueue.envs.build import make_environment, make_vector, reset_seeded
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo, describe, describe_in_child
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.build import make_environment, make_vector, reset_seeded
 from tinyqueue.envs.describe import describe, describe_in_child
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import EnvironmentConfig, parse_experiment
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.experiment import parse_experiment
 from tinyqueue.learner.toml_text import toml_text
 
 

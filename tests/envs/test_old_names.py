@@ -10,7 +10,7 @@ from tinyqueue.cli.experiments import configured, find_document
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.old_names import refuse_old_atari
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment import with_overrides
+from tinyqueue.experiment.documents import with_overrides
 
 
 def answer(old):

@@ -17,7 +17,7 @@ from tinyqueue.errors import EnvironmentMismatchError, UnknownNameError
 from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.table import make_table, table_of
-from tinyqueue.experiment import AtariConfig, EnvironmentConfig
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 

@@ -16,7 +16,7 @@ from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import dead_letter_queue
 from tinyqueue.celery import make_app
 from tinyqueue.data.identity import new_id
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.settings import Settings
 from tinyqueue.store.specs import SpecStore
 

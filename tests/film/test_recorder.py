@@ -11,7 +11,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, FilmError, MissingExtraError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.film import recorder as recorder_module
 from tinyqueue.film.recorder import Recorder
 from tinyqueue.policy.heads import Uniform, greedy_head

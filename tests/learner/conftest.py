@@ -14,7 +14,8 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Leaf, space_to_json
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.wire.contract import Contract, Extra
 

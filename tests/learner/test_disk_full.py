@@ -183,7 +183,7 @@ import sys
 from pathlib import Path
 from tinyqueue.catalogue import make_experiment, presets
 from tinyqueue.cli.main import main
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.run_directory import RunDirectory
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.wire.evaluations import EvaluationResult

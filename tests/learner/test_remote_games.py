@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import ConfigError, MissingVersionError, ServiceUnreachableError
-from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.wire.evaluations import EvaluationResult
 

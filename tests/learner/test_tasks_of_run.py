@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.wire.evaluations import EvaluationResult
 

@@ -8,7 +8,7 @@ import pytest
 from cluster import Cluster
 
 from tinyqueue.catalogue import presets
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 
 pytestmark = [pytest.mark.integration, pytest.mark.learning]
 

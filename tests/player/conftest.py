@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.envs.describe import describe
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
 

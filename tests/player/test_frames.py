@@ -8,7 +8,7 @@ import pytest
 from watching import Watcher
 
 from tinyqueue.data.stacks import carried_name, stack_rows, with_frames_before
-from tinyqueue.environment import AtariConfig
+from tinyqueue.experiment.environment import AtariConfig
 
 BREAKOUT = AtariConfig(sticky=0, noop_max=3, life_loss=True, size=32)
 

@@ -8,7 +8,7 @@ from watching import Watcher
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, EnvironmentMismatchError, UnknownNameError
-from tinyqueue.experiment import AtariConfig, EnvironmentConfig
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract
 

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from tinyqueue.errors import ConfigError, MessageError, MissingVersionError
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.keys import Keys
 from tinyqueue.store.specs import SpecStore
 

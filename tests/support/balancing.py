@@ -9,7 +9,8 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from tinyqueue.data.spaces import Leaf, space_to_json
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.checkpoints import Checkpoint, Checkpoints
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.wire.weights import WeightVersion

@@ -11,7 +11,8 @@ from tinyqueue.algorithms.stream_config import StreamConfig
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf, space_to_json
 from tinyqueue.envs.describe import describe
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network
 from tinyqueue.player.stage import Stage

@@ -21,7 +21,8 @@ from playing import ACTIONS, OBSERVATIONS, STATE
 from tinyqueue.algorithms.base import Update
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf, space_to_json
-from tinyqueue.experiment import EnvironmentConfig, PlaySpec
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner import reporter, service
 from tinyqueue.learner.build import Built
 from tinyqueue.learner.checkpoints import Checkpoints

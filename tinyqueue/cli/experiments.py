@@ -13,7 +13,8 @@ from typing import Any
 from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment import Experiment, read_document, with_overrides
+from tinyqueue.experiment.documents import read_document, with_overrides
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import host_name
 

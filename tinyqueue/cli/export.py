@@ -15,7 +15,8 @@ from tinyqueue.cli.games import SEED, play
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.experiment import PlaySpec, read_document
+from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import load_checkpoint
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample

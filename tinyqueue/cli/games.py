@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tinyqueue.evaluation.games import Games, Watch, play_games
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import load_settings

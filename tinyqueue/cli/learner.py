@@ -11,7 +11,7 @@ from tinyqueue.cli.logs import log_to_stderr
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here

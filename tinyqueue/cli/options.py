@@ -12,7 +12,7 @@ import click
 
 from tinyqueue.cli.experiments import configured, find_document, new_run, open_run
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 

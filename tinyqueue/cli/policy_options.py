@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load
 from tinyqueue.policy.heads import Head, evaluation_head
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tinyqueue.catalogue import presets
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 
 
 @click.command(name="presets")

@@ -13,7 +13,7 @@ from tinyqueue.cli.games import SEED
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.film.files import draft_folder, publish
 from tinyqueue.film.recorder import Recorder, Take, require_extra
 from tinyqueue.learned import Learned, load_each

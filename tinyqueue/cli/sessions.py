@@ -17,7 +17,7 @@ from tinyqueue.cli.session_table import TITLES, tick_rows
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDirectoryError
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.learner.session_log import LogEntry, LoggedSession, SessionLog
 

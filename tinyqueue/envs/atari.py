@@ -25,11 +25,10 @@ from gymnasium.wrappers import (
     TransformObservation,
 )
 
-from tinyqueue.environment import AtariConfig
 from tinyqueue.envs.atari_slots import AtariSlots, LivesOfAll, OpenedAll
 from tinyqueue.envs.atari_wrappers import LastFrame, Lives, Opened, Opening, Unstuck
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 
 _IN_CPP = ("full_action_space", "obs_type")
 # Arguments of the single environment that the C++ form has too, or that have a reason of their own.

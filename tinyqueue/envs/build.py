@@ -17,7 +17,7 @@ from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
 from tinyqueue.errors import ConfigError, MissingExtraError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vectorization_mode",
              "vector_kwargs", "wrappers")  # fmt: skip

@@ -22,7 +22,7 @@ from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, TinyqueueError
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 _TIMEOUT_S = 60.0
 

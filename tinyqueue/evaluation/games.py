@@ -17,7 +17,7 @@ from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.spaces import require_equal
 from tinyqueue.evaluation.table import Table, make_table
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.seen import unseen, with_newest

@@ -13,7 +13,7 @@ from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_environment, make_vectorised, reset_seeded
 from tinyqueue.envs.spaces import Layout, empty
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 
 class Table(Protocol):

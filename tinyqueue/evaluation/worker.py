@@ -11,7 +11,7 @@ from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
 from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.evaluation.games import play_games
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, host_name

@@ -21,7 +21,7 @@ from tinyqueue.envs.names import import_allowed
 from tinyqueue.errors import FilmError, MissingExtraError
 from tinyqueue.evaluation.games import Games, play_games
 from tinyqueue.evaluation.table import table_of
-from tinyqueue.experiment import EnvironmentConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.film.caption import Captioned
 from tinyqueue.film.frames import PackedFrames
 from tinyqueue.film.gif import write_gif

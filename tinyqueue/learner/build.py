@@ -12,7 +12,8 @@ from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment, PlaySpec
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.registry import MODELS
 from tinyqueue.policy.export import PolicyExport

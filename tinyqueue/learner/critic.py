@@ -9,7 +9,8 @@ from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.algorithms.state import restore_variables
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
-from tinyqueue.experiment import Experiment, PlaySpec
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import Network

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion

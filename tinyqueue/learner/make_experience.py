@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built
 from tinyqueue.learner.experience import Experience
 from tinyqueue.learner.ledger import Ledger

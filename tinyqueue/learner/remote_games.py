@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from tinyqueue.errors import TinyqueueError
-from tinyqueue.experiment import EvaluationConfig
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 

@@ -9,7 +9,8 @@ import numpy as np
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment, ReplayConfig
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.sections import ReplayConfig
 from tinyqueue.learner.checkpoint import ReplayState
 from tinyqueue.replay.limiter import SamplesPerInsert
 from tinyqueue.replay.plan import ReplayPlan

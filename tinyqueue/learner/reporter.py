@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count

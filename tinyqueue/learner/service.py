@@ -18,7 +18,7 @@ from tinyqueue.errors import (
     ServiceUnreachableError,
     TinyqueueError,
 )
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.experience import Experience

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyqueue.envs.describe import EnvironmentInfo
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.monitor.view import View
 from tinyqueue.settings import Settings
 from tinyqueue.wire.evaluations import EvaluationResult

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.experience import Source, Taken

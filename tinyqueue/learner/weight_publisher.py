@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from tinyqueue.errors import ServiceUnreachableError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.weights import WeightVersion

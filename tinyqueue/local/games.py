@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyqueue.evaluation.games import play_games
-from tinyqueue.experiment import Experiment, PlaySpec
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.evaluations import EvaluationResult

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.describe import EnvironmentInfo
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.level import Level

@@ -21,7 +21,7 @@ from tinyqueue.celery import make_app
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
-from tinyqueue.experiment import Experiment
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings

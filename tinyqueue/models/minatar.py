@@ -7,13 +7,11 @@ Their actor-critic has SiLU and its derivative there. Initial weights are orthog
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from tinyqueue.data.spaces import Space
 from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
 from tinyqueue.models.layers import Width
-from tinyqueue.models.network import Network, Output
 
 CONVOLUTIONS = (Convolution(16, 3, 1),)
 
@@ -26,13 +24,5 @@ class MinatarConfig(ImageConfig):
     """Units behind the convolution; of each stream where an output is dueling."""
 
 
-def build(
-    observations: Space,
-    actions: Space,
-    outputs: Mapping[str, Output],
-    config: MinatarConfig,
-    seed: int,
-) -> Network:
-    """The network, as :func:`tinyqueue.models.images.image_network` says."""
-    convolve = convolutions(CONVOLUTIONS)
-    return image_network(observations, actions, outputs, config, seed, convolve)
+build = partial(image_network, convolve=convolutions(CONVOLUTIONS))
+"""The network, as :func:`tinyqueue.models.images.image_network` says."""

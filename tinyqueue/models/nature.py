@@ -6,13 +6,11 @@ each with a ReLU. Initial weights are orthogonal, not Torch's uniform ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from tinyqueue.data.spaces import Space
 from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
 from tinyqueue.models.layers import Width
-from tinyqueue.models.network import Network, Output
 
 CONVOLUTIONS = (Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1))
 
@@ -25,13 +23,5 @@ class NatureConfig(ImageConfig):
     """Units behind the convolutions; of each stream where an output is dueling. DQN: 512."""
 
 
-def build(
-    observations: Space,
-    actions: Space,
-    outputs: Mapping[str, Output],
-    config: NatureConfig,
-    seed: int,
-) -> Network:
-    """The network, as :func:`tinyqueue.models.images.image_network` says."""
-    convolve = convolutions(CONVOLUTIONS)
-    return image_network(observations, actions, outputs, config, seed, convolve)
+build = partial(image_network, convolve=convolutions(CONVOLUTIONS))
+"""The network, as :func:`tinyqueue.models.images.image_network` says."""

@@ -7,12 +7,10 @@ Initial weights are orthogonal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from tinyqueue.data.spaces import Space
 from tinyqueue.models.images import Convolution, ImageConfig, convolutions, image_network
-from tinyqueue.models.network import Network, Output
 
 CONVOLUTIONS = (Convolution(16, 8, 4), Convolution(32, 4, 2))
 
@@ -22,13 +20,5 @@ class ShallowConfig(ImageConfig):
     """``shallow``: half the time of ``nature``, in training and in play (measured)."""
 
 
-def build(
-    observations: Space,
-    actions: Space,
-    outputs: Mapping[str, Output],
-    config: ShallowConfig,
-    seed: int,
-) -> Network:
-    """The network, as :func:`tinyqueue.models.images.image_network` says."""
-    convolve = convolutions(CONVOLUTIONS)
-    return image_network(observations, actions, outputs, config, seed, convolve)
+build = partial(image_network, convolve=convolutions(CONVOLUTIONS))
+"""The network, as :func:`tinyqueue.models.images.image_network` says."""

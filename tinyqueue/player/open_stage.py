@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from tinyqueue.bus.publisher import Outgoing
 from tinyqueue.data.session import Drop, SessionBatch
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage

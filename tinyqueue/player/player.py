@@ -14,7 +14,7 @@ import structlog
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
 from tinyqueue.errors import TinyqueueError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.open_stage import OpenStage
 from tinyqueue.player.policies import NewestPolicy

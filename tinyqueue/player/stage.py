@@ -15,7 +15,7 @@ from tinyqueue.data.spaces import Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.spaces import Layout, empty, require_equal
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
 from tinyqueue.policy.heads import make_head
 from tinyqueue.policy.runner import PolicyRunner

@@ -7,7 +7,7 @@ import hashlib
 import redis
 
 from tinyqueue.errors import MessageError, MissingVersionError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.client import answering, read
 from tinyqueue.store.keys import EXPERIMENTS, Keys
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyqueue.data.spaces import Array, Arrays, Leaf
-from tinyqueue.experiment import Section
+from tinyqueue.experiment.sections import Section
 from tinyqueue.wire.contract import Extra
 
 LOG_PROB = "behaviour_log_prob"

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.experiment import Section
+from tinyqueue.experiment.sections import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tinyqueue.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import Experiment, PlaySpec, parse_experiment
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
+from tinyqueue.experiment.experiment import Experiment, parse_experiment
+from tinyqueue.experiment.play_spec import PlaySpec
 
 
 @dataclass(frozen=True)

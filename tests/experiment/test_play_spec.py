@@ -8,7 +8,7 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec
 
 SPACE = {"zoom": Leaf("float32", (2,), low=-1.0), "arm/angle": Leaf("uint8", (), 9)}
 

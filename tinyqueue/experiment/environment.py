@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from tinyqueue.experiment.sections import Section
 
 Scalar = bool | int | float | str
 Cut = Annotated[int, Field(ge=0)]
@@ -16,12 +18,6 @@ Cut = Annotated[int, Field(ge=0)]
 ATARI_NAMESPACE = "ALE/"
 ATARI_STACK = 4
 """Frames in a policy's observation of an Atari game, where nothing else is said."""
-
-
-class Section(BaseModel):
-    """A table of an experiment file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AtariConfig(Section):

@@ -1,0 +1,55 @@
+"""Experiments as tables that nobody has checked yet: read from TOML, changed by ``--set``."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinyqueue.errors import ConfigError
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: The file cannot be read or is not TOML; the text gives line and column.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def with_overrides(document: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The document with ``section.key=value`` assignments applied; values are TOML, or else text.
+
+    Raises:
+        ConfigError: An assignment is not of that form.
+    """
+    result = copy.deepcopy(dict(document))
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(
+                f"--set {assignment!r} is not of the form section.key=value, such as "
+                "algorithm.learning_rate=0.001."
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        table = result
+        for part in parts[:-1]:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {assignment!r}: {part!r} is a value, not a section.")
+            table = inner
+        table[parts[-1]] = value
+    return result

@@ -1,0 +1,153 @@
+"""What is trained: an experiment as a person writes it, checked, with every default filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.sections import (
+    EvaluationConfig,
+    LearnerConfig,
+    ReplayConfig,
+    Section,
+    SessionConfig,
+    StopConfig,
+)
+from tinyqueue.experiment.validation import validated
+
+S = TypeVar("S", bound=Section)
+ConfigTable = Mapping[str, type[Any]]
+"""Name → frozen dataclass with that component's fields."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment as its author wrote it, with every default filled in."""
+
+    name: str
+    environment: EnvironmentConfig
+    algorithm_name: str
+    algorithm: Any
+    """The algorithm's own frozen config dataclass."""
+    model_name: str
+    model: Any
+    """The model's own frozen config dataclass."""
+    session: SessionConfig
+    learner: LearnerConfig
+    evaluation: EvaluationConfig
+    stop: StopConfig
+    replay: ReplayConfig | None = None
+    """None for an algorithm that trains on the stream."""
+    seed: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """The effective experiment as plain tables, from which an equal one can be parsed."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "environment": self.environment.model_dump(exclude_none=True),
+            "algorithm": {"name": self.algorithm_name, **_plain(self.algorithm)},
+            "model": {"name": self.model_name, **_plain(self.model)},
+            "session": self.session.model_dump(),
+            "learner": self.learner.model_dump(),
+            **({"replay": self.replay.model_dump()} if self.replay else {}),
+            "evaluation": self.evaluation.model_dump(),
+            "stop": self.stop.model_dump(exclude_none=True),
+        }
+
+
+def parse_experiment(
+    document: Mapping[str, Any], *, algorithms: ConfigTable, models: ConfigTable
+) -> Experiment:
+    """Checks an experiment and fills in its defaults.
+
+    Args:
+        document: The tables of an experiment file.
+        algorithms, models: The config dataclass of each known name.
+
+    Raises:
+        ConfigError: A key or value is unknown, missing or out of range; the text names the
+            key and suggests the nearest.
+    """
+    known = ("name", "seed", "environment", "algorithm", "model", "session", "learner",
+             "replay", "evaluation", "stop")  # fmt: skip
+    for key in document:
+        if key not in known:
+            raise UnknownNameError("key", key, known)
+    environment = _section(EnvironmentConfig, document, "environment")
+    algorithm_name, algorithm = _component("algorithm", document, algorithms, "impala")
+    model_name, model = _component("model", document, models, "mlp")
+    name = document.get("name", default_name(environment.id, algorithm_name))
+    if not isinstance(name, str) or not EXPERIMENT_PATTERN.match(name):
+        raise ConfigError(
+            f"name = {name!r} is not an experiment name: 1–48 of a–z, 0–9, '-' and '_', "
+            "beginning with a letter or digit."
+        )
+    seed = document.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(f"seed = {seed!r} must be a whole number from 0.")
+    return Experiment(
+        name=name,
+        environment=environment,
+        algorithm_name=algorithm_name,
+        algorithm=algorithm,
+        model_name=model_name,
+        model=model,
+        session=_section(SessionConfig, document, "session"),
+        learner=_section(LearnerConfig, document, "learner"),
+        evaluation=_section(EvaluationConfig, document, "evaluation"),
+        stop=_section(StopConfig, document, "stop"),
+        replay=_replay(document, algorithm_name, algorithm),
+        seed=seed,
+    )
+
+
+def default_name(environment_id: str, algorithm: str) -> str:
+    """``ALE/Pong-v5`` played by ``impala`` is ``pong-impala``."""
+    game = environment_id.rpartition("/")[2].lower()
+    base, _, version = game.rpartition("-v")
+    game = base if base and version.isdigit() else game
+    cleaned = re.sub("[^a-z0-9_-]", "-", f"{game}-{algorithm}".lower())
+    return cleaned.lstrip("_-")[:48].rstrip("-") or "experiment"
+
+
+def _component(
+    kind: str, document: Mapping[str, Any], table: ConfigTable, default: str
+) -> tuple[str, Any]:
+    values = dict(_table(document, kind))
+    name = values.pop("name", default)
+    if not isinstance(name, str) or name not in table:
+        raise UnknownNameError(kind, str(name), table)
+    return name, validated(table[name], values, kind)
+
+
+def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayConfig | None:
+    if getattr(algorithm, "uses_replay", False):
+        return _section(ReplayConfig, document, "replay")
+    if "replay" in document:
+        raise ConfigError(
+            f"[replay] has no effect: {name} trains on every session batch once, as it comes. "
+            "Remove the table, or choose an algorithm with a replay, such as dqn."
+        )
+    return None
+
+
+def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:
+    return validated(cls, _table(document, key), key)
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{key} must be a table ([{key}]), not {table!r}.")
+    return table
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}

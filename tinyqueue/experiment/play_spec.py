@@ -1,0 +1,74 @@
+"""What the learner makes of an experiment for its players; kept as JSON in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from tinyqueue.data.spaces import Space, space_from_json
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.environment import EnvironmentConfig, Scalar
+from tinyqueue.experiment.sections import Section
+from tinyqueue.experiment.validation import explained
+
+
+class PlaySpec(Section):
+    """Everything that a player needs to play for one run. JSON in the store."""
+
+    experiment: str
+    run: str
+    environment: EnvironmentConfig
+    observation_space: dict[str, dict[str, Any]]
+    action_space: dict[str, dict[str, Any]]
+    head: str = Field(description="Name of the action head in tinyqueue.policy.heads.")
+    head_config: dict[str, Scalar] = Field(default_factory=dict)
+    state: dict[str, list[int]] = Field(
+        default_factory=dict, description="Recurrent state: path → shape of one slot's array."
+    )
+    ticks: int = Field(gt=0, le=4096)
+    slots: int = Field(gt=0, le=4096)
+    codec: str = Field("none", pattern="^(none|lz4|zstd)$")
+    task_budget_s: float = Field(2.0, gt=0, le=600)
+    queue_batches: int = Field(2, gt=0)
+    graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    seed: int = 0
+
+    @field_validator("observation_space", "action_space")
+    @classmethod
+    def _is_space(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        try:
+            space_from_json(value)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not a space ({type(error).__name__}: {error})") from None
+        return value
+
+    @property
+    def version(self) -> int:
+        """A number that is equal exactly when the content is: 48 bits of its sha256."""
+        return int(hashlib.sha256(self.to_json().encode()).hexdigest()[:12], 16)
+
+    @property
+    def observations(self) -> Space:
+        return space_from_json(self.observation_space)
+
+    @property
+    def actions(self) -> Space:
+        return space_from_json(self.action_space)
+
+    def to_json(self) -> str:
+        """Keys stay in their order: that of a space is part of what it says."""
+        return json.dumps(self.model_dump())
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PlaySpec:
+        """Raises ConfigError when the text is not a spec of this schema."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ConfigError(
+                "the experiment spec in the store is not one this version can play: "
+                f"{explained(error, cls)} Run the same tinyqueue version on players and learner."
+            ) from None

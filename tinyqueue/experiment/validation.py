@@ -1,0 +1,62 @@
+"""One table of a document against its schema, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
+
+T = TypeVar("T")
+
+
+def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """An instance of a section, or of a component's dataclass, with its defaults filled in.
+
+    Args:
+        cls: The section or dataclass.
+        values: Its table.
+        where: The table's name, for errors.
+
+    Raises:
+        ConfigError: A key or value is unknown, missing or out of range; the text names the
+            key and suggests the nearest.
+    """
+    names = _field_names(cls)
+    for key in values:
+        if key not in names:
+            raise UnknownNameError(f"key in [{where}]", key, names)
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        raise ConfigError(explained(error, cls, where)) from None
+
+
+def explained(error: ValidationError, cls: type[Any], where: str = "") -> str:
+    """A sentence that says of every key what is wrong with it; ``where`` is the table's name."""
+    parts = []
+    for item in error.errors():
+        key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+        names = _field_names(_table_of(cls, item["loc"]))
+        near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
+        value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
+        parts.append(f"{key}{value}: {item['msg']}{hint}")
+    return "; ".join(parts) + "."
+
+
+def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
+    """The section in which a key stands; Atari's protocol is a table within a table."""
+    within_atari = cls is EnvironmentConfig and len(place) > 1 and place[0] == "atari"
+    return AtariConfig if within_atari else cls
+
+
+def _field_names(cls: type[Any]) -> list[str]:
+    if is_dataclass(cls):
+        return [field.name for field in fields(cls)]
+    return list(cls.model_fields)
