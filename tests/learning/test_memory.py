@@ -12,7 +12,7 @@ import recall
 from cluster import Cluster
 
 from tinyqueue.catalogue import presets
-from tinyqueue.experiment import read_document
+from tinyqueue.experiment.documents import read_document
 from tinyqueue.learner.toml_text import toml_text
 
 pytestmark = [pytest.mark.integration, pytest.mark.learning]
