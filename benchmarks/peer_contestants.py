@@ -61,14 +61,14 @@ def cartpole() -> list[Contestant]:
 def pong() -> list[Contestant]:
     """84×84 gray, stack 4, frame skip 4, no-op 30; all but one with the Nature network."""
     game = "PongNoFrameskip-v4"
-    preset = "preset, 2 player processes × 16 envs, RabbitMQ"
+    ours = "2 player processes × 16 envs, RabbitMQ"
     # Both cores for the games and for torch. sb3.py without --processes has DummyVecEnv.
     threads = ("--threads", "2")
     how, both = "zoo settings, SubprocVecEnv, 2 torch threads", ("--processes", *threads)
     dqn = "zoo settings with the last ε, 2 torch threads"
     return [
-        _ours(OURS, preset, "pong"),
-        _ours(f"{OURS}, shallow", preset, "pong", "--set", "model.name=shallow"),
+        _ours(OURS, ours, "pong"),
+        _ours(f"{OURS}, shallow", ours, "pong", "--set", "model.name=shallow"),
         _sb3("SB3 A2C", f"16 envs, {how}", "a2c", game, 16, *both),
         _sb3("SB3 PPO", f"8 envs × 128, {how}", "ppo", game, 8, *both),
         _sb3("SB3 DQN", f"1 env, {dqn}", "dqn", game, 1, *threads),

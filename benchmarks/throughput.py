@@ -50,7 +50,7 @@ HERE = Path(__file__).parent
 PRESETS = HERE.parent / "config" / "experiments"
 FILES = {
     "cartpole": HERE / "cartpole.toml",
-    "pong": PRESETS / "pong-impala.toml",
+    "pong": HERE / "pong.toml",
     "pong-apex": PRESETS / "pong-apex.toml",
 }
 LEVELS = {"cartpole": 475.0}
