@@ -1,0 +1,78 @@
+"""The curve of runs as a table that a repository can keep: some rows of metrics, every evaluation.
+
+python benchmarks/curve_table.py docs/curves/pong-ppo.csv "sticky 0=runs/pong-ppo/1" …
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROWS = 60
+"""Of metrics, per run, evenly spaced; the last one comes on top."""
+COLUMNS = (
+    "time_s",
+    "env_steps",
+    "updates",
+    "return_mean",
+    "greedy_mean",
+    "entropy",
+    "explained_variance",
+    "approx_kl",
+    "q_mean",
+    "policy_lag_mean",
+    "loss",
+)
+
+
+@click.command(help=__doc__)
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
+def main(out: Path, runs: tuple[str, ...]) -> None:
+    rows = []
+    for run in runs:
+        name, equals, folder = run.partition("=")
+        if not equals:
+            raise click.UsageError(f"{run!r} is not of the form NAME=RUN.")
+        rows += [{"run": name, **row} for row in curve(Path(folder))]
+    seen = [c for c in COLUMNS if any(row.get(c) is not None for row in rows)]
+    with out.open("w", newline="") as file:
+        table = csv.DictWriter(file, ["run", *seen], extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows({key: shown(value) for key, value in row.items()} for row in rows)
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    """Rows of metrics and evaluations of a run directory, in order of env steps."""
+    metrics = list(lines(run / "metrics.jsonl"))
+    every = max(1, len(metrics) // ROWS)
+    kept = metrics[::every]
+    if metrics and kept[-1] is not metrics[-1]:
+        kept.append(metrics[-1])
+    # An evaluation's return is greedy; that of a row of metrics is of training episodes.
+    evaluations = [
+        {"time_s": e["time_s"], "env_steps": e["env_steps"], "greedy_mean": e["return_mean"]}
+        for e in lines(run / "evaluations.jsonl")
+    ]
+    return sorted(kept + evaluations, key=lambda row: row["env_steps"])
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        yield from map(json.loads, path.read_text().splitlines())
+
+
+def shown(value: Any) -> Any:
+    """Four digits of small numbers, whole large ones."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.4g}" if abs(value) < 1000 else round(value)
+
+
+if __name__ == "__main__":
+    main()
