@@ -125,14 +125,16 @@ def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, w
 
     assert result.code == 1
     assert said in result.err
-    assert list((tmp_path / "runs" / words[0]).iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_training_without_an_end_is_refused(tinyqueue, tmp_path):
-    result = tinyqueue("train", "Pendulum-v1", "--serial")
+@pytest.mark.parametrize("words", [(), ("--serial",)])
+def test_training_without_an_end_is_refused(tinyqueue, tmp_path, words):
+    result = tinyqueue("train", "Pendulum-v1", *words)
 
-    assert list(tmp_path.glob("runs/*/*")) == []
+    assert list(tmp_path.iterdir()) == []
     assert result.code == 1
+    assert "players" not in result.out
     assert "training would never end. Give --max-env-steps N, or --stop-at-return R" in result.err
 
 
