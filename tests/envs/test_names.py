@@ -29,11 +29,20 @@ def test_an_id_of_another_form_is_refused_before_anything_is_imported(environmen
         ("Taxi-v99", "Taxi-v"),
         ("CartPole", "CartPole-v1"),
         ("CartPoel-v1", "CartPole-v1"),
+        ("cartpole", "CartPole-v1"),
+        ("CartPoel-v0", "CartPole-v0"),
+        ("Ant", "Ant-v5"),
     ],
 )
 def test_an_unknown_id_is_told_the_newest_version_or_the_nearest_name(wrong, suggested):
     with pytest.raises(UnknownNameError, match=f"did you mean '{suggested}"):
         find_environment(wrong)
+
+
+def test_a_name_that_is_near_none_is_told_so():
+    with pytest.raises(UnknownNameError, match="none is near") as raised:
+        find_environment("Zzzzzz-v5")
+    assert raised.value.instead == ()
 
 
 def test_an_unknown_id_imports_no_module_named_after_it(monkeypatch):
