@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tinyqueue.cli.train import resume_command
 from tinyqueue.learner.run_directory import RunDirectory
 
 
@@ -147,3 +148,15 @@ def test_a_run_in_use_is_not_resumed(tinyqueue, tmp_path):
 
     assert result.code == 1
     assert "in use" in result.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "again"),
+    [
+        ((None, "auto", False), []),
+        ((3, "rabbitmq", False), ["--players", "3", "--broker", "rabbitmq"]),
+        ((None, "auto", True), ["--serial"]),
+    ],
+)
+def test_a_run_is_gone_on_with_as_it_was_laid_out(asked, again):
+    assert resume_command(*asked) == ["tinyqueue", "train", *again, "--resume"]

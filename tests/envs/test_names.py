@@ -4,8 +4,9 @@ import sys
 
 import gymnasium
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
-from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.names import draws_pictures, find_environment, import_allowed
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 
@@ -96,6 +97,17 @@ def test_minatar_registers_its_games_once_and_only_when_one_is_asked_for(tmp_pat
     assert sys.modules["minatar.gym"].calls == [1]
     for name in ("minatar", "minatar.gym"):
         sys.modules.pop(name)
+
+
+def test_what_draws_pictures_is_told_by_the_class(monkeypatch):
+    monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))
+    entry = {"Blind-v0": lambda: None, "Gone-v0": "no_such_maze:Maze", "Empty-v0": None}
+    for environment_id, made_by in entry.items():
+        spec = EnvSpec(environment_id, entry_point=made_by)
+        gymnasium.registry[environment_id] = spec
+
+    assert draws_pictures("CartPole-v1")
+    assert not any(map(draws_pictures, [*entry, "Nowhere-v0"]))
 
 
 def test_allowed_modules_are_imported_and_register_their_environments(tmp_path, monkeypatch):

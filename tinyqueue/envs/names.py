@@ -10,9 +10,10 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
+from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
@@ -22,6 +23,9 @@ ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-
 
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
 # Namespace → the module that registers it, and the extra that brings the module.
+
+FILMED_MODE = "rgb_array"
+"""The render mode that gives pictures."""
 
 MINATAR_NAMESPACE = "MinAtar"
 
@@ -73,6 +77,18 @@ def find_environment(environment_id: str) -> EnvSpec:
         known, meant = list(gymnasium.registry), _nearest(environment_id)
         raise UnknownNameError("environment", environment_id, known, meant)
     return found
+
+
+def draws_pictures(environment_id: str) -> bool:
+    """Whether a registered environment can be filmed, as far as its class tells."""
+    spec = gymnasium.registry.get(environment_id)
+    made_by: Any = None if spec is None else spec.entry_point
+    try:
+        made_by = load_env_creator(made_by) if isinstance(made_by, str) else made_by
+    except (ImportError, AttributeError, gymnasium.error.Error):
+        return False
+    metadata = getattr(made_by, "metadata", None) or {}
+    return FILMED_MODE in (metadata.get("render_modes") or ())
 
 
 def _register_minatar(environment_id: str) -> None:
