@@ -134,7 +134,7 @@ def measure(
             queues = (experiment.session.queue, "evaluate")
             with LocalPlayers(services.settings, 2, queues, log) as players:
                 view = LineView(sys.stderr)
-                learner = make_learner(experiment, run, services.settings, view, environment)
+                learner = make_learner(experiment, run, services.settings, view, environment.result)
                 samples: list[Sample] = []
                 threading.Thread(
                     target=_sample, args=(run.path, seconds, learner, samples, log), daemon=True

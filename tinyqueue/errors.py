@@ -31,7 +31,17 @@ class TinyqueueError(Exception):
 
 
 class ConfigError(TinyqueueError):
-    """A key or a value that the user wrote is not usable."""
+    """A key or a value that the user wrote is not usable.
+
+    Args:
+        text: The message.
+        wrote: The word that is not usable, where it is one that a command may have.
+        instead: The words to write in its place.
+    """
+
+    def __init__(self, text: str, *, wrote: str = "", instead: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.wrote, self.instead = wrote, tuple(instead)
 
 
 class UnknownNameError(ConfigError):
@@ -41,18 +51,24 @@ class UnknownNameError(ConfigError):
         kind: What was looked up, as a person would call it: ``"algorithm"``.
         name: What the user wrote.
         known: The names that would have worked; the nearest is suggested.
+        meant: The one to suggest, where more than the spelling tells; empty when none is near.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], meant: str | None = None
+    ) -> None:
         names = sorted(known)
-        nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        if meant is None:
+            nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        else:
+            nearest = [meant] if meant else []
         if nearest:
             hint = f"did you mean {nearest[0]!r}?"
         elif len(names) <= 20:
             hint = f"known: {', '.join(names)}."
         else:
             hint = f"{len(names)} names are known and none is near."
-        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        super().__init__(f"unknown {kind} {name!r}; {hint}", wrote=name, instead=nearest)
 
 
 class MissingExtraError(TinyqueueError):

@@ -4,8 +4,10 @@ import json
 import sys
 import time
 
+import gymnasium
 import pytest
 
+from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli.endings import document, sentences, tell
 from tinyqueue.errors import DiskFullError
 from tinyqueue.learner.ledger import Ledger, Mark
@@ -24,6 +26,8 @@ SOLVED = Outcome(
     fresh_mean=498.2,
     fresh_games=100,
 )
+POLE = make_experiment({"environment": {"id": "CartPole-v1"}})
+RESUME = ("tinyqueue", "train", "--resume")
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def test_a_disk_that_takes_nothing_more_keeps_nobody_from_reading_the_result(
     for name in ("outcome.json", "plots"):
         (run / name).symlink_to("/dev/full")
 
-    tell(SOLVED, run, as_json=False)
+    tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr()
     assert said.out.startswith("solved: 499.6")
@@ -101,7 +105,7 @@ def test_the_count_of_the_ledger_is_told_and_a_curve_drawn(run, capsys):
     with Ledger(run / "sessions.db", experiment="pole", run="1") as ledger:
         ledger.record([Mark(f"{'a' * 32}:0", "accepted", env_steps=8)])
 
-    tell(SOLVED, run, as_json=False)
+    tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
 
     out = capsys.readouterr().out
     assert "session batches: 1 attempted = 1 accepted" in out
@@ -113,7 +117,7 @@ def test_the_count_of_the_ledger_is_told_and_a_curve_drawn(run, capsys):
 def test_the_document_alone_is_printed_as_json_and_kept(run, capsys):
     episodes(run)
 
-    tell(SOLVED, run, as_json=True)
+    tell(SOLVED, run, POLE, resume=RESUME, as_json=True)
 
     printed = json.loads(capsys.readouterr().out)
     assert printed["deciding_mean"] == 499.6
@@ -122,7 +126,7 @@ def test_the_document_alone_is_printed_as_json_and_kept(run, capsys):
 
 
 def test_a_run_in_which_no_episode_ended_has_no_curve(run, capsys):
-    tell(Outcome("stopped", 0, 0, 0, 0.0), run, as_json=False)
+    tell(Outcome("stopped", 0, 0, 0, 0.0), run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr().out
     assert f"learning curve: none: {run} holds no finished episode" in said
@@ -133,7 +137,7 @@ def test_without_matplotlib_the_extra_is_named(run, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     episodes(run)
 
-    tell(SOLVED, run, as_json=False)
+    tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr().out
     assert f'pip install "tinyqueue[plot]", then tinyqueue plot {run}\n' in said
@@ -143,8 +147,43 @@ def test_a_curve_that_cannot_be_written_is_drawn_later(run, capsys):
     episodes(run)
     (run / "plots").write_text("in the way of the folder")
 
-    tell(SOLVED, run, as_json=False)
+    tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr().out
     assert f"{run / 'plots' / 'learning_curve.png'} cannot be written (File exists)" in said
     assert f"Mend that, then tinyqueue plot {run}\n" in said
+
+
+def next_of(outcome, run, document, resume, capsys):
+    tell(outcome, run, make_experiment(document), resume=resume, as_json=False)
+    return [line.strip() for line in capsys.readouterr().out.partition("next:\n")[2].splitlines()]
+
+
+def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(run, capsys):
+    document = {"environment": {"id": "CartPole-v1"}, "evaluation": {"episodes": 30}}
+    resume = ("tinyqueue", "train", "--players", "3", "--resume")
+
+    assert next_of(SOLVED, run, document, resume, capsys) == [
+        f"tinyqueue evaluate {run} -n 30",
+        f"tinyqueue record {run}",
+        f"tinyqueue train --players 3 --resume {run}",
+        f"tensorboard --logdir {run / 'tb'}",
+    ]
+
+
+def test_no_film_is_suggested_of_what_draws_no_pictures(run, capsys):
+    gymnasium.register("Blind-v0", entry_point=lambda: None)
+    try:
+        said = next_of(SOLVED, run, {"environment": {"id": "Blind-v0"}}, RESUME, capsys)
+    finally:
+        gymnasium.registry.pop("Blind-v0")
+
+    assert [line.split()[1] for line in said] == ["evaluate", "train", "--logdir"]
+
+
+def test_a_run_that_ended_at_its_limit_goes_on_with_a_higher_one(run, capsys):
+    outcome = Outcome("max env steps", 2048, 2, 2, 1.0)
+
+    said = next_of(outcome, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
+
+    assert said[2] == f"tinyqueue train --resume {run} --max-env-steps 4096"

@@ -107,6 +107,8 @@ def test_the_other_kind_of_policy_is_refused(tinyqueue, tmp_path, head, option, 
 
 
 def test_a_folder_that_is_no_run_is_named(tinyqueue, tmp_path):
+    (tmp_path / "nothing").mkdir()
+
     said = tinyqueue("evaluate", tmp_path / "nothing")
 
     assert said.code == 1

@@ -122,6 +122,7 @@ def test_a_missing_extra_is_said_with_the_command_that_brings_it(tinyqueue, tmp_
 
 
 def test_a_folder_that_is_no_run_is_named_and_leaves_nothing(tinyqueue, tmp_path):
+    (tmp_path / "nothing").mkdir()
     for options in ((), ("--checkpoints",)):
         refused = tinyqueue("record", tmp_path / "nothing", *options)
 

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tinyqueue.cli.train import resume_command
 from tinyqueue.learner.run_directory import RunDirectory
 
 
@@ -125,14 +126,16 @@ def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, w
 
     assert result.code == 1
     assert said in result.err
-    assert list((tmp_path / "runs" / words[0]).iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_training_without_an_end_is_refused(tinyqueue, tmp_path):
-    result = tinyqueue("train", "Pendulum-v1", "--serial")
+@pytest.mark.parametrize("words", [(), ("--serial",)])
+def test_training_without_an_end_is_refused(tinyqueue, tmp_path, words):
+    result = tinyqueue("train", "Pendulum-v1", *words)
 
-    assert list(tmp_path.glob("runs/*/*")) == []
+    assert list(tmp_path.iterdir()) == []
     assert result.code == 1
+    assert "players" not in result.out
     assert "training would never end. Give --max-env-steps N, or --stop-at-return R" in result.err
 
 
@@ -145,3 +148,15 @@ def test_a_run_in_use_is_not_resumed(tinyqueue, tmp_path):
 
     assert result.code == 1
     assert "in use" in result.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "again"),
+    [
+        ((None, "auto", False), []),
+        ((3, "rabbitmq", False), ["--players", "3", "--broker", "rabbitmq"]),
+        ((None, "auto", True), ["--serial"]),
+    ],
+)
+def test_a_run_is_gone_on_with_as_it_was_laid_out(asked, again):
+    assert resume_command(*asked) == ["tinyqueue", "train", *again, "--resume"]

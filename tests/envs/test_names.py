@@ -4,8 +4,9 @@ import sys
 
 import gymnasium
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
-from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.names import draws_pictures, find_environment, import_allowed
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 
@@ -29,11 +30,20 @@ def test_an_id_of_another_form_is_refused_before_anything_is_imported(environmen
         ("Taxi-v99", "Taxi-v"),
         ("CartPole", "CartPole-v1"),
         ("CartPoel-v1", "CartPole-v1"),
+        ("cartpole", "CartPole-v1"),
+        ("CartPoel-v0", "CartPole-v0"),
+        ("Ant", "Ant-v5"),
     ],
 )
 def test_an_unknown_id_is_told_the_newest_version_or_the_nearest_name(wrong, suggested):
     with pytest.raises(UnknownNameError, match=f"did you mean '{suggested}"):
         find_environment(wrong)
+
+
+def test_a_name_that_is_near_none_is_told_so():
+    with pytest.raises(UnknownNameError, match="none is near") as raised:
+        find_environment("Zzzzzz-v5")
+    assert raised.value.instead == ()
 
 
 def test_an_unknown_id_imports_no_module_named_after_it(monkeypatch):
@@ -87,6 +97,17 @@ def test_minatar_registers_its_games_once_and_only_when_one_is_asked_for(tmp_pat
     assert sys.modules["minatar.gym"].calls == [1]
     for name in ("minatar", "minatar.gym"):
         sys.modules.pop(name)
+
+
+def test_what_draws_pictures_is_told_by_the_class(monkeypatch):
+    monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))
+    entry = {"Blind-v0": lambda: None, "Gone-v0": "no_such_maze:Maze", "Empty-v0": None}
+    for environment_id, made_by in entry.items():
+        spec = EnvSpec(environment_id, entry_point=made_by)
+        gymnasium.registry[environment_id] = spec
+
+    assert draws_pictures("CartPole-v1")
+    assert not any(map(draws_pictures, [*entry, "Nowhere-v0"]))
 
 
 def test_allowed_modules_are_imported_and_register_their_environments(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Given ids of Atari games from before ALE/<Game>-v5."""
 
 import re
-import shlex
 
+import gymnasium
 import pytest
 
 from tinyqueue.catalogue import make_experiment
@@ -42,19 +42,31 @@ def test_an_old_id_is_answered_with_what_gives_the_same_protocol(old, game, stic
     assert environment.observes_ram == ("-ram" in old)
 
 
-@pytest.mark.parametrize("old", ["PongNoFrameskip-v4", "Breakout-v0", "SeaquestDeterministic-v4"])
+@pytest.mark.parametrize(
+    "old", ["PongNoFrameskip-v4", "Breakout-v0", "SeaquestDeterministic-v4", "Pong-ram-v4"]
+)
 def test_the_command_that_is_answered_gives_the_same_protocol(old):
-    said = [line.strip() for line in answer(old).splitlines() if line.startswith("  ")]
-    lines = [line for line in said if line.startswith("environment.")]
-    program, train, target, *options = shlex.split(said[-1])
+    with pytest.raises(ConfigError) as raised:
+        find_environment(old)
+    said = [line.strip() for line in str(raised.value).splitlines() if line.startswith("  ")]
+    target, *options = raised.value.instead
 
     document, _ = find_document(target)
     experiment = configured(document, options[1::2])
 
-    assert (program, train, set(options[::2])) == ("tinyqueue", "train", {"--set"})
-    assert experiment.environment.atari == (
-        make_experiment(with_overrides({}, lines)).environment.atari
-    )
+    assert (raised.value.wrote, set(options[::2])) == (old, {"--set"})
+    asked = make_experiment(with_overrides({}, said))
+    assert experiment.environment == asked.environment
+    assert not experiment.environment.observes_ram or experiment.model == asked.model
+
+
+def test_ram_is_said_to_be_a_setting_with_a_model_for_vectors():
+    said = answer("Pong-ram-v4")
+
+    assert 'environment.kwargs.obs_type = "ram"\n  environment.stack = 1\n' in said
+    assert 'model.name = "mlp"' in said
+    assert "the console's memory of 128 bytes, not the screen" in said
+    assert "memory" not in answer("Pong-v4")
 
 
 def test_a_frame_skip_that_was_drawn_is_said_to_have_no_equal():
@@ -79,3 +91,29 @@ def test_an_unknown_game_is_told_the_nearest(wrong, right):
     pytest.importorskip("ale_py")
     with pytest.raises(UnknownNameError, match=re.escape(f"did you mean '{right}'")):
         find_environment(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("pong", "ALE/Pong-v5"),
+        ("Pong", "ALE/Pong-v5"),
+        ("Pong-v5", "ALE/Pong-v5"),
+        ("PongNoFrameskip-v5", "ALE/Pong-v5"),
+        ("mspacman", "ALE/MsPacman-v5"),
+        ("brekout", "ALE/Breakout-v5"),
+        ("ale/pong-v5", "ALE/Pong-v5"),
+        ("Pong-ram-v5", "ALE/Pong-v5"),
+    ],
+)
+def test_a_games_name_alone_is_told_its_id_also_where_ale_py_has_not_been_imported(
+    monkeypatch, wrong, right
+):
+    registry = {key: spec for key, spec in gymnasium.registry.items() if spec.namespace != "ALE"}
+    monkeypatch.setattr(gymnasium, "registry", registry)
+
+    with pytest.raises(UnknownNameError) as raised:
+        find_environment(wrong)
+
+    assert str(raised.value) == f"unknown environment {wrong!r}; did you mean {right!r}?"
+    assert (raised.value.wrote, raised.value.instead) == (wrong, (right,))

@@ -52,6 +52,31 @@ def test_a_refused_learner_s_new_run_leaves_nothing_that_a_restart_would_take_fo
     assert run.document() == DOCUMENT
 
 
+def test_a_discarded_run_takes_the_folders_with_it_that_were_made_for_it(tmp_path):
+    root, others = tmp_path / "runs", tmp_path / "others"
+    (others / "pole").mkdir(parents=True)
+
+    for folder in (root, others):
+        refused = RunDirectory.create(folder, DOCUMENT, {})
+        refused.discard_unless_begun()
+        refused.close()
+
+    assert not root.exists()
+    assert list((others / "pole").iterdir()) == []
+
+
+def test_a_discarded_run_leaves_the_folders_of_others(tmp_path):
+    root = tmp_path / "runs"
+    refused = RunDirectory.create(root, DOCUMENT, {})
+    other = RunDirectory.create(root, DOCUMENT, {})
+
+    refused.discard_unless_begun()
+
+    assert RunDirectory.newest(root, "pole") == other.path
+    for each in (refused, other):
+        each.close()
+
+
 def test_a_run_that_was_there_before_is_not_discarded(run):
     run.close()
     again = RunDirectory.open(run.path)

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from concurrent.futures import Future
 from contextlib import nullcontext
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -10,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.errors import UnknownNameError
+from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
@@ -136,15 +137,51 @@ def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
     assert new_run.path.exists()
 
 
+def test_players_that_cannot_play_are_not_told_of(new_run, monkeypatch):
+    experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
+    found: Future[object] = Future()
+    found.set_exception(ConfigError("it cannot be built here"))
+    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(found))
+    services = SimpleNamespace(settings=Settings())
+    monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
+    monkeypatch.setattr(train_module, "LocalPlayers", lambda *_: nullcontext())
+    monkeypatch.setattr(train_module, "make_learner", lambda *words, **_: words[4]())
+
+    with pytest.raises(ConfigError, match="cannot be built"):
+        train(experiment, new_run, Settings(), SimpleNamespace(message=said.append), Where())
+
+    assert said == []
+
+
+def test_training_without_an_end_starts_nothing(new_run, monkeypatch):
+    experiment = make_experiment({"environment": {"id": "Pendulum-v1"}})
+    monkeypatch.setattr(train_module, "local_services", Mock(side_effect=ZeroDivisionError))
+
+    with pytest.raises(ConfigError, match="training would never end"):
+        train(experiment, new_run, Settings(), None, Where())
+
+    assert not new_run.path.exists()
+
+
 @pytest.mark.parametrize("players", [2, 0])
 def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, players):
     experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
     services = SimpleNamespace(settings=Settings())
     monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
-    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext())
+    found: Future[object] = Future()
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
     monkeypatch.setattr(train_module, "LocalPlayers", lambda *_: nullcontext())
-    make_learner = Mock(side_effect=KeyboardInterrupt)
+
+    def learn(experiment, run, settings, view, environment, players_log):
+        # Nothing is told of players before it is known what they play.
+        assert said == []
+        found.set_result(info)
+        assert environment() is info
+        raise KeyboardInterrupt
+
+    info, make_learner = object(), Mock(side_effect=learn)
     monkeypatch.setattr(train_module, "make_learner", make_learner)
     view = SimpleNamespace(message=said.append)
 

@@ -57,8 +57,8 @@ def test_a_snapshot_is_one_line(view: LineView, file: io.StringIO) -> None:
     view.update(SNAPSHOT)
 
     assert file.getvalue().splitlines()[1:] == [
-        "   0:04      546,816 steps  302,468/s      267 updates  return    136.5    0% of 475"
-        "  lag  7.1  queue 2  players 2"
+        "   0:04      546,816 steps  302,468/s      267 updates  return    136.5  "
+        "  0% of the way to 475  lag  7.1  queue 2  players 2"
     ]
 
 
@@ -109,7 +109,7 @@ def test_a_view_is_due_until_it_knows_where_the_return_began(
     clock.now_s += 2.0
     assert view.is_due
     view.update(replace(SNAPSHOT, return_mean=247.5))
-    assert " 50% of 475" in file.getvalue().splitlines()[-1]
+    assert " 50% of the way to 475" in file.getvalue().splitlines()[-1]
 
 
 def test_what_is_wrong_or_going_on_is_added(

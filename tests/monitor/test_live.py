@@ -59,7 +59,7 @@ def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: He
     assert "return         247.5  ▁▂█" in lines[1]
     assert "20.0 … 247.5" in lines[1]
     assert "progress         50%  ━" in lines[2]
-    assert "of 475" in lines[2]
+    assert "of the way to 475" in lines[2]
     assert "embedded Redis · runs/cartpole-impala/3 · 0:20" in lines[-1]
 
 

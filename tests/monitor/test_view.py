@@ -19,7 +19,7 @@ def test_progress_towards_a_level_is_measured_from_the_first_mean(header: Header
     progress, now = seen(replace(header, level=18.0), -20.0, -1.0)
 
     assert progress.fraction(now) == 0.5
-    assert progress.goal == "of 18"
+    assert progress.goal == "of the way to 18"
 
 
 def test_progress_stays_between_nothing_and_all(header: Header) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
@@ -20,11 +24,16 @@ from tinyqueue.monitor.plots import plot_learning_curve
 CURVE = Path("plots") / "learning_curve.png"
 
 
-def tell(outcome: Outcome, run: Path, *, as_json: bool) -> None:
+def tell(
+    outcome: Outcome, run: Path, experiment: Experiment, *, resume: Sequence[str], as_json: bool
+) -> None:
     """Keeps the outcome in the run directory, draws the learning curve, and prints the result.
 
     Args:
         run: The run directory.
+        experiment: What was trained.
+        resume: The command that goes on with a run, as it was laid out here; the run's path
+            follows.
         as_json: One JSON object instead of sentences and what to do next.
     """
     result = document(outcome, run)
@@ -38,14 +47,9 @@ def tell(outcome: Outcome, run: Path, *, as_json: bool) -> None:
     click.secho(first, fg=colour, bold=True)
     for line in others:
         click.echo(f"  {line}")
-    click.echo(
-        f"\nrun directory: {run}\n"
-        f"learning curve: {drawn}\n"
-        f"next:\n"
-        f"  tinyqueue evaluate {run} -n 100\n"
-        f"  tinyqueue train --resume {run}\n"
-        f"  tensorboard --logdir {run / 'tb'}"
-    )
+    click.echo(f"\nrun directory: {run}\nlearning curve: {drawn}\nnext:")
+    for command in _next(outcome, run, experiment, resume):
+        click.echo(f"  {shlex.join(map(str, command))}")
 
 
 def document(outcome: Outcome, run: Path) -> dict[str, Any]:
@@ -96,6 +100,19 @@ def _ended(outcome: Outcome) -> str:
     if outcome.threshold is None:
         return said[outcome.ended]
     return f"{said[outcome.ended]}; the level {outcome.threshold:g} is not reached"
+
+
+def _next(
+    outcome: Outcome, run: Path, experiment: Experiment, resume: Sequence[str]
+) -> Iterator[tuple[str | Path | int, ...]]:
+    """The commands that a person may want now."""
+    yield "tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes
+    if draws_pictures(experiment.environment.id):
+        yield "tinyqueue", "record", run
+    # Without a higher limit it would end at once.
+    more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
+    yield *resume, run, *more
+    yield "tensorboard", "--logdir", run / "tb"
 
 
 def _count(run: Path) -> Count | None:

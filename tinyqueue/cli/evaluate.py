@@ -20,7 +20,6 @@ from tinyqueue.policy.heads import Uniform, single_discrete
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "-n",
     "--episodes",

@@ -23,7 +23,6 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -52,7 +52,8 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     try:
         outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
-        tell(outcome, run.path, as_json=as_json)
+        resume = ("tinyqueue", "learner", "start", "--resume")
+        tell(outcome, run.path, experiment, resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()

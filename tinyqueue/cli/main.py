@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import click
 
+from tinyqueue.cli.corrected import corrected
 from tinyqueue.cli.lazy import LazyGroup
 from tinyqueue.errors import TinyqueueError
 
@@ -49,6 +50,9 @@ def main() -> None:
         cli(standalone_mode=False)
     except TinyqueueError as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        command = corrected(error, sys.argv[1:])
+        if command is not None:
+            click.echo(f"Write instead:\n  {command}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -1,4 +1,4 @@
-"""The options of every command that plays what a run has learned: which weights, and how."""
+"""What every command takes that plays what a run has learned: which run, which weights, and how."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.runs import require_exists
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load
 from tinyqueue.policy.heads import Head, evaluation_head
@@ -74,11 +75,12 @@ class Choice:
 
 
 def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options; passes them on as ``choice``."""
+    """Adds the argument RUN, which must exist, and the options; passes them on as ``choice``."""
 
     @wraps(command)
     def wrapped(
         *,
+        run: Path,
         checkpoint: Path | None,
         version: int | None,
         best: bool,
@@ -86,8 +88,10 @@ def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
         epsilon: float | None,
         **others: Any,
     ) -> None:
-        command(choice=Choice(checkpoint, version, best, sample, epsilon), **others)
+        require_exists(run)
+        command(run=run, choice=Choice(checkpoint, version, best, sample, epsilon), **others)
 
-    for option in reversed(_OPTIONS):
+    argument = click.argument("run", type=click.Path(path_type=Path))
+    for option in reversed((argument, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped

@@ -23,7 +23,6 @@ _GAMES = 3
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
 @click.option("-n", "--episodes", type=click.IntRange(1), help=f"Games to film. Default: {_GAMES}.")
 @click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
 @click.option(

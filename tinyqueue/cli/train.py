@@ -71,10 +71,20 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
         log_to_file(run.path / "learner.log")
         outcome = train_here(experiment, run, settings, view, where)
         view.stop()
-        tell(outcome, run.path, as_json=as_json)
+        resume = resume_command(players, broker, serial)
+        tell(outcome, run.path, experiment, resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()
+
+
+def resume_command(players: int | None, broker: str, serial: bool) -> list[str]:
+    """The command that goes on with a run, laid out as this one was."""
+    words = ["tinyqueue", "train"]
+    words += [] if players is None else ["--players", str(players)]
+    words += [] if broker == "auto" else ["--broker", broker]
+    words += ["--serial"] if serial else []
+    return [*words, "--resume"]
 
 
 def _default_players() -> int:

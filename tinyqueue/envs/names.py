@@ -6,14 +6,16 @@ machine's own allow-list, and the namespaces below are those that tinyqueue itse
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import EnvSpec, get_env_id, parse_env_id
+from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
-from tinyqueue.envs.old_names import refuse_old_atari
+from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -21,6 +23,9 @@ ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-
 
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
 # Namespace → the module that registers it, and the extra that brings the module.
+
+FILMED_MODE = "rgb_array"
+"""The render mode that gives pictures."""
 
 MINATAR_NAMESPACE = "MinAtar"
 
@@ -47,8 +52,8 @@ def find_environment(environment_id: str) -> EnvSpec:
     Raises:
         ConfigError: The id has a form that is not allowed, or is an old one of an Atari game; or
             MinAtar is not installed.
-        UnknownNameError: Nothing is registered under it; the text suggests its newest version,
-            else the nearest id.
+        UnknownNameError: Nothing is registered under it; the text suggests the environment or
+            Atari game of that name in its newest version, else of the nearest name.
         MissingExtraError: The package that registers its namespace is not installed.
     """
     if not ENVIRONMENT_ID.fullmatch(environment_id):
@@ -69,8 +74,21 @@ def find_environment(environment_id: str) -> EnvSpec:
         _register_minatar(environment_id)
     found = gymnasium.registry.get(environment_id)
     if found is None:
-        raise UnknownNameError("environment", environment_id, _suggestions(environment_id))
+        known, meant = list(gymnasium.registry), _nearest(environment_id)
+        raise UnknownNameError("environment", environment_id, known, meant)
     return found
+
+
+def draws_pictures(environment_id: str) -> bool:
+    """Whether a registered environment can be filmed, as far as its class tells."""
+    spec = gymnasium.registry.get(environment_id)
+    made_by: Any = None if spec is None else spec.entry_point
+    try:
+        made_by = load_env_creator(made_by) if isinstance(made_by, str) else made_by
+    except (ImportError, AttributeError, gymnasium.error.Error):
+        return False
+    metadata = getattr(made_by, "metadata", None) or {}
+    return FILMED_MODE in (metadata.get("render_modes") or ())
 
 
 def _register_minatar(environment_id: str) -> None:
@@ -94,16 +112,31 @@ def _register_minatar(environment_id: str) -> None:
         games.register_envs()
 
 
-def _suggestions(environment_id: str) -> list[str]:
-    """The newest version of the same environment, else every registered id."""
-    namespace, name, _ = parse_env_id(environment_id)
-    if namespace is None and f"ALE/{name}-v5" in gymnasium.registry:
-        return [f"ALE/{name}-v5"]
-    versions = [
-        spec.version
-        for spec in gymnasium.registry.values()
-        if (spec.namespace, spec.name) == (namespace, name) and spec.version is not None
-    ]
-    if versions:
-        return [get_env_id(namespace, name, max(versions))]
-    return list(gymnasium.registry)
+def _nearest(environment_id: str) -> str:
+    """The registered id or Atari game of the same name, else of the nearest one; empty if none is.
+
+    Letter case does not count. Versions do not either, but one that is there is kept.
+    """
+    namespace, name, version = parse_env_id(environment_id)
+    game = game_of(name) if namespace is None else None
+    if game is not None:
+        return game
+    named: dict[str, list[EnvSpec]] = {}
+    for spec in gymnasium.registry.values():
+        # ale_py registers the old ids of its games too.
+        if spec.namespace is not None or game_of(spec.name) is None:
+            named.setdefault(_key(spec.namespace, spec.name), []).append(spec)
+    games = {_key("ALE", name): game for name, game in GAMES.items()} | GAMES
+    near = difflib.get_close_matches(_key(namespace, name), [*named, *games], n=1, cutoff=0.7)
+    if not near:
+        return ""
+    specs = named.get(near[0])
+    if specs is None:
+        return games[near[0]]
+    versions = [spec.version for spec in specs if spec.version is not None]
+    kept = version if version in versions else max(versions, default=None)
+    return get_env_id(specs[0].namespace, specs[0].name, kept)
+
+
+def _key(namespace: str | None, name: str) -> str:
+    return "/".join(filter(None, [namespace, name])).lower()

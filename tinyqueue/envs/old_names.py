@@ -9,14 +9,21 @@ did without no-ops, FIRE and the maximum of two frames: what papers report had w
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from tinyqueue.errors import ConfigError
 
 _OLD_ID = re.compile(
     r"(?P<game>[A-Za-z]+?)(?P<ram>-ram)?(?P<skip>Deterministic|NoFrameskip)?-v[04]"
 )
+_VARIANT = re.compile(r"(-ram)?(Deterministic|NoFrameskip)?$", re.IGNORECASE)
 _STICKY = {"0": "0.25", "4": "0.0"}
-_GAMES = """
+_RAM = {
+    "environment.kwargs.obs_type": '"ram"',
+    "environment.stack": "1",
+    "model.name": '"mlp"',
+}
+_NAMES = """
 Adventure AirRaid Alien Amidar Assault Asterix Asteroids Atlantis BankHeist BattleZone
 BeamRider Berzerk Bowling Boxing Breakout Carnival Centipede ChopperCommand CrazyClimber
 Defender DemonAttack DoubleDunk ElevatorAction Enduro FishingDerby Freeway Frostbite Gopher
@@ -26,15 +33,25 @@ Riverraid RoadRunner Robotank Seaquest Skiing Solaris SpaceInvaders StarGunner T
 TimePilot Tutankham UpNDown Venture VideoPinball WizardOfWor YarsRevenge Zaxxon
 """
 
+GAMES = {game.lower(): f"ALE/{game}-v5" for game in _NAMES.split()}
+"""Small letters → id of today, of the games that had old ids."""
+
+
+def game_of(name: str) -> str | None:
+    """Today's id of the game that a name without namespace and version means, if any:
+    ``ALE/Pong-v5`` for ``pong``, ``Pong``, and ``PongNoFrameskip``."""
+    return GAMES.get(_VARIANT.sub("", name).lower())
+
 
 def refuse_old_atari(environment_id: str) -> None:
     """Returns unless the id is an old one of Atari.
 
     Raises:
-        ConfigError: It is; the text is the table to write instead, and the command that does it.
+        ConfigError: It is; the text is the table to write instead, and what a command has to say
+            for it goes with the error.
     """
     match = _OLD_ID.fullmatch(environment_id)
-    if match is None or match["game"] not in _GAMES.split():
+    if match is None or match["game"] not in _NAMES.split():
         return
     game, skip = match["game"], match["skip"] or ""
     frames, remark = {
@@ -45,29 +62,30 @@ def refuse_old_atari(environment_id: str) -> None:
             " Where a wrapper skipped frames, write environment.atari.frame_skip = 4.",
         ),
     }[skip]
-    atari = {
-        "sticky": _STICKY[environment_id[-1]],
-        "frame_skip": frames,
-        "noop_max": "0",
-        "fire_reset": "false",
-        "max_frames": "false",
-        "life_loss": "false",
+    settings = {
+        "environment.atari.sticky": _STICKY[environment_id[-1]],
+        "environment.atari.frame_skip": frames,
+        "environment.atari.noop_max": "0",
+        "environment.atari.fire_reset": "false",
+        "environment.atari.max_frames": "false",
+        "environment.atari.life_loss": "false",
     }
-    lines = [f'environment.id = "ALE/{game}-v5"']
     if match["ram"]:
-        lines += ['environment.kwargs.obs_type = "ram"', "environment.stack = 1"]
-    lines += [f"environment.atari.{key} = {value}" for key, value in atari.items()]
+        settings |= _RAM
+        remark += (
+            " What it observes is the console's memory of 128 bytes, not the screen: that is "
+            "obs_type, with a model for vectors. Leave these three lines out for the screen."
+        )
+    lines = [f'environment.id = "ALE/{game}-v5"']
+    lines += [f"{key} = {value}" for key, value in settings.items()]
+    # A preset may set any key, so the command names them all.
+    changes = [("--set", f"{key}=" + value.strip('"')) for key, value in settings.items()]
     raise ConfigError(
         f"{environment_id} is an old id of an Atari game. The same game by the same protocol "
         "is, in a TOML file,\n  "
         + "\n  ".join(lines)
-        + ("" if match["ram"] else f"\nAs a command:\n  {_command(game, atari)}")
         + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
-        "for the protocol of current papers."
+        "for the protocol of current papers.",
+        wrote=environment_id,
+        instead=[f"ALE/{game}-v5", *chain.from_iterable(changes)],
     )
-
-
-def _command(game: str, atari: dict[str, str]) -> str:
-    """The command that trains by this protocol. A preset may set any key, so it names them all."""
-    changes = "".join(f" --set environment.atari.{key}={value}" for key, value in atari.items())
-    return f"tinyqueue train ALE/{game}-v5{changes}"

@@ -17,7 +17,7 @@ from gymnasium.wrappers import RecordVideo
 
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import make_environment
-from tinyqueue.envs.names import import_allowed
+from tinyqueue.envs.names import FILMED_MODE, import_allowed
 from tinyqueue.errors import FilmError, MissingExtraError
 from tinyqueue.evaluation.games import Games, play_games
 from tinyqueue.evaluation.table import table_of
@@ -193,12 +193,12 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
     plain = make_environment(config)
     modes = plain.metadata.get("render_modes") or []
     plain.close()
-    if "rgb_array" not in modes:
+    if FILMED_MODE not in modes:
         raise FilmError(
             f"{config.id} draws no pictures: its render modes are {', '.join(modes) or 'none'}, "
-            "and a film needs rgb_array. Its games can be played with `tinyqueue evaluate`."
+            f"and a film needs {FILMED_MODE}. Its games can be played with `tinyqueue evaluate`."
         )
-    return make_environment(config, whole_games=True, render_mode="rgb_array")
+    return make_environment(config, whole_games=True, render_mode=FILMED_MODE)
 
 
 def _frame_rate(environment: gymnasium.Env[Any, Any]) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import ALGORITHMS
@@ -38,8 +39,12 @@ class Built:
     threshold: float | None
 
 
-def stop_threshold(experiment: Experiment, info: EnvironmentInfo) -> float | None:
+def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> float | None:
     """The level to reach: the experiment's, else the environment's own.
+
+    Args:
+        experiment: What is trained.
+        info: Its environment's description, or already its registration.
 
     Raises:
         ConfigError: There is neither a level nor a limit of env steps, so training would not end.

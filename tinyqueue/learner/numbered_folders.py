@@ -29,7 +29,7 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
     parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(parent)
     draft = parent / f"{_DRAFT}{new_id()[:12]}"
-    draft.mkdir()
+    draft.mkdir(parents=True)  # A refused run may have taken its empty folder away again.
     lock = RunLock(draft)
     try:
         for name, data in files.items():

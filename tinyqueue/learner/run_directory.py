@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -38,10 +38,16 @@ class RunDirectory:
     """
 
     def __init__(
-        self, path: Path, lock: RunLock, state: dict[str, Any], *, is_new: bool = False
+        self,
+        path: Path,
+        lock: RunLock,
+        state: dict[str, Any],
+        *,
+        made: Sequence[Path] | None = None,
     ) -> None:
         self.path = path
-        self._is_new = is_new
+        self._made = made
+        """The folders above it that came with it, the inner one first; None of a run of before."""
         self._lock = lock
         self._state = state
         self._mutex = Lock()
@@ -65,6 +71,7 @@ class RunDirectory:
         if not EXPERIMENT_PATTERN.match(name):
             raise RunDirectoryError(f"{name!r} is not an experiment name; no run was made.")
         parent = root / name
+        made = [folder for folder in (parent, root) if not folder.exists()]
         state = {
             "schema": SCHEMA,
             "run": new_id(),
@@ -85,7 +92,7 @@ class RunDirectory:
                 f"no run directory can be made in {parent}: {error.strerror}. "
                 "Free disk space or correct TINYQUEUE_RUNS_DIR."
             ) from error
-        return cls(path, lock, state, is_new=True)
+        return cls(path, lock, state, made=made)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -171,17 +178,20 @@ class RunDirectory:
             self._streams[stream].append(rows)
 
     def discard_unless_begun(self) -> None:
-        """Deletes a run that was made here and never reserved an epoch.
+        """Deletes a run that was made here and never reserved an epoch, and the folders above it
+        that were made for it.
 
         The newest run is what a restart resumes: it should not be one of settings that were
         refused. A run that was there before is left alone, whatever it holds.
         """
-        if self._is_new and self.epoch == 0:
+        if self._made is not None and self.epoch == 0:
             # Renamed first: what an interruption leaves of a draft is no run.
             gone = self.path.with_name(f".new-{self.run_id[:12]}")
             with contextlib.suppress(OSError):
                 self.path.rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
+                for folder in self._made:
+                    folder.rmdir()  # Refused unless it is empty.
 
     def close(self) -> None:
         """Closes files and lets the next learner in."""

@@ -22,6 +22,7 @@ from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
@@ -72,7 +73,7 @@ def _train(
     experiment: Experiment, run: RunDirectory, settings: Settings, view: View, where: Where
 ) -> Outcome:
     import_allowed(settings.environment_modules)
-    find_environment(experiment.environment.id)
+    stop_threshold(experiment, find_environment(experiment.environment.id))
     if not where.serial and experiment.session.queue not in settings.play_queues:
         raise UnknownNameError(
             "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
@@ -90,8 +91,14 @@ def _train(
             return train_serial(experiment, run, info, settings, view, interruption.take)
         with local_services(where.services, settings) as services:
             log = run.path / "players.log"
-            if where.players:
-                view.message(f"players are starting; what they say is in {shown(log)}")
+
+            def described() -> EnvironmentInfo:
+                info = environment.result()
+                if where.players:
+                    # Not before: what cannot be built here is refused without a word of players.
+                    view.message(f"players are starting; what they say is in {shown(log)}")
+                return info
+
             players = LocalPlayers(
                 services.settings,
                 where.players,
@@ -104,7 +111,7 @@ def _train(
                     run,
                     services.settings,
                     view,
-                    environment,
+                    described,
                     players_log=log if where.players else None,
                 )
                 with interruption.calls(service.stop), _watching(players, service):
@@ -122,7 +129,7 @@ def make_learner(
     run: RunDirectory,
     settings: Settings,
     view: View,
-    environment: Future[EnvironmentInfo],
+    environment: Callable[[], EnvironmentInfo],
     players_log: Path | None = None,
 ) -> LearnerService:
     """A learner service that sends its tasks through Celery.
@@ -147,7 +154,7 @@ def make_learner(
         run,
         Surroundings(
             settings=settings,
-            environment=environment.result,
+            environment=environment,
             tasks=tasks,
             play_here=games,
             view=view,

@@ -113,9 +113,10 @@ class Progress:
 
     @property
     def goal(self) -> str:
-        """``of 475``, ``of 20,000,000 steps``; empty when there is none."""
+        """What :meth:`fraction` is a share of: ``of the way to 475``, or ``of 20,000,000 steps``;
+        empty when there is none."""
         if self._level is not None:
-            return f"of {self._level:,g}"
+            return f"of the way to {self._level:,g}"
         return "" if self._max_env_steps is None else f"of {self._max_env_steps:,} steps"
 
     def _towards(self, level: float, mean: float) -> float:

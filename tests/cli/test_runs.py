@@ -1,0 +1,35 @@
+"""What is said of a run that is not there, by every command that plays one."""
+
+import os
+
+import pytest
+from balancing import trained_run
+
+COMMANDS = [("record",), ("evaluate",), ("export", "--out", "samples/mine")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_run_that_does_not_exist_is_answered_with_those_that_do(tinyqueue, tmp_path, command):
+    for number in range(1, 8):
+        run = trained_run(tmp_path / "runs")
+        os.utime(run / "run.json", (number, number))
+
+    refused = tinyqueue(*command, "runs/pole/9")
+
+    assert refused.code == 1
+    assert refused.err == (
+        "error: runs/pole/9 does not exist. Runs in runs, the newest first: runs/pole/7, "
+        "runs/pole/6, runs/pole/5, runs/pole/4, runs/pole/3, and 2 older ones.\n"
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_where_there_are_no_runs_a_command_that_makes_one_is_said(tinyqueue, tmp_path, command):
+    refused = tinyqueue(*command, "runs/pole/1")
+
+    assert refused.code == 1
+    assert refused.err == (
+        "error: runs/pole/1 does not exist. "
+        "There are no runs in runs: `tinyqueue train CartPole-v1` makes one.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
