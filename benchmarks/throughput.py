@@ -22,7 +22,6 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -128,13 +127,12 @@ def measure(
         log_to_file(run.path / "learner.log")
         settings = load_settings()
         with local_services(choice, settings) as services:
-            environment: Future[Any] = Future()
-            environment.set_result(describe_in_child(experiment.environment))
+            info = describe_in_child(experiment.environment)
             log = run.path / "players.log"
             queues = (experiment.session.queue, "evaluate")
             with LocalPlayers(services.settings, 2, queues, log) as players:
                 view = LineView(sys.stderr)
-                learner = make_learner(experiment, run, services.settings, view, environment.result)
+                learner = make_learner(experiment, run, services.settings, view, lambda: info)
                 samples: list[Sample] = []
                 threading.Thread(
                     target=_sample, args=(run.path, seconds, learner, samples, log), daemon=True
