@@ -6,8 +6,8 @@
     python benchmarks/throughput.py pong-apex --seconds 60 --json
 
 Starts a private RabbitMQ node and a private Redis (or uses TINYQUEUE_BROKER_URL and
-TINYQUEUE_REDIS_URL with --broker configured), a Celery worker with two player processes, and
-the learner in this process. It measures for so many seconds after a warm-up, which begins with the
+TINYQUEUE_REDIS_URL with --broker configured), a Celery worker with two player processes or
+--players N, and the learner in this process. It measures for so many seconds after a warm-up, which begins with the
 first update. CartPole's last weights then play 100 greedy games: a throughput that does not learn
 is none. Pong is not learned in a minute; what its preset learns is measured by training it.
 """
@@ -115,7 +115,7 @@ class Arrivals:
 
 
 def measure(
-    name: str, seconds: float, choice: Choice, assignments: tuple[str, ...]
+    name: str, seconds: float, choice: Choice, count: int, assignments: tuple[str, ...]
 ) -> dict[str, Any]:
     level = LEVELS.get(name)
     latency, arrivals = Latency(), Arrivals()
@@ -130,7 +130,7 @@ def measure(
             info = describe_in_child(experiment.environment)
             log = run.path / "players.log"
             queues = (experiment.session.queue, "evaluate")
-            with LocalPlayers(services.settings, 2, queues, log) as players:
+            with LocalPlayers(services.settings, count, queues, log) as players:
                 view = LineView(sys.stderr)
                 learner = make_learner(experiment, run, services.settings, view, lambda: info)
                 samples: list[Sample] = []
@@ -149,6 +149,7 @@ def measure(
         run.close()
     return {
         "benchmark": name,
+        "players": count,
         "broker": services.told,
         "seconds": round(last.at_s - first.at_s, 1),
         **result,
@@ -243,6 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("benchmark", choices=sorted(FILES))
     parser.add_argument("--seconds", type=float, default=30.0, help="measured, after the warm-up")
+    parser.add_argument("--players", type=int, default=2, help="player processes (default: 2)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument(
         "--broker", default="rabbitmq", choices=["rabbitmq", "embedded", "configured"]
@@ -250,7 +252,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     result = measure(
-        options.benchmark, options.seconds, cast(Choice, options.broker), tuple(options.set)
+        options.benchmark,
+        options.seconds,
+        cast(Choice, options.broker),
+        options.players,
+        tuple(options.set),
     )
     if options.json:
         print(json.dumps(result))
