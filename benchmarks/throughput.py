@@ -7,9 +7,9 @@
 
 Starts a private RabbitMQ node and a private Redis (or uses TINYQUEUE_BROKER_URL and
 TINYQUEUE_REDIS_URL with --broker configured), a Celery worker with two player processes or
---players N, and the learner in this process. It measures for so many seconds after a warm-up, which begins with the
-first update. CartPole's last weights then play 100 greedy games: a throughput that does not learn
-is none. Pong is not learned in a minute; what its preset learns is measured by training it.
+--players N, and the learner in this process. It measures for so many seconds after a warm-up, which
+begins with the first update. CartPole's last weights then play 100 greedy games: a throughput that
+does not learn is none. Pong is not learned in a minute; docs/benchmarks.md has what it learns.
 """
 
 from __future__ import annotations
