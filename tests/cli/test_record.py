@@ -23,6 +23,7 @@ def test_games_are_filmed_into_the_records_folder(tinyqueue, tmp_path):
     assert [line.split(": ")[1].split(",")[0] for line in said.out.splitlines()] == [
         f"records/pole-{number}.mp4" for number in (1, 2, 3)
     ]
+    assert all(line.endswith(" s of film") for line in said.out.splitlines())
 
 
 def test_a_film_is_as_long_as_its_game(tinyqueue, tmp_path):
@@ -73,7 +74,8 @@ def test_successive_checkpoints_are_one_film(tinyqueue, tmp_path):
     lengths = [int(line.split(" in ")[1].split()[0].replace(",", "")) for line in lines[:3]]
     # The same game for each of them.
     assert lengths[0] == lengths[2] < 15 < lengths[1]
-    assert "records/pole-checkpoints-1.mp4" in lines[3]
+    assert lines[3].startswith("records/pole-checkpoints-1.mp4, ")
+    assert lines[3].endswith(" s of film")
     frames = frames_of(tmp_path / "records" / "pole-checkpoints-1.mp4")
     assert len(frames) == sum(lengths) + 3
     assert frames[0].shape == (440, 600, 3)

@@ -1,5 +1,6 @@
 """Environment ids: which are allowed, and what a wrong one is told."""
 
+import subprocess
 import sys
 
 import gymnasium
@@ -59,6 +60,18 @@ def test_atari_without_its_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(MissingExtraError, match=r"tinyqueue\[atari\]"):
         find_environment("ALE/Pong-v5")
+
+
+def test_ale_says_no_banner():
+    pytest.importorskip("ale_py")
+    code = (
+        "from tinyqueue.envs.names import find_environment\n"
+        "find_environment('ALE/Pong-v5')\n"
+        "import ale_py\n"
+        "ale_py.ALEInterface()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_minatar_without_its_package_is_told_to_install_it_since_no_extra_does(monkeypatch):

@@ -207,3 +207,26 @@ def test_a_film_that_cannot_be_written_is_an_error(tmp_path):
         (tmp_path / "record" / "film.mp4").mkdir()
         with pytest.raises(FilmError, match="cannot be written to"):
             recorder.end()
+
+
+def test_every_env_step_of_a_game_is_told(tmp_path):
+    ticks = []
+    with Recorder(POLE, tmp_path) as recorder:
+        games = recorder.play(pole(), GREEDY, 1, on_tick=lambda: ticks.append(1))
+
+    assert len(ticks) == games.lengths[0] > 5
+
+
+def test_packages_that_only_drawing_needs_are_named(tmp_path, monkeypatch):
+    gymnasium.register("MinAtar/Maze-v1", entry_point=Numbered)
+    found = recorder_module.importlib.util.find_spec
+    monkeypatch.setattr(
+        recorder_module.importlib.util,
+        "find_spec",
+        lambda name: None if name == "seaborn" else found(name),
+    )
+    try:
+        with pytest.raises(FilmError, match=r"pip install seaborn$"):
+            Recorder(EnvironmentConfig(id="MinAtar/Maze-v1"), tmp_path)
+    finally:
+        gymnasium.registry.pop("MinAtar/Maze-v1")

@@ -41,6 +41,26 @@ def test_the_first_import_says_nothing_and_lets_matplotlib_be_imported_later() -
     assert done.stderr == "still heard"
 
 
+def test_that_onednn_lacks_a_type_is_not_said_and_all_else_is() -> None:
+    code = (
+        "import os\n"
+        "from tinyqueue.models.keras_import import import_keras, take_onednn_notice\n"
+        "tf, _ = import_keras()\n"
+        "transpose = tf.transpose\n"
+        "def said(tensor):\n"
+        "    os.write(2, b'E0000 util.cc] an error\\n')\n"
+        "    os.write(2, b'E0000 util.cc] oneDNN supports DT_INT32 only on some\\n')\n"
+        "    return transpose(tensor)\n"
+        "tf.transpose = said\n"
+        "take_onednn_notice()\n"
+        "transpose(tf.zeros([2, 3], tf.int32))\n"
+        "tf.function(lambda x: transpose(x))(tf.zeros([2, 3], tf.uint8))\n"
+        "os.write(2, b'still heard')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "E0000 util.cc] an error\nstill heard"
+
+
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _, keras = import_keras()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
@@ -92,12 +93,16 @@ class _Filming:
             self._recorder(spec, draft) as recorder,
         ):
             for number in range(episodes):
-                played = recorder.play(learned.runner, head, seed32(self.seed, number))
+                with filming(f"game {number + 1} of {episodes}", is_hidden=self.quiet) as shown:
+                    played = recorder.play(
+                        learned.runner, head, seed32(self.seed, number), on_tick=shown.tick
+                    )
+                    shown.writes()
+                    take = recorder.end(gif=self.gif)
                 games.append(_game(learned, played.returns[0], played.lengths[0]))
-                take = recorder.end(gif=self.gif)
                 files = publish(take.files, self.out, spec.experiment)
                 games[-1] |= _film(take, files)
-                self._say(f"{_said(games[-1])}: {_names(files)}, {take.seconds:.1f} s")
+                self._say(f"{_said(games[-1])}: {_names(files)}, {_length(take)}")
         return games
 
     def checkpoints(self, run: Path) -> list[dict[str, Any]]:
@@ -113,13 +118,18 @@ class _Filming:
             learned: Learned | None = first
             while learned is not None:
                 title = f"{learned.env_steps:,} env steps"
-                played = recorder.play(learned.runner, head, self.seed, title)
+                with filming(f"the game of {title}", is_hidden=self.quiet) as shown:
+                    played = recorder.play(
+                        learned.runner, head, self.seed, title, on_tick=shown.tick
+                    )
                 games.append(_game(learned, played.returns[0], played.lengths[0]))
                 self._say(f"{title}: {_said(games[-1])}")
                 learned = next(all_learned, None)
-            take = recorder.end(gif=self.gif)
+            with filming("all checkpoints", is_hidden=self.quiet) as shown:
+                shown.writes()
+                take = recorder.end(gif=self.gif)
             files = publish(take.files, self.out, f"{spec.experiment}-checkpoints")
-        self._say(f"{_names(files)}, {take.seconds:.1f} s")
+        self._say(f"{_names(files)}, {_length(take)}")
         return [game | _film(take, files) for game in games]
 
     @staticmethod
@@ -157,6 +167,10 @@ def _film(take: Take, files: list[Path]) -> dict[str, Any]:
 
 def _said(game: dict[str, Any]) -> str:
     return f"return {game['return']:.10g} in {game['length']:,} steps"
+
+
+def _length(take: Take) -> str:
+    return f"{take.seconds:.1f} s of film"
 
 
 def _names(files: list[Path]) -> str:

@@ -67,9 +67,12 @@ def find_environment(environment_id: str) -> EnvSpec:
     if namespace in _NAMESPACES:
         module, extra = _NAMESPACES[namespace]
         try:
-            importlib.import_module(module)
+            imported = importlib.import_module(module)
         except ModuleNotFoundError as error:
             raise MissingExtraError(extra, f"the environment {environment_id}") from error
+        if namespace == "ALE":
+            # Warnings and errors are said, and no banner.
+            imported.ALEInterface.setLoggerMode(imported.LoggerMode.Warning)
     elif namespace == MINATAR_NAMESPACE:
         _register_minatar(environment_id)
     found = gymnasium.registry.get(environment_id)

@@ -74,7 +74,7 @@ def refuse_old_atari(environment_id: str) -> None:
         settings |= _RAM
         remark += (
             " What it observes is the console's memory of 128 bytes, not the screen: that is "
-            "obs_type, with a model for vectors. Leave these three lines out for the screen."
+            "obs_type, with a model for vectors. Leave the last three lines out for the screen."
         )
     lines = [f'environment.id = "ALE/{game}-v5"']
     lines += [f"{key} = {value}" for key, value in settings.items()]

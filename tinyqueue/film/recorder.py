@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from gymnasium.wrappers import RecordVideo
 
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import make_environment
-from tinyqueue.envs.names import FILMED_MODE, import_allowed
+from tinyqueue.envs.names import FILMED_MODE, MINATAR_NAMESPACE, import_allowed
 from tinyqueue.errors import FilmError, MissingExtraError
 from tinyqueue.evaluation.games import Games, play_games
 from tinyqueue.evaluation.table import table_of
@@ -30,6 +30,8 @@ from tinyqueue.policy.runner import PolicyRunner
 
 _NAME = "film"
 _ATARI_PER_S = 60.0
+_DRAWN_WITH = {MINATAR_NAMESPACE: ("matplotlib", "seaborn")}
+# Namespace → packages that its games draw with, and do without otherwise.
 
 
 def require_extra() -> None:
@@ -93,13 +95,21 @@ class Recorder:
         )
         self._table = table_of(self._record, config.id)
 
-    def play(self, runner: PolicyRunner, head: Head, seed: int, title: str = "") -> Games:
+    def play(
+        self,
+        runner: PolicyRunner,
+        head: Head,
+        seed: int,
+        title: str = "",
+        on_tick: Callable[[], None] = lambda: None,
+    ) -> Games:
         """Plays one game; its frames are added to the film that is being made.
 
         Args:
             runner, head: The policy, and how it acts.
             seed: Where every draw of the game comes from.
             title: What its captions say beside the return.
+            on_tick: Called on every env step.
         """
         if self._captioned:
             self._captioned.title = title
@@ -115,6 +125,7 @@ class Recorder:
                 seed=seed,
                 spaces=self._spaces,
                 table=self._table,
+                watch=lambda outputs, playing: on_tick(),
             )
 
     def end(self, *, gif: bool = False) -> Take:
@@ -197,6 +208,13 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
         raise FilmError(
             f"{config.id} draws no pictures: its render modes are {', '.join(modes) or 'none'}, "
             f"and a film needs {FILMED_MODE}. Its games can be played with `tinyqueue evaluate`."
+        )
+    packages = _DRAWN_WITH.get(config.id.rpartition("/")[0], ())
+    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise FilmError(
+            f"{config.id} is drawn with packages that are not installed. "
+            f"Install them with: pip install {' '.join(lacking)}"
         )
     return make_environment(config, whole_games=True, render_mode=FILMED_MODE)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.keras_import import import_keras, take_onednn_notice
 
 
 @cache
@@ -25,6 +25,8 @@ def frame_convolution() -> Any:
     ``initializer`` of the kernel, and ``scale``, a factor on the bytes.
     """
     tf, keras = import_keras()
+    # The frames of an update are transposed as numbers of four bytes, or as bytes.
+    take_onednn_notice()
 
     class FrameConvolution(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def __init__(

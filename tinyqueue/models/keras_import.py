@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ _NOTICES = (
     b"before absl::InitializeLog() is called",
 )
 """What TensorFlow 2.21 says at every import, whatever its log level."""
+_NO_ONEDNN = (b"oneDNN supports DT_",)
+"""What it calls an error, once, where a type is transposed for which oneDNN needs AVX-512: its own
+kernel does it then, as it should. The log level that hides it would hide errors."""
 
 
 def import_keras() -> tuple[Any, Any]:
@@ -40,7 +43,8 @@ def import_keras() -> tuple[Any, Any]:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with _quick_import(), _without_notices():
+        is_first = "tensorflow" not in sys.modules
+        with _quick_import(), _without(_NOTICES) if is_first else nullcontext():
             import keras
             import tensorflow as tf
     except ModuleNotFoundError as error:
@@ -51,6 +55,17 @@ def import_keras() -> tuple[Any, Any]:
             "trains with TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported."
         )
     return tf, keras
+
+
+def take_onednn_notice() -> None:
+    """Has TensorFlow say now, unheard, that oneDNN does not transpose integers on this processor.
+
+    It says so once in a process: here instead of at the first update. 10 ms. TensorFlow's threads
+    can be set no more afterwards.
+    """
+    tf, _ = import_keras()
+    with _without(_NO_ONEDNN):
+        tf.transpose(tf.zeros([1, 1], tf.int32))
 
 
 def bytecode_advice() -> str | None:
@@ -89,11 +104,8 @@ def _quick_import() -> Iterator[None]:
 
 
 @contextmanager
-def _without_notices() -> Iterator[None]:
+def _without(notices: tuple[bytes, ...]) -> Iterator[None]:
     """Holds standard error back and lets through every line that is not one of the notices."""
-    if "tensorflow" in sys.modules:
-        yield
-        return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
@@ -106,5 +118,5 @@ def _without_notices() -> Iterator[None]:
             os.close(kept)
             file.seek(0)
             for line in file:
-                if not any(notice in line for notice in _NOTICES):
+                if not any(notice in line for notice in notices):
                     os.write(2, line)

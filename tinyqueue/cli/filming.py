@@ -1,0 +1,49 @@
+"""How far a film is, on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+
+_EVERY_S = 0.2
+"""Seconds between two counts that are shown."""
+
+
+class Filming:
+    """The line that says what is filmed, and for how many env steps so far."""
+
+    def __init__(self, status: Status, what: str) -> None:
+        self._status, self._what = status, what
+        self._steps = 0
+        self._next_s = 0.0
+
+    def tick(self) -> None:
+        """One more env step."""
+        self._steps += 1
+        if time.monotonic() >= self._next_s:
+            self._status.update(f"filming {self._what}: {self._steps:,} steps")
+            self._next_s = time.monotonic() + _EVERY_S
+
+    def writes(self) -> None:
+        """The playing is over, and the file is written."""
+        self._status.update(f"writing the film of {self._what}")
+
+
+@contextmanager
+def filming(
+    what: str, *, is_hidden: bool = False, console: Console | None = None
+) -> Iterator[Filming]:
+    """Shows the line until the end of the block, and leaves nothing of it behind.
+
+    Args:
+        what: What is filmed, as a person would call it.
+        is_hidden: No line; there is none where the console is no terminal either.
+        console: Where.
+    """
+    console = Console(quiet=True) if is_hidden else console or Console()
+    with console.status(f"filming {what}", refresh_per_second=4) as status:
+        yield Filming(status, what)
