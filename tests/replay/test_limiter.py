@@ -117,6 +117,34 @@ def test_a_start_before_the_minimum_owes_no_training_for_it(before: int) -> None
     assert limiter.owed == 40.0
 
 
+def test_steps_that_were_not_committed_before_a_crash_are_owed_once() -> None:
+    # Given 50 env steps in a checkpoint's count that the disk did not take before the crash
+    before = SamplesPerInsert(8.0, 100, 640.0)
+    before.inserted(150)
+
+    after = SamplesPerInsert(8.0, 100, 640.0)
+    after.restore(before.state(), inserted=100, held=100)
+    assert after.owed == 0.0
+    after.inserted(50)
+
+    assert after.owed == before.owed == 400.0
+
+
+@pytest.mark.parametrize(("minimum", "then_owed"), [(50, 0.0), (200, 160.0)])
+def test_another_minimum_holds_from_the_restart_on(minimum: int, then_owed: float) -> None:
+    begun = SamplesPerInsert(8.0, 100, 640.0)
+    begun.inserted(80 if minimum < 100 else 120)
+
+    limiter = SamplesPerInsert(8.0, minimum, 640.0)
+    count = int(begun.state()["inserted"])
+    limiter.restore(begun.state(), inserted=count, held=count)
+    limiter.inserted(max(0, minimum - count))
+
+    assert limiter.owed == then_owed
+    limiter.inserted(1)
+    assert limiter.owed == then_owed + 8.0
+
+
 def test_sessions_without_a_checkpoint_owe_training_beyond_the_minimum() -> None:
     limiter = SamplesPerInsert(8.0, 100, 64.0)
     limiter.restore({}, inserted=150, held=150)

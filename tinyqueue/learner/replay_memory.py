@@ -77,9 +77,10 @@ class ReplayMemory:
 
     @property
     def samples_per_insert(self) -> float:
-        """Times that each env step beyond the minimum has been trained on so far."""
+        """Times that each env step beyond the minimum has been trained on so far; 0 before."""
         counts = self._limiter.state()
-        return counts["sampled"] / max(1, counts["inserted"] - self._minimum)
+        beyond = counts["inserted"] - self._minimum
+        return counts["sampled"] / beyond if beyond > 0 else 0.0
 
     def admit(self, env_steps: int) -> None:
         """A batch of so many env steps is going to be added; of −n: was not, after all."""

@@ -59,7 +59,7 @@ class SamplesPerInsert:
         self._sampled += count
 
     def state(self, untrained: int = 0) -> dict[str, float]:
-        """What a checkpoint keeps: the counts, and what is owed.
+        """What a checkpoint keeps: the counts, and what is owed; nothing before the minimum.
 
         Args:
             untrained: Ticks that were sampled and are not trained on yet: not in the weights.
@@ -67,7 +67,7 @@ class SamplesPerInsert:
         return {
             "inserted": self._inserted,
             "sampled": self._sampled - untrained,
-            "owed": self.owed + untrained,
+            "owed": self.owed + untrained if self._inserted >= self._minimum else 0.0,
         }
 
     def restore(self, state: Mapping[str, float], inserted: int, held: int) -> None:
@@ -80,10 +80,9 @@ class SamplesPerInsert:
                 let go, since these would be trained on in the place of those that are lost.
         """
         self._inserted, self._sampled = inserted, int(state.get("sampled", 0))
-        # What is owed counts from the minimum on, on both sides of the restart.
-        before = int(state.get("inserted", 0))
-        owed = float(state["owed"]) if before >= self._minimum else 0.0
-        since = max(0, inserted - max(before, self._minimum))
-        wanted = max(owed + self._ratio * since, -self._tolerance)
+        # Env steps beyond the minimum. Fewer than before where some were not committed in time.
+        before = max(0, int(state.get("inserted", 0)) - self._minimum)
         beyond = max(0, inserted - self._minimum)
-        self._brought = min(wanted, self._ratio * held) - (self._ratio * beyond - self._sampled)
+        owed = float(state.get("owed", 0.0)) + self._ratio * (beyond - before)
+        wanted = min(max(owed, -self._tolerance), self._ratio * held)
+        self._brought = wanted - (self._ratio * beyond - self._sampled)
