@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 ROWS = 60
-"""Of metrics, per run, evenly spaced; the last one comes on top."""
+"""Of metrics, per run, evenly spaced, at most; the last one comes on top."""
 COLUMNS = (
     "time_s",
     "env_steps",
@@ -48,9 +49,13 @@ def main(out: Path, runs: tuple[str, ...]) -> None:
 
 
 def curve(run: Path) -> list[dict[str, Any]]:
-    """Rows of metrics and evaluations of a run directory, in order of env steps."""
+    """Rows of metrics and evaluations of a run directory, in order of env steps.
+
+    An evaluation stands at the env steps of its weights, and its time is that of its end. The one
+    that solved is followed by the fresh games of the same weights.
+    """
     metrics = list(lines(run / "metrics.jsonl"))
-    every = max(1, len(metrics) // ROWS)
+    every = max(1, -(-len(metrics) // ROWS))
     kept = metrics[::every]
     if metrics and kept[-1] is not metrics[-1]:
         kept.append(metrics[-1])
@@ -63,8 +68,10 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        yield from map(json.loads, path.read_text().splitlines())
+    for line in path.read_text().splitlines() if path.exists() else ():
+        # A run that was killed, or still goes on, may end in half a line.
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)
 
 
 def shown(value: Any) -> Any:

@@ -31,6 +31,11 @@ def test_without_a_better_word_for_one_that_was_typed_there_is_none(error):
     assert corrected(error, ["train", "zzz"]) is None
 
 
+def test_of_two_equal_words_none_is_replaced():
+    error = ConfigError("unknown", wrote="pong", instead=["ALE/Pong-v5"])
+    assert corrected(error, ["train", "--runs-dir", "pong", "pong"]) is None
+
+
 @pytest.mark.parametrize(
     ("typed", "suggested"),
     [

@@ -11,13 +11,11 @@ from tinyqueue.cli.filming import filming
 def shown(**console):
     """What a film of 1,234 steps shows."""
     file = io.StringIO()
-    with filming("game 1 of 3", console=Console(file=file, width=80, **console)) as film:
-        film.tick()
-        for _ in range(1232):
+    terminal = Console(file=file, width=80, **console)
+    with filming("game 1 of 3", console=terminal, every_s=0.0) as film:
+        for _ in range(1234):
             film.tick()
-        film._next_s = 0.0
-        film.tick()
-        counted = film._status.status
+        counted = film.text
         film.writes()
     return file.getvalue(), counted
 

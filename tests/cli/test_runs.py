@@ -18,8 +18,8 @@ def test_a_run_that_does_not_exist_is_answered_with_those_that_do(tinyqueue, tmp
 
     assert refused.code == 1
     assert refused.err == (
-        "error: runs/pole/9 does not exist. Runs in runs, the newest first: runs/pole/7, "
-        "runs/pole/6, runs/pole/5, runs/pole/4, runs/pole/3, and 2 older ones.\n"
+        "error: runs/pole/9 does not exist. Runs in runs, the last trained first: runs/pole/7, "
+        "runs/pole/6, runs/pole/5, runs/pole/4, runs/pole/3, and 2 more.\n"
     )
 
 

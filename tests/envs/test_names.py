@@ -34,6 +34,9 @@ def test_an_id_of_another_form_is_refused_before_anything_is_imported(environmen
         ("cartpole", "CartPole-v1"),
         ("CartPoel-v0", "CartPole-v0"),
         ("Ant", "Ant-v5"),
+        ("ALE/PongNoFrameskip-v4", "ALE/Pong-v5"),
+        ("ale/pong-v5", "ALE/Pong-v5"),
+        ("minatar/Breakout-v1", "MinAtar/Breakout-v1"),
     ],
 )
 def test_an_unknown_id_is_told_the_newest_version_or_the_nearest_name(wrong, suggested):

@@ -27,6 +27,7 @@ def answer(old):
         ("PongDeterministic-v0", "ALE/Pong-v5", 0.25, 4),
         ("PongNoFrameskip-v4", "ALE/Pong-v5", 0.0, 1),
         ("SpaceInvadersDeterministic-v4", "ALE/SpaceInvaders-v5", 0.0, 3),
+        ("pongnoframeskip-v4", "ALE/Pong-v5", 0.0, 1),
         ("Breakout-ramDeterministic-v4", "ALE/Breakout-v5", 0.0, 4),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_refused_learner_s_new_run_leaves_nothing_that_a_restart_would_take_fo
 
 
 def test_a_discarded_run_takes_the_folders_with_it_that_were_made_for_it(tmp_path):
-    root, others = tmp_path / "runs", tmp_path / "others"
+    root, others = tmp_path / "new" / "runs", tmp_path / "others"
     (others / "pole").mkdir(parents=True)
 
     for folder in (root, others):
@@ -61,7 +61,7 @@ def test_a_discarded_run_takes_the_folders_with_it_that_were_made_for_it(tmp_pat
         refused.discard_unless_begun()
         refused.close()
 
-    assert not root.exists()
+    assert not root.parent.exists()
     assert list((others / "pole").iterdir()) == []
 
 

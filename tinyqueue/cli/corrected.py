@@ -16,12 +16,12 @@ def corrected(error: TinyqueueError, words: Sequence[str]) -> str | None:
         words: The command, without the program.
 
     Returns:
-        None when the error suggests nothing, is about no word of the command, or about its only
-        one: the error says as much.
+        None when the error suggests nothing, or is about no word of the command, about its only
+        one (the error says as much), or about one that it has twice.
     """
     if not isinstance(error, ConfigError) or not error.instead:
         return None
-    if error.wrote not in words or len(words) == 1:
+    if words.count(error.wrote) != 1 or len(words) == 1:
         return None
-    at = list(words).index(error.wrote)
+    at = words.index(error.wrote)
     return shlex.join(["tinyqueue", *words[:at], *error.instead, *words[at + 1 :]])

@@ -9,24 +9,26 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.status import Status
 
-_EVERY_S = 0.2
-"""Seconds between two counts that are shown."""
 
-
-class Filming:
+class FilmStatus:
     """The line that says what is filmed, and for how many env steps so far."""
 
-    def __init__(self, status: Status, what: str) -> None:
-        self._status, self._what = status, what
+    def __init__(self, status: Status, what: str, every_s: float) -> None:
+        self._status, self._what, self._every_s = status, what, every_s
         self._steps = 0
         self._next_s = 0.0
+
+    @property
+    def text(self) -> str:
+        """What it says now."""
+        return str(self._status.status)
 
     def tick(self) -> None:
         """One more env step."""
         self._steps += 1
         if time.monotonic() >= self._next_s:
             self._status.update(f"filming {self._what}: {self._steps:,} steps")
-            self._next_s = time.monotonic() + _EVERY_S
+            self._next_s = time.monotonic() + self._every_s
 
     def writes(self) -> None:
         """The playing is over, and the file is written."""
@@ -35,15 +37,16 @@ class Filming:
 
 @contextmanager
 def filming(
-    what: str, *, is_hidden: bool = False, console: Console | None = None
-) -> Iterator[Filming]:
+    what: str, *, is_hidden: bool = False, console: Console | None = None, every_s: float = 0.2
+) -> Iterator[FilmStatus]:
     """Shows the line until the end of the block, and leaves nothing of it behind.
 
     Args:
         what: What is filmed, as a person would call it.
         is_hidden: No line; there is none where the console is no terminal either.
         console: Where.
+        every_s: Seconds between two counts.
     """
     console = Console(quiet=True) if is_hidden else console or Console()
     with console.status(f"filming {what}", refresh_per_second=4) as status:
-        yield Filming(status, what)
+        yield FilmStatus(status, what, every_s)

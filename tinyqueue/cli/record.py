@@ -60,22 +60,22 @@ def record(
     tinyqueue record runs/cartpole-impala/1 -n 3 --gif
     """
     require_extra()
-    filming = _Filming(choice, gif, out, seed, as_json)
+    films = _Films(choice, gif, out, seed, as_json)
     if not checkpoints:
-        games = filming.games(choice.load(run), episodes or _GAMES)
+        games = films.games(choice.load(run), episodes or _GAMES)
     elif choice.names_checkpoint or episodes is not None:
         raise ConfigError(
             "--checkpoints films one game of each kept checkpoint. Leave -n, --checkpoint, "
             "--version and --best out."
         )
     else:
-        games = filming.checkpoints(run)
+        games = films.checkpoints(run)
     if as_json:
         click.echo(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
 
 
 @dataclass(frozen=True)
-class _Filming:
+class _Films:
     """How films are made and told of."""
 
     choice: Choice

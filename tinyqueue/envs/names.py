@@ -29,6 +29,8 @@ FILMED_MODE = "rgb_array"
 
 MINATAR_NAMESPACE = "MinAtar"
 
+_SPELLED = {name.lower(): name for name in (*_NAMESPACES, MINATAR_NAMESPACE)}
+
 
 def import_allowed(modules: Iterable[str]) -> None:
     """Imports the modules that register environments on this machine.
@@ -88,7 +90,8 @@ def draws_pictures(environment_id: str) -> bool:
     made_by: Any = None if spec is None else spec.entry_point
     try:
         made_by = load_env_creator(made_by) if isinstance(made_by, str) else made_by
-    except (ImportError, AttributeError, gymnasium.error.Error):
+    except Exception:
+        # Whatever an environment's module does: it is asked after training, and for a hint.
         return False
     metadata = getattr(made_by, "metadata", None) or {}
     return FILMED_MODE in (metadata.get("render_modes") or ())
@@ -121,7 +124,11 @@ def _nearest(environment_id: str) -> str:
     Letter case does not count. Versions do not either, but one that is there is kept.
     """
     namespace, name, version = parse_env_id(environment_id)
-    game = game_of(name) if namespace is None else None
+    spelled = _SPELLED.get((namespace or "").lower())
+    if spelled == MINATAR_NAMESPACE != namespace:
+        # Its games are registered when they are asked for.
+        return get_env_id(spelled, name, version)
+    game = game_of(name) if namespace is None or spelled == "ALE" else None
     if game is not None:
         return game
     named: dict[str, list[EnvSpec]] = {}
@@ -130,7 +137,10 @@ def _nearest(environment_id: str) -> str:
         if spec.namespace is not None or game_of(spec.name) is None:
             named.setdefault(_key(spec.namespace, spec.name), []).append(spec)
     games = {_key("ALE", name): game for name, game in GAMES.items()} | GAMES
-    near = difflib.get_close_matches(_key(namespace, name), [*named, *games], n=1, cutoff=0.7)
+    known = [*named, *games]
+    if spelled == MINATAR_NAMESPACE:
+        known = [key for key in known if key.startswith(_key(spelled, ""))]
+    near = difflib.get_close_matches(_key(namespace, name), known, n=1, cutoff=0.7)
     if not near:
         return ""
     specs = named.get(near[0])
@@ -142,4 +152,4 @@ def _nearest(environment_id: str) -> str:
 
 
 def _key(namespace: str | None, name: str) -> str:
-    return "/".join(filter(None, [namespace, name])).lower()
+    return f"{namespace}/{name}".lower() if namespace else name.lower()

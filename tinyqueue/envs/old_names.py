@@ -14,7 +14,7 @@ from itertools import chain
 from tinyqueue.errors import ConfigError
 
 _OLD_ID = re.compile(
-    r"(?P<game>[A-Za-z]+?)(?P<ram>-ram)?(?P<skip>Deterministic|NoFrameskip)?-v[04]"
+    r"(?P<game>[A-Za-z]+?)(?P<ram>-ram)?(?P<skip>Deterministic|NoFrameskip)?-v[04]", re.IGNORECASE
 )
 _VARIANT = re.compile(r"(-ram)?(Deterministic|NoFrameskip)?$", re.IGNORECASE)
 _STICKY = {"0": "0.25", "4": "0.0"}
@@ -51,13 +51,14 @@ def refuse_old_atari(environment_id: str) -> None:
             for it goes with the error.
     """
     match = _OLD_ID.fullmatch(environment_id)
-    if match is None or match["game"] not in _NAMES.split():
+    today = match and GAMES.get(match["game"].lower())
+    if match is None or today is None:
         return
-    game, skip = match["game"], match["skip"] or ""
+    skip = (match["skip"] or "").lower()
     frames, remark = {
         "": ("3", " It held each action for 2, 3 or 4 frames at random, and 3 is their mean."),
-        "Deterministic": ("3" if game == "SpaceInvaders" else "4", ""),
-        "NoFrameskip": (
+        "deterministic": ("3" if today == "ALE/SpaceInvaders-v5" else "4", ""),
+        "noframeskip": (
             "1",
             " Where a wrapper skipped frames, write environment.atari.frame_skip = 4.",
         ),
@@ -76,7 +77,7 @@ def refuse_old_atari(environment_id: str) -> None:
             " What it observes is the console's memory of 128 bytes, not the screen: that is "
             "obs_type, with a model for vectors. Leave the last three lines out for the screen."
         )
-    lines = [f'environment.id = "ALE/{game}-v5"']
+    lines = [f'environment.id = "{today}"']
     lines += [f"{key} = {value}" for key, value in settings.items()]
     # A preset may set any key, so the command names them all.
     changes = [("--set", f"{key}=" + value.strip('"')) for key, value in settings.items()]
@@ -87,5 +88,5 @@ def refuse_old_atari(environment_id: str) -> None:
         + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
         "for the protocol of current papers.",
         wrote=environment_id,
-        instead=[f"ALE/{game}-v5", *chain.from_iterable(changes)],
+        instead=[today, *chain.from_iterable(changes)],
     )

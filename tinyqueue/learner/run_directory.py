@@ -71,7 +71,7 @@ class RunDirectory:
         if not EXPERIMENT_PATTERN.match(name):
             raise RunDirectoryError(f"{name!r} is not an experiment name; no run was made.")
         parent = root / name
-        made = [folder for folder in (parent, root) if not folder.exists()]
+        made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         state = {
             "schema": SCHEMA,
             "run": new_id(),
