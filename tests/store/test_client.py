@@ -26,6 +26,16 @@ def test_a_client_gives_bytes_and_never_waits_longer_than_its_time_out(
     assert given["retry"].get_retries() == 0
 
 
+def test_large_values_are_read_by_hiredis(client: redis.Redis) -> None:
+    weights = bytes(range(256)) * 10_000
+    client.set("tinyqueue:x", weights)
+
+    assert read(client, "tinyqueue:x") == weights
+    connection = client.connection_pool.get_connection()
+    client.connection_pool.release(connection)
+    assert type(connection._parser).__name__ == "_HiredisParser"
+
+
 def test_large_values_are_sent_from_where_they_lie(client: redis.Redis) -> None:
     weights = bytes(100_000)
     connection = client.connection_pool.get_connection()

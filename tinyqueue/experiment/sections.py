@@ -19,7 +19,7 @@ class SessionConfig(Section):
     codec: str = Field(
         "none",
         pattern="^(none|lz4|zstd)$",
-        description="Compression on the wire; lz4 pays for images.",
+        description="Compression on the wire; zstd pays for images.",
     )
     task_budget_s: float = Field(2.0, gt=0, le=600, description="Seconds that one play task lasts.")
     queue: str = Field("play", description="The queue that play tasks are sent to.")
