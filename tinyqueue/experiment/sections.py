@@ -49,7 +49,8 @@ class LearnerConfig(Section):
         1,
         gt=0,
         le=256,
-        description="Threads of one TensorFlow operation; more pay for convolutions on free cores.",
+        description="Threads of TensorFlow, for one operation and for operations side by side; "
+        "more pay for convolutions on free cores.",
     )
     publish_every_updates: int = Field(1, gt=0, description="Updates between weight versions.")
     checkpoint_every_s: float = Field(60.0, gt=0, description="Seconds between checkpoints.")
