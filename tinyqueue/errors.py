@@ -80,6 +80,7 @@ class MissingExtraError(TinyqueueError):
     """
 
     def __init__(self, extra: str, purpose: str) -> None:
+        self.extra = extra
         super().__init__(
             f"{purpose} needs packages that are not installed. "
             f'Install them with: pip install "tinyqueue[{extra}]"'

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.experiment.validation import explained
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
@@ -217,13 +218,9 @@ def _of_sample(folder: Path) -> Learned:
     try:
         return Learned(read_sample(folder))
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(['spec', *map(str, found['loc'])])}: {found['msg']}"
-            for found in error.errors()
-        )
         raise CheckpointError(
-            f"{folder}: its spec is not one that this tinyqueue can play ({said}). Use the "
-            "tinyqueue that the manifest names."
+            f"{folder}: its spec is not one that this tinyqueue can play: "
+            f"{explained(error, PlaySpec, 'spec')} Use the tinyqueue that the manifest names."
         ) from error
 
 

@@ -159,7 +159,10 @@ def next_of(outcome, run, document, resume, capsys):
     return [line.strip() for line in capsys.readouterr().out.partition("next:\n")[2].splitlines()]
 
 
-def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(run, capsys):
+def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(
+    run, capsys, monkeypatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     document = {"environment": {"id": "CartPole-v1"}, "evaluation": {"episodes": 30}}
     resume = ("tinyqueue", "train", "--players", "3", "--resume")
 
@@ -169,6 +172,14 @@ def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(run
         f"tinyqueue train --players 3 --resume {run}",
         f"tensorboard --logdir {run / 'tb'}",
     ]
+
+
+def test_a_machine_that_cannot_film_is_told_what_to_install_first(run, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    said = next_of(SOLVED, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
+
+    assert said[1] == f'tinyqueue record {run}    # after pip install "tinyqueue[video]"'
 
 
 def test_no_film_is_suggested_of_what_draws_no_pictures(run, capsys):

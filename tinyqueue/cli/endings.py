@@ -15,6 +15,7 @@ import click
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.film.recorder import require_extra
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
@@ -48,8 +49,8 @@ def tell(
     for line in others:
         click.echo(f"  {line}")
     click.echo(f"\nrun directory: {run}\nlearning curve: {drawn}\nnext:")
-    for command in _next(outcome, run, experiment, resume):
-        click.echo(f"  {shlex.join(map(str, command))}")
+    for line in _next(outcome, run, experiment, resume):
+        click.echo(f"  {line}")
 
 
 def document(outcome: Outcome, run: Path) -> dict[str, Any]:
@@ -104,15 +105,28 @@ def _ended(outcome: Outcome) -> str:
 
 def _next(
     outcome: Outcome, run: Path, experiment: Experiment, resume: Sequence[str]
-) -> Iterator[tuple[str | Path | int, ...]]:
+) -> Iterator[str]:
     """The commands that a person may want now."""
-    yield "tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes
+
+    def command(*words: str | Path | int) -> str:
+        return shlex.join(map(str, words))
+
+    yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
     if draws_pictures(experiment.environment.id):
-        yield "tinyqueue", "record", run
+        yield command("tinyqueue", "record", run) + _first_for_films()
     # Without a higher limit it would end at once.
     more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
-    yield *resume, run, *more
-    yield "tensorboard", "--logdir", run / "tb"
+    yield command(*resume, run, *more)
+    yield command("tensorboard", "--logdir", run / "tb")
+
+
+def _first_for_films() -> str:
+    """A remark for a machine that has nothing to write films with."""
+    try:
+        require_extra()
+    except MissingExtraError as error:
+        return f'    # after pip install "tinyqueue[{error.extra}]"'
+    return ""
 
 
 def _count(run: Path) -> Count | None:

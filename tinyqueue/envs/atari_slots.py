@@ -46,7 +46,25 @@ class AtariSlots(VectorWrapper):
         return frames[:, 0], rewards, terminated, truncated, info
 
 
-class OpenedAll(VectorWrapper):
+class _Begun(VectorWrapper):
+    """A wrapper that begins anew with every reset."""
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        given: Any = seed
+        frames, info = self.env.reset(seed=given, options=options)
+        self._begin(info)
+        return frames, info
+
+    def _begin(self, info: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class OpenedAll(_Begun):
     """:class:`~tinyqueue.envs.atari_wrappers.Opened` for all slots at once.
 
     Args:
@@ -60,16 +78,9 @@ class OpenedAll(VectorWrapper):
         self._left = np.full(games.num_envs, ticks)
         self._ended = np.zeros(games.num_envs, bool)
 
-    def reset(
-        self,
-        *,
-        seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
-        given: Any = seed
+    def _begin(self, info: dict[str, Any]) -> None:
         self._left[:] = self._ticks
         self._ended[:] = False
-        return self.env.reset(seed=given, options=options)
 
     def step(self, actions: Any) -> Step:
         result = self.env.step(np.where(self._left > 0, self._fire, actions))
@@ -79,7 +90,7 @@ class OpenedAll(VectorWrapper):
         return result
 
 
-class LivesOfAll(VectorWrapper):
+class LivesOfAll(_Begun):
     """:class:`~tinyqueue.envs.atari_wrappers.Lives` for all slots at once.
 
     With ``ends`` the tick of ``press`` is an autoreset tick: it rewards nothing, and no end is
@@ -99,19 +110,11 @@ class LivesOfAll(VectorWrapper):
         self._goes_on = np.zeros(games.num_envs, bool)
         self._held = np.zeros(games.num_envs)
 
-    def reset(
-        self,
-        *,
-        seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
-        given: Any = seed
-        frames, info = self.env.reset(seed=given, options=options)
+    def _begin(self, info: dict[str, Any]) -> None:
         self._lives = info["lives"].copy()
         self._goes_on[:] = False
         self._left[:] = 0
         self._held[:] = 0
-        return frames, info
 
     def step(self, actions: Any) -> Step:
         begins = self._goes_on

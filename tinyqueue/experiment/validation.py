@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
@@ -39,15 +40,18 @@ def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def explained(error: ValidationError, cls: type[Any], where: str = "") -> str:
     """A sentence that says of every key what is wrong with it; ``where`` is the table's name."""
-    parts = []
-    for item in error.errors():
-        key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+    text = "; ".join(_fault(item, cls, where) for item in error.errors())
+    return text if text.endswith("?") else f"{text}."
+
+
+def _fault(item: ErrorDetails, cls: type[Any], where: str) -> str:
+    key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
+    if item["type"] == "extra_forbidden":
         names = _field_names(_table_of(cls, item["loc"]))
         near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if item["type"] == "extra_forbidden" and near else ""
-        value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
-        parts.append(f"{key}{value}: {item['msg']}{hint}")
-    return "; ".join(parts) + "."
+        return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
+    return f"{key}{value}: {item['msg']}"
 
 
 def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
