@@ -128,6 +128,7 @@ def test_random_play_is_said_beside_the_policys(tinyqueue, tmp_path):
     assert result["random"]["count"] == 50
     assert "human_normalised" not in result
     assert "mean_max_q" not in result
+    assert "protocol" not in result
 
 
 def test_a_value_policy_says_what_it_expected(tinyqueue, tmp_path):
@@ -155,4 +156,7 @@ def test_atari_has_a_human_normalised_score(tinyqueue, tmp_path, monkeypatch):
     assert result["mean"] == 18.0
     assert result["human_normalised"] == pytest.approx(38.7 / 35.3)
     assert result["human_reference"] == {"random": -20.7, "human": 14.6}
-    assert "human-normalised 1.096 (random -20.7, human 14.6: Wang et al. 2016)" in said.out
+    assert said.out.partition("ALE/")[2].startswith("Pong-v5 (sticky 0.25, frame skip 4), version ")
+    assert result["protocol"] == "sticky 0.25, frame skip 4"
+    pair = "random -20.7, human 14.6: Wang et al. 2016, without sticky actions"
+    assert f"human-normalised 1.096 ({pair})" in said.out

@@ -1,14 +1,16 @@
 """The samples of this repository, played on a machine without TensorFlow."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from filming import frames_of, without_tensorflow
 
+from tinyqueue.policy.sample import MOST_BYTES
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 FOLDERS = sorted(path.parent for path in SAMPLES.glob("*/manifest.json"))
-AT_MOST_BYTES = 4 * 2**20
 
 
 def test_pong_is_among_the_samples():
@@ -17,7 +19,7 @@ def test_pong_is_among_the_samples():
 
 @pytest.mark.parametrize("sample", FOLDERS, ids=lambda path: path.name)
 def test_a_sample_is_small(sample):
-    assert sum(path.stat().st_size for path in sample.iterdir()) <= AT_MOST_BYTES
+    assert sum(path.stat().st_size for path in sample.iterdir()) <= MOST_BYTES
 
 
 @pytest.mark.parametrize("sample", FOLDERS, ids=lambda path: path.name)
@@ -32,6 +34,22 @@ def test_three_games_reach_the_level_of_the_manifest(sample, tmp_path):
     # Then they are as good, but for a ball or two that another processor rounds away
     assert played["mean"] >= greedy["mean"] - 2
     assert manifest["environment"] == played["environment"]
+
+
+def test_what_plays_more_slowly_is_told_beside_json_and_not_in_it(tmp_path):
+    # Given a sample that is played under Gymnasium's wrappers
+    slower = tmp_path / "slower"
+    shutil.copytree(SAMPLES / "pong", slower)
+    manifest = json.loads((slower / "manifest.json").read_text())
+    manifest["spec"]["environment"]["max_episode_steps"] = 20
+    manifest["spec"]["environment"]["atari"]["stuck_ticks"] = 500
+    (slower / "manifest.json").write_text(json.dumps(manifest))
+
+    # When it is evaluated, its output is JSON
+    played = without_tensorflow("evaluate", slower, "-n", 1, "--json", cwd=tmp_path)
+
+    assert played["mean_length"] == 20
+    assert played["protocol"] == "sticky 0, frame skip 4"
 
 
 def test_pong_is_filmed_without_tensorflow(tmp_path):

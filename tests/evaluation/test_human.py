@@ -21,6 +21,8 @@ from tinyqueue.evaluation.human import PUBLISHED, human_reference
         ("ALE/MsPacman-v5", -6337.0, -1.0),
         ("ALE/Freeway-v5", 29.6, 1.0),
         ("ALE/Boxing-v5", 100.0, 8.325),
+        ("ALE/Enduro-v5", 430.25, 0.5),
+        ("ALE/Skiing-v5", -4336.9, 1.0),
     ],
 )
 def test_random_play_is_nought_and_the_human_one(environment, score, normalised):
@@ -35,6 +37,11 @@ def test_random_play_is_nought_and_the_human_one(environment, score, normalised)
 )
 def test_other_environments_have_no_reference(other):
     assert human_reference(other) is None
+
+
+def test_the_57_games_all_have_a_human_above_random_play():
+    assert len(PUBLISHED) == 57
+    assert all(pair.human > pair.random for pair in PUBLISHED.values())
 
 
 def test_every_published_game_is_one_of_ale_py():

@@ -116,6 +116,20 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
     assert make_learner.call_args.kwargs["players_log"] == (log if players else None)
 
 
+def test_settings_that_play_more_slowly_are_told_before_anything_starts(new_run, monkeypatch):
+    game = {"id": "ALE/Pong-v5", "atari": {"crop": [34, 16, 0, 0]}}
+    experiment, said = make_experiment({"environment": game, "stop": {"at_return": 18}}), []
+    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(train_module, "_described", Mock(side_effect=KeyboardInterrupt))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, new_run, Settings(), SimpleNamespace(message=said.append), Where())
+
+    (line,) = said
+    assert "about half as fast" in line
+    assert line.endswith("which lacks environment.atari.crop")
+
+
 def test_an_unknown_environment_starts_nothing(new_run):
     experiment = make_experiment({"environment": {"id": "CartPool-v1"}})
     before = set(os.listdir("/proc/self/fd"))

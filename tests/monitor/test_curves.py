@@ -30,6 +30,14 @@ def test_episodes_are_grouped_by_equal_spans_of_env_steps(tmp_path: Path) -> Non
     assert curve.low.tolist() == [10.0, 40.0]
     assert curve.high.tolist() == [30.0, 40.0]
     assert (curve.experiment, curve.runs, curve.label) == ("cartpole", 1, "cartpole/1")
+    assert curve.protocol == ""
+
+
+def test_a_game_tells_of_its_protocol(tmp_path: Path) -> None:
+    run = episodes(tmp_path / "pong" / "1", (50, [-21.0]), (60, [-20.0]))
+    (run / "experiment.toml").write_text('environment = { id = "ALE/Pong-v5", atari.sticky = 0 }\n')
+
+    assert read_curve(run).protocol == "sticky 0, frame skip 4"
 
 
 def test_points_have_some_twenty_episodes_and_are_a_hundred_at_most(tmp_path: Path) -> None:

@@ -78,3 +78,21 @@ def test_without_matplotlib_the_error_says_how_to_get_it(
 
     with pytest.raises(MissingExtraError, match=r'pip install "tinyqueue\[plot\]"'):
         plot_learning_curve(runs, tmp_path / "curve.png")
+
+
+def test_runs_of_a_game_with_and_without_sticky_actions_are_not_taken_together(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    # Given two runs of one name, of which only one has sticky actions
+    for run, sticky in zip(runs, (0, 0.25), strict=True):
+        (run / "experiment.toml").write_text(
+            f'environment = {{ id = "ALE/Pong-v5", atari.sticky = {sticky} }}\n'
+        )
+
+    # When they are drawn
+    read = pixels(plot_learning_curve(runs, tmp_path / "two.png"))
+
+    # Then there are two lines of two colours
+    for colour in ([0x1F, 0x77, 0xB4], [0xD9, 0x5F, 0x02]):
+        near = np.abs(read[..., :3] - np.array(colour) / 255).max(-1) < 0.02
+        assert near.sum() > 100

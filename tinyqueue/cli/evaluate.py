@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def evaluate(
     """
     learned = choice.load(run)
     spec = learned.spec
+    atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
     max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
     played = partial(play, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json)
@@ -61,6 +62,7 @@ def evaluate(
         about = {
             "run": str(run),
             "environment": spec.environment.id,
+            **({"protocol": atari.brief} if atari else {}),
             "policy_version": learned.version,
             "env_steps": learned.env_steps,
             "policy": policy,
@@ -70,9 +72,10 @@ def evaluate(
         click.echo(json.dumps(about))
         return
     click.echo(
-        f"{spec.environment.id}, version {learned.version} at {learned.env_steps:,} env steps"
+        f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "
+        f"version {learned.version} at {learned.env_steps:,} env steps"
     )
-    _say(games, random, found)
+    _say(games, found)
 
 
 def _findings(
@@ -80,20 +83,20 @@ def _findings(
 ) -> dict[str, Any]:
     """What the games say, as JSON has it: a score or a comparison is there where it can be."""
     summary = GamesSummary.of(games.returns, games.lengths)
-    found: dict[str, Any] = dataclasses.asdict(summary)
+    found: dict[str, Any] = asdict(summary)
     reference = human_reference(environment_id)
     if reference is not None:
         found["human_normalised"] = reference.normalised(summary.mean)
-        found["human_reference"] = dataclasses.asdict(reference)
+        found["human_reference"] = asdict(reference)
     if random is not None:
-        found["random"] = dataclasses.asdict(GamesSummary.of(random.returns, random.lengths))
+        found["random"] = asdict(GamesSummary.of(random.returns, random.lengths))
     if max_q is not None:
         found["mean_max_q"], found["states"] = max_q.mean, max_q.states
     return found
 
 
-def _say(games: Games, random: Games | None, found: dict[str, Any]) -> None:
-    summary = GamesSummary.of(games.returns, games.lengths)
+def _say(games: Games, found: dict[str, Any]) -> None:
+    summary = GamesSummary(**{each.name: found[each.name] for each in fields(GamesSummary)})
     click.echo(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
     if "human_normalised" in found:
         pair = found["human_reference"]
@@ -101,7 +104,7 @@ def _say(games: Games, random: Games | None, found: dict[str, Any]) -> None:
             f"human-normalised {found['human_normalised']:.3f} "
             f"(random {pair['random']:g}, human {pair['human']:g}: {SOURCE})"
         )
-    if random is not None:
-        click.echo(f"random policy {GamesSummary.of(random.returns, random.lengths)}")
+    if "random" in found:
+        click.echo(f"random policy {GamesSummary(**found['random'])}")
     if "mean_max_q" in found:
         click.echo(f"mean max Q {found['mean_max_q']:.3f} in the {found['states']:,} states played")

@@ -13,7 +13,8 @@ from tinyqueue.settings import load_settings
 SEED = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
 )
-_MOST_SLOTS = 100
+_MOST_SLOTS, _MOST_ATARI_SLOTS = 100, 16
+# An Atari game takes 0.3 s to begin, and its slots all play on until the last of a wave ends.
 
 
 def play(
@@ -37,13 +38,14 @@ def play(
     Raises:
         TinyqueueError: The environment cannot be built here, or is another.
     """
+    most = _MOST_ATARI_SLOTS if spec.environment.atari else _MOST_SLOTS
     with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
         return play_games(
             spec.environment,
             runner,
             head,
             episodes=episodes,
-            slots=min(episodes, _MOST_SLOTS),
+            slots=min(episodes, most),
             seed=seed,
             modules=load_settings().environment_modules,
             spaces=(spec.observations, spec.actions),

@@ -7,7 +7,6 @@ import json
 import click
 
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.logs import log_to_stderr
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
@@ -41,7 +40,6 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     were started before or come later: celery -A tinyqueue worker -Q play
     """
     settings = load_settings()
-    log_to_stderr()
     run, experiment, source = _run_of(wanted, settings, new)
     view = view_beside(as_json)
     for url in unprotected(settings):

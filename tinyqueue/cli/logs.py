@@ -26,7 +26,7 @@ def log_to_file(path: Path) -> None:
 
 
 def log_to_stderr() -> None:
-    """Log lines for a person or for a service's journal."""
+    """Log lines for a person or for a service's journal; standard output is for results."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
     structlog.configure(
         processors=[
@@ -38,5 +38,5 @@ def log_to_stderr() -> None:
                 exception_formatter=structlog.dev.plain_traceback,
             ),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -42,6 +42,9 @@ def cli() -> None:
 
     Players are Celery workers: celery -A tinyqueue worker -Q play
     """
+    from tinyqueue.cli.logs import log_to_stderr  # Not for --help alone: structlog takes its time.
+
+    log_to_stderr()
 
 
 def main() -> None:

@@ -73,6 +73,17 @@ def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, An
     return SyncVectorEnv([lambda: make_environment(config)] * slots, copy=False)
 
 
+def slower_form(config: EnvironmentConfig) -> str | None:
+    """What to tell a person whose settings keep a game from its faster form."""
+    reasons = slower_because(config) if config.atari else []
+    if not reasons:
+        return None
+    return (
+        "played through Gymnasium's wrappers, about half as fast as ale-py's vector environment, "
+        f"which lacks {', '.join(reasons)}"
+    )
+
+
 def make_vectorised(
     config: EnvironmentConfig, slots: int, *, whole_games: bool = False
 ) -> VectorEnv[Any, Any, Any] | None:
@@ -87,14 +98,9 @@ def make_vectorised(
     """
     spec = find_environment(config.id)
     if config.atari:
-        reasons = slower_because(config)
-        if reasons:
-            log.info(
-                "played through Gymnasium's wrappers, about half as fast as ale-py's vector "
-                "environment, because that lacks a setting",
-                environment=config.id,
-                settings=reasons,
-            )
+        remark = slower_form(config)
+        if remark is not None:
+            log.info(remark, environment=config.id)
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)

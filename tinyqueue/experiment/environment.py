@@ -76,6 +76,11 @@ class AtariConfig(Section):
         108_000, gt=0, description="Frames after which an episode is truncated: half an hour."
     )
 
+    @property
+    def brief(self) -> str:
+        """What returns of a game can only be compared by: ``sticky 0.25, frame skip 4``."""
+        return f"sticky {self.sticky:g}, frame skip {self.frame_skip}"
+
     @model_validator(mode="after")
     def _something_is_left(self) -> AtariConfig:
         if self.crop and (self.crop[0] + self.crop[1] >= 210 or self.crop[2] + self.crop[3] >= 160):

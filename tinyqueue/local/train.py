@@ -15,6 +15,7 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
+from tinyqueue.envs.build import slower_form
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
@@ -76,9 +77,9 @@ def _train(
         raise UnknownNameError(
             "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
         )
-    advice = bytecode_advice()
-    if advice:
-        view.message(advice)
+    for remark in (bytecode_advice(), slower_form(experiment.environment)):
+        if remark:
+            view.message(remark)
     with (
         _described(experiment, settings) as environment,
         interruptible() as interruption,

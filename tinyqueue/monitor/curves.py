@@ -12,6 +12,8 @@ import numpy as np
 
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import RunDirectoryError
+from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
 
 POINTS = 100
@@ -27,6 +29,7 @@ class Curve:
         experiment: Whose runs these are.
         runs: How many.
         label: For a legend.
+        protocol: What returns of an Atari game depend on; empty of another environment.
         env_steps: ``[N]`` rising.
         mean, low, high: ``[N]``: mean, lowest and highest return at that point; of the
             episodes when it is one run, of the runs' means when there are several.
@@ -37,6 +40,7 @@ class Curve:
     experiment: str
     runs: int
     label: str
+    protocol: str
     env_steps: Array
     mean: Array
     low: Array
@@ -69,6 +73,7 @@ def read_curve(run: Path) -> Curve:
         run.absolute().parent.name,
         1,
         f"{run.absolute().parent.name}/{run.name}",
+        _protocol(run),
         *_grouped(np.array(steps, np.float64), np.array(returns, np.float64), points),
         np.array([line[EvaluationField.ENV_STEPS] for line in evaluations], np.float64),
         np.array([line[EvaluationField.RETURN_MEAN] for line in evaluations], np.float64),
@@ -93,6 +98,7 @@ def merge(curves: Sequence[Curve]) -> Curve:
         curves[0].experiment,
         len(curves),
         f"{curves[0].experiment} ({len(curves)} runs)",
+        curves[0].protocol,
         grid,
         means.mean(axis=0),
         means.min(axis=0),
@@ -101,6 +107,14 @@ def merge(curves: Sequence[Curve]) -> Curve:
         np.concatenate([curve.evaluated_means for curve in curves]),
         levels[-1] if levels else None,
     )
+
+
+def _protocol(run: Path) -> str:
+    path = run / "experiment.toml"
+    if not path.is_file():
+        return ""
+    environment = EnvironmentConfig(**read_document(path)["environment"])
+    return environment.atari.brief if environment.atari else ""
 
 
 def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, Array, Array]:

@@ -18,8 +18,8 @@ COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
 def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None = None) -> Path:
     """Draws return against env steps: mean, min–max band, greedy evaluations, level.
 
-    Runs of one experiment become one line whose band spans the runs; a single run's band
-    spans its episodes.
+    Runs of one experiment under one protocol become one line whose band spans the runs; a
+    single run's band spans its episodes.
 
     Args:
         runs: Run directories, at least one.
@@ -36,21 +36,27 @@ def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None 
     except ImportError as error:
         raise MissingExtraError("plot", "a learning curve") from error
     curves = [read_curve(run) for run in runs]
-    names = list(dict.fromkeys(curve.experiment for curve in curves))
-    merged = [merge([c for c in curves if c.experiment == name]) for name in names]
+    alike: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves:
+        alike.setdefault((curve.experiment, curve.protocol), []).append(curve)
+    merged = [merge(group) for group in alike.values()]
 
     figure = Figure(figsize=(8, 4.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for curve, colour in zip(merged, _repeated(COLOURS, len(merged)), strict=True):
-        _draw(axes, curve, colour, "mean return" if len(merged) == 1 else curve.label)
+        _draw(axes, curve, colour, "mean return" if len(merged) == 1 else _titled(curve))
     drawn = {c.level for c in merged if c.level is not None} if level is None else {level}
     for value in sorted(drawn):
         axes.axhline(value, color="#444444", linestyle="--", linewidth=1, label=f"level {value:g}")
-    _dress(axes, merged[0].label if len(merged) == 1 else "")
+    _dress(axes, _titled(merged[0]) if len(merged) == 1 else "")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
     return out
+
+
+def _titled(curve: Curve) -> str:
+    return f"{curve.label}, {curve.protocol}" if curve.protocol else curve.label
 
 
 def _draw(axes: Axes, curve: Curve, colour: str, label: str) -> None:
@@ -84,7 +90,11 @@ def _dress(axes: Axes, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    axes.legend(once.values(), once.keys(), frameon=False, fontsize=9)
+    # Beside the curves: to look for the best place among them takes a slow machine seconds, and
+    # matplotlib warns of it.
+    axes.figure.legend(
+        once.values(), once.keys(), frameon=False, fontsize=9, loc="outside lower center", ncols=3
+    )
 
 
 def _repeated(colours: Sequence[str], count: int) -> list[str]:
