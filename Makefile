@@ -69,10 +69,10 @@ $(BIN)/python:
 
 $(DEMO_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV); TensorFlow is a large download the first time."
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[learner,local,plot]'
+	@$(BIN)/python -m pip install -c constraints.txt -e '.[learner,local,plot]'
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV); TensorFlow is a large download the first time."
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[all,dev]'
+	@$(BIN)/python -m pip install -c constraints.txt -e '.[all,dev]'
 	@touch $(DEMO_INSTALLED) $@
