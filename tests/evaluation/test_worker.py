@@ -1,5 +1,8 @@
 """Evaluation tasks from the store to the bus, on a real server."""
 
+import functools
+import threading
+
 import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, graph, spec, version
@@ -7,8 +10,10 @@ from bus_ends import eventually
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
-from tinyqueue.errors import MissingVersionError, ServiceUnreachableError
+from tinyqueue.errors import ConfigError, MissingVersionError, ServiceUnreachableError
 from tinyqueue.evaluation import worker
+from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.telling import Telling
 from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.settings import Settings
@@ -16,6 +21,7 @@ from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, decode_evaluation
 
 
@@ -40,14 +46,15 @@ def evaluator(server, client):
 
 
 @pytest.fixture
-def results(server, client):
-    """What a learner of the experiment receives."""
+def taken(server, client):
+    """What a learner of the experiment receives: content types and messages."""
     taken = []
     lease = LearnerLease(client, "pole", spec().run, "a learner")
     lease.acquire(1)
 
     def take(delivery):
-        taken.append((delivery.content_type, decode_evaluation(delivery.body)))
+        decode = {EVALUATION_TYPE: decode_evaluation, SIGN_TYPE: decode_sign}
+        taken.append((delivery.content_type, decode[delivery.content_type](delivery.body)))
         consumer.settle(delivery, None)
 
     consumer = ExperienceConsumer(
@@ -64,6 +71,21 @@ def results(server, client):
     lease.release()
 
 
+def of_type(content_type, taken):
+    return [message for found, message in taken if found == content_type]
+
+
+@pytest.fixture
+def results(taken):
+    """Of evaluations that came to an end."""
+    return lambda: of_type(EVALUATION_TYPE, taken)
+
+
+@pytest.fixture
+def signs(taken):
+    return lambda: of_type(SIGN_TYPE, taken)
+
+
 def task(number=1, run=None, episodes=6, seed=3):
     return EvaluateTask("ask", "pole", run or spec().run, number, episodes, 4, seed)
 
@@ -71,9 +93,8 @@ def task(number=1, run=None, episodes=6, seed=3):
 def test_the_games_of_the_named_version_reach_the_learner(evaluator, results):
     evaluator.evaluate(task(1))
 
-    assert eventually(lambda: results)
-    ((content_type, result),) = results
-    assert content_type == EVALUATION_TYPE
+    assert eventually(results)
+    (result,) = results()
     assert (result.request, result.experiment, result.run) == ("ask", "pole", spec().run)
     assert result.policy_version == 1
     assert result.returns.tolist() == [500.0] * 6
@@ -85,23 +106,59 @@ def test_the_seed_decides_the_games(evaluator, results):
     for seed in (3, 3, 4):
         evaluator.evaluate(task(2, episodes=20, seed=seed))
 
-    assert eventually(lambda: len(results) == 3)
-    once, again, other = (result.returns for _, result in results)
+    assert eventually(lambda: len(results()) == 3)
+    once, again, other = (result.returns for result in results())
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
     assert once.max() < 15
 
 
-def test_a_run_nobody_trains_is_not_evaluated(evaluator, results):
+def test_the_learner_is_told_before_the_games_and_while_they_last(
+    evaluator, taken, signs, results, monkeypatch
+):
+    def slow_games(*args, **kwargs):
+        # The first sign of all comes before the games; with the default of 2 s no other would.
+        assert eventually(lambda: len(signs()) == 3)
+        return play_games(*args, **kwargs)
+
+    monkeypatch.setattr(worker, "play_games", slow_games)
+    monkeypatch.setattr(worker, "Telling", functools.partial(Telling, every_s=0.05))
+
+    evaluator.evaluate(task(1))
+
+    assert eventually(results)
+    (result,) = results()
+    assert set(signs()) == {EvaluationSign("ask", "pole", spec().run, result.player)}
+    # Nothing is told of games that are over.
+    assert taken[-1][0] == EVALUATION_TYPE
+
+
+def test_games_that_fail_are_told_of_no_more(evaluator, taken, signs, monkeypatch):
+    def no_games(*args, **kwargs):
+        assert eventually(signs)
+        raise ConfigError("the environment cannot be built")
+
+    monkeypatch.setattr(worker, "play_games", no_games)
+    monkeypatch.setattr(worker, "Telling", functools.partial(Telling, every_s=0.01))
+
+    with pytest.raises(ConfigError, match="cannot be built"):
+        evaluator.evaluate(task(1))
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "telling"]
+
+
+def test_a_run_nobody_trains_is_not_evaluated(evaluator, taken):
     evaluator.evaluate(task(run="f" * 32))
     evaluator.evaluate(EvaluateTask("ask", "unheard-of", "r", 1, 1, 1, 1))
 
-    assert results == []
+    assert taken == []
 
 
-def test_a_version_that_is_gone_is_an_error(evaluator):
+def test_a_version_that_is_gone_is_an_error_and_is_not_told_of(evaluator, taken):
     with pytest.raises(MissingVersionError, match="version 9"):
         evaluator.evaluate(task(9))
+
+    assert taken == []
 
 
 def test_a_result_nobody_takes_is_an_error(evaluator, monkeypatch):

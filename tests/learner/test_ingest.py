@@ -11,6 +11,7 @@ from tinyqueue.data.session import Drop
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.stream_experience import StreamExperience
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
@@ -246,8 +247,22 @@ def test_an_evaluation_goes_to_whoever_asked_and_not_to_the_ledger(
     assert ledger.count().attempted == 0
 
 
-def test_a_broken_evaluation_is_set_aside(ingest, consumer, evaluated):
-    ingest.on_delivery(Delivery(b"\x00", {}, "ask", EVALUATION_TYPE))
+def test_a_sign_of_an_evaluation_goes_to_whoever_asked_and_not_to_the_ledger(
+    ingest, consumer, evaluated, ledger
+):
+    sign = EvaluationSign("ask", "pole", "r", "h:1")
+
+    ingest.on_delivery(Delivery(encode_sign(sign), {}, "ask:0", SIGN_TYPE))
+    commit_all(ingest, consumer)
+
+    assert evaluated == [sign]
+    assert [(mark, aside) for _, mark, aside in consumer.settled] == [(None, None)]
+    assert ledger.count().attempted == 0
+
+
+@pytest.mark.parametrize("content_type", [EVALUATION_TYPE, SIGN_TYPE])
+def test_a_broken_evaluation_is_set_aside(ingest, consumer, evaluated, content_type):
+    ingest.on_delivery(Delivery(b"\x00", {}, "ask", content_type))
 
     assert evaluated == []
     ((_, mark, set_aside),) = consumer.settled

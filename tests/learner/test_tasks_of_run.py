@@ -63,7 +63,7 @@ def test_evaluations_name_version_games_and_seed(spec):
             "seed": 4,
         }
     }
-    assert pinned == [(9, 120.0)]
+    assert pinned == [(9, 130.0)]
 
 
 def test_games_played_here_use_spec_and_graph_of_the_run(spec):

@@ -38,6 +38,7 @@ class ExperiencePublisher:
         confirm_timeout_s: How long an answer is waited for.
         queue_batches: Messages that may wait. On RabbitMQ the learner's queue has its own.
         learner_is_alive: Asked on Redis, which does not know who consumes.
+        backoff: How long to pause before a full queue; as players do when it is left out.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ExperiencePublisher:
         queue_batches: int,
         learner_is_alive: Callable[[str], bool],
         confirm_timeout_s: float = 5.0,
+        backoff: Backoff | None = None,
     ) -> None:
         self._broker = broker
         self._user = user
@@ -55,7 +57,7 @@ class ExperiencePublisher:
         self._learner_is_alive = learner_is_alive
         self._confirm_timeout_s = confirm_timeout_s
         self._link: RabbitmqPublishing | RedisPublishing | None = None
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
         self._in_trouble = False
 
     def publish(self, outgoing: Outgoing) -> Outcome:

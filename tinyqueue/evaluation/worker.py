@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
 from tinyqueue.errors import ServiceUnreachableError
-from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.games import Games, play_games
+from tinyqueue.evaluation.telling import Telling
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
@@ -19,10 +21,15 @@ from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
+from tinyqueue.wire.weights import WeightVersion
 
 PATIENCE_S = 30.0
 """How long a result is offered to a learner whose queue is full."""
+FULL_S = 0.02
+"""Between two offers to a full queue, at most. Players pause up to five times as long: their
+batches are large, and wait there all the time where the learner is the slower."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +58,9 @@ class Evaluator:
         self._graphs: dict[str, bytes] = {}
 
     def evaluate(self, task: EvaluateTask) -> None:
-        """Plays the games and publishes their returns.
+        """Plays the games, telling the learner meanwhile, and publishes their returns.
+
+        The weights are fetched first: a learner that is told of the games need not keep them.
 
         Raises:
             MissingVersionError: The version is no longer kept.
@@ -62,8 +71,32 @@ class Evaluator:
             log.info("evaluation ended", request=task.request, reason="nobody trains this run")
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
+        player = f"{host_name()}:{os.getpid()}"
+        publisher = self._publisher(spec)
+        try:
+            with Telling(
+                publisher, EvaluationSign(task.request, task.experiment, task.run, player)
+            ):
+                games = self._play(task, spec, weights)
+            _publish(
+                publisher,
+                EvaluationResult(
+                    request=task.request,
+                    experiment=task.experiment,
+                    run=task.run,
+                    policy_version=weights.version,
+                    returns=games.returns,
+                    lengths=games.lengths,
+                    seconds=games.seconds,
+                    player=player,
+                ),
+            )
+        finally:
+            publisher.close()
+
+    def _play(self, task: EvaluateTask, spec: PlaySpec, weights: WeightVersion) -> Games:
         runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version, weights.env_steps)
-        games = play_games(
+        return play_games(
             spec.environment,
             runner,
             greedy_head(spec.head, spec.actions),
@@ -73,19 +106,6 @@ class Evaluator:
             modules=self._settings.environment_modules,
             spaces=(spec.observations, spec.actions),
         )
-        self._publish(
-            spec,
-            EvaluationResult(
-                request=task.request,
-                experiment=task.experiment,
-                run=task.run,
-                policy_version=weights.version,
-                returns=games.returns,
-                lengths=games.lengths,
-                seconds=games.seconds,
-                player=f"{host_name()}:{os.getpid()}",
-            ),
-        )
 
     def _graph(self, spec: PlaySpec) -> bytes:
         if spec.graph_sha256 not in self._graphs:
@@ -94,27 +114,28 @@ class Evaluator:
             }
         return self._graphs[spec.graph_sha256]
 
-    def _publish(self, spec: PlaySpec, result: EvaluationResult) -> None:
-        publisher = ExperiencePublisher(
+    def _publisher(self, spec: PlaySpec) -> ExperiencePublisher:
+        return ExperiencePublisher(
             self._broker,
             self._settings.login,
             queue_batches=spec.queue_batches,
             learner_is_alive=lambda name: learner_is_alive(self._redis, name),
+            backoff=Backoff(most_s=FULL_S),
         )
-        message = Outgoing(
-            experiment=result.experiment,
-            body=encode_evaluation(result),
-            content_type=EVALUATION_TYPE,
-            message_id=result.request,
-            correlation_id=result.request,
-            headers={},
+
+
+def _publish(publisher: ExperiencePublisher, result: EvaluationResult) -> None:
+    message = Outgoing(
+        experiment=result.experiment,
+        body=encode_evaluation(result),
+        content_type=EVALUATION_TYPE,
+        message_id=result.request,
+        correlation_id=result.request,
+        headers={},
+    )
+    outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
+    if outcome is not Outcome.CONFIRMED:
+        raise ServiceUnreachableError(
+            f"the result of evaluation {result.request} was not taken ({outcome.value}). "
+            "The learner plays these games itself when it hears no more of them."
         )
-        try:
-            outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
-        finally:
-            publisher.close()
-        if outcome is not Outcome.CONFIRMED:
-            raise ServiceUnreachableError(
-                f"the result of evaluation {result.request} was not taken ({outcome.value}). "
-                "The learner plays these games itself when no answer comes."
-            )

@@ -121,5 +121,6 @@ class EvaluationConfig(Section):
     here_after_s: float = Field(
         10.0,
         ge=0,
-        description="Without an answer from an evaluating worker, the learner plays itself.",
+        description="Seconds without a word of an evaluating worker, which tells every two seconds "
+        "that it plays, after which the learner plays these games itself; 0: it plays all of them.",
     )

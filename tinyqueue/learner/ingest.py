@@ -16,6 +16,7 @@ from tinyqueue.errors import MessageError
 from tinyqueue.learner.experience import Arrival, Experience
 from tinyqueue.learner.ledger import Ledger, Mark
 from tinyqueue.wire.contract import Contract
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
@@ -33,7 +34,7 @@ class Ingest:
         max_policy_lag: Older batches are dropped as stale; None: no batch is.
         head: The newest published version.
         heard: Called with the player's name and the tasks it has ended.
-        evaluated: Called with every evaluation result.
+        evaluated: Called with every evaluation result, and every sign that one is played.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Ingest:
         max_policy_lag: int | None,
         head: Callable[[], int],
         heard: Callable[[str, Sequence[str]], None],
-        evaluated: Callable[[EvaluationResult], None],
+        evaluated: Callable[[EvaluationResult | EvaluationSign], None],
     ) -> None:
         self._contract = contract
         self._ledger = ledger
@@ -63,7 +64,7 @@ class Ingest:
 
     def on_delivery(self, delivery: Delivery) -> None:
         """Takes in one message, in the consumer's thread."""
-        if delivery.content_type == EVALUATION_TYPE:
+        if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE):
             self._take_evaluation(delivery)
             return
         batch_id = delivery.message_id
@@ -125,8 +126,9 @@ class Ingest:
         self._settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
 
     def _take_evaluation(self, delivery: Delivery) -> None:
+        decode = decode_sign if delivery.content_type == SIGN_TYPE else decode_evaluation
         try:
-            self._evaluated(decode_evaluation(delivery.body))
+            self._evaluated(decode(delivery.body))
         except MessageError as error:
             self._settle(delivery, None, set_aside=error.reason)
             return

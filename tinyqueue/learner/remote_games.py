@@ -12,31 +12,63 @@ import structlog
 
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.experiment.sections import EvaluationConfig
+from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
 PIN_S = 120.0
-"""How long an evaluated version is kept for the worker that plays it."""
+"""How long an evaluated version is kept for the worker that plays it, beyond ``here_after_s``. A
+worker fetches it before it gives its first sign, however long its games are then; one that takes
+the task later finds no weights and gives no sign."""
+LOOK_S = 1.0
+"""At most so much of the time between two polls counts as silence. During an update, messages
+wait behind session batches, and an update may take long."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Asked:
+    """The request that has no answer yet.
+
+    Attributes:
+        silent_s: Seconds since a worker told of it, or since it was sent.
+        player: Who told of it last.
+        here: Whether it is played in this process.
+    """
+
     request: str
     weights: WeightVersion
     seed: int
-    at_s: float
+    silent_s: float = 0.0
+    player: str = ""
+    here: bool = False
+
+
+@dataclass(frozen=True)
+class _Played:
+    """What came of games in this process. An error is raised again in the trainer's thread:
+    without an answer a run would never end."""
+
+    request: str
+    came: EvaluationResult | Exception
 
 
 class RemoteGames:
     """Sends ``evaluate-policy`` tasks and takes the first answer.
 
+    A worker that plays tells so every few seconds. When no worker has told of a request for
+    ``here_after_s``, the learner plays its games itself, and does so at once from then on until
+    it hears of a worker again. For that it goes on asking beside its own games, every time at
+    first and then ever more rarely, as the task feed does in a silence: workers that are started
+    later are found, and few tasks pile up where there are none.
+
     Args:
-        config: How many games, and how long an answer may take.
+        config: How many games, and how long no worker may be heard of.
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
         play_here: Plays the games in this process, for when no worker evaluates.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -46,30 +78,35 @@ class RemoteGames:
         pin: Callable[[int, float], None],
         send: Callable[[str, int, int], None],
         play_here: Callable[[WeightVersion, str, int], EvaluationResult],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
+        self._here_after_s = config.here_after_s
         self._pin = pin
         self._send = send
         self._play_here = play_here
-        self._results: queue.SimpleQueue[EvaluationResult | Exception] = queue.SimpleQueue()
+        self._clock = clock
+        self._come: queue.SimpleQueue[EvaluationResult | EvaluationSign | _Played]
+        self._come = queue.SimpleQueue()
         self._asked: _Asked | None = None
-        self._workers_answer = config.here_after_s > 0
+        self._unheeded = 0
+        """Requests in a row that were played here, since a worker was last heard of."""
+        self._looked_s = 0.0
 
     def request(self, weights: WeightVersion, request: str, seed: int) -> None:
-        self._asked = _Asked(request, weights, seed, time.monotonic())
-        if not self._workers_answer:
-            self._start_here()
-            return
-        try:
-            self._pin(weights.version, PIN_S)
-            self._send(request, weights.version, seed)
-        except TinyqueueError as error:
-            log.warning("evaluation task not sent; played here", error=str(error))
-            self._start_here()
+        self._asked = None
+        self._take_in()
+        self._asked = asked = _Asked(request, weights, seed)
+        self._looked_s = self._clock()
+        # 0, 1, 2, 4, 8 and so on.
+        asks = self._here_after_s > 0 and self._unheeded & (self._unheeded - 1) == 0
+        sent = asks and self._sent(asked)
+        if self._unheeded or not sent:
+            self._start_here(asked)
+        self._unheeded += self._unheeded > 0
 
-    def arrived(self, result: EvaluationResult) -> None:
-        """A result has come by message. Called in the consumer's thread."""
-        self._results.put(result)
+    def arrived(self, message: EvaluationResult | EvaluationSign) -> None:
+        """A worker's word has come by message. Called in the consumer's thread."""
+        self._come.put(message)
 
     def poll(self) -> EvaluationResult | None:
         """The result of the last request, once.
@@ -77,36 +114,64 @@ class RemoteGames:
         Raises:
             TinyqueueError: The games could not be played here either.
         """
-        while True:
-            try:
-                result = self._results.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(result, Exception):
-                raise result
-            if self._asked and result.request == self._asked.request:
-                self._asked = None
-                return result
+        found = self._take_in()
         asked = self._asked
-        waited_s = time.monotonic() - asked.at_s if asked else 0.0
-        if self._workers_answer and waited_s > self._config.here_after_s:
+        if found is not None or asked is None:
+            self._asked = None
+            return found
+        now_s = self._clock()
+        asked.silent_s += min(now_s - self._looked_s, LOOK_S)
+        self._looked_s = now_s
+        if not asked.here and asked.silent_s > self._here_after_s:
             log.info(
-                "no worker evaluates; the learner plays the games", waited_s=round(waited_s, 1)
+                "no word of an evaluating worker; the learner plays the games",
+                request=asked.request,
+                silent_s=round(asked.silent_s, 1),
+                last_heard=asked.player or "nobody",
             )
-            self._workers_answer = False
-            self._start_here()
+            self._unheeded = 1
+            self._start_here(asked)
         return None
 
-    def _start_here(self) -> None:
-        asked = self._asked
-        if asked is not None:
-            threading.Thread(
-                target=self._play, args=(asked,), name="evaluation", daemon=True
-            ).start()
+    def _take_in(self) -> EvaluationResult | None:
+        """Hears whatever has come. Returns the first answer to the present request."""
+        found, asked = None, self._asked
+        while True:
+            try:
+                message = self._come.get_nowait()
+            except queue.Empty:
+                return found
+            if not isinstance(message, _Played):
+                self._unheeded = 0
+            if asked is None or found is not None or message.request != asked.request:
+                continue
+            if isinstance(message, EvaluationSign):
+                asked.silent_s, asked.player = 0.0, message.player
+            elif isinstance(message, EvaluationResult):
+                found = message
+            elif isinstance(message.came, Exception):
+                raise message.came
+            else:
+                found = message.came
+
+    def _sent(self, asked: _Asked) -> bool:
+        """Asks the workers. False when the task cannot be sent."""
+        try:
+            self._pin(asked.weights.version, PIN_S + self._here_after_s)
+            self._send(asked.request, asked.weights.version, asked.seed)
+        except TinyqueueError as error:
+            log.warning("evaluation task not sent; played here", error=str(error))
+            return False
+        return True
+
+    def _start_here(self, asked: _Asked) -> None:
+        asked.here = True
+        threading.Thread(target=self._play, args=(asked,), name="evaluation", daemon=True).start()
 
     def _play(self, asked: _Asked) -> None:
+        came: EvaluationResult | Exception
         try:
-            self._results.put(self._play_here(asked.weights, asked.request, asked.seed))
+            came = self._play_here(asked.weights, asked.request, asked.seed)
         except Exception as error:
-            # Raised again in the trainer's thread: without an answer a run would never end.
-            self._results.put(error)
+            came = error
+        self._come.put(_Played(asked.request, came))

@@ -1,0 +1,81 @@
+"""An evaluating worker tells the learner, again and again, that it plays."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
+
+EVERY_S = 2.0
+"""Between two signs. A learner waits for five of them (``evaluation.here_after_s``)."""
+
+log = structlog.get_logger(__name__)
+
+
+class Telling:
+    """Within it, a thread publishes a sign at once and then every few seconds.
+
+    A thread, since building the environments of many slots may take longer than a learner
+    waits. It ends with its process, so a worker that is killed falls silent.
+
+    Args:
+        publisher: Used by that thread alone until the block is left.
+        sign: What is told.
+        every_s: Seconds between two signs.
+    """
+
+    def __init__(
+        self, publisher: ExperiencePublisher, sign: EvaluationSign, every_s: float = EVERY_S
+    ) -> None:
+        self._publisher = publisher
+        self._sign = sign
+        self._body = encode_sign(sign)
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, name="telling", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        number = 0
+        while not self._over.is_set():
+            try:
+                outcome = self._publisher.publish(self._message(number))
+            except ServiceUnreachableError:
+                # The store is away, which knows of learners: as when the broker is.
+                outcome = Outcome.UNKNOWN
+            except ConfigError as error:
+                # The result will not be taken either, unless somebody corrects it meanwhile.
+                log.error("cannot tell of an evaluation", error=str(error))
+                return
+            number += outcome is Outcome.CONFIRMED
+            is_full = outcome is Outcome.FULL
+            self._over.wait(self._publisher.pause_s() if is_full else self._every_s)
+
+    def _message(self, number: int) -> Outgoing:
+        return Outgoing(
+            experiment=self._sign.experiment,
+            body=self._body,
+            content_type=SIGN_TYPE,
+            # Of its own: a learner takes what comes twice under one id as the same message.
+            message_id=f"{self._sign.request}:{number}",
+            correlation_id=self._sign.request,
+            headers={},
+        )
