@@ -35,10 +35,22 @@ from tinyqueue.policy.heads import Uniform, single_discrete
     is_flag=True,
     help="Play as many games with uniformly random actions too, to compare.",
 )
+@click.option(
+    "--held-out",
+    is_flag=True,
+    help="Add the mean value, or max Q, over states of random play that are the same for every "
+    "checkpoint and run. Needs TensorFlow.",
+)
 @SEED
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
-    run: Path, choice: Choice, episodes: int, compare_random: bool, seed: int, as_json: bool
+    run: Path,
+    choice: Choice,
+    episodes: int,
+    compare_random: bool,
+    held_out: bool,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Play greedy games of what RUN has learned. Needs no broker, and no TensorFlow.
 
@@ -47,7 +59,12 @@ def evaluate(
     \b
     tinyqueue evaluate runs/cartpole-impala/1 -n 100
     """
-    learned = choice.load(run)
+    if held_out:
+        from tinyqueue.cli.held_out import load_and_judge
+
+        learned, expected = load_and_judge(run, choice)
+    else:
+        learned, expected = choice.load(run), None
     spec = learned.spec
     atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
@@ -58,6 +75,8 @@ def evaluate(
     if compare_random:
         random = played(Uniform(single_discrete(spec.actions)), "playing at random")
     found = _findings(spec.environment.id, games, random, max_q)
+    if expected is not None:
+        found["held_out"] = {expected.of: expected.mean, "states": expected.states}
     if as_json:
         about = {
             "run": str(run),
@@ -76,6 +95,8 @@ def evaluate(
         f"version {learned.version} at {learned.env_steps:,} env steps"
     )
     _say(games, found)
+    if expected is not None:
+        click.echo(str(expected))
 
 
 def _findings(

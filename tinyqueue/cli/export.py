@@ -17,7 +17,6 @@ from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learned import load_checkpoint
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample
 
@@ -53,9 +52,7 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
         raise CheckpointError(f"{run} is a sample already. Give a run directory.")
     if out.exists():
         raise ConfigError(f"{out} is there already. Remove it, or give another --out.")
-    checkpoint = load_checkpoint(
-        run, checkpoint=choice.checkpoint, version=choice.version, best=choice.best
-    )
+    checkpoint = choice.load_checkpoint(run)
     weights = rounded(checkpoint.weights)
     spec = PlaySpec.model_validate(checkpoint.spec)
     runner = PolicyRunner(checkpoint.graph, weights, checkpoint.version, checkpoint.env_steps)

@@ -12,7 +12,8 @@ import click
 
 from tinyqueue.cli.runs import require_exists
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learned import Learned, load
+from tinyqueue.learned import Learned, load, load_checkpoint
+from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.policy.heads import Head, evaluation_head
 
 _OPTIONS = (
@@ -68,6 +69,12 @@ class Choice:
     def load(self, run: Path) -> Learned:
         """Raises CheckpointError as :func:`tinyqueue.load` does."""
         return load(run, checkpoint=self.checkpoint, version=self.version, best=self.best)
+
+    def load_checkpoint(self, run: Path) -> Checkpoint:
+        """The whole of what :meth:`load` plays of a run directory. Errors are as there."""
+        return load_checkpoint(
+            run, checkpoint=self.checkpoint, version=self.version, best=self.best
+        )
 
     def head(self, spec: PlaySpec) -> Head:
         """Raises ConfigError when that policy cannot act so."""

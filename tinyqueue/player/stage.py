@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -11,17 +12,30 @@ from tinyqueue.data.episodes import EpisodeAccumulator
 from tinyqueue.data.identity import new_id
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.data.spaces import Arrays
+from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.spaces import Layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
-from tinyqueue.policy.heads import make_head
-from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.heads import Head, make_head
 
 _ENVIRONMENTS, _HEAD = 0, 1
 # What a generator derived from the stage's seed is for.
+
+
+class Runner(Protocol):
+    """What a stage asks of a policy, as :class:`tinyqueue.policy.runner.PolicyRunner` has it."""
+
+    version: int
+    env_steps: int
+
+    @property
+    def uses_previous(self) -> bool: ...
+
+    def run(
+        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
+    ) -> tuple[Arrays, Arrays]: ...
 
 
 class Stage:
@@ -34,6 +48,7 @@ class Stage:
         seed: Where every draw of this stage comes from.
         modules: This machine's modules that register environments.
         id: Where a run must be repeatable: exploration by slot depends on the id.
+        head: Acts in place of the spec's.
 
     Raises:
         EnvironmentMismatchError: The environment built here has other spaces than the spec.
@@ -50,6 +65,7 @@ class Stage:
         seed: int,
         modules: Sequence[str] = (),
         id: str | None = None,
+        head: Head | None = None,
     ) -> None:
         self.id = id or new_id()
         """Random, new with every stage: 32 hexadecimal digits."""
@@ -57,7 +73,7 @@ class Stage:
         self._spec_version = spec.version
         self._n = 0
         self._interrupted = False
-        self._head = make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
+        self._head = head or make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
         self._environments = make_vector(spec.environment, spec.slots)
@@ -72,7 +88,7 @@ class Stage:
         """True when a batch was begun and not finished: the stage can only be closed."""
         return self._interrupted
 
-    def play(self, runner: PolicyRunner, task: str) -> SessionBatch:
+    def play(self, runner: Runner, task: str) -> SessionBatch:
         """Plays T ticks; tick 0 goes on from the last row of the batch before.
 
         Args:
@@ -147,7 +163,7 @@ class Stage:
         state = {f"state/{path}": values for path, values in self._state.items()}
         return carry | state | self._frames.before()
 
-    def _play_ticks(self, runner: PolicyRunner) -> None:
+    def _play_ticks(self, runner: Runner) -> None:
         run, act, step = runner.run, self._head.act, self._environments.step
         unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
         actions, rewards = self._actions[self._action_path], self._rewards
