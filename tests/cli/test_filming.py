@@ -27,8 +27,8 @@ def test_a_terminal_is_told_of_the_steps_and_of_the_file():
     assert "writing the film of game 1 of 3" in text
 
 
-def test_elsewhere_nothing_is_shown():
-    assert shown(force_terminal=False)[0] == ""
+def test_elsewhere_one_line_says_what_is_filmed():
+    assert shown(force_terminal=False)[0] == "filming game 1 of 3\n"
 
 
 @pytest.mark.parametrize("is_hidden", [True, False])

@@ -3,6 +3,7 @@ import random
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,27 @@ def test_the_last_three_and_the_best_stay(checkpoints):
         checkpoints.save(checkpoint(env_steps, score))
     assert names(checkpoints) == ["000000000020", "000000000040", "000000000050", "000000000060"]
     assert checkpoints.best().env_steps == 20
+
+
+def test_older_ones_stay_from_the_first_at_about_equal_distances(tmp_path):
+    # Given a run that keeps five between its first and its newest
+    checkpoints = Checkpoints(tmp_path, keep=2, between=5)
+
+    for number in range(1, 101):
+        checkpoints.save(checkpoint(10 * number, score=500.0 if number == 13 else None))
+
+        # Then the first, the best and the newest two are there at any time
+        kept = [int(name) for name in names(checkpoints)]
+        assert {10, 10 * number, 10 * max(number - 1, 1)} <= {*kept}
+        assert (130 in kept) == (number >= 13)
+
+        # And five older ones, of which no two are a third of the run apart
+        others = [step for step in kept if step != 130]
+        assert len(others) <= 7
+        assert number < 20 or max(b - a for a, b in pairwise(others)) <= 10 * number / 3
+
+    assert checkpoints.newest().env_steps == 1000
+    assert checkpoints.best().env_steps == 130
 
 
 def test_an_evaluated_checkpoint_that_is_older_than_the_newest_stays_when_best(checkpoints):

@@ -116,6 +116,33 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
     assert make_learner.call_args.kwargs["players_log"] == (log if players else None)
 
 
+@pytest.mark.parametrize(
+    ("services", "players", "evaluates"),
+    [("embedded", 1, False), ("embedded", 2, True), ("configured", 1, True)],
+)
+def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
+    new_run, monkeypatch, services, players, evaluates
+):
+    # Given players of which somebody else may, or may not, be there to evaluate
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    found = SimpleNamespace(settings=Settings())
+    here = Mock(return_value=nullcontext())
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(Future()))
+    monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(found))
+    monkeypatch.setattr(train_module, "LocalPlayers", here)
+    make_learner = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(train_module, "make_learner", make_learner)
+
+    # When training begins
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, new_run, Settings(), Mock(), Where(services, players))
+
+    # Then the learner plays these games itself, or the players do
+    assert here.call_args.args[2] == (("play", "evaluate") if evaluates else ("play",))
+    waits_s = make_learner.call_args.args[0].evaluation.here_after_s
+    assert waits_s == (experiment.evaluation.here_after_s if evaluates else 0)
+
+
 def test_settings_that_play_more_slowly_are_told_before_anything_starts(new_run, monkeypatch):
     game = {"id": "ALE/Pong-v5", "atari": {"crop": [34, 16, 0, 0]}}
     experiment, said = make_experiment({"environment": game, "stop": {"at_return": 18}}), []

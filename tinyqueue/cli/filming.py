@@ -43,10 +43,12 @@ def filming(
 
     Args:
         what: What is filmed, as a person would call it.
-        is_hidden: No line; there is none where the console is no terminal either.
+        is_hidden: No line. Where the console is no terminal, it says once what is filmed.
         console: Where.
         every_s: Seconds between two counts.
     """
     console = Console(quiet=True) if is_hidden else console or Console()
+    if not console.is_terminal:
+        console.print(f"filming {what}", highlight=False, soft_wrap=True)
     with console.status(f"filming {what}", refresh_per_second=4) as status:
         yield FilmStatus(status, what, every_s)

@@ -37,7 +37,7 @@ _GAMES = 3
     "--checkpoints",
     is_flag=True,
     help="One film of one game per kept checkpoint, from the oldest to the newest, with env steps "
-    "and return on the frames. learner.keep_checkpoints says how many are kept.",
+    "and return on the frames. learner.keep_between and keep_checkpoints say how many are kept.",
 )
 @chooses_policy
 @SEED

@@ -57,6 +57,12 @@ class LearnerConfig(Section):
     keep_checkpoints: int = Field(
         3, gt=0, description="Newest checkpoints kept; the best stays too."
     )
+    keep_between: int = Field(
+        8,
+        ge=0,
+        description="Older checkpoints kept besides, at about equal distances in env steps: what "
+        "a film of successive checkpoints shows.",
+    )
     log_every_s: float = Field(2.0, gt=0, description="Seconds between lines of metrics.")
     log_sessions_every_s: float = Field(
         60.0,

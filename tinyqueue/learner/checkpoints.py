@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the newest few and the best, each whole or not there at all."""
+"""The checkpoints of a run: the newest few, the best and some between, each whole or absent."""
 
 from __future__ import annotations
 
@@ -116,11 +116,13 @@ class Checkpoints(CheckpointReader):
     Args:
         directory: Made when absent; what a crash left half written is removed.
         keep: How many of the newest stay; the best stays too.
+        between: How many older ones stay besides: the first, and others at about equal
+            distances in env steps.
     """
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    def __init__(self, directory: Path, keep: int, between: int = 0) -> None:
         super().__init__(directory)
-        self._keep = keep
+        self._keep, self._between = keep, between
         directory.mkdir(parents=True, exist_ok=True)
         for pattern in (f"{_DRAFT}*", f"{_TRASH}*"):
             for left_over in directory.glob(pattern):
@@ -175,6 +177,21 @@ class Checkpoints(CheckpointReader):
         # Those that were refused neither count nor go: a person may want to look at them.
         paths = [path for path in self.paths() if path not in self._refused]
         best = [path for path in self._paths_by_score() if path not in self._refused][:1]
-        for path in paths[: -self._keep]:
-            if path not in best:
-                remove_folder(path, _TRASH)
+        older = [path for path in paths[: -self._keep] if path not in best]
+        for path in _superfluous(older, paths[-self._keep :], self._between):
+            remove_folder(path, _TRASH)
+
+
+def _superfluous(older: list[Path], newer: list[Path], between: int) -> list[Path]:
+    """Those of ``older`` whose neighbours are nearest to each other, until ``between`` are left."""
+    staying = [*older, *newer[:1]]
+    while len(staying) - 1 > between:
+        steps = [_env_steps(path) for path in staying]
+        spans = [steps[i + 1] - steps[i - 1] for i in range(1, len(staying) - 1)]
+        # The first is where a film of learning begins, so it goes last.
+        del staying[spans.index(min(spans)) + 1 if spans else 0]
+    return [path for path in older if path not in staying]
+
+
+def _env_steps(path: Path) -> int:
+    return int(path.name.partition("-")[0])

@@ -237,9 +237,9 @@ class LearnerService:
         experience: Experience,
     ) -> Training:
         experiment = self._experiment
-        folder, keep = self._run.path / "checkpoints", experiment.learner.keep_checkpoints
+        keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
         level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
-        checkpoints = Checkpoints(folder, keep)
+        checkpoints = Checkpoints(self._run.path / "checkpoints", keep, between)
         return Training(experiment, trainer, checkpoints, level, reporter, experience)
 
     def _reporter(

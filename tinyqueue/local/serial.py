@@ -92,7 +92,8 @@ def train_serial(
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
         count=None,
     )
-    checkpoints = Checkpoints(run.path / "checkpoints", keep=experiment.learner.keep_checkpoints)
+    keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
+    checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
     level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
     training = Training(experiment, trainer, checkpoints, level, reporter, source)
     training.restore(None)

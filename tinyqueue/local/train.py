@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tinyqueue.local.games import play_here
 from tinyqueue.local.interruption import interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
-from tinyqueue.local.services import Choice, local_services
+from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.view import View, shown
 from tinyqueue.settings import Settings
@@ -98,15 +98,17 @@ def _train(
                     view.message(f"players are starting; what they say is in {shown(log)}")
                 return info
 
+            queue = experiment.session.queue
+            is_alone = where.players == 1 and resolve(where.services, settings) != "configured"
             players = LocalPlayers(
                 services.settings,
                 where.players,
-                (experiment.session.queue, EVALUATE_QUEUE),
+                (queue,) if is_alone else (queue, EVALUATE_QUEUE),
                 log,
             )
             with players if where.players else _nobody():
                 service = make_learner(
-                    experiment,
+                    _evaluating_itself(experiment) if is_alone else experiment,
                     run,
                     services.settings,
                     view,
@@ -121,6 +123,12 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _evaluating_itself(experiment: Experiment) -> Experiment:
+    """For a single player: while it played evaluation games, training would have no sessions."""
+    evaluation = experiment.evaluation.model_copy(update={"here_after_s": 0.0})
+    return replace(experiment, evaluation=evaluation)
 
 
 def make_learner(

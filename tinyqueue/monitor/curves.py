@@ -13,7 +13,7 @@ import numpy as np
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import RunDirectoryError
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.environment import AtariConfig
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
 
 POINTS = 100
@@ -113,8 +113,8 @@ def _protocol(run: Path) -> str:
     path = run / "experiment.toml"
     if not path.is_file():
         return ""
-    environment = EnvironmentConfig(**read_document(path)["environment"])
-    return environment.atari.brief if environment.atari else ""
+    atari = read_document(path).get("environment", {}).get("atari")
+    return AtariConfig(**atari).brief if atari else ""
 
 
 def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, Array, Array]:
