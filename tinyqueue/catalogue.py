@@ -12,8 +12,8 @@ from tinyqueue.experiment.experiment import Experiment, parse_experiment
 from tinyqueue.models.registry import MODELS
 
 FIRST = ("pong-ppo",)
-"""What an environment's id stands for where it is not the preset of ``impala``: what is known to
-learn it."""
+"""What an environment's id stands for where it is not the preset of ``impala``: what has
+solved it, if only without sticky actions."""
 
 
 def presets() -> dict[str, Path]:

@@ -38,8 +38,7 @@ def logs_of_its_own():
     yield
     structlog.reset_defaults()
     for handler in set(root.handlers) - set(handlers):
-        if str(getattr(handler.stream, "name", "")).endswith("learner.log"):
-            handler.stream.close()
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
 

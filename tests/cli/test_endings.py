@@ -174,6 +174,14 @@ def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(
     ]
 
 
+def test_a_run_that_learned_nothing_yet_can_only_go_on(run, capsys):
+    outcome = Outcome("stopped", 0, 0, 1, 0.0)
+
+    said = next_of(outcome, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
+
+    assert said == [f"tinyqueue train --resume {run}", f"tensorboard --logdir {run / 'tb'}"]
+
+
 def test_a_machine_that_cannot_film_is_told_what_to_install_first(run, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 

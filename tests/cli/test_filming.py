@@ -38,4 +38,4 @@ def test_it_can_be_hidden(is_hidden, monkeypatch, capsys):
     with filming("game 1 of 3", is_hidden=is_hidden) as film:
         film.tick()
 
-    assert (capsys.readouterr().out == "") == is_hidden
+    assert (capsys.readouterr().err == "") == is_hidden

@@ -111,8 +111,9 @@ def _next(
     def command(*words: str | Path | int) -> str:
         return shlex.join(map(str, words))
 
-    yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
-    if draws_pictures(experiment.environment.id):
+    if outcome.updates:
+        yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
+    if outcome.updates and draws_pictures(experiment.environment.id):
         yield command("tinyqueue", "record", run) + _first_for_films()
     # Without a higher limit it would end at once.
     more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()

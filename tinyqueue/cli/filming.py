@@ -44,10 +44,10 @@ def filming(
     Args:
         what: What is filmed, as a person would call it.
         is_hidden: No line. Where the console is no terminal, it says once what is filmed.
-        console: Where.
+        console: Where; standard error, since standard output is for results.
         every_s: Seconds between two counts.
     """
-    console = Console(quiet=True) if is_hidden else console or Console()
+    console = Console(quiet=True) if is_hidden else console or Console(stderr=True)
     if not console.is_terminal:
         console.print(f"filming {what}", highlight=False, soft_wrap=True)
     with console.status(f"filming {what}", refresh_per_second=4) as status:

@@ -12,8 +12,8 @@ import structlog
 def log_to_file(path: Path) -> None:
     """Log lines go to a file, so that they do not disturb a live view."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a", buffering=1)
-    logging.basicConfig(stream=file, level=logging.INFO, force=True)
+    file = logging.FileHandler(path)
+    logging.basicConfig(handlers=[file], level=logging.INFO, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -21,7 +21,7 @@ def log_to_file(path: Path) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file),
+        logger_factory=structlog.PrintLoggerFactory(file.stream),
     )
 
 

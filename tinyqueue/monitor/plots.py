@@ -93,7 +93,7 @@ def _dress(axes: Axes, title: str) -> None:
     # Beside the curves: to look for the best place among them takes a slow machine seconds, and
     # matplotlib warns of it.
     axes.figure.legend(
-        once.values(), once.keys(), frameon=False, fontsize=9, loc="outside lower center", ncols=3
+        once.values(), once.keys(), frameon=False, fontsize=9, loc="outside lower center", ncols=2
     )
 
 
