@@ -40,6 +40,13 @@ def test_a_game_tells_of_its_protocol(tmp_path: Path) -> None:
     assert read_curve(run).protocol == "sticky 0, frame skip 4"
 
 
+def test_settings_of_another_version_keep_no_curve_from_being_read(tmp_path: Path) -> None:
+    run = episodes(tmp_path / "pong" / "1", (50, [-21.0]), (60, [-20.0]))
+    (run / "experiment.toml").write_text('environment = { id = "ALE/Pong-v5", atari.hologram = 1 }')
+
+    assert read_curve(run).protocol == ""
+
+
 def test_points_have_some_twenty_episodes_and_are_a_hundred_at_most(tmp_path: Path) -> None:
     few = episodes(tmp_path / "x" / "1", *((i, [1.0]) for i in range(600)))
     many = episodes(tmp_path / "x" / "2", *((i, [1.0, 2.0]) for i in range(3000)))

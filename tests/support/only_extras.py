@@ -39,12 +39,13 @@ def run_with(
         [sys.executable, "-m", "tinyqueue.cli.main", *map(str, words)],
         cwd=folder,
         env={
-            **os.environ,
+            **{name: word for name, word in os.environ.items() if "TINYQUEUE" not in name},
             "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.getenv("PYTHONPATH")])),
             "TEST_NOT_INSTALLED": json.dumps(sorted(modules_without(extras))),
         },
         capture_output=True,
         text=True,
+        timeout=240,
         check=False,
     )
 

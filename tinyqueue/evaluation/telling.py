@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,9 @@ from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_si
 EVERY_S = 2.0
 """Between two signs. A learner waits for five of them (``evaluation.here_after_s``)."""
 
+STUCK_S = 120.0
+"""Games that have not moved for so long are told of no more. Building a hundred takes less."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -22,7 +26,8 @@ class Telling:
     """Within it, a thread publishes a sign at once and then every few seconds.
 
     A thread, since building the environments of many slots may take longer than a learner
-    waits. It ends with its process, so a worker that is killed falls silent.
+    waits. It ends with its process, so a worker that is killed falls silent; so does one whose
+    games hang.
 
     Args:
         publisher: Used by that thread alone until the block is left.
@@ -37,8 +42,13 @@ class Telling:
         self._sign = sign
         self._body = encode_sign(sign)
         self._every_s = every_s
+        self._moved_s = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="telling", daemon=True)
+
+    def moved(self, *_: object) -> None:
+        """The games go on. Called by whoever plays them."""
+        self._moved_s = time.monotonic()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,6 +66,9 @@ class Telling:
     def _tell(self) -> None:
         number = 0
         while not self._over.is_set():
+            if time.monotonic() - self._moved_s > STUCK_S:
+                self._over.wait(self._every_s)
+                continue
             try:
                 outcome = self._publisher.publish(self._message(number))
             except ServiceUnreachableError:

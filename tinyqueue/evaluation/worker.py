@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -28,8 +29,8 @@ from tinyqueue.wire.weights import WeightVersion
 PATIENCE_S = 30.0
 """How long a result is offered to a learner whose queue is full."""
 FULL_S = 0.02
-"""Between two offers to a full queue, at most. Players pause up to five times as long: their
-batches are large, and wait there all the time where the learner is the slower."""
+"""Between two offers to a full queue, at most, before jitter. Players pause up to five times as
+long: their batches are large, and wait there all the time where the learner is the slower."""
 
 log = structlog.get_logger(__name__)
 
@@ -74,10 +75,9 @@ class Evaluator:
         player = f"{host_name()}:{os.getpid()}"
         publisher = self._publisher(spec)
         try:
-            with Telling(
-                publisher, EvaluationSign(task.request, task.experiment, task.run, player)
-            ):
-                games = self._play(task, spec, weights)
+            sign = EvaluationSign(task.request, task.experiment, task.run, player)
+            with Telling(publisher, sign) as telling:
+                games = self._play(task, spec, weights, telling.moved)
             _publish(
                 publisher,
                 EvaluationResult(
@@ -94,7 +94,13 @@ class Evaluator:
         finally:
             publisher.close()
 
-    def _play(self, task: EvaluateTask, spec: PlaySpec, weights: WeightVersion) -> Games:
+    def _play(
+        self,
+        task: EvaluateTask,
+        spec: PlaySpec,
+        weights: WeightVersion,
+        on_progress: Callable[[int], None],
+    ) -> Games:
         runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version, weights.env_steps)
         return play_games(
             spec.environment,
@@ -105,6 +111,7 @@ class Evaluator:
             seed=task.seed,
             modules=self._settings.environment_modules,
             spaces=(spec.observations, spec.actions),
+            on_progress=on_progress,
         )
 
     def _graph(self, spec: PlaySpec) -> bytes:

@@ -32,7 +32,8 @@ class _Asked:
     """The request that has no answer yet.
 
     Attributes:
-        silent_s: Seconds since a worker told of it, or since it was sent.
+        silent_s: Seconds since a worker told of it, or since it was sent, as far as they count
+            (``LOOK_S``).
         player: Who told of it last.
         here: Whether it is played in this process.
     """
@@ -126,7 +127,6 @@ class RemoteGames:
             log.info(
                 "no word of an evaluating worker; the learner plays the games",
                 request=asked.request,
-                silent_s=round(asked.silent_s, 1),
                 last_heard=asked.player or "nobody",
             )
             self._unheeded = 1

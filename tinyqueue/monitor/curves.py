@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.errors import RunDirectoryError
+from tinyqueue.errors import ConfigError, RunDirectoryError
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.experiment.environment import AtariConfig
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.validation import validated
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
 
 POINTS = 100
@@ -113,8 +114,12 @@ def _protocol(run: Path) -> str:
     path = run / "experiment.toml"
     if not path.is_file():
         return ""
-    atari = read_document(path).get("environment", {}).get("atari")
-    return AtariConfig(**atari).brief if atari else ""
+    try:
+        table = read_document(path).get("environment", {})
+        atari = validated(EnvironmentConfig, table, "environment").atari
+    except ConfigError:
+        return ""  # Of another version of tinyqueue, perhaps. Its curve is there all the same.
+    return atari.brief if atari else ""
 
 
 def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, Array, Array]:
