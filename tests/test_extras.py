@@ -15,6 +15,14 @@ def test_what_an_extra_brings_can_be_imported_and_nothing_else():
     assert not {"tinyqueue", "celery", "numpy", "gymnasium", "matplotlib", "PIL"} & missing
 
 
+def test_what_is_missing_is_answered_with_the_extra_that_brings_it(tmp_path):
+    ran = run_with(["atari"], ["record", PONG, "-n", 1], tmp_path)
+
+    assert ran.returncode == 1
+    assert 'pip install "tinyqueue[video]"' in ran.stderr
+    assert list(tmp_path.glob("records*")) == []
+
+
 def test_the_demo_trains_with_its_extras_alone(tmp_path):
     ran = run_with(
         ["learner", "local", "plot"],

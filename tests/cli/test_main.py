@@ -122,7 +122,6 @@ def test_a_misspelt_command_suggests_the_nearest(tinyqueue):
         (("train", "CartPole-v1", "--broker", "kafka"), "'kafka' is not one of"),
         (("evaluate",), "Missing argument 'RUN'"),
         (("evaluate", "runs/x/1", "-n", "none"), "'none' is not a valid integer"),
-        (("plot", "nowhere"), "'nowhere' does not exist"),
     ],
 )
 def test_wrong_usage_is_said_with_exit_code_2(tinyqueue, words, text):

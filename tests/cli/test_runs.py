@@ -1,11 +1,19 @@
-"""What is said of a run that is not there, by every command that plays one."""
+"""What is said of a run that is not there, by every command that takes one."""
 
 import os
 
 import pytest
 from balancing import trained_run
 
-COMMANDS = [("record",), ("evaluate",), ("export", "--out", "samples/mine")]
+COMMANDS = [
+    ("record",),
+    ("evaluate",),
+    ("export", "--out", "samples/mine"),
+    ("info",),
+    ("plot",),
+    ("sessions", "list"),
+    ("sessions", "show"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

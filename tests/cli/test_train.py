@@ -62,6 +62,18 @@ def test_a_mistake_in_a_file_is_named_and_starts_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_file_with_the_mistake_is_named(tinyqueue, experiment_file):
+    path = experiment_file('name = "pole"')
+
+    assert tinyqueue("train", path).err == f"error: {path}: environment.id: Field required.\n"
+
+
+def test_a_mistake_that_is_not_in_the_file_is_not_laid_on_it(tinyqueue, experiment_file):
+    refused = tinyqueue("train", experiment_file(POLE), "--set", "algorithm.gama=1")
+
+    assert refused.err.startswith("error: unknown key in [algorithm] 'gama'")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -16,14 +16,22 @@ from packaging.utils import canonicalize_name
 _SITE = """
 import json, os, sys
 
-class NotInstalled:
-    names = frozenset(json.loads(os.environ["TEST_NOT_INSTALLED"]))
+NAMES = frozenset(json.loads(os.environ["TEST_NOT_INSTALLED"]))
+
+class Without:
+    # Around a finder that would find them.
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.names:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name.partition(".")[0] not in NAMES:
+            return self.finder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, NotInstalled())
+sys.meta_path[:] = map(Without, sys.meta_path)
 """
 
 

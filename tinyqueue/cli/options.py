@@ -81,7 +81,14 @@ class Wanted:
                 "file; `tinyqueue presets` lists presets. --resume RUN goes on with a run."
             )
         document, source = find_document(self.target)
-        return configured(document, **self.changes), source
+        try:
+            return configured(document, **self.changes), source
+        except ConfigError as error:
+            # A fault may be in --set as well as in a file.
+            if source != self.target or self.changes["assignments"]:
+                raise
+            text = f"{source}: {error}"
+            raise ConfigError(text, wrote=error.wrote, instead=error.instead) from error
 
     def new_run(self, settings: Settings, experiment: Experiment) -> RunDirectory:
         """A run directory of its own."""

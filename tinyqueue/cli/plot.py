@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from tinyqueue.cli.runs import require_exists
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -20,5 +21,7 @@ from tinyqueue.monitor.plots import plot_learning_curve
 )
 def plot(runs: tuple[Path, ...], out: Path) -> None:
     """Draw the learning curves of RUNS into one picture."""
+    for run in runs:
+        require_exists(run)
     plot_learning_curve(list(runs), out)
     click.echo(f"written: {out}")

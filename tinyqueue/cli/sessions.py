@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.catalogue import make_experiment
+from tinyqueue.cli.runs import require_exists
 from tinyqueue.cli.session_export import export as export_to
 from tinyqueue.cli.session_table import TITLES, tick_rows
 from tinyqueue.data.session import SessionBatch
@@ -124,6 +125,7 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
 
 
 def _open(run: Path) -> SessionLog:
+    require_exists(run)
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a log.")

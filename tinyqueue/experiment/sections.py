@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
@@ -128,5 +128,15 @@ class EvaluationConfig(Section):
         10.0,
         ge=0,
         description="Seconds without a word of an evaluating worker, which tells every two seconds "
-        "that it plays, after which the learner plays these games itself; 0: it plays all of them.",
+        "that it plays, after which the learner plays these games itself; 0: it plays all of them, "
+        "as it does in any case beside a single player on services of its own.",
     )
+
+    @field_validator("here_after_s")
+    @classmethod
+    def _longer_than_between_two_words(cls, value: float) -> float:
+        if 0 < value < 4:
+            raise ValueError(
+                "a worker tells every two seconds that it plays, so this is 0 or at least 4"
+            )
+        return value

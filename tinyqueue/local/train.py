@@ -95,7 +95,7 @@ def _train(
                 info = environment.result()
                 if where.players:
                     # Not before: what cannot be built here is refused without a word of players.
-                    view.message(f"players are starting; what they say is in {shown(log)}")
+                    view.message(_starting(log))
                 return info
 
             queue = experiment.session.queue
@@ -123,6 +123,10 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _starting(log: Path) -> str:
+    return f"players and TensorFlow are starting; what players say is in {shown(log)}"
 
 
 def _evaluating_itself(experiment: Experiment) -> Experiment:
