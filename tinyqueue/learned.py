@@ -13,7 +13,7 @@ from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.validation import explained
-from tinyqueue.learner.checkpoint import Checkpoint
+from tinyqueue.learner.checkpoint import Checkpoint, read_version
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
@@ -31,7 +31,7 @@ class Policy(Protocol):
         graph: The acting half as ONNX, without its weights.
         weights: Variable path → array.
         spec: A PlaySpec as plain tables.
-        version: The weight version that was published with these weights.
+        version: The newest weight version when these weights were saved.
         env_steps: When in the run.
     """
 
@@ -56,7 +56,7 @@ class Learned:
 
     Attributes:
         spec: Environment, spaces and action head it was trained for.
-        version: The weight version that was published with these weights.
+        version: The newest weight version when these weights were saved.
         env_steps: When in the run.
         runner: Runs the acting graph on a batch.
     """
@@ -76,7 +76,7 @@ class Learned:
 
         Args:
             observation: One observation of the environment, without a batch axis; for a Dict
-                space a mapping from path to array.
+                space a mapping from path to array. Values of a Discrete space count from 0.
             state: What the call before returned; None begins an episode.
             reward: That the action before was given; only a policy that sees it needs it.
 
@@ -199,18 +199,18 @@ def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Le
     if is_sample(Path(run)):
         raise CheckpointError(f"{run} is a sample: it holds one policy and no checkpoints.")
     reader = CheckpointReader(Path(run) / "checkpoints")
-    versions = set()
+    seen = set()
     for path in reader.paths():
         try:
-            learned = Learned(reader.load(path))
+            checkpoint = reader.load(path)
         except CheckpointError as error:
             if path.exists():
                 on_damaged(str(error))
             continue
-        if learned.version not in versions:
-            versions.add(learned.version)
-            yield learned
-    if not versions:
+        if checkpoint.updates not in seen:
+            seen.add(checkpoint.updates)
+            yield Learned(checkpoint)
+    if not seen:
         load_checkpoint(run)  # Which says what is wrong.
 
 
@@ -225,11 +225,12 @@ def _of_sample(folder: Path) -> Learned:
 
 
 def _of_version(reader: CheckpointReader, version: int) -> Checkpoint:
-    kept = [reader.load(path) for path in reader.paths()]
-    for checkpoint in kept:
-        if checkpoint.version == version:
-            return checkpoint
-    there = ", ".join(str(checkpoint.version) for checkpoint in kept) or "none"
+    versions = {path: read_version(path) for path in reader.paths()}
+    for path, kept in versions.items():
+        # The first of several: the others are further ahead of what was published.
+        if kept == version:
+            return reader.load(path)
+    there = ", ".join(str(kept) for kept in versions.values() if kept is not None) or "none"
     raise CheckpointError(
         f"no checkpoint in {reader.directory} holds version {version}; kept versions: {there}."
     )

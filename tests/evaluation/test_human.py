@@ -23,6 +23,7 @@ from tinyqueue.evaluation.human import PUBLISHED, human_reference
         ("ALE/Boxing-v5", 100.0, 8.325),
         ("ALE/Enduro-v5", 430.25, 0.5),
         ("ALE/Skiing-v5", -4336.9, 1.0),
+        ("ALE/VideoPinball-v5", 16256.9, 0.0),
     ],
 )
 def test_random_play_is_nought_and_the_human_one(environment, score, normalised):

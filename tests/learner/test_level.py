@@ -138,3 +138,13 @@ def test_every_evaluation_plays_games_of_its_own(make_level, games):
         seeds += [request[2] for request in games.requests[-3:]]
 
     assert len(set(seeds)) == 6
+
+
+def test_a_resumed_run_does_not_play_the_games_of_before_again(make_level, games):
+    for env_steps in (1_000, 2_000):
+        # A resumed run has a level of its own.
+        level = make_level()
+        level.ask(checkpoint(env_steps), "weights")
+
+    first, second = [request[2] for request in games.requests]
+    assert first != second

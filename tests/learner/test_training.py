@@ -299,3 +299,44 @@ def test_a_checkpoint_is_never_ahead_of_the_ledger(make_training, make_batch, ch
     training.save_if_due()
 
     assert checkpoints.newest() is None
+
+
+def test_what_solved_a_run_is_written_as_soon_as_the_ledger_has_it(
+    make_training, play, checkpoints, reporter
+):
+    # Given a ledger that has not taken the deciding batch when it is asked first
+    answers = iter([False])
+    training, _ = make_training(Games(104.0, 101.0), committed=lambda: next(answers, True))
+
+    over = play(training, 120, mean=90.0)
+    outcome = training.finish()
+
+    assert over
+    assert outcome.ended == "solved"
+    assert checkpoints.best().env_steps == outcome.env_steps
+    assert reporter.messages == []
+
+
+def test_a_last_state_that_the_disk_does_not_take_is_told(make_training, play, reporter):
+    training, _ = make_training(Games(104.0, 101.0), committed=lambda: False)
+
+    play(training, 120, mean=90.0)
+    outcome = training.finish()
+
+    (said,) = reporter.messages
+    assert said.startswith(f"the state at {outcome.env_steps} env steps is NOT saved")
+
+
+def test_a_damaged_best_does_not_end_a_run_that_goes_on(make_training, play, checkpoints):
+    # Given the only evaluated checkpoint is torn
+    training, _ = make_training(Games(70.0))
+    play(training, 120, mean=90.0)
+    (evaluated,) = checkpoints.paths()
+    (evaluated / "state.bin").write_bytes(b"torn")
+
+    # When another evaluation is below the level
+    resumed, _ = make_training(Games(40.0))
+    play(resumed, 120, mean=90.0)
+
+    # Then it is the best there is
+    assert checkpoints.best().score == 40.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
+from tinyqueue.learner.json_text import json_line
 from tinyqueue.policy.heads import Uniform, single_discrete
 
 
@@ -88,7 +88,7 @@ def evaluate(
             "seconds": round(games.seconds, 3),
             **found,
         }
-        click.echo(json.dumps(about))
+        click.echo(json_line(about))
         return
     click.echo(
         f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "

@@ -52,14 +52,13 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
         raise CheckpointError(f"{run} is a sample already. Give a run directory.")
     if out.exists():
         raise ConfigError(f"{out} is there already. Remove it, or give another --out.")
-    checkpoint = choice.load_checkpoint(run)
+    checkpoint, names = choice.load_checkpoint(run), _names(run)
     weights = rounded(checkpoint.weights)
     spec = PlaySpec.model_validate(checkpoint.spec)
     runner = PolicyRunner(checkpoint.graph, weights, checkpoint.version, checkpoint.env_steps)
     greedy = Choice(None, None, False, False, None)
     ways = [greedy] if choice.policy == greedy.policy else [greedy, choice]
     results = [_result(way, spec, runner, episodes, seed) for way in ways]
-    names = _names(run)
     sample = Sample(
         graph=checkpoint.graph,
         weights=weights,

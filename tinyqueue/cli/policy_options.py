@@ -23,7 +23,7 @@ _OPTIONS = (
         help="A folder of RUN/checkpoints. Default: the newest.",
     ),
     click.option(
-        "--version", type=click.IntRange(0), help="The checkpoint of this weight version."
+        "--version", type=click.IntRange(0), help="The checkpoint saved under this weight version."
     ),
     click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead."),
     click.option(

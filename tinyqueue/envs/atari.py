@@ -12,6 +12,7 @@ drawn since; a lost life begins no new game, as ``episodic_life`` of the vector 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium
@@ -161,9 +162,12 @@ def make_slots(
 def _presses(atari: AtariConfig) -> int:
     """Ticks that FIRE takes to be heard in whole games, where nobody may ever press it again.
 
-    With ``sticky`` 0.25 one tick of four frames goes unheard once in 256, two once in 65,536.
+    They go unheard less than once in 10,000: with ``sticky`` 0.25 one tick of four frames once in
+    256, two once in 65,536.
     """
-    return 2 if atari.sticky else 1
+    if not atari.sticky:
+        return 1
+    return math.ceil(math.log(1e-4) / math.log(atari.sticky) / atari.frame_skip)
 
 
 def _protocol(config: EnvironmentConfig) -> AtariConfig:

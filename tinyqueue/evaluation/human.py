@@ -85,7 +85,7 @@ PUBLISHED: Mapping[str, HumanReference] = {
     "Tutankham": HumanReference(11.4, 167.6),
     "UpNDown": HumanReference(533.4, 11693.2),
     "Venture": HumanReference(0.0, 1187.5),
-    "VideoPinball": HumanReference(0.0, 17667.9),
+    "VideoPinball": HumanReference(16256.9, 17667.9),
     "WizardOfWor": HumanReference(563.5, 4756.5),
     "YarsRevenge": HumanReference(3092.9, 54576.9),
     "Zaxxon": HumanReference(32.5, 9173.3),

@@ -45,7 +45,9 @@ class Checkpoint:
 
     Attributes:
         env_steps, updates: Where in the run.
-        version: The weight version that was published with these weights.
+        version: The weight version that was the newest then. Its weights are these where every
+            update is published (``learner.publish_every_updates = 1``) or games decided on them;
+            else these may be some updates ahead.
         weights: What the acting graph needs: variable path → array.
         state: The algorithm's own: model, optimiser, generators.
         graph: The acting half as ONNX, without its weights.
@@ -133,9 +135,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def read_score(folder: Path) -> float | None:
     """The score alone, unchecked: None when there is none, or nothing readable."""
+    return _read_number(folder, "score")
+
+
+def read_version(folder: Path) -> int | None:
+    """The weight version alone, unchecked: None when nothing is readable."""
+    version = _read_number(folder, "version")
+    return None if version is None else int(version)
+
+
+def _read_number(folder: Path, key: str) -> float | None:
     try:
-        score = json.loads((folder / "checkpoint.json").read_bytes())["score"]
-        return None if score is None else float(score)
+        number = json.loads((folder / "checkpoint.json").read_bytes())[key]
+        return None if number is None else float(number)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

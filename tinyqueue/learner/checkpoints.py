@@ -47,7 +47,7 @@ class CheckpointReader:
             CheckpointError: There are some and none is whole: to start from nothing is for
                 a person to decide.
         """
-        return self._first_whole(lambda: list(reversed(self.paths())))
+        return self._first_whole(lambda: list(reversed(self.paths())), "checkpoints")
 
     def best(self) -> Checkpoint | None:
         """The whole checkpoint of the highest score; None when none has a score.
@@ -55,7 +55,7 @@ class CheckpointReader:
         Raises:
             CheckpointError: Some have a score and none of them is whole.
         """
-        return self._first_whole(self._paths_by_score)
+        return self._first_whole(self._paths_by_score, "evaluated checkpoints")
 
     def load(self, path: Path) -> Checkpoint:
         """One given checkpoint.
@@ -87,7 +87,7 @@ class CheckpointReader:
         # Of equals the later one, which stands last in paths().
         return [path for _, path in sorted(scored, key=lambda item: item[0])][::-1]
 
-    def _first_whole(self, candidates: Callable[[], list[Path]]) -> Checkpoint | None:
+    def _first_whole(self, candidates: Callable[[], list[Path]], kind: str) -> Checkpoint | None:
         self.warnings = []
         waiting = candidates()
         while waiting:
@@ -104,7 +104,7 @@ class CheckpointReader:
                     waiting = candidates()
         if self.warnings:
             raise CheckpointError(
-                f"none of the checkpoints in {self.directory} is whole: "
+                f"none of the {kind} in {self.directory} is whole: "
                 f"{' '.join(self.warnings)} Restore one from a copy, or start a new run."
             )
         return None

@@ -16,7 +16,8 @@ VALUE, MAX_Q = "value", "max_q"
 
 @dataclass(frozen=True)
 class Expected:
-    """What a network expects to get, discounted and as its rewards were scaled in training.
+    """What a network expects to get, discounted and as its rewards were scaled in training; h(Q)
+    where it was trained on rescaled values.
 
     Attributes:
         of: ``value`` for V(s), ``max_q`` for the largest Q(s, a) over a.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tinyqueue.data.seeds import seed32
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -43,7 +44,7 @@ class Level:
         threshold: Mean return of greedy games to reach; None never asks.
         config: How near the training mean must be, and how often to ask.
         games: Who plays.
-        seed: Run seed; every evaluation plays games of its own.
+        seed: Run seed; every evaluation plays games of its own, also after a resume.
     """
 
     def __init__(
@@ -82,7 +83,8 @@ class Level:
         self._count += 1
         self._asked_at = checkpoint.env_steps
         self._waiting = (request, checkpoint)
-        self._games.request(weights, request, seed=self._seed * 1_000_003 + self._count)
+        seed = seed32(self._seed, checkpoint.env_steps, self._count)
+        self._games.request(weights, request, seed)
 
     def answer(self) -> Evaluated | None:
         """An evaluation that has come back since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import structlog
 
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.errors import CheckpointError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import Checkpoints
@@ -18,6 +20,9 @@ from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.learner.outcome import Ended, Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
+
+_RETRY_S = 5.0
+"""Between two tries to write the state that a run ends with."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +58,8 @@ class Training:
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
         self._fresh: Evaluated | None = None
+        self._unwritten: Checkpoint | None = None
+        self._retry_s = -math.inf
 
     def restore(self, ledger: Ledger | None) -> None:
         """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
@@ -150,6 +157,7 @@ class Training:
             self._reporter.evaluated(evaluated, self._level.threshold)
             self._judge(evaluated)
         if self._decided is not None:
+            self._write_last()
             return self._fresh is not None
         limit = self._experiment.stop.max_env_steps
         is_spent = limit is not None and self._trainer.clock.env_steps >= limit
@@ -159,7 +167,16 @@ class Training:
         """Saves what was reached and says how it ended."""
         clock = self._trainer.clock
         if self._decided is None:
-            self.save()
+            self._unwritten = self._checkpoint()
+        self._retry_s = -math.inf
+        self._write_last()
+        if self._unwritten is not None:
+            self._reporter.message(
+                f"the state at {self._unwritten.env_steps:,} env steps is NOT saved: the disk has "
+                "no room, or does not keep up. An earlier checkpoint is the newest; learner.log "
+                "says more."
+            )
+        if self._decided is None:
             limit = self._experiment.stop.max_env_steps
             reached = limit is not None and clock.env_steps >= limit
             ended: Ended = "max env steps" if reached else "stopped"
@@ -187,18 +204,26 @@ class Training:
         )
 
     def save(self) -> None:
-        """Writes a checkpoint of the present state."""
+        """Writes a checkpoint of the present state, unless the disk cannot take it now."""
         self._write(self._checkpoint())
         self._saved_s = time.monotonic()
 
     def _checkpoint(self) -> Checkpoint:
         return self._trainer.checkpoint(self._source.state())
 
-    def _write(self, checkpoint: Checkpoint) -> None:
+    def _write(self, checkpoint: Checkpoint) -> bool:
         if self._source.is_settled():
-            self._checkpoints.save(checkpoint)
-        else:
-            log.warning("no checkpoint written: the ledger has not taken the last batches yet")
+            return self._checkpoints.save(checkpoint) is not None
+        log.warning("no checkpoint written: the ledger has not taken the last batches yet")
+        return False
+
+    def _write_last(self) -> None:
+        """Tried again, now and then, until what the run ends with is on the disk."""
+        if self._unwritten is None or time.monotonic() < self._retry_s:
+            return
+        self._retry_s = time.monotonic() + _RETRY_S
+        if self._write(self._unwritten):
+            self._unwritten = None
 
     def _ask(self, checkpoint: Checkpoint) -> None:
         weights = replace(self._trainer.weights(checkpoint.version), arrays=checkpoint.weights)
@@ -210,12 +235,20 @@ class Training:
             self._fresh = evaluated
         elif self._level.is_reached(evaluated):
             self._decided, self._decided_at_s = evaluated, time.time()
-            self._write(_scored(evaluated))
+            self._unwritten = _scored(evaluated)
             self._ask(evaluated.checkpoint)
         else:
-            best = self._checkpoints.best()
-            if best is None or best.score is None or evaluated.mean_return > best.score:
+            best = self._best_score()
+            if best is None or evaluated.mean_return > best:
                 self._write(_scored(evaluated))
+
+    def _best_score(self) -> float | None:
+        try:
+            best = self._checkpoints.best()
+        except CheckpointError as error:
+            log.warning("no evaluated checkpoint can be read", error=str(error))
+            return None
+        return best.score if best else None
 
 
 def _scored(evaluated: Evaluated) -> Checkpoint:

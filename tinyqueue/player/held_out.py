@@ -20,8 +20,8 @@ from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Uniform, single_discrete
 
 TICKS, SLOTS = 512, 8
-SEED = 2**32
-"""No stage of a run has it: theirs have 31 bits."""
+SEED = 2**64
+"""No stage of a run has it: theirs have 63 bits at most."""
 
 
 class _NoPolicy:
