@@ -22,6 +22,7 @@ help:  ## this list
 
 demo: $(DEMO_INSTALLED)  ## install what training needs, and train CartPole-v1 on embedded services
 	$(WITH_VENV) tinyqueue train $(ENVIRONMENT)
+	@echo "for these commands in this shell, first:  . $(BIN)/activate"
 
 install: $(INSTALLED)  ## everything, for development
 

@@ -47,4 +47,4 @@ def test_a_sample_is_filmed_with_the_two_extras_that_are_said(tmp_path):
     ran = run_with(["atari", "video"], ["record", PONG, "-n", 1, "--gif"], tmp_path)
 
     assert ran.returncode == 0, ran.stderr
-    assert {path.suffix for path in (tmp_path / "records").iterdir()} == {".mp4", ".gif"}
+    assert {path.name for path in (tmp_path / "records").iterdir()} == {"pong-1.mp4", "pong-1.gif"}

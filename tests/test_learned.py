@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -52,11 +53,12 @@ def test_the_newest_checkpoint_is_played_and_others_on_request(tmp_path):
 
     newest = tinyqueue.load(run)
     best = tinyqueue.load(run, best=True)
-    named = tinyqueue.load(run, checkpoint=run / "checkpoints" / "000000001000")
+    given = tinyqueue.load(run, checkpoint=run / "checkpoints" / "000000001000")
+    named = tinyqueue.load(run, checkpoint=Path("000000001000"))
 
     assert (newest.env_steps, newest.version) == (2000, 20)
-    assert (best.env_steps, named.env_steps) == (1000, 1000)
-    assert [learned.act(falling)[0] for learned in (newest, best, named)] == [0, 1, 1]
+    assert (best.env_steps, given.env_steps, named.env_steps) == (1000, 1000, 1000)
+    assert [learned.act(falling)[0] for learned in (newest, best, given)] == [0, 1, 1]
 
 
 def test_an_observation_may_be_named_or_not_and_of_any_float(tmp_path):
@@ -104,9 +106,37 @@ def test_a_run_without_a_checkpoint_is_named(tmp_path):
         tinyqueue.load(run, best=True)
 
 
-def test_a_checkpoint_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(CheckpointError, match="another"):
-        tinyqueue.load(tmp_path, checkpoint=tmp_path / "checkpoints" / "7")
+def test_a_checkpoint_that_is_not_of_the_run_is_an_error(tmp_path):
+    run = trained_run(tmp_path / "mine", checkpoint(1000, BALANCES))
+    other = trained_run(tmp_path / "other", checkpoint(1000, FALLS))
+
+    for path in (Path("7"), run / "checkpoints" / "7", other / "checkpoints" / "000000001000"):
+        with pytest.raises(CheckpointError, match="kept checkpoints: 000000001000") as raised:
+            tinyqueue.load(run, checkpoint=path)
+        assert str(raised.value).startswith(f"{path} is not in {run / 'checkpoints'}")
+
+
+def test_a_version_is_found_beside_a_damaged_checkpoint(tmp_path):
+    run = trained_run(tmp_path, checkpoint(1000, BALANCES), checkpoint(2000, FALLS))
+    (run / "checkpoints" / "000000001000" / "state.bin").write_bytes(b"torn")
+
+    assert tinyqueue.load(run, version=20).env_steps == 2000
+    with pytest.raises(CheckpointError, match=r"state\.bin"):
+        tinyqueue.load(run, version=10)
+    with pytest.raises(CheckpointError, match="kept versions: 10, 20"):
+        tinyqueue.load(run, version=15)
+
+
+def test_checkpoints_with_different_weights_are_all_played_though_they_share_a_version(tmp_path):
+    # Given two that were saved between one published version and the next
+    first = checkpoint(1000, BALANCES)
+    later = replace(first, env_steps=2000, updates=first.updates + 1)
+    again = replace(later, env_steps=3000)
+    run = trained_run(tmp_path, first, later, again)
+
+    played = [learned.env_steps for learned in load_each(run, pytest.fail)]
+
+    assert played == [1000, 2000]
 
 
 def test_the_package_offers_exactly_what_it_says():

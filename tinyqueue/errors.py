@@ -52,10 +52,16 @@ class UnknownNameError(ConfigError):
         name: What the user wrote.
         known: The names that would have worked; the nearest is suggested.
         meant: The one to suggest, where more than the spelling tells; empty when none is near.
+        advice: What else to do when no name is near.
     """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], meant: str | None = None
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        meant: str | None = None,
+        advice: str = "",
     ) -> None:
         names = sorted(known)
         if meant is None:
@@ -67,7 +73,7 @@ class UnknownNameError(ConfigError):
         elif len(names) <= 20:
             hint = f"known: {', '.join(names)}."
         else:
-            hint = f"{len(names)} names are known and none is near."
+            hint = f"{len(names)} names are known and none is near.{advice and f' {advice}'}"
         super().__init__(f"unknown {kind} {name!r}; {hint}", wrote=name, instead=nearest)
 
 

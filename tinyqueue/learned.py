@@ -143,7 +143,8 @@ def load(
     Args:
         run: A run directory, which may be training at this moment, or a sample: a folder that
             ``tinyqueue export`` made.
-        checkpoint: One of its checkpoint folders; by default the newest whole one.
+        checkpoint: One of its checkpoint folders, by path or name; by default the newest whole
+            one.
         version: The one that holds this weight version.
         best: The one of the best evaluation instead.
 
@@ -171,7 +172,7 @@ def load_checkpoint(
     folder = Path(run) / "checkpoints"
     reader = CheckpointReader(folder)
     if checkpoint is not None:
-        return reader.load(checkpoint)
+        return reader.load(_named(reader, checkpoint))
     if version is not None:
         return _of_version(reader, version)
     found = reader.best() if best else reader.newest()
@@ -222,6 +223,16 @@ def _of_sample(folder: Path) -> Learned:
             f"{folder}: its spec is not one that this tinyqueue can play: "
             f"{explained(error, PlaySpec, 'spec')} Use the tinyqueue that the manifest names."
         ) from error
+
+
+def _named(reader: CheckpointReader, checkpoint: Path) -> Path:
+    """A checkpoint of this run: another's may be of another environment."""
+    path = reader.directory / checkpoint.name
+    is_named = checkpoint == Path(checkpoint.name) or checkpoint.resolve() == path.resolve()
+    if is_named and path.is_dir():
+        return path
+    there = ", ".join(kept.name for kept in reader.paths()) or "none"
+    raise CheckpointError(f"{checkpoint} is not in {reader.directory}; kept checkpoints: {there}.")
 
 
 def _of_version(reader: CheckpointReader, version: int) -> Checkpoint:

@@ -68,7 +68,7 @@ def test_a_solved_run_tells_both_sets_of_games_and_what_it_took():
         "solved: 499.6 ≥ 475, the greedy mean of 100 games",
         "498.2 over 100 fresh games of the same weights",
         "11.5 s after the command",
-        "530,354 env steps, 524 updates, 10.0 s of training",
+        "530,354 env steps, 524 updates until these weights, 10.0 s of training",
         "session batches: 804 attempted = 800 accepted + 1 set aside + 3 dropped + 0 missing",
     ]
 

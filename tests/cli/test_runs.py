@@ -41,3 +41,17 @@ def test_where_there_are_no_runs_a_command_that_makes_one_is_said(tinyqueue, tmp
         "There are no runs in runs: `tinyqueue train CartPole-v1` makes one.\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_of_runs_is_answered_with_these(tinyqueue, tmp_path, command):
+    for number in (1, 2):
+        run = trained_run(tmp_path / "runs")
+        os.utime(run / "run.json", (number, number))
+
+    refused = tinyqueue(*command, "runs/pole")
+
+    assert refused.code == 1
+    assert refused.err == (
+        "error: runs/pole is no run directory and holds some. Give one: runs/pole/2, runs/pole/1.\n"
+    )

@@ -75,6 +75,15 @@ def test_the_newest_are_listed_with_what_they_are(tinyqueue, run):
     assert "4 session batches are held" in tinyqueue("sessions", "list", run).out
 
 
+def test_that_a_run_without_a_replay_keeps_little_is_said(tinyqueue, run):
+    said = {}
+    for section in ("", "[replay]"):
+        (run / "experiment.toml").write_text(f'name = "pole"\n{section}')
+        said[section] = "one session batch in a minute" in tinyqueue("sessions", "list", run).out
+
+    assert said == {"": True, "[replay]": False}
+
+
 def test_every_tick_of_a_slot_is_shown(tinyqueue, run):
     shown = json.loads(tinyqueue("sessions", "show", run, "--slot", 1, "--json").out)
 

@@ -78,8 +78,9 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
         )
     if solved_s is not None:
         lines.append(f"{solved_s:.1f} s after the command")
+    until = " until these weights" if outcome.ended == "solved" else ""
     lines.append(
-        f"{outcome.env_steps:,} env steps, {outcome.updates:,} updates, "
+        f"{outcome.env_steps:,} env steps, {outcome.updates:,} updates{until}, "
         f"{outcome.trained_s:.1f} s of training"
     )
     if count is not None:

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinyqueue.cli.runs import require_exists
+from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.reporter import count_document
@@ -49,7 +49,7 @@ def info(run: Path | None, as_json: bool, watch: bool) -> None:
 
 
 def _of_run(run: Path) -> dict[str, Any]:
-    require_exists(run)
+    require_run(run)
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")

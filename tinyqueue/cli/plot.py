@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinyqueue.cli.runs import require_exists
+from tinyqueue.cli.runs import require_run
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
@@ -22,6 +22,6 @@ from tinyqueue.monitor.plots import plot_learning_curve
 def plot(runs: tuple[Path, ...], out: Path) -> None:
     """Draw the learning curves of RUNS into one picture."""
     for run in runs:
-        require_exists(run)
+        require_run(run)
     plot_learning_curve(list(runs), out)
     click.echo(f"written: {out}")

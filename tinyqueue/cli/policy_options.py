@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.cli.runs import require_exists
+from tinyqueue.cli.runs import require_run
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load, load_checkpoint
 from tinyqueue.learner.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ _OPTIONS = (
     click.option(
         "--checkpoint",
         type=click.Path(path_type=Path),
-        help="A folder of RUN/checkpoints. Default: the newest.",
+        help="One of RUN/checkpoints, by path or name. Default: the newest.",
     ),
     click.option(
         "--version", type=click.IntRange(0), help="The checkpoint saved under this weight version."
@@ -95,7 +95,7 @@ def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
         epsilon: float | None,
         **others: Any,
     ) -> None:
-        require_exists(run)
+        require_run(run)
         command(run=run, choice=Choice(checkpoint, version, best, sample, epsilon), **others)
 
     argument = click.argument("run", type=click.Path(path_type=Path))

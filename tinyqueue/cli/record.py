@@ -18,6 +18,7 @@ from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.film.files import draft_folder, publish
 from tinyqueue.film.recorder import Recorder, Take, require_extra
 from tinyqueue.learned import Learned, load_each
+from tinyqueue.policy.sample import is_sample
 from tinyqueue.settings import load_settings
 
 _GAMES = 3
@@ -62,7 +63,10 @@ def record(
     require_extra()
     films = _Films(choice, gif, out, seed, as_json)
     if not checkpoints:
-        games = films.games(choice.load(run), episodes or _GAMES)
+        learned = choice.load(run)
+        # A sample's folder is what people call it; its experiment may be anyone's.
+        name = run.resolve().name if is_sample(run) else learned.spec.experiment
+        games = films.games(learned, episodes or _GAMES, name)
     elif choice.names_checkpoint or episodes is not None:
         raise ConfigError(
             "--checkpoints films one game of each kept checkpoint. Leave -n, --checkpoint, "
@@ -84,8 +88,8 @@ class _Films:
     seed: int
     quiet: bool
 
-    def games(self, learned: Learned, episodes: int) -> list[dict[str, Any]]:
-        """One film per game."""
+    def games(self, learned: Learned, episodes: int, name: str) -> list[dict[str, Any]]:
+        """One film per game, called ``<name>-<number>``."""
         spec, games = learned.spec, []
         head = self.choice.head(spec)
         with (
@@ -100,7 +104,7 @@ class _Films:
                     shown.writes()
                     take = recorder.end(gif=self.gif)
                 games.append(_game(learned, played.returns[0], played.lengths[0]))
-                files = publish(take.files, self.out, spec.experiment)
+                files = publish(take.files, self.out, name)
                 games[-1] |= _film(take, files)
                 self._say(f"{_said(games[-1])}: {_names(files)}, {_length(take)}")
         return games

@@ -13,26 +13,38 @@ _MOST = 5
 """Runs that are named."""
 
 
-def require_exists(run: Path) -> None:
-    """Returns where there is something at this path.
+def require_run(run: Path) -> None:
+    """Returns where there is something at this path that is not a folder of runs.
 
     Raises:
-        RunDirectoryError: There is nothing; the text names the runs that there are, those first
-            that were trained last.
+        RunDirectoryError: There is nothing, or a folder of runs; the text names the runs that there
+            are, those first that were trained last.
     """
     if run.exists():
+        inside = [] if (run / "run.json").exists() else _last_trained_first(run, "*/run.json")
+        if inside:
+            raise RunDirectoryError(
+                f"{run} is no run directory and holds some. Give one: {_named(inside)}."
+            )
         return
     root = load_settings().runs_dir
-    used: dict[Path, float] = {}
-    for path in root.glob("*/*/run.json"):
-        # A refused one goes away meanwhile.
-        with suppress(FileNotFoundError):
-            used[path.parent] = path.stat().st_mtime
-    runs = sorted(used, key=lambda path: used[path], reverse=True)
+    runs = _last_trained_first(root, "*/*/run.json")
     if not runs:
         there = f"There are no runs in {root}: `tinyqueue train CartPole-v1` makes one."
     else:
-        named = ", ".join(shown(path) for path in runs[:_MOST])
-        more = f", and {len(runs) - _MOST} more" if len(runs) > _MOST else ""
-        there = f"Runs in {root}, the last trained first: {named}{more}."
+        there = f"Runs in {root}, the last trained first: {_named(runs)}."
     raise RunDirectoryError(f"{run} does not exist. {there}")
+
+
+def _last_trained_first(folder: Path, pattern: str) -> list[Path]:
+    used: dict[Path, float] = {}
+    for path in folder.glob(pattern):
+        # A refused one goes away meanwhile.
+        with suppress(FileNotFoundError):
+            used[path.parent] = path.stat().st_mtime
+    return sorted(used, key=lambda path: used[path], reverse=True)
+
+
+def _named(runs: list[Path]) -> str:
+    more = f", and {len(runs) - _MOST} more" if len(runs) > _MOST else ""
+    return ", ".join(shown(path) for path in runs[:_MOST]) + more

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.cli.runs import require_exists
+from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.session_export import export as export_to
 from tinyqueue.cli.session_table import TITLES, tick_rows
 from tinyqueue.data.session import SessionBatch
@@ -60,6 +60,8 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         row = (facts["number"], facts["batch_id"], facts["policy_version"], shape)
         table.add_row(*map(str, row), f"{facts['env_steps']:,}", f"{facts['bytes'] / 1000:,.1f}")
     Console().print(table)
+    if not _has_replay(run):
+        click.echo("without a replay, one session batch in a minute is kept")
     _say_skipped(skipped)
 
 
@@ -124,8 +126,13 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
     _say_skipped(skipped)
 
 
+def _has_replay(run: Path) -> bool:
+    path = run / "experiment.toml"
+    return not path.is_file() or "replay" in read_document(path)
+
+
 def _open(run: Path) -> SessionLog:
-    require_exists(run)
+    require_run(run)
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a log.")

@@ -29,6 +29,11 @@ FILMED_MODE = "rgb_array"
 
 MINATAR_NAMESPACE = "MinAtar"
 
+_OWN = (
+    "If it is your own, name the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES, "
+    "wherever it is played, trained or evaluated."
+)
+
 _SPELLED = {name.lower(): name for name in (*_NAMESPACES, MINATAR_NAMESPACE)}
 
 
@@ -44,7 +49,7 @@ def import_allowed(modules: Iterable[str]) -> None:
         except ImportError as error:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "
-                "or take it out of TINYQUEUE_ENVIRONMENT_MODULES."
+                "put its folder on PYTHONPATH, or take it out of TINYQUEUE_ENVIRONMENT_MODULES."
             ) from error
 
 
@@ -80,7 +85,7 @@ def find_environment(environment_id: str) -> EnvSpec:
     found = gymnasium.registry.get(environment_id)
     if found is None:
         known, meant = list(gymnasium.registry), _nearest(environment_id)
-        raise UnknownNameError("environment", environment_id, known, meant)
+        raise UnknownNameError("environment", environment_id, known, meant, _OWN)
     return found
 
 

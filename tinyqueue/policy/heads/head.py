@@ -54,6 +54,11 @@ class Head(Protocol):
         """The extras of the batch; the arrays are the caller's to keep."""
 
 
+def _shown(leaf: Leaf) -> str:
+    values = f"0 to {leaf.n - 1}" if leaf.is_discrete else leaf.dtype
+    return f"{values}, of shape {leaf.shape}"
+
+
 def single_discrete(actions: Space) -> Leaf:
     """The one discrete leaf of an action space.
 
@@ -62,7 +67,7 @@ def single_discrete(actions: Space) -> Leaf:
     """
     leaves = list(actions.values())
     if len(leaves) != 1 or not leaves[0].is_discrete or leaves[0].shape != ():
-        said = ", ".join(f"{path or 'action'}: {leaf}" for path, leaf in actions.items())
+        said = ", ".join(f"{path or 'action'}: {_shown(leaf)}" for path, leaf in actions.items())
         raise ConfigError(
             f"this algorithm acts in one Discrete action space, and the environment has {said}. "
             "Choose an environment with discrete actions, or wrap it to have them."
