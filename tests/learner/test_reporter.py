@@ -63,6 +63,15 @@ def evaluated(mean=480.0, env_steps=5000):
     return Evaluated(Checkpoint(env_steps, 3, 7, {}, {}, b"", {}), result)
 
 
+def test_a_view_of_a_resumed_run_is_given_the_first_mean_of_the_run(
+    reporter, view, trainer, make_batch
+):
+    trainer.clock.first_mean = 9.5
+    reporter.trained([make_batch(0, returns=[12.0])])
+
+    assert view.snapshots[-1].first_mean == 9.5
+
+
 def test_a_line_of_metrics_holds_the_documented_names(reporter, run, trainer, make_batch):
     trainer.update(taken([make_batch(0, returns=[12.0])]))
     reporter.trained([make_batch(0, returns=[12.0])])

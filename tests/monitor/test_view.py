@@ -22,6 +22,14 @@ def test_progress_towards_a_level_is_measured_from_the_first_mean(header: Header
     assert progress.goal == "of the way to 18"
 
 
+def test_a_resumed_run_goes_on_from_where_its_progress_was(header: Header) -> None:
+    progress = Progress(replace(header, level=18.0))
+    now = Snapshot(time_s=60.0, return_mean=9.0, first_mean=-20.0)
+    progress.see(replace(now, return_mean=17.0))
+
+    assert progress.fraction(now) == pytest.approx(29 / 38)
+
+
 def test_progress_stays_between_nothing_and_all(header: Header) -> None:
     progress, worse = seen(header, 25.0, 10.0)
     better = replace(worse, return_mean=480.0)

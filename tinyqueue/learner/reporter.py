@@ -191,6 +191,7 @@ class Reporter:
             episodes=progress.returns.count,
             return_mean=progress.returns.mean_return,
             length_mean=progress.returns.mean_length,
+            first_mean=clock.first_mean,
             env_steps_per_s=self._env_steps_rate.at(now_s),
             updates_per_s=self._updates_rate.at(now_s),
             policy_lag_mean=progress.policy_lag,

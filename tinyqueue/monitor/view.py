@@ -35,6 +35,7 @@ class Snapshot:
 
     Attributes:
         return_mean, length_mean: NaN before the first episode has ended.
+        first_mean: Mean return of the run's first 100 episodes, whoever saw them; None before.
         greedy_mean: Mean return of the last evaluation; None before the first.
         is_evaluating: Greedy games are being played now.
         is_waiting: No session batch has come yet since the learner started.
@@ -47,6 +48,7 @@ class Snapshot:
     episodes: int = 0
     return_mean: float = math.nan
     length_mean: float = math.nan
+    first_mean: float | None = None
     env_steps_per_s: float = 0.0
     updates_per_s: float = 0.0
     policy_lag_mean: float = 0.0
@@ -84,8 +86,9 @@ class View(Protocol):
 class Progress:
     """How far a run has come, from 0 to 1.
 
-    Towards the level when there is one: from the first mean return seen, since a return's
-    scale says nothing about its beginning (Pong starts at −21). Else towards the step limit.
+    Towards the level when there is one: from the run's first mean, or before there is one from the
+    first return seen, since a return's scale says nothing about its beginning (Pong starts at −21).
+    Else towards the step limit.
     """
 
     def __init__(self, header: Header) -> None:
@@ -99,8 +102,10 @@ class Progress:
         return self._level is not None and self._first is None
 
     def see(self, snapshot: Snapshot) -> None:
-        """Takes the first mean return from the first snapshot that has one."""
-        if self._first is None and not math.isnan(snapshot.return_mean):
+        """Takes the first mean from the first snapshot that has one, or a return."""
+        if self._first is None and snapshot.first_mean is not None:
+            self._first = snapshot.first_mean
+        elif self._first is None and not math.isnan(snapshot.return_mean):
             self._first = snapshot.return_mean
 
     def fraction(self, snapshot: Snapshot) -> float | None:
