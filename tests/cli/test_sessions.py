@@ -75,13 +75,21 @@ def test_the_newest_are_listed_with_what_they_are(tinyqueue, run):
     assert "4 session batches are held" in tinyqueue("sessions", "list", run).out
 
 
-def test_that_a_run_without_a_replay_keeps_little_is_said(tinyqueue, run):
-    said = {}
-    for section in ("", "[replay]"):
-        (run / "experiment.toml").write_text(f'name = "pole"\n{section}')
-        said[section] = "one session batch in a minute" in tinyqueue("sessions", "list", run).out
+@pytest.mark.parametrize(
+    ("document", "is_said"),
+    [
+        ("[learner]\nlog_sessions_every_s = 5.0", True),
+        ("[learner]\nlog_sessions_every_s = 5.0\n[replay]", False),
+        ("[learner", False),
+    ],
+)
+def test_that_a_run_without_a_replay_keeps_little_is_said(tinyqueue, run, document, is_said):
+    (run / "experiment.toml").write_text(document)
 
-    assert said == {"": True, "[replay]": False}
+    listed = tinyqueue("sessions", "list", run)
+
+    assert listed.code == 0
+    assert ("one session batch in 5 s is kept" in listed.out) is is_said
 
 
 def test_every_tick_of_a_slot_is_shown(tinyqueue, run):

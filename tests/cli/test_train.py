@@ -68,10 +68,25 @@ def test_the_file_with_the_mistake_is_named(tinyqueue, experiment_file):
     assert tinyqueue("train", path).err == f"error: {path}: environment.id: Field required.\n"
 
 
-def test_a_mistake_that_is_not_in_the_file_is_not_laid_on_it(tinyqueue, experiment_file):
-    refused = tinyqueue("train", experiment_file(POLE), "--set", "algorithm.gama=1")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--set", "algorithm.gama=1"), "error: unknown key in [algorithm] 'gama'"),
+        (("--stop-at-return", "nan"), "error: stop.at_return = nan"),
+    ],
+)
+def test_a_mistake_that_is_not_in_the_file_is_not_laid_on_it(
+    tinyqueue, experiment_file, words, said
+):
+    assert tinyqueue("train", experiment_file(POLE), *words).err.startswith(said)
 
-    assert refused.err.startswith("error: unknown key in [algorithm] 'gama'")
+
+def test_the_file_with_the_mistake_is_named_beside_options(tinyqueue, experiment_file):
+    path = experiment_file(POLE + "[session]\nslots = 0")
+
+    refused = tinyqueue("train", path, "--set", "seed=1")
+
+    assert refused.err.startswith(f"error: {path}: session.slots = 0")
 
 
 @pytest.mark.parametrize(

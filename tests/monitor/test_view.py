@@ -30,6 +30,14 @@ def test_a_resumed_run_goes_on_from_where_its_progress_was(header: Header) -> No
     assert progress.fraction(now) == pytest.approx(29 / 38)
 
 
+def test_the_first_mean_of_the_run_takes_the_place_of_the_first_return(header: Header) -> None:
+    progress, now = seen(replace(header, level=20.0), -10.0)
+
+    progress.see(replace(now, first_mean=-20.0))
+
+    assert progress.fraction(replace(now, return_mean=0.0)) == 0.5
+
+
 def test_progress_stays_between_nothing_and_all(header: Header) -> None:
     progress, worse = seen(header, 25.0, 10.0)
     better = replace(worse, return_mean=480.0)

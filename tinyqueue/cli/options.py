@@ -84,11 +84,9 @@ class Wanted:
         try:
             return configured(document, **self.changes), source
         except ConfigError as error:
-            # A fault may be in --set as well as in a file.
-            if source != self.target or self.changes["assignments"]:
-                raise
-            text = f"{source}: {error}"
-            raise ConfigError(text, wrote=error.wrote, instead=error.instead) from error
+            if source == self.target:
+                _require_sound(document, source)
+            raise error
 
     def new_run(self, settings: Settings, experiment: Experiment) -> RunDirectory:
         """A run directory of its own."""
@@ -109,6 +107,19 @@ class Wanted:
             raise ConfigError("--seed is for a new run; --resume RUN goes on with its own.")
         run, experiment = open_run(self.resume, **self.changes)
         return run, experiment, str(self.resume)
+
+
+def _require_sound(document: dict[str, Any], source: str) -> None:
+    """Returns when a file can be used as it is, so that a fault is in the options.
+
+    Raises:
+        ConfigError: It cannot; the text names the file.
+    """
+    try:
+        configured(document)
+    except ConfigError as error:
+        text = f"{source}: {error}"
+        raise ConfigError(text, wrote=error.wrote, instead=error.instead) from error
 
 
 def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:

@@ -14,13 +14,13 @@ _MOST = 5
 
 
 def require_run(run: Path) -> None:
-    """Returns where there is something at this path that is not a folder of runs.
+    """Returns where there is a folder at this path, and not one of runs.
 
     Raises:
-        RunDirectoryError: There is nothing, or a folder of runs; the text names the runs that there
-            are, those first that were trained last.
+        RunDirectoryError: There is nothing, a file, or a folder of runs; the text names the runs
+            that there are, those first that were trained last.
     """
-    if run.exists():
+    if run.is_dir():
         inside = [] if (run / "run.json").exists() else _last_trained_first(run, "*/run.json")
         if inside:
             raise RunDirectoryError(
@@ -33,7 +33,8 @@ def require_run(run: Path) -> None:
         there = f"There are no runs in {root}: `tinyqueue train CartPole-v1` makes one."
     else:
         there = f"Runs in {root}, the last trained first: {_named(runs)}."
-    raise RunDirectoryError(f"{run} does not exist. {there}")
+    what = "is a file and no run directory" if run.exists() else "does not exist"
+    raise RunDirectoryError(f"{run} {what}. {there}")
 
 
 def _last_trained_first(folder: Path, pattern: str) -> list[Path]:

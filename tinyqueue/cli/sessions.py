@@ -60,9 +60,10 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         row = (facts["number"], facts["batch_id"], facts["policy_version"], shape)
         table.add_row(*map(str, row), f"{facts['env_steps']:,}", f"{facts['bytes'] / 1000:,.1f}")
     Console().print(table)
-    if not _has_replay(run):
-        click.echo("without a replay, one session batch in a minute is kept")
     _say_skipped(skipped)
+    every_s = _kept_every_s(run)
+    if every_s is not None:
+        click.echo(f"without a replay, one session batch in {every_s:g} s is kept")
 
 
 @sessions.command()
@@ -126,9 +127,14 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
     _say_skipped(skipped)
 
 
-def _has_replay(run: Path) -> bool:
-    path = run / "experiment.toml"
-    return not path.is_file() or "replay" in read_document(path)
+def _kept_every_s(run: Path) -> float | None:
+    """Seconds between the batches that a run without a replay keeps; None of any other run."""
+    try:
+        document = read_document(run / "experiment.toml")
+    except ConfigError:
+        return None
+    every_s = document.get("learner", {}).get("log_sessions_every_s")
+    return None if "replay" in document else every_s
 
 
 def _open(run: Path) -> SessionLog:

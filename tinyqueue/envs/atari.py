@@ -34,6 +34,8 @@ from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 _IN_CPP = ("full_action_space", "obs_type")
 # Arguments of the single environment that the C++ form has too, or that have a reason of their own.
 
+_MOST_PRESSES = 50
+
 _LUMINANCE = np.array([[0.2125, 0.7154, 0.0721]])
 # Of red, green and blue (ITU-R BT.709).
 
@@ -162,12 +164,13 @@ def make_slots(
 def _presses(atari: AtariConfig) -> int:
     """Ticks that FIRE takes to be heard in whole games, where nobody may ever press it again.
 
-    They go unheard less than once in 10,000: with ``sticky`` 0.25 one tick of four frames once in
-    256, two once in 65,536.
+    With ``sticky`` 0.25 one tick of four frames goes unheard once in 256, two once in 65,536; more
+    are made, up to fifty, where that would be more than once in 10,000.
     """
     if not atari.sticky:
         return 1
-    return math.ceil(math.log(1e-4) / math.log(atari.sticky) / atari.frame_skip)
+    ticks = math.ceil(math.log(1e-4) / math.log(atari.sticky) / atari.frame_skip)
+    return min(max(2, ticks), _MOST_PRESSES)
 
 
 def _protocol(config: EnvironmentConfig) -> AtariConfig:

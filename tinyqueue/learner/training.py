@@ -21,7 +21,7 @@ from tinyqueue.learner.outcome import Ended, Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
 
-_RETRY_S = 5.0
+_RETRY_S = 60.0
 """Between two tries to write the state that a run ends with."""
 
 log = structlog.get_logger(__name__)
@@ -173,8 +173,8 @@ class Training:
         if self._unwritten is not None:
             self._reporter.message(
                 f"the state at {self._unwritten.env_steps:,} env steps is NOT saved: the disk has "
-                "no room, or does not keep up. An earlier checkpoint is the newest; learner.log "
-                "says more."
+                "no room, or does not keep up; the log says which. Earlier checkpoints, if there "
+                "are any, are untouched."
             )
         if self._decided is None:
             limit = self._experiment.stop.max_env_steps
@@ -221,9 +221,10 @@ class Training:
         """Tried again, now and then, until what the run ends with is on the disk."""
         if self._unwritten is None or time.monotonic() < self._retry_s:
             return
-        self._retry_s = time.monotonic() + _RETRY_S
         if self._write(self._unwritten):
             self._unwritten = None
+        # From the end of a try: the ledger alone may take ten seconds to say no.
+        self._retry_s = time.monotonic() + _RETRY_S
 
     def _ask(self, checkpoint: Checkpoint) -> None:
         weights = replace(self._trainer.weights(checkpoint.version), arrays=checkpoint.weights)

@@ -102,8 +102,8 @@ class Progress:
         return self._level is not None and self._first is None
 
     def see(self, snapshot: Snapshot) -> None:
-        """Takes the first mean from the first snapshot that has one, or a return."""
-        if self._first is None and snapshot.first_mean is not None:
+        """Takes the run's first mean, and until there is one the first return of all."""
+        if snapshot.first_mean is not None:
             self._first = snapshot.first_mean
         elif self._first is None and not math.isnan(snapshot.return_mean):
             self._first = snapshot.return_mean
