@@ -6,6 +6,7 @@
     ├── MissingExtraError            an optional dependency is not installed
     ├── ServiceUnreachableError      broker or store does not answer
     ├── EnvironmentMismatchError     two sides built different environments
+    ├── EnvironmentFailedError       an environment raised, hung, or broke its own spaces
     ├── MessageError                 bytes from the bus that are not accepted; carries a reason
     ├── LeaseHeldError               another learner trains this experiment
     ├── LeaseLostError               this learner has been replaced, or could not renew in time
@@ -99,6 +100,22 @@ class ServiceUnreachableError(TinyqueueError):
 
 class EnvironmentMismatchError(TinyqueueError):
     """An environment built here differs from the one in a spec or a checkpoint."""
+
+
+class EnvironmentFailedError(TinyqueueError):
+    """An environment raised, hung, or gave something that its own spaces do not hold.
+
+    Args:
+        text: The message.
+        kind: What failed, in one word that is the same for every failure of that kind: the name
+            of the exception, or of the rule that was broken.
+        place: Where in the user's code, ``"snake.py:31"``; empty when that is not known.
+        traceback: The environment's own traceback, for logs; empty without one.
+    """
+
+    def __init__(self, text: str, *, kind: str, place: str = "", traceback: str = "") -> None:
+        super().__init__(text)
+        self.kind, self.place, self.traceback = kind, place, traceback
 
 
 class MessageError(TinyqueueError):

@@ -1,0 +1,61 @@
+"""An environment's exception names the environment, what was asked, and the user's line."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tinyqueue.envs.faults import blaming, user_place
+from tinyqueue.errors import ConfigError, EnvironmentFailedError
+
+USERS = "def step():\n    import json\n    return json.loads('no json')\n"
+
+
+class SoftTimeLimitExceeded(Exception):
+    """Named as Celery's is."""
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> ModuleType:
+    """A module of somebody else's, whose ``step`` fails inside the standard library."""
+    path = tmp_path / "snake.py"
+    path.write_text(USERS)
+    spec = importlib.util.spec_from_file_location("snake", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_error_names_environment_task_kind_and_the_users_own_line(users: ModuleType) -> None:
+    with pytest.raises(EnvironmentFailedError) as raised, blaming("Snake-v0", "step 3 in slot 1"):
+        users.step()
+
+    assert raised.value.kind == "JSONDecodeError"
+    assert raised.value.place == "snake.py:3"
+    assert "Snake-v0 failed in step 3 in slot 1: JSONDecodeError: " in str(raised.value)
+    assert "json.loads('no json')" in raised.value.traceback
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SoftTimeLimitExceeded(), ConfigError("the user's settings")]
+)
+def test_what_is_not_the_environments_fault_passes_as_it_is(error: BaseException) -> None:
+    with pytest.raises(type(error)), blaming("Snake-v0", "reset"):
+        raise error
+
+
+def test_a_long_message_is_cut_and_kept_on_one_line() -> None:
+    with pytest.raises(EnvironmentFailedError) as raised, blaming("Snake-v0", "reset"):
+        raise ValueError("x\n" * 10_000)
+
+    assert len(str(raised.value)) < 500
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_traceback_there_is_no_place() -> None:
+    assert user_place(None) == ""
