@@ -7,7 +7,9 @@ and inference sessions must not be made before a pool forks.
 from __future__ import annotations
 
 import functools
+import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -38,13 +40,21 @@ def play_episode(
         Reject: The task has been delivered too often; its queue dead-letters it.
     """
     task = PlayTask(str(self.request.id), experiment, run, spec_version, budget_s)
+    player: Player | None = None
     try:
-        _refuse_poison(self)
-        _player(os.getpid()).play(task)
-    except SoftTimeLimitExceeded:
-        log.error("play task over its time limit; its stage is closed", task=task.id)
-    except TinyqueueError as error:
-        log.error("play task refused", task=task.id, experiment=experiment, error=str(error))
+        player = _player(os.getpid())
+        _refuse_poison(self, lambda: player.lost(task))
+        player.play(task)
+    except (Reject, SystemExit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        _, soft_limit_s = self.request.timelimit or (None, None)
+        if not isinstance(error, TinyqueueError | SoftTimeLimitExceeded):
+            log.exception("play task failed", task=task.id)
+        if player is None:
+            log.error("no player can be made", task=task.id, error=str(error))
+            return
+        player.failed(task, error, soft_limit_s or math.inf)
 
 
 @app.task(name="evaluate-policy", bind=True)
@@ -65,7 +75,7 @@ def evaluate_policy(
     """
     task = EvaluateTask(request, experiment, run, version, episodes, slots, seed)
     try:
-        _refuse_poison(self)
+        _refuse_poison(self, lambda: None)
         _evaluator(os.getpid()).evaluate(task)
     except SoftTimeLimitExceeded:
         log.error("evaluation over its time limit", request=request, experiment=experiment)
@@ -83,10 +93,12 @@ def _evaluator(process: int) -> Evaluator:
     return Evaluator(load_settings())
 
 
-def _refuse_poison(task: Task[Any, Any]) -> None:
+def _refuse_poison(task: Task[Any, Any], tell: Callable[[], None]) -> None:
+    """Puts a task aside that has ended its workers; ``tell`` is called where it may have."""
     info = task.request.delivery_info or {}
     if not info.get("redelivered"):
         return
+    tell()
     with connect(load_settings().redis) as redis:
         attempts = count_attempt(redis, str(task.request.id))
     if attempts >= MAX_DELIVERIES:

@@ -10,6 +10,9 @@ LIVE_S = 30.0
 """A player is live while its last session is younger than this."""
 SLACK_S = 0.5
 """Beyond its budget a task takes this long at most to be taken, and its last session to come."""
+_MOST_SILENCE_S = 600.0
+_FADING = 0.98
+"""Per session: how fast a slow batch is forgotten, such as one played while a machine was busy."""
 
 
 class TaskFeed:
@@ -53,8 +56,10 @@ class TaskFeed:
         self._lock = threading.Lock()
         self._deadlines: dict[str, float] = {}
         self._heard: dict[str, float] = {}
+        self._budget_s = budget_s
         self._silence_s = self._patience_s = budget_s + SLACK_S
         self._last_s = clock()
+        self._slowest_s = 0.0
 
     @property
     def outstanding(self) -> int:
@@ -67,13 +72,27 @@ class TaskFeed:
         with self._lock:
             return len(self._heard)
 
-    def heard(self, player: str, ended_tasks: Iterable[str]) -> None:
-        """A session of this player came, and told which tasks are over."""
+    def heard(self, player: str, ended_tasks: Iterable[str], play_s: float = 0.0) -> None:
+        """A session of this player came, and told which tasks are over.
+
+        Args:
+            play_s: Seconds that it took to play: where steps are slow, longer than a task's
+                budget, and silence of that length means nothing.
+        """
         with self._lock:
             self._heard[player] = self._last_s = self._clock()
+            slowest_s = max(min(play_s, _MOST_SILENCE_S), self._slowest_s * _FADING)
+            self._slowest_s = slowest_s
+            self._silence_s = max(self._budget_s, slowest_s) + SLACK_S
             self._patience_s = self._silence_s
             for task in ended_tasks:
                 self._deadlines.pop(task, None)
+
+    def failed(self, task: str) -> None:
+        """A task has ended without a session. Who failed is no live player for that."""
+        with self._lock:
+            self._deadlines.pop(task, None)
+            self._last_s = self._clock()
 
     def tick(self) -> int:
         """Sends what is missing from the window, and returns how many tasks that were.

@@ -16,8 +16,8 @@ from tinyqueue.errors import ServiceUnreachableError
 EXPIRES_S = 600.0
 """A task nobody took is void after this. Workers compare it with their own clock, so it is
 long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
-LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30, 60
-"""Room for a first task, which builds its environments."""
+HARD_LIMIT_AFTER_S = 30
+"""After the soft limit, which an environment may not notice, its process is killed."""
 
 
 class TaskSender:
@@ -45,9 +45,24 @@ class TaskSender:
         self._exchange = exchange
 
     def play(
-        self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
+        self,
+        task_id: str,
+        *,
+        experiment: str,
+        run: str,
+        spec_version: int,
+        budget_s: float,
+        limit_s: float,
     ) -> None:
-        """Raises ServiceUnreachableError when the broker does not take it."""
+        """Sends a play task.
+
+        Args:
+            budget_s: Seconds that it is played.
+            limit_s: Seconds after which it is ended; its process, 30 s later.
+
+        Raises:
+            ServiceUnreachableError: The broker does not take it.
+        """
         self._send(
             "play-episode",
             task_id,
@@ -58,7 +73,7 @@ class TaskSender:
                 "spec_version": spec_version,
                 "budget_s": budget_s,
             },
-            budget_s,
+            limit_s,
         )
 
     def evaluate(
@@ -86,7 +101,7 @@ class TaskSender:
                 "slots": slots,
                 "seed": seed,
             },
-            EXPIRES_S,
+            3 * EXPIRES_S,
         )
 
     def close(self) -> None:
@@ -95,7 +110,7 @@ class TaskSender:
             self._connection.close()
 
     def _send(
-        self, name: str, task_id: str, queue: str, kwargs: dict[str, object], budget_s: float
+        self, name: str, task_id: str, queue: str, kwargs: dict[str, object], limit_s: float
     ) -> None:
         with self._lock:
             producer = self._connection.producer()
@@ -109,8 +124,8 @@ class TaskSender:
                     exchange=self._exchange,
                     routing_key=queue,
                     expires=EXPIRES_S,
-                    soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
-                    time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
+                    soft_time_limit=math.ceil(limit_s),
+                    time_limit=math.ceil(limit_s + HARD_LIMIT_AFTER_S),
                     retry=False,
                     ignore_result=True,
                     producer=producer,

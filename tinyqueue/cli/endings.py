@@ -43,7 +43,7 @@ def tell(
     if as_json:
         click.echo(json.dumps(result))
         return
-    colour = "green" if outcome.ended == "solved" else "yellow"
+    colour = {"solved": "green", "failed": "red"}.get(outcome.ended, "yellow")
     first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))
     click.secho(first, fg=colour, bold=True)
     for line in others:
@@ -98,6 +98,8 @@ def _ended(outcome: Outcome) -> str:
             f"solved: {outcome.deciding_mean:.1f} ≥ {outcome.threshold:g}, "
             f"the greedy mean of {outcome.deciding_games} games"
         )
+    if outcome.ended == "failed":
+        return f"ended: {outcome.reason}"
     said = {"max env steps": "the limit of env steps is reached", "stopped": "stopped"}
     if outcome.threshold is None:
         return said[outcome.ended]
@@ -116,6 +118,10 @@ def _next(
         yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
     if outcome.updates and draws_pictures(experiment.environment.id):
         yield command("tinyqueue", "record", run) + _first_for_films()
+    if outcome.ended == "failed" and not outcome.updates:
+        # What was wrong is wrong on a resume too.
+        yield command("less", run / "players.log")
+        return
     # Without a higher limit it would end at once.
     more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
     yield command(*resume, run, *more)

@@ -107,6 +107,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))
+    for text, count in facts.get("setbacks", {}).items():
+        rows.append((f"{count:,} times", text))
     if "count" in facts:
         rows += _count_rows(facts["count"])
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -55,6 +56,8 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     finally:
         view.stop()
         run.close()
+    if outcome.ended == "failed":
+        sys.exit(1)
 
 
 @learner.command()

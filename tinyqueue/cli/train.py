@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import cast
 
 import click
@@ -76,6 +77,8 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     finally:
         view.stop()
         run.close()
+    if outcome.ended == "failed":
+        sys.exit(1)
 
 
 def resume_command(players: int | None, broker: str, serial: bool) -> list[str]:

@@ -1,30 +1,39 @@
-"""What an environment is, found out by building it once.
+"""What an environment is, found out by building it and trying it out.
 
-The learner only needs the spaces, so :func:`describe_in_child` builds the environment in a
-short-lived process: an environment that crashes, leaks or prints does not touch the learner.
+:func:`describe_in_child` does so in a short-lived process: an environment that crashes, leaks,
+hangs or prints does not touch the learner.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import IO, Any, Self
 
 from tinyqueue.data.spaces import Space, space_from_json, space_to_json
 from tinyqueue.envs.atari import limit_frames
-from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.envs.spaces import Layout
+from tinyqueue.envs.parent import end_with
+from tinyqueue.envs.trial import Telling, Trial, try_out
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
 _TIMEOUT_S = 60.0
+"""For each thing that is asked of an environment."""
+_SAY_S = 6.0
+"""A person is told what takes longer than this."""
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class EnvironmentInfo:
         observation_space, action_space: Of one slot, as data.
         reward_threshold: The mean return at which its authors call it solved, if they say.
         max_episode_steps: Where episodes are truncated, if anywhere.
+        trial: What was measured; None where nothing was tried.
     """
 
     id: str
@@ -43,6 +53,7 @@ class EnvironmentInfo:
     action_space: Space
     reward_threshold: float | None
     max_episode_steps: int | None
+    trial: Trial | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` makes an equal one."""
@@ -52,74 +63,136 @@ class EnvironmentInfo:
             "action_space": space_to_json(self.action_space),
             "reward_threshold": self.reward_threshold,
             "max_episode_steps": self.max_episode_steps,
+            "trial": self.trial.to_json() if self.trial else None,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EnvironmentInfo:
         spaces = {key: space_from_json(value[key]) for key in ("observation_space", "action_space")}
-        return cls(**{**value, **spaces})
+        trial = Trial.from_json(value["trial"]) if value.get("trial") else None
+        return cls(**{**value, **spaces, "trial": trial})
 
 
-def describe(config: EnvironmentConfig, modules: Sequence[str] = ()) -> EnvironmentInfo:
-    """Builds the environment here, once.
+def describe(
+    config: EnvironmentConfig,
+    modules: Sequence[str] = (),
+    telling: Telling = lambda doing: None,
+) -> EnvironmentInfo:
+    """Builds the environment here and tries it out.
 
     Args:
         config: Which environment.
         modules: Modules that register environments, imported first.
+        telling: Told of each thing that may take long, before it is done.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
             not supported.
+        EnvironmentFailedError: It raises, or gives what its own spaces do not hold.
     """
     import_allowed(modules)
     spec = find_environment(config.id)
-    environment = make_environment(config)
-    try:
-        return EnvironmentInfo(
-            id=config.id,
-            observation_space=Layout(
-                environment.observation_space, f"the observations of {config.id}"
-            ).space,
-            action_space=Layout(environment.action_space, f"the actions of {config.id}").space,
-            reward_threshold=spec.reward_threshold,
-            max_episode_steps=_limit(config) or spec.max_episode_steps,
-        )
-    finally:
-        environment.close()
+    tried = try_out(config, telling)
+    return EnvironmentInfo(
+        id=config.id,
+        observation_space=tried.observations,
+        action_space=tried.actions,
+        reward_threshold=spec.reward_threshold,
+        max_episode_steps=_limit(config) or spec.max_episode_steps,
+        trial=tried.trial,
+    )
 
 
-def describe_in_child(config: EnvironmentConfig, modules: Sequence[str] = ()) -> EnvironmentInfo:
+def describe_in_child(
+    config: EnvironmentConfig,
+    modules: Sequence[str] = (),
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    stopping: Event | None = None,
+) -> EnvironmentInfo:
     """:func:`describe` in a child process.
 
+    Args:
+        config, modules: As there.
+        say: Told in a sentence when something takes long.
+        stopping: Once it is set, the child is ended and KeyboardInterrupt raised.
+
     Raises:
-        ConfigError: What :func:`describe` raises, or the child crashed or took over a minute.
+        ConfigError: What :func:`describe` raises, or the child crashed, or one thing that was
+            asked of the environment took over a minute.
     """
-    request = json.dumps({"config": config.model_dump(), "modules": list(modules)})
-    try:
-        child = subprocess.run(
-            [sys.executable, "-m", "tinyqueue.envs.describe"],
-            input=request,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ConfigError(
-            f"the environment {config.id} was not built within {_TIMEOUT_S:.0f} s. Try it alone: "
-            f"python -c \"import gymnasium; gymnasium.make('{config.id}')\"."
-        ) from None
-    if child.returncode == -signal.SIGINT:
-        # A Ctrl-C goes to the child too.
-        raise KeyboardInterrupt
-    if child.returncode != 0:
-        raise ConfigError(
-            f"building the environment {config.id} ended its process: "
-            f"{_ending(child.returncode)}. It said: {child.stderr.strip()[-500:] or 'nothing'}"
-        )
-    answer = json.loads(child.stdout)
+    with _Child(config, modules) as child:
+        answer = child.answer(say, stopping or Event())
     if "error" in answer:
         raise ConfigError(answer["error"])
     return EnvironmentInfo.from_json(answer["info"])
+
+
+class _Child:
+    """The process that describes, with every process that its environments start."""
+
+    def __init__(self, config: EnvironmentConfig, modules: Sequence[str]) -> None:
+        self._id = config.id
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tinyqueue.envs.describe", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            # A group of its own, which ends as a whole: an environment may have children.
+            start_new_session=True,
+        )
+        request = json.dumps({"config": config.model_dump(), "modules": list(modules)})
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(request.encode())
+            self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._stderr.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def answer(self, say: Callable[[str], None], stopping: Event) -> dict[str, Any]:
+        """Its answer. Every line before that is what it does now."""
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        doing, since_s, said, unread = "starting", time.monotonic(), False, b""
+        while not stopping.is_set():
+            if select.select([pipe], [], [], _LOOK_S)[0]:
+                read = os.read(pipe, 1 << 16)
+                if not read:
+                    raise self._gone(doing)
+                *lines, unread = (unread + read).split(b"\n")
+                for line in lines:
+                    message: dict[str, Any] = json.loads(line)
+                    if "doing" not in message:
+                        return message
+                    doing, since_s, said = message["doing"], time.monotonic(), False
+            waited_s = time.monotonic() - since_s
+            if waited_s > _TIMEOUT_S:
+                raise ConfigError(
+                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Try the environment alone: "
+                    f"python -c \"import gymnasium; gymnasium.make('{self._id}').reset(seed=1)\"."
+                )
+            if waited_s > _SAY_S and not said:
+                said = True
+                say(f"{doing} takes long; it is given up after {_TIMEOUT_S:.0f} s")
+        raise KeyboardInterrupt
+
+    def _gone(self, doing: str) -> Exception:
+        code = self._process.wait()
+        self._stderr.seek(0)
+        told = self._stderr.read()[-500:].decode(errors="replace").strip()
+        return ConfigError(
+            f"{doing} ended its process: {_ending(code)}. It said: {told or 'nothing'}"
+        )
 
 
 def _limit(config: EnvironmentConfig) -> int | None:
@@ -132,19 +205,41 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _answer_as_child() -> None:
-    """Reads a request from stdin, answers on stdout. What the environment prints goes to stderr."""
+def _answer_as_child(parent: int) -> None:
+    """Reads a request from stdin, answers on stdout. What the environment prints goes elsewhere."""
+    end_with(parent)
     request = json.load(sys.stdin)
     out = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        config = EnvironmentConfig.model_validate(request["config"])
-        answer: dict[str, Any] = {"info": describe(config, request["modules"]).to_json()}
-    except TinyqueueError as error:
-        answer = {"error": str(error)}
-    with os.fdopen(out, "w") as pipe:
-        json.dump(answer, pipe)
+    # An environment that closes its standard streams, or prints, touches neither of ours.
+    os.set_inheritable(out, False)
+    with os.fdopen(out, "w") as pipe, tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 1)
+
+        def tell(message: dict[str, Any]) -> None:
+            pipe.write(json.dumps(message) + "\n")
+            pipe.flush()
+
+        try:
+            config = EnvironmentConfig.model_validate(request["config"])
+            info = describe(config, request["modules"], lambda doing: tell({"doing": doing}))
+        except TinyqueueError as error:
+            tell({"error": f"{str(error).removesuffix('.')}."})
+        else:
+            tell({"info": _with_prints(info, printed).to_json()})
+    # Threads and atexit functions of an environment could keep this process for ever.
+    os._exit(0)
+
+
+def _with_prints(info: EnvironmentInfo, printed: IO[bytes]) -> EnvironmentInfo:
+    sys.stdout.flush()
+    printed.seek(0)
+    first = printed.read(200).decode(errors="replace").strip().partition("\n")[0][:60]
+    if not first or info.trial is None:
+        return info
+    remark = f"{info.id} prints on its standard output ({first!r} …), which goes to players' logs"
+    trial = replace(info.trial, remarks=(*info.trial.remarks, remark))
+    return replace(info, trial=trial)
 
 
 if __name__ == "__main__":
-    _answer_as_child()
+    _answer_as_child(int(sys.argv[1]))

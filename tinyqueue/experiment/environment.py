@@ -128,6 +128,11 @@ class EnvironmentConfig(Section):
         description="Observations that the policy sees at once, the newest last; before an "
         "episode's first stands that one. 4 for Atari when it is not given.",
     )
+    single: bool = Field(
+        False,
+        description="Only one can exist at a time on a machine: its player closes it before it "
+        "plays evaluation games. Found out at start.",
+    )
     atari: AtariConfig | None = Field(
         None, description="The protocol of an Atari game; for ids that begin with ALE/ only."
     )

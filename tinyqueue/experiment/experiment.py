@@ -53,7 +53,7 @@ class Experiment:
             "environment": self.environment.model_dump(exclude_none=True),
             "algorithm": {"name": self.algorithm_name, **_plain(self.algorithm)},
             "model": {"name": self.model_name, **_plain(self.model)},
-            "session": self.session.model_dump(),
+            "session": self.session.model_dump(exclude_none=True),
             "learner": self.learner.model_dump(),
             **({"replay": self.replay.model_dump()} if self.replay else {}),
             "evaluation": self.evaluation.model_dump(),

@@ -32,6 +32,7 @@ class PlaySpec(Section):
     slots: int = Field(gt=0, le=4096)
     codec: str = Field("none", pattern="^(none|lz4|zstd)$")
     task_budget_s: float = Field(2.0, gt=0, le=600)
+    task_limit_s: float = Field(30.0, gt=0)
     queue_batches: int = Field(2, gt=0)
     graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     seed: int = 0

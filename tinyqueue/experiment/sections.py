@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
@@ -22,6 +24,14 @@ class SessionConfig(Section):
         description="Compression on the wire; zstd pays for images.",
     )
     task_budget_s: float = Field(2.0, gt=0, le=600, description="Seconds that one play task lasts.")
+    task_limit_s: float | None = Field(
+        None,
+        gt=0,
+        le=3600,
+        description="Seconds after which a play task is ended: its environments hang. Default: "
+        "three times the budget, or a batch, whichever is longer, at least 30, and room for "
+        "building, as measured at start.",
+    )
     queue: str = Field("play", description="The queue that play tasks are sent to.")
     record_entropy: bool = Field(
         False,
@@ -71,7 +81,18 @@ class LearnerConfig(Section):
         "where there is no replay that keeps them all.",
     )
     max_abs_reward: float = Field(
-        1e6, gt=0, description="A batch with a larger reward, either sign, is set aside."
+        1e6, gt=0, description="Largest reward, either sign, that is trained on as it is."
+    )
+    beyond_max_reward: Literal["clip", "set aside"] = Field(
+        "clip",
+        description="What becomes of a larger one: it is clipped and counted, or its whole batch "
+        "is set aside. NaN and infinity are set aside in any case.",
+    )
+    give_up_after_s: float = Field(
+        60.0,
+        gt=0,
+        description="End a run in which every task has failed and no session batch was accepted "
+        "for so many seconds, or most batches were set aside.",
     )
 
 

@@ -15,9 +15,11 @@ from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.errors import MessageError
 from tinyqueue.learner.experience import Arrival, Experience
 from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
+from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, decode_failure
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
 
@@ -33,7 +35,10 @@ class Ingest:
         experience: Where sound batches go.
         max_policy_lag: Older batches are dropped as stale; None: no batch is.
         head: The newest published version.
-        heard: Called with the player's name and the tasks it has ended.
+        heard: Called with the player's name, the tasks it has ended, and the seconds that its
+            batch took.
+        failed: Called with every task that a player could not play.
+        setbacks: Told of what is set aside, clipped, and accepted.
         evaluated: Called with every evaluation result, and every sign that one is played.
     """
 
@@ -45,7 +50,9 @@ class Ingest:
         *,
         max_policy_lag: int | None,
         head: Callable[[], int],
-        heard: Callable[[str, Sequence[str]], None],
+        heard: Callable[[str, Sequence[str], float], None],
+        failed: Callable[[TaskFailure], None],
+        setbacks: Setbacks,
         evaluated: Callable[[EvaluationResult | EvaluationSign], None],
     ) -> None:
         self._contract = contract
@@ -54,6 +61,8 @@ class Ingest:
         self._max_policy_lag = max_policy_lag
         self._head = head
         self._heard = heard
+        self._failed = failed
+        self._setbacks = setbacks
         self._evaluated = evaluated
         self._limits = Limits()
         self._consumer: ExperienceConsumer | None = None
@@ -67,25 +76,36 @@ class Ingest:
         if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE):
             self._take_evaluation(delivery)
             return
+        if delivery.content_type == FAILURE_TYPE:
+            self._take_failure(delivery)
+            return
         batch_id = delivery.message_id
         # One that is still in hand does not come here again: the consumer sees to that.
         if self._ledger.knows(batch_id):
             self._settle(delivery, Mark(batch_id, "duplicate"))
             return
+        player = ""
         try:
             if delivery.content_type != SESSION_TYPE:
                 raise MessageError("type", f"content type {delivery.content_type!r}")
             batch = decode_session(delivery.body, delivery.headers, self._limits)
+            header = batch.header
+            if header.run == self._contract.run:
+                # Also where the batch is refused: the task is over, and the player is there.
+                player = header.player
+                self._heard(player, header.ended_tasks, header.play_s)
+            batch, clipped, count = self._contract.clipped(batch)
             self._check(batch, batch_id)
         except MessageError as error:
-            self._set_aside(delivery, error)
+            self._set_aside(delivery, error, player)
             return
-        header = batch.header
-        self._heard(header.player, header.ended_tasks)
         reason = self._reason_to_drop(header)
         if reason:
             self._drop(delivery, header, reason)
             return
+        if clipped:
+            self._setbacks.clipped(count, clipped, player)
+        self._setbacks.accepted()
         self._experience.offer(Arrival(batch, delivery, self._settle))
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
@@ -120,10 +140,21 @@ class Ingest:
             mark = Mark(None, "dropped", reason)
         self._settle(delivery, mark)
 
-    def _set_aside(self, delivery: Delivery, error: MessageError) -> None:
+    def _set_aside(self, delivery: Delivery, error: MessageError, player: str) -> None:
+        self._setbacks.aside(error.reason, error.detail, player)
         log.warning("message set aside", batch=delivery.message_id, reason=str(error))
         batch_id = delivery.message_id if parse_batch_id(delivery.message_id) else None
         self._settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
+
+    def _take_failure(self, delivery: Delivery) -> None:
+        try:
+            failure = decode_failure(delivery.body)
+        except MessageError as error:
+            self._settle(delivery, None, set_aside=error.reason)
+            return
+        if (failure.experiment, failure.run) == (self._contract.experiment, self._contract.run):
+            self._failed(failure)
+        self._settle(delivery, None)
 
     def _take_evaluation(self, delivery: Delivery) -> None:
         decode = decode_sign if delivery.content_type == SIGN_TYPE else decode_evaluation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ended = Literal["solved", "max env steps", "stopped"]
+Ended = Literal["solved", "max env steps", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Outcome:
 
     Attributes:
         ended: ``solved``: greedy games reached the level. ``max env steps``: the limit came
-            first. ``stopped``: somebody asked.
+            first. ``stopped``: somebody asked. ``failed``: it could not get anywhere.
         env_steps, updates, version: The clock.
         trained_s: Seconds since the first batch, over all starts of the run.
         threshold: The level, if there is one.
@@ -23,6 +23,7 @@ class Outcome:
         evaluated_at_s: Wall-clock time (``time.time``) at which they came back.
         fresh_mean, fresh_games: A second set of games of the same weights, played after the
             decision; the honest estimate, since the first was picked for being good.
+        reason: Why it failed; empty otherwise.
     """
 
     ended: Ended
@@ -36,3 +37,4 @@ class Outcome:
     evaluated_at_s: float | None = None
     fresh_mean: float | None = None
     fresh_games: int = 0
+    reason: str = ""

@@ -16,6 +16,7 @@ from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.rates import Rate
 from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
@@ -26,6 +27,9 @@ EPISODES_EVERY_S = 0.5
 
 QUIET_S = 15.0
 """Without a batch for so long, a person is told what to look at."""
+
+MOST_QUIET_S = 60.0
+"""Between two times that this is said again, at most."""
 
 Sources = Callable[[], Mapping[str, float]]
 """Numbers that the trainer does not know: the queue's depth, players, outstanding tasks."""
@@ -44,6 +48,7 @@ class Reporter:
         sources: Numbers from around the trainer.
         count: The ledger's count; None where there is none.
         players_log: What the players say that were started with the learner; None without such.
+        setbacks: What is set aside and what fails; None where nothing can.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Reporter:
         sources: Sources,
         count: Callable[[], Count] | None,
         players_log: Path | None = None,
+        setbacks: Setbacks | None = None,
     ) -> None:
         self._experiment = experiment
         self._run = run
@@ -74,7 +80,8 @@ class Reporter:
         self._evaluated_version: int | None = None
         self.is_evaluating = False
         self._heard_s = time.monotonic()
-        self._said_quiet = False
+        self._quiet_s = QUIET_S
+        self._setbacks = setbacks
         self._players_log = players_log
         self._has_heard = False
         view.start(
@@ -96,7 +103,7 @@ class Reporter:
     def trained(self, batches: Sequence[SessionBatch]) -> None:
         """After every update."""
         now_s = time.monotonic()
-        self._heard_s, self._has_heard, self._said_quiet = now_s, True, False
+        self._heard_s, self._has_heard, self._quiet_s = now_s, True, QUIET_S
         clock = self._trainer.clock
         self._env_steps_rate.note(now_s, clock.env_steps)
         self._updates_rate.note(now_s, clock.updates)
@@ -111,19 +118,23 @@ class Reporter:
 
     def waited(self) -> None:
         """No batch has come for a moment: the view is kept alive, and long silence is explained."""
-        if not self._said_quiet and time.monotonic() - self._heard_s > QUIET_S:
-            self._said_quiet = True
+        silent_s = time.monotonic() - self._heard_s
+        if silent_s > self._quiet_s:
+            # After 15, 30, 60 and 120 s, and every minute from then on.
+            self._quiet_s += min(self._quiet_s, MOST_QUIET_S)
             players = (
                 f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
                 "what they say is in their logs"
             )
             if self._players_log is not None:
                 players = f"What the players say is in {shown(self._players_log)}"
-            self._view.message(f"no session has come for {QUIET_S:.0f} s. {players}")
+            self._view.message(f"no session has come for {silent_s:.0f} s. {players}")
         self.look()
 
     def look(self) -> None:
         """Shows the present state when the view wants one."""
+        if self._setbacks is not None:
+            self._setbacks.look()
         if self._view.is_due:
             self._view.update(self._snapshot())
 
@@ -169,6 +180,8 @@ class Reporter:
         }
         if self._count is not None:
             document["count"] = count_document(self._count())
+        if self._setbacks is not None:
+            document["setbacks"] = self._setbacks.document()
         return document
 
     def close(self) -> None:

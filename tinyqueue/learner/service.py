@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.learner.trainer import Trainer
@@ -44,6 +46,7 @@ from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.failures import TaskFailure
 
 __all__ = ["LearnerService", "PlayHere", "Surroundings", "Tasks"]
 
@@ -83,6 +86,11 @@ class LearnerService:
             self._redis, experiment.name, run.run_id, holder=f"{host_name()} run {run.path}"
         )
 
+    @property
+    def experiment(self) -> Experiment:
+        """What is trained; from :meth:`run` on with every open setting chosen."""
+        return self._experiment
+
     def stop(self) -> None:
         """Asks the service to end after the present update. Safe in a signal handler."""
         self._stopping.set()
@@ -101,7 +109,8 @@ class LearnerService:
             self._run.discard_unless_begun()
             raise
         try:
-            built = build(self._experiment, self._around.environment(), self._run.run_id)
+            self._experiment, info = self._around.prepared()
+            built = build(self._experiment, info, self._run.run_id)
             with Ledger(
                 self._sessions,
                 experiment=self._experiment.name,
@@ -147,6 +156,13 @@ class LearnerService:
             play_here=self._around.play_here,
         )
         feed = task_feed(self._around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
+        setbacks = Setbacks(self._around.view.message, self._experiment.learner.give_up_after_s)
+
+        def failed(failure: TaskFailure) -> None:
+            if failure.ended:
+                feed.failed(failure.task)
+            setbacks.failed(failure)
+
         ingest = Ingest(
             built.contract,
             ledger,
@@ -154,12 +170,14 @@ class LearnerService:
             max_policy_lag=self._max_policy_lag(built),
             head=lambda: trainer.clock.version,
             heard=feed.heard,
+            failed=failed,
+            setbacks=setbacks,
             evaluated=games.arrived,
         )
         consumer = self._consumer(ingest)
         with ExitStack() as endings:
             endings.callback(self._around.tasks.close)
-            reporter = self._reporter(built, trainer, ledger, feed, consumer, experience)
+            reporter = self._reporter(built, trainer, ledger, feed, consumer, experience, setbacks)
             endings.callback(reporter.close)
             training = self._training(built, trainer, games, reporter, experience)
             training.restore(ledger)
@@ -176,7 +194,7 @@ class LearnerService:
             # While the first players open their stages.
             session, learner = self._experiment.session, self._experiment.learner
             built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
-            return self._loop(training, experience, consumer, housekeeping)
+            return self._loop(training, experience, consumer, housekeeping, setbacks)
 
     def _loop(
         self,
@@ -184,7 +202,9 @@ class LearnerService:
         experience: Experience,
         consumer: ExperienceConsumer,
         housekeeping: Housekeeping,
+        setbacks: Setbacks,
     ) -> Outcome:
+        reason = ""
         while not self._stopping.is_set() and not self._lease.stop_requested:
             self._lease.check()
             for error in (consumer.error, housekeeping.error, experience.error):
@@ -199,13 +219,17 @@ class LearnerService:
                 training.waited()
             if training.is_over():
                 break
+            reason = setbacks.hopeless()
+            if reason:
+                break
         try:
             self._lease.check()
         except LeaseLostError:
             log.error("replaced by another learner; nothing more is saved")
             raise
         training.count(experience.drain())
-        return training.finish()
+        outcome = training.finish()
+        return replace(outcome, ended="failed", reason=reason) if reason else outcome
 
     def _consumer(self, ingest: Ingest) -> ExperienceConsumer:
         learner = self._experiment.learner
@@ -250,6 +274,7 @@ class LearnerService:
         feed: TaskFeed,
         consumer: ExperienceConsumer,
         experience: Experience,
+        setbacks: Setbacks,
     ) -> Reporter:
         return Reporter(
             self._experiment,
@@ -266,6 +291,7 @@ class LearnerService:
             },
             count=ledger.count,
             players_log=self._around.players_log,
+            setbacks=setbacks,
         )
 
     def _max_policy_lag(self, built: Built) -> int | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.monitor.view import View
 from tinyqueue.settings import Settings
@@ -19,7 +20,14 @@ class Tasks(Protocol):
     """Sends the tasks of one experiment to whoever works for it."""
 
     def play(
-        self, task_id: str, *, experiment: str, run: str, spec_version: int, budget_s: float
+        self,
+        task_id: str,
+        *,
+        experiment: str,
+        run: str,
+        spec_version: int,
+        budget_s: float,
+        limit_s: float,
     ) -> None:
         """Raises ServiceUnreachableError when the broker does not take it."""
 
@@ -50,7 +58,8 @@ class Surroundings:
 
     Attributes:
         settings: Where the services are.
-        environment: What the environment is like, found out in a process of its own.
+        prepared: The experiment with its open settings chosen, and what its environment is like,
+            found out in a process of its own.
         tasks: Sends play and evaluation tasks.
         play_here: Evaluates in this process when no worker does.
         view: Where a person looks.
@@ -58,7 +67,7 @@ class Surroundings:
     """
 
     settings: Settings
-    environment: Callable[[], EnvironmentInfo]
+    prepared: Callable[[], tuple[Experiment, EnvironmentInfo]]
     tasks: Tasks
     play_here: PlayHere
     view: View

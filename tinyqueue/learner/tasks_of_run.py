@@ -25,6 +25,7 @@ def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> Tas
             run=spec.run,
             spec_version=spec.version,
             budget_s=spec.task_budget_s,
+            limit_s=spec.task_limit_s,
         )
         return task_id
 

@@ -41,6 +41,13 @@ class LocalPlayers:
         ]
         self._guard = start_guarded([command], self._log, self._environment())
 
+    def restart(self, count: int, queues: tuple[str, ...]) -> None:
+        """Other players in place of these; none where none were started."""
+        if self._guard is not None:
+            self.stop()
+            self._count, self._queues = count, queues
+            self.start()
+
     def stop(self) -> None:
         """Ends them: tasks that are being played are finished first, for ten seconds at most."""
         if self._guard is not None:

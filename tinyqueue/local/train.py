@@ -21,6 +21,7 @@ from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
+from tinyqueue.learner.fitting import fitted
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
@@ -32,6 +33,9 @@ from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.view import View, shown
 from tinyqueue.settings import Settings
+
+_SINGLE_PATIENCE_S = 120.0
+"""A learner cannot play the games of an environment that exists once; its player will."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +85,29 @@ def _train(
         if remark:
             view.message(remark)
     with (
-        _described(experiment, settings) as environment,
+        _described(experiment, settings, view) as environment,
         interruptible() as interruption,
         interruption.told(view),
     ):
         if where.serial:
             info = environment.result()
+            for remark in info.trial.remarks if info.trial else ():
+                view.message(remark)
             return train_serial(experiment, run, info, settings, view, interruption.take)
         with local_services(where.services, settings) as services:
             log = run.path / "players.log"
 
-            def described() -> EnvironmentInfo:
+            def prepared() -> tuple[Experiment, EnvironmentInfo]:
                 info = environment.result()
+                found = _fitted(experiment, info, where.players, run, view)
+                if found.environment.single:
+                    players.restart(1, (found.session.queue, EVALUATE_QUEUE))
+                elif is_alone:
+                    found = _evaluating_itself(found)
                 if where.players:
                     # Not before: what cannot be built here is refused without a word of players.
                     view.message(_starting(log))
-                return info
+                return found, info
 
             queue = experiment.session.queue
             is_alone = where.players == 1 and resolve(where.services, settings) != "configured"
@@ -108,11 +119,11 @@ def _train(
             )
             with players if where.players else _nobody():
                 service = make_learner(
-                    _evaluating_itself(experiment) if is_alone else experiment,
+                    experiment,
                     run,
                     services.settings,
                     view,
-                    described,
+                    prepared,
                     players_log=log if where.players else None,
                 )
                 with interruption.calls(service.stop), _watching(players, service):
@@ -123,6 +134,27 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _fitted(
+    experiment: Experiment, info: EnvironmentInfo, players: int, run: RunDirectory, view: View
+) -> Experiment:
+    """The experiment with its open settings chosen, which is said and kept."""
+    found = fitted(experiment, info, players)
+    for remark in found.remarks:
+        view.message(remark)
+    chosen = found.experiment
+    if found.single:
+        view.message(
+            f"a second {info.id} cannot exist beside the first: one player with one environment, "
+            "which plays the evaluation games too"
+        )
+        alone = chosen.environment.model_copy(update={"single": True})
+        patient = chosen.evaluation.model_copy(update={"here_after_s": _SINGLE_PATIENCE_S})
+        chosen = replace(chosen, environment=alone, evaluation=patient)
+    if chosen.document() != experiment.document():
+        run.keep_document(chosen.document())
+    return chosen
 
 
 def _starting(log: Path) -> str:
@@ -140,7 +172,7 @@ def make_learner(
     run: RunDirectory,
     settings: Settings,
     view: View,
-    environment: Callable[[], EnvironmentInfo],
+    prepared: Callable[[], tuple[Experiment, EnvironmentInfo]],
     players_log: Path | None = None,
 ) -> LearnerService:
     """A learner service that sends its tasks through Celery.
@@ -151,7 +183,7 @@ def make_learner(
 
     def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int) -> Any:
         modules = settings.environment_modules
-        return play_here(experiment, spec, modules, weights, graph, request, seed)
+        return play_here(service.experiment, spec, modules, weights, graph, request, seed)
 
     broker = Broker(settings.broker)
     tasks = TaskSender(
@@ -160,25 +192,38 @@ def make_learner(
         experiment.session.queue,
         tasks_exchange(broker.kind),
     )
-    return LearnerService(
+    service = LearnerService(
         experiment,
         run,
         Surroundings(
             settings=settings,
-            environment=environment,
+            prepared=prepared,
             tasks=tasks,
             play_here=games,
             view=view,
             players_log=players_log,
         ),
     )
+    return service
 
 
 @contextmanager
-def _described(experiment: Experiment, settings: Settings) -> Iterator[Future[EnvironmentInfo]]:
+def _described(
+    experiment: Experiment, settings: Settings, view: View
+) -> Iterator[Future[EnvironmentInfo]]:
     """The environment's description, made while other things start."""
+    stopping = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="describe") as pool:
-        yield pool.submit(describe_in_child, experiment.environment, settings.environment_modules)
+        try:
+            yield pool.submit(
+                describe_in_child,
+                experiment.environment,
+                settings.environment_modules,
+                say=view.message,
+                stopping=stopping,
+            )
+        finally:
+            stopping.set()
 
 
 @contextmanager

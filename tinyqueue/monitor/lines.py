@@ -47,7 +47,7 @@ class LineView:
 
     def update(self, snapshot: Snapshot) -> None:
         with self._lock:
-            if snapshot.is_waiting:
+            if snapshot.is_waiting and not snapshot.batches_set_aside:
                 # There is nothing to tell in numbers, and the next line comes with the first.
                 return
             self._unshown = snapshot

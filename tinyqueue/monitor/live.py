@@ -103,7 +103,7 @@ def frame(
     """The whole picture of one moment, as wide as the console and at most ``WIDTH`` columns."""
     width = min(console.width, WIDTH)
     body: RenderableType = Text("waiting for the first session batch", style="dim")
-    if snapshot is not None and not snapshot.is_waiting:
+    if snapshot is not None and (snapshot.batches_set_aside or not snapshot.is_waiting):
         blocks = ASCII_BLOCKS if console.options.ascii_only else BLOCKS
         course = _course(progress, history, snapshot, width - 4, blocks)
         body = Group(course, "", _numbers(header, snapshot, width - 4))

@@ -15,6 +15,7 @@ from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.player.failing import WAITING, FailureTeller, failure_text
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.open_stage import OpenStage
 from tinyqueue.player.policies import NewestPolicy
@@ -24,6 +25,7 @@ from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.failures import LOST, TaskFailure
 
 MAX_STAGES = 4
 IDLE_STAGE_S = 300.0
@@ -89,6 +91,7 @@ class Player:
         self._make_publisher = publisher
         self._publishers: dict[str, ExperiencePublisher] = {}
         self._stages: dict[str, OpenStage] = {}
+        self._failing = FailureTeller(lambda: self._new_publisher(WAITING))
 
     def play(self, task: PlayTask) -> PlayReport:
         """Plays until the task's budget is spent, or there is nothing to play for.
@@ -115,8 +118,46 @@ class Player:
         if task.id not in opened.ended_tasks and report.ended != "budget":
             opened.ended_tasks.append(task.id)
         opened.used_s = time.monotonic()
+        self._failing.played()
         log.info("task played", task=task.id, experiment=task.experiment, **asdict(report))
         return report
+
+    def failed(self, task: PlayTask, error: BaseException, limit_s: float) -> None:
+        """Tells the learner why a task was not played, and rests.
+
+        Args:
+            task: Which is over by that.
+            error: What :meth:`play` raised.
+            limit_s: The task's time limit.
+        """
+        kind, text = failure_text(error, limit_s)
+        log.error(
+            "task not played", task=task.id, experiment=task.experiment, kind=kind, error=text
+        )
+        self._tell(task, kind, text, ended=True)
+        self._failing.rest()
+
+    def lost(self, task: PlayTask) -> None:
+        """Tells the learner that a task comes again, though somebody had it."""
+        text = (
+            "a play task came again: the process that played it ended without a word (its "
+            "environment crashed it, it ran out of memory, or it was killed), or lost its broker"
+        )
+        self._tell(task, LOST, text, ended=False)
+
+    def _tell(self, task: PlayTask, kind: str, text: str, *, ended: bool) -> None:
+        self._failing.tell(
+            TaskFailure(
+                task=task.id,
+                experiment=task.experiment,
+                run=task.run,
+                kind=kind,
+                text=text,
+                player=self.name,
+                user=self._settings.login,
+                ended=ended,
+            )
+        )
 
     def close(self) -> None:
         for experiment in list(self._stages):
@@ -223,13 +264,16 @@ class Player:
 
     def _publisher(self, spec: PlaySpec) -> ExperiencePublisher:
         if spec.experiment not in self._publishers:
-            self._publishers[spec.experiment] = self._make_publisher(
-                self._broker,
-                self._settings.login,
-                queue_batches=spec.queue_batches,
-                learner_is_alive=self._learner_is_alive,
-            )
+            self._publishers[spec.experiment] = self._new_publisher(spec.queue_batches)
         return self._publishers[spec.experiment]
+
+    def _new_publisher(self, queue_batches: int) -> ExperiencePublisher:
+        return self._make_publisher(
+            self._broker,
+            self._settings.login,
+            queue_batches=queue_batches,
+            learner_is_alive=self._learner_is_alive,
+        )
 
     def _learner_is_alive(self, experiment: str) -> bool:
         try:

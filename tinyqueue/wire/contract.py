@@ -9,7 +9,7 @@ become indices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -53,6 +53,7 @@ class Contract:
         ticks, slots: T and B of every batch.
         extras: What the action head records: exactly these must be there.
         max_abs_reward: Largest reward, either sign.
+        clips: Whether larger rewards are clipped instead of refused; NaN and infinity never are.
         state: Recurrent state: path → leaf of one slot; ``carry`` must hold ``state/<path>``.
         needs_carry: Whether it must also hold what came before tick 0: the episode's steps, the
             previous action and the previous reward.
@@ -68,9 +69,34 @@ class Contract:
     slots: int
     extras: Mapping[str, Extra]
     max_abs_reward: float
+    clips: bool = False
     state: Mapping[str, Leaf] = field(default_factory=dict)
     needs_carry: bool = False
     stack: int = 1
+
+    def clipped(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
+        """The batch with rewards that may be trained on, as far as clipping makes them so.
+
+        Returns:
+            The batch; the first reward beyond the bound, in words; and how many there were.
+            Returns of episodes stay what the environment gave.
+        """
+        rewards, bound = batch.rewards, self.max_abs_reward
+        previous = batch.carry.get("previous_reward")
+        if not self.clips or not rewards.size:
+            return batch, "", 0
+        before = 0.0 if previous is None or not previous.size else np.abs(previous).max()
+        if rewards.max() <= bound and rewards.min() >= -bound and before <= bound:
+            return batch, "", 0
+        beyond = np.isfinite(rewards) & (np.abs(rewards) > bound)
+        text = ""
+        if beyond.any():
+            text = f"{self._reward_told('rewards', rewards, beyond)}, to which it is clipped"
+        carry = dict(batch.carry)
+        if previous is not None:
+            carry["previous_reward"] = _clip(previous, bound)
+        sound = replace(batch, rewards=_clip(rewards, bound), carry=carry)
+        return sound, text, int(np.count_nonzero(beyond))
 
     def check(self, batch: SessionBatch) -> None:
         """Returns when the batch may be trusted.
@@ -120,7 +146,16 @@ class Contract:
     def _check_rewards(self, name: str, rewards: Array) -> None:
         # A NaN makes both comparisons false.
         if not (rewards.max() <= self.max_abs_reward and rewards.min() >= -self.max_abs_reward):
-            raise MessageError("reward", f"{name} go beyond ±{self.max_abs_reward:g} or are NaN")
+            beyond = ~(np.abs(rewards) <= self.max_abs_reward)
+            raise MessageError("reward", self._reward_told(name, rewards, beyond))
+
+    def _reward_told(self, name: str, rewards: Array, wrong: Array) -> str:
+        """The first wrong one, with its slot: ``reward -1e+09 in slot 3: …``."""
+        place = np.argwhere(wrong)[0]
+        return (
+            f"{name.removesuffix('s')} {rewards[tuple(place)]:g} in slot {int(place[-1])}: "
+            f"learner.max_abs_reward is {self.max_abs_reward:g}"
+        )
 
     def _check_carry(self, carry: Arrays) -> None:
         """``state/<path>`` and ``frames/<path>`` must be there; the other known names may be, or
@@ -177,6 +212,11 @@ class Contract:
             raise MessageError("range", "an episode's length or duration is too small")
         if not np.isfinite(episodes.returns).all() or not np.isfinite(episodes.seconds).all():
             raise MessageError("not-finite", "an episode's return or duration is not a number")
+
+
+def _clip(rewards: Array, bound: float) -> Array:
+    """Within ±bound where finite; NaN and infinity stay, to be refused."""
+    return np.where(np.isfinite(rewards), np.clip(rewards, -bound, bound), rewards)
 
 
 def _check_names(group: str, found: Arrays, wanted: Mapping[str, object]) -> None:

@@ -40,10 +40,12 @@ class Fields:
             raise self._refusal(name, "a finite number from 0")
         return value
 
-    def text(self, name: str, pattern: re.Pattern[str] | None = None) -> str:
-        """At most 256 printable characters, so that it can go into a log or a terminal as it is."""
+    def text(
+        self, name: str, pattern: re.Pattern[str] | None = None, most: int = _MOST_TEXT
+    ) -> str:
+        """At most ``most`` printable characters: it can go into a log or a terminal as it is."""
         value = self._values.get(name)
-        if not is_short_text(value) or (pattern is not None and not pattern.fullmatch(value)):
+        if not is_short_text(value, most) or (pattern is not None and not pattern.fullmatch(value)):
             raise self._refusal(name, pattern.pattern if pattern else "a short printable text")
         return value
 
@@ -75,6 +77,6 @@ class Fields:
         return MessageError(self._reason, f"{name} = {found} is not {wanted}")
 
 
-def is_short_text(value: object) -> TypeGuard[str]:
-    """Whether it is a str of at most 256 printable characters."""
-    return type(value) is str and len(value) <= _MOST_TEXT and value.isprintable()
+def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:
+    """Whether it is a str of at most so many printable characters."""
+    return type(value) is str and len(value) <= most and value.isprintable()

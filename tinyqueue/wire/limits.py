@@ -60,5 +60,6 @@ class Limits:
 SESSION_LIMITS = Limits()
 EVALUATION_LIMITS = Limits(body_bytes=MIB, raw_bytes=MIB, arrays=2)
 SIGN_LIMITS = Limits(body_bytes=4096, raw_bytes=4096, head_bytes=4096, items=1024, arrays=0)
+FAILURE_LIMITS = Limits(body_bytes=8192, raw_bytes=8192, head_bytes=8192, items=1024, arrays=0)
 WEIGHT_LIMITS = Limits(body_bytes=512 * MIB, raw_bytes=512 * MIB, head_bytes=MIB, arrays=4096)
 """A string in Redis holds at most 512 MiB."""

@@ -1,0 +1,299 @@
+"""A trial of an environment before anything else starts: built, reset and stepped as a stage does.
+
+What is wrong is found here, in seconds, rather than in a player's log; and what is measured
+decides how many environments and ticks make a session batch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import VectorEnv
+
+from tinyqueue.data.spaces import Array, Space
+from tinyqueue.envs.build import make_vector, reset_seeded
+from tinyqueue.envs.faults import failed
+from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
+from tinyqueue.experiment.environment import EnvironmentConfig
+
+TICKS = 50
+"""Steps that each environment of a trial is played, with random actions."""
+STEPPING_S = 1.2
+"""No further step after so many seconds, once there were :data:`LEAST_TICKS`."""
+LEAST_TICKS = 3
+SEEDS = (1, 2)
+"""A fault that both seeds meet is refused. One alone may be rare, and a stage survives it."""
+
+_OLD_RESET = "unexpected keyword argument"
+_OLD_STEP = "values to unpack (expected"
+
+Telling = Callable[[str], None]
+"""Told what is about to be done."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was measured. Seconds are wall time of one environment on an idle machine.
+
+    Attributes:
+        slots: Environments that were played side by side.
+        build_s: To build one.
+        reset_s: To reset one.
+        step_s: Mean of one step, with the resets in between.
+        slowest_step_s: Longest step of one.
+        slot_bytes: Memory that one more takes.
+        rewards: Smallest and largest reward.
+        episode_steps: Mean length of the episodes that ended; None when none did.
+        single: Why a second one beside the first could not be had; empty when it could.
+        remarks: What a person should know, in sentences.
+    """
+
+    slots: int
+    build_s: float
+    reset_s: float
+    step_s: float
+    slowest_step_s: float
+    slot_bytes: int
+    rewards: tuple[float, float]
+    episode_steps: float | None = None
+    single: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` makes an equal one."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Trial:
+        lists = {"rewards": tuple(value["rewards"]), "remarks": tuple(value["remarks"])}
+        return cls(**{**value, **lists})
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The spaces of one environment as data, and what its trial measured."""
+
+    observations: Space
+    actions: Space
+    trial: Trial
+
+
+def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) -> Tried:
+    """Plays two environments side by side; one, where a second cannot exist.
+
+    Args:
+        config: Which environment.
+        telling: Told of each thing that may take long, before it is done.
+
+    Raises:
+        EnvironmentFailedError: It raises, or gives what its spaces do not hold, twice in a row.
+        UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
+            not supported.
+    """
+    _load_code(config, find_environment(config.id), telling)
+    remarks: list[str] = []
+    slots, single = 2, ""
+    for attempt, seed in enumerate(SEEDS):
+        try:
+            return _play(config, slots, seed, single, remarks, telling)
+        except _NotBuiltError as error:
+            if attempt or slots == 1:
+                raise error.cause from error
+            single, slots = str(error.cause), 1
+        except EnvironmentFailedError as error:
+            if attempt or is_of_its_interface(error):
+                raise
+            remarks.append(f"{error}. It did not happen again; players go on after such a fault")
+    return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
+
+
+def is_of_its_interface(error: EnvironmentFailedError) -> bool:
+    """Whether this cannot be chance, so that a second try would tell nothing new."""
+    return error.kind == "old-api"
+
+
+class _NotBuiltError(Exception):
+    """Environments of a trial could not be built or reset for the first time."""
+
+    def __init__(self, cause: TinyqueueError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _load_code(config: EnvironmentConfig, spec: EnvSpec, telling: Telling) -> None:
+    """Imports what the environment is made of: it is no part of what building another costs."""
+    if config.atari or not isinstance(spec.entry_point, str):
+        return
+    telling(f"importing {spec.entry_point}")
+    try:
+        load_env_creator(spec.entry_point)
+    except Exception:
+        # Building fails likewise, and says why.
+        return
+
+
+def _play(
+    config: EnvironmentConfig,
+    slots: int,
+    seed: int,
+    single: str,
+    remarks: list[str],
+    telling: Telling,
+) -> Tried:
+    telling(f"building {config.id}")
+    before_bytes, began_s = _memory_bytes(), time.perf_counter()
+    doing = f"building {slots} side by side" if slots > 1 else "building"
+    with _not_built(), _explained(config.id, doing):
+        vector = make_vector(config, slots)
+    try:
+        built_s = time.perf_counter() - began_s
+        observed = Layout(vector.single_observation_space, f"the observations of {config.id}")
+        acted = Layout(vector.single_action_space, f"the actions of {config.id}")
+        telling(f"resetting {config.id}")
+        began_s = time.perf_counter()
+        with _not_built(), _explained(config.id, "reset"):
+            first = reset_seeded(vector, seed)
+        reset_s = (time.perf_counter() - began_s) / slots
+        slot_bytes = max(0, _memory_bytes() - before_bytes) // slots
+        rows = empty(observed.space, slots)
+        with _explained(config.id, "reset"):
+            observed.write(first, rows)
+        _require_finite(config.id, "reset", rows)
+        steps = _Steps(config.id, vector, observed, seed)
+        steps.play(telling)
+        trial = Trial(
+            slots=slots,
+            build_s=built_s / slots,
+            reset_s=reset_s,
+            step_s=steps.seconds / max(1, steps.count * slots),
+            slowest_step_s=steps.slowest_s / slots,
+            slot_bytes=slot_bytes,
+            rewards=(steps.lowest, steps.highest),
+            episode_steps=steps.count * slots / steps.ended if steps.ended else None,
+            single=single,
+            remarks=tuple(remarks),
+        )
+        return Tried(observed.space, acted.space, trial)
+    finally:
+        with _explained(config.id, "close"):
+            vector.close()
+
+
+class _Steps:
+    """Random steps of a trial, timed and checked."""
+
+    def __init__(
+        self, name: str, vector: VectorEnv[Any, Any, Any], observed: Layout, seed: int
+    ) -> None:
+        self._name, self._vector, self._observed = name, vector, observed
+        vector.action_space.seed(seed)
+        self.count = self.ended = 0
+        self.seconds = self.slowest_s = 0.0
+        self.lowest, self.highest = np.inf, -np.inf
+
+    def play(self, telling: Telling) -> None:
+        rows = empty(self._observed.space, self._vector.num_envs)
+        telling(f"stepping {self._name}")
+        while self.count < TICKS and (self.count < LEAST_TICKS or self.seconds < STEPPING_S):
+            doing = f"step {self.count + 1}"
+            actions = self._vector.action_space.sample()
+            began_s = time.perf_counter()
+            with _explained(self._name, doing):
+                observed, rewards, terminated, truncated, _ = self._vector.step(actions)
+                self._observed.write(observed, rows)
+            taken_s = time.perf_counter() - began_s
+            self.seconds += taken_s
+            self.slowest_s = max(self.slowest_s, taken_s)
+            self.count += 1
+            _require_finite(self._name, doing, rows)
+            self._see(doing, np.asarray(rewards, np.float64))
+            self.ended += int(np.count_nonzero(terminated | truncated))
+            if taken_s > STEPPING_S:
+                telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
+
+    def _see(self, doing: str, rewards: Array) -> None:
+        wrong = np.flatnonzero(~np.isfinite(rewards))
+        if len(wrong):
+            slot = int(wrong[0])
+            raise EnvironmentFailedError(
+                f"{self._name} gave the reward {rewards[slot]} in {doing} in slot {slot}. A reward "
+                "must be a finite number (at most learner.max_abs_reward): correct step(), or "
+                "wrap the environment",
+                kind="reward",
+            )
+        self.lowest = min(self.lowest, float(rewards.min()))
+        self.highest = max(self.highest, float(rewards.max()))
+
+
+def _require_finite(name: str, doing: str, rows: dict[str, Array]) -> None:
+    for path, values in rows.items():
+        if values.dtype.kind != "f" or np.isfinite(values).all():
+            continue
+        bad = np.argwhere(~np.isfinite(values))[0]
+        raise EnvironmentFailedError(
+            f"{name} gave the observation {values[tuple(bad)]} in {doing} in slot {int(bad[0])}"
+            f"{f', at {path!r}' if path else ''}. Observations must be finite: correct the "
+            "environment, or wrap it",
+            kind="observation",
+        )
+
+
+@contextmanager
+def _not_built() -> Iterator[None]:
+    """Inside, what cannot be had may be for want of room for a second one."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        raise _NotBuiltError(error) from error
+
+
+@contextmanager
+def _explained(name: str, doing: str) -> Iterator[None]:
+    """Inside, whatever is raised is the environment's fault, an interface of old above all."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        cause = error.__cause__ or error.__context__
+        raise (_old_interface(name, cause) or error) from error
+    except (TinyqueueError, gymnasium.error.UnregisteredEnv):
+        raise
+    except (Exception, SystemExit) as error:
+        raise (_old_interface(name, error) or failed(error, name, doing)) from error
+
+
+def _old_interface(name: str, error: BaseException | None) -> EnvironmentFailedError | None:
+    text = str(error)
+    is_reset = isinstance(error, TypeError) and _OLD_RESET in text and "reset()" in text
+    is_step = isinstance(error, ValueError | TypeError) and _OLD_STEP in text
+    if not is_reset and not is_step:
+        return None
+    wanted = (
+        "reset(seed=…, options=…) must take both arguments and return (observation, info)"
+        if is_reset
+        else "reset() must return (observation, info), and step() (observation, reward, "
+        "terminated, truncated, info)"
+    )
+    return EnvironmentFailedError(
+        f"{name} has an older interface than Gymnasium's: {text}. {wanted}. Correct the "
+        "environment, or wrap it where it is registered",
+        kind="old-api",
+    )
+
+
+def _memory_bytes() -> int:
+    """Resident memory of this process; 0 where /proc does not tell."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,294 @@
+"""The shape of a session batch, chosen from what an environment costs where a person left it open.
+
+A batch should take at most a third of a play task's time limit, fit the wire, and leave room in
+memory. What a person has set is not changed: it works, or is refused with the setting to write.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.data.spaces import Space
+from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.envs.trial import Trial
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.sections import Section
+from tinyqueue.wire.limits import MIB, SESSION_LIMITS
+
+BATCH_S = 10.0
+"""Longest batch that is chosen: a third of the least time limit of a task."""
+MOST_BATCH_S = 60.0
+"""Longest batch that a person may set. Training would hear nothing of a player for so long."""
+BUILD_S = 10.0
+"""Longest time that is chosen for building the environments of one player."""
+BATCH_BYTES = 8 * MIB
+"""Largest batch that is chosen, before compression."""
+LEAST_LIMIT_S = 30.0
+LEAST_TICKS = 8
+LEAST_GAMES = 10
+GAMES_S = 120.0
+"""Longest evaluation that is chosen, if that is ten games at least."""
+MEMORY_SHARE = 0.5
+"""Of the memory that is free, what environments may take."""
+_STEP_BYTES = 40
+"""Of one env step beside its observation: action, reward, flags, what the head records."""
+_LIGHT_BYTES = 32 * MIB
+"""Environments that take less are not counted: the measurement is not that exact."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An experiment whose open settings are chosen.
+
+    Attributes:
+        experiment: With them.
+        remarks: What was chosen and why, for people.
+        single: No second environment can exist on a machine beside the first.
+    """
+
+    experiment: Experiment
+    remarks: tuple[str, ...] = ()
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class _Shape:
+    ticks: int
+    slots: int
+
+
+class _Costs:
+    """What a batch of some shape costs."""
+
+    def __init__(self, info: EnvironmentInfo, trial: Trial, players: int) -> None:
+        self.trial = trial
+        self._observation_bytes = _bytes_of(info.observation_space)
+        self._players = max(1, players)
+        self._free_bytes = _free_memory_bytes()
+
+    def batch_s(self, shape: _Shape) -> float:
+        return shape.ticks * shape.slots * self.trial.step_s
+
+    def build_s(self, slots: int) -> float:
+        return slots * (self.trial.build_s + self.trial.reset_s)
+
+    def batch_bytes(self, shape: _Shape) -> int:
+        observations = (shape.ticks + 1) * shape.slots * self._observation_bytes
+        return observations + shape.ticks * shape.slots * _STEP_BYTES
+
+    def needs_memory(self, slots: int) -> bool:
+        """Whether so many environments in every player take more than their share."""
+        each = self.trial.slot_bytes
+        return (
+            each > _LIGHT_BYTES and slots * self._players * each > MEMORY_SHARE * self._free_bytes
+        )
+
+    def too_much(self, shape: _Shape) -> str:
+        """What keeps this shape from being chosen; empty when nothing does."""
+        if self.trial.single and shape.slots > 1:
+            return "a second one cannot exist beside the first"
+        if self.batch_s(shape) > BATCH_S:
+            return f"steps take {_time(self.trial.step_s)}"
+        if shape.slots > 1 and self.build_s(shape.slots) > BUILD_S:
+            return f"one takes {_time(self.build_s(1))} to build and reset"
+        if self.batch_bytes(shape) > BATCH_BYTES:
+            return f"an observation has {self._observation_bytes:,} bytes"
+        if shape.slots > 1 and self.needs_memory(shape.slots):
+            return f"one takes {self.trial.slot_bytes / MIB:,.0f} MiB of memory"
+        return ""
+
+
+def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitted:
+    """Chooses what was left open.
+
+    Args:
+        experiment: What is trained.
+        info: What its environment is like; without a trial nothing is chosen.
+        players: Players on this machine; 0 where they are elsewhere.
+
+    Raises:
+        ConfigError: What a person has set cannot work; the text has the numbers and the setting.
+    """
+    trial = info.trial
+    if trial is None:
+        return Fitted(experiment)
+    costs = _Costs(info, trial, players)
+    before = _Shape(experiment.session.ticks, experiment.session.slots)
+    shape, why = _chosen(experiment, costs, before)
+    _require_workable(experiment, costs, shape)
+    session: dict[str, Any] = {}
+    remarks = [*trial.remarks, *_of_rewards(experiment, trial)]
+    if shape != before:
+        session |= {"ticks": shape.ticks, "slots": shape.slots}
+        remarks.append(_shape_told(info.id, why, shape))
+    if experiment.session.task_limit_s is None:
+        session["task_limit_s"] = _limit_s(experiment, costs, shape)
+    batch_s = costs.batch_s(shape)
+    if batch_s > BATCH_S:
+        remarks.append(
+            f"a session batch takes about {_time(batch_s)}: session.ticks = {shape.ticks} steps of "
+            f"session.slots = {shape.slots} environments, {_time(trial.step_s)} each"
+        )
+    evaluation = _evaluation(experiment, info, costs, remarks)
+    changed = replace(
+        experiment,
+        session=_with(experiment.session, session),
+        evaluation=_with(experiment.evaluation, evaluation),
+    )
+    return Fitted(changed, tuple(remarks), single=bool(trial.single))
+
+
+def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shape, str]:
+    """The largest shape that costs little enough, and what the first one cost too much of."""
+    why = first = costs.too_much(shape)
+    while why:
+        smaller = next(_smaller(experiment, shape), None)
+        if smaller is None:
+            break
+        shape, why = smaller, costs.too_much(smaller)
+    return shape, first
+
+
+def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
+    """Shapes with half the slots, or else half the ticks, as far as these are open."""
+    chosen = experiment.session.model_fields_set
+    if "slots" not in chosen and shape.slots > 1:
+        half = _Shape(shape.ticks, shape.slots // 2)
+        if _suits(experiment, half):
+            yield half
+    if "ticks" not in chosen and shape.ticks >= 2 * LEAST_TICKS:
+        half = _Shape(shape.ticks // 2, shape.slots)
+        if _suits(experiment, half):
+            yield half
+
+
+def _suits(experiment: Experiment, shape: _Shape) -> bool:
+    """Whether the algorithm can be trained on batches of this shape, such as by its minibatches."""
+    rows = shape.slots * experiment.learner.batches_per_update
+    try:
+        ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, rows)
+    except ConfigError:
+        return False
+    return True
+
+
+def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> None:
+    """Refuses what a person has set and what cannot be played."""
+    name = experiment.environment.id
+    if costs.trial.single and shape.slots > 1:
+        raise ConfigError(
+            f"a second {name} cannot exist beside the first: {costs.trial.single}. Write "
+            '--set session.slots=1, or give each its own number by "{slot}" in environment.kwargs.'
+        )
+    batch_s, limit_s = costs.batch_s(shape), experiment.session.task_limit_s
+    if batch_s > MOST_BATCH_S or (limit_s is not None and batch_s > limit_s):
+        least = MOST_BATCH_S if limit_s is None else limit_s
+        raise ConfigError(
+            f"{shape.ticks} steps of {shape.slots} environments would take {_time(batch_s)} "
+            f"({name} takes {_time(costs.trial.step_s)} per step); a session batch may take "
+            f"{_time(least)}. Write {_advice(shape, min(BATCH_S, least) / batch_s)}."
+        )
+    size, most = costs.batch_bytes(shape), SESSION_LIMITS.body_bytes
+    if experiment.session.codec != "none":
+        most = SESSION_LIMITS.raw_bytes
+    if size > most:
+        raise ConfigError(
+            f"a session batch of {shape.ticks} steps of {shape.slots} environments of {name} has "
+            f"{size:,} bytes; {most:,} fit the wire. Write {_advice(shape, most / size)}."
+        )
+
+
+def _advice(shape: _Shape, share: float) -> str:
+    slots = max(1, int(shape.slots * share))
+    left = share * shape.slots / slots
+    advice = f"--set session.slots={slots}"
+    if left < 1:
+        advice += f" --set session.ticks={max(1, int(shape.ticks * left))}"
+    return advice
+
+
+def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape) -> float:
+    """Time limit of a play task: three batches or budgets, and room for building."""
+    play_s = max(LEAST_LIMIT_S, 3 * experiment.session.task_budget_s, 3 * costs.batch_s(shape))
+    # A round number: the same on every start, so that players need not open a new stage.
+    return 10.0 * math.ceil((play_s + 3 * costs.build_s(shape.slots)) / 10)
+
+
+def _evaluation(
+    experiment: Experiment, info: EnvironmentInfo, costs: _Costs, remarks: list[str]
+) -> dict[str, Any]:
+    """How many games decide, and how many are played side by side."""
+    evaluation, trial = experiment.evaluation, costs.trial
+    chosen: dict[str, Any] = {}
+    slots = evaluation.slots
+    if "slots" not in evaluation.model_fields_set:
+        if trial.single:
+            slots = 1
+        while slots > 1 and (costs.build_s(slots) > BUILD_S or costs.needs_memory(slots)):
+            slots //= 2
+        if slots != evaluation.slots:
+            chosen["slots"] = slots
+    steps = info.max_episode_steps or trial.episode_steps or 1000
+    game_s = steps * trial.step_s + (trial.build_s + trial.reset_s if trial.single else 0.0)
+    if "episodes" not in evaluation.model_fields_set and evaluation.episodes * game_s > GAMES_S:
+        games = max(LEAST_GAMES, int(GAMES_S / game_s))
+        if games < evaluation.episodes:
+            chosen["episodes"] = games
+            remarks.append(
+                f"a game of {info.id} may take {_time(game_s)}: {games} games decide instead of "
+                f"{evaluation.episodes} (evaluation.episodes)"
+            )
+    return chosen
+
+
+def _of_rewards(experiment: Experiment, trial: Trial) -> Iterator[str]:
+    learner, worst = experiment.learner, max(trial.rewards, key=abs)
+    if abs(worst) <= learner.max_abs_reward:
+        return
+    clips = learner.beyond_max_reward == "clip"
+    fate = "rewards are clipped" if clips else "a session batch is set aside"
+    yield (
+        f"{experiment.environment.id} gave a reward of {worst:g}; learner.max_abs_reward is "
+        f"{learner.max_abs_reward:g}, beyond which {fate}"
+    )
+
+
+def _shape_told(name: str, why: str, shape: _Shape) -> str:
+    plural = "" if shape.slots == 1 else "s"
+    return (
+        f"{name}: {why}: {shape.slots} environment{plural} per player, "
+        f"{shape.ticks} steps per batch"
+    )
+
+
+def _with(section: Any, changes: dict[str, Any]) -> Any:
+    assert isinstance(section, Section)
+    return section.model_copy(update=changes) if changes else section
+
+
+def _time(seconds: float) -> str:
+    """``40 ms``, ``1.2 s``, ``41 s``."""
+    if seconds < 1:
+        return f"{1000 * seconds:.2g} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _bytes_of(space: Space) -> int:
+    return sum(np.dtype(leaf.dtype).itemsize * math.prod(leaf.shape) for leaf in space.values())
+
+
+def _free_memory_bytes() -> int:
+    """What Linux says is available; a great deal elsewhere."""
+    try:
+        with open("/proc/meminfo") as lines:
+            found = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(found.split()[1]) * 1024
+    except (OSError, StopIteration, ValueError, IndexError):
+        return 1 << 62

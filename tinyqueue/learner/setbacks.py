@@ -1,0 +1,214 @@
+"""What keeps a run from getting on: tasks that fail, batches that are set aside. Said, counted,
+and in the end a reason to give up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinyqueue.wire.failures import LOST, TaskFailure
+
+REMIND_FIRST_S, REMIND_LAST_S = 10.0, 600.0
+"""Between two counts of what goes on failing: doubled every time."""
+WARN_SHARE, END_SHARE = 0.05, 0.5
+"""Of all session batches: set aside, above which a person is warned, and the run ends."""
+LEAST_BATCHES = 20
+"""Shares of fewer say nothing."""
+MOST_KINDS = 32
+"""Kinds that are told apart; a sender chooses its words."""
+
+
+@dataclass
+class _Kind:
+    """Setbacks of one kind.
+
+    Attributes:
+        text: What was said of the first.
+        told: How many a person has been told of.
+        next_s: When to tell again, on the monotonic clock.
+    """
+
+    text: str
+    count: int = 0
+    told: int = 0
+    next_s: float = 0.0
+    pause_s: float = REMIND_FIRST_S
+    players: set[str] = field(default_factory=set)
+
+
+class Setbacks:
+    """Counts setbacks by kind. Safe to call from several threads.
+
+    Args:
+        say: Shows a person a line at once.
+        give_up_after_s: How long nothing may be accepted while everything fails; and the window
+            over which the share of batches set aside is taken.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        give_up_after_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._say = say
+        self._give_up_after_s = give_up_after_s
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._kinds: dict[str, _Kind] = {}
+        self._first_s: float | None = None
+        self._accepted = self._aside = 0
+        self._lost = 0
+        self._warned = False
+        self._window: deque[tuple[float, int, int]] = deque()
+        self._clipped = 0
+
+    def failed(self, failure: TaskFailure) -> None:
+        """A player could not play a task."""
+        if failure.kind == LOST:
+            self._lost += 1
+            if self._accepted and self._lost < 3:
+                # A broker that was restarted gives tasks out again; nothing is wrong then.
+                return
+        who = f"player {failure.player}"
+        self._note(f"failed: {failure.kind}", f"{who} cannot play: {failure.text}", failure.player)
+
+    def fault(self, player: str, text: str, count: int) -> None:
+        """An environment failed, was made anew, and the others went on.
+
+        Args:
+            text: What the last one was.
+            count: How many there were.
+        """
+        told = f"player {player} made an environment anew: {text}"
+        self._note(f"fault: {text.partition(':')[0][:60]}", told, player, count, is_setback=False)
+
+    def aside(self, reason: str, detail: str, player: str = "") -> None:
+        """A session batch was set aside."""
+        with self._lock:
+            self._aside += 1
+            self._add_to_window(0, 1)
+        by = f" (player {player})" if player else ""
+        self._note(f"set aside: {reason}", f"a session batch is set aside: {detail}{by}", player)
+        self._warn_of_share()
+
+    def clipped(self, count: int, detail: str, player: str = "") -> None:
+        """Rewards of a batch were clipped."""
+        self._note("clipped", f"{detail} (player {player})", player, count, is_setback=False)
+
+    def accepted(self) -> None:
+        """A session batch was sound."""
+        with self._lock:
+            self._accepted += 1
+            self._add_to_window(1, 0)
+
+    def look(self) -> None:
+        """Tells again of what goes on. Called now and then."""
+        now_s = self._clock()
+        lines = []
+        with self._lock:
+            for kind in self._kinds.values():
+                if kind.count > kind.told and now_s >= kind.next_s:
+                    kind.told = kind.count
+                    kind.pause_s = min(2 * kind.pause_s, REMIND_LAST_S)
+                    kind.next_s = now_s + kind.pause_s
+                    by = f", {len(kind.players)} players" if len(kind.players) > 1 else ""
+                    lines.append(f"{kind.text} [{kind.count:,} times{by}]")
+        for line in lines:
+            self._say(line)
+
+    def hopeless(self) -> str:
+        """Why the run cannot get anywhere; empty while it may."""
+        with self._lock:
+            now_s = self._clock()
+            if not self._accepted:
+                since = self._first_s
+                if since is None or now_s - since < self._give_up_after_s:
+                    return ""
+                worst = max(self._setbacks(), key=lambda kind: kind.count)
+                return (
+                    f"no session batch was accepted within {now_s - since:.0f} s: {worst.text} "
+                    f"[{worst.count:,} times]"
+                )
+            return self._mostly_aside(now_s)
+
+    def document(self) -> dict[str, Any]:
+        """For ``tinyqueue info``: what was said, and how often it happened."""
+        with self._lock:
+            return {kind.text: kind.count for kind in self._kinds.values()}
+
+    def counts(self) -> Mapping[str, int]:
+        """How often each kind happened."""
+        with self._lock:
+            return Counter({name: kind.count for name, kind in self._kinds.items()})
+
+    def _setbacks(self) -> list[_Kind]:
+        """Kinds because of which nothing is accepted."""
+        return [
+            kind
+            for name, kind in self._kinds.items()
+            if name.startswith(("failed: ", "set aside: "))
+        ]
+
+    def _note(
+        self, name: str, text: str, player: str, count: int = 1, *, is_setback: bool = True
+    ) -> None:
+        with self._lock:
+            if is_setback and self._first_s is None:
+                self._first_s = self._clock()
+            if name not in self._kinds and len(self._kinds) >= MOST_KINDS:
+                name = f"{name.partition(':')[0]}: other"
+            first = name not in self._kinds
+            kind = self._kinds.setdefault(name, _Kind(text))
+            kind.count += count
+            if len(kind.players) < 1024:
+                kind.players.add(player)
+            if first:
+                kind.told, kind.next_s = kind.count, self._clock() + kind.pause_s
+        if first:
+            self._say(text)
+
+    def _add_to_window(self, accepted: int, aside: int) -> None:
+        """One entry a second at most, so that a fast run keeps no more than its seconds."""
+        now_s = self._clock()
+        if self._window and now_s - self._window[-1][0] < 1.0:
+            at_s, before, before_aside = self._window.pop()
+            self._window.append((at_s, before + accepted, before_aside + aside))
+        else:
+            self._window.append((now_s, accepted, aside))
+        while now_s - self._window[0][0] > self._give_up_after_s:
+            self._window.popleft()
+
+    def _mostly_aside(self, now_s: float) -> str:
+        first = self._first_s
+        if first is None or now_s - first < self._give_up_after_s or not self._window:
+            return ""
+        accepted = sum(entry[1] for entry in self._window)
+        aside = sum(entry[2] for entry in self._window)
+        if accepted + aside < LEAST_BATCHES or aside <= END_SHARE * (accepted + aside):
+            return ""
+        kinds = {n: kind for n, kind in self._kinds.items() if n.startswith("set aside: ")}
+        worst = max(kinds.values(), key=lambda kind: kind.count)
+        return (
+            f"of the last {accepted + aside:,} session batches {aside:,} were set aside: "
+            f"{worst.text}"
+        )
+
+    def _warn_of_share(self) -> None:
+        with self._lock:
+            total = self._accepted + self._aside
+            share = self._aside / total
+            if self._warned or not self._accepted or total < LEAST_BATCHES or share <= WARN_SHARE:
+                return
+            self._warned = True
+            text = (
+                f"{share:.0%} of the session batches are set aside, so nobody learns from them; "
+                "`tinyqueue info` counts them by reason"
+            )
+        self._say(text)

@@ -1,0 +1,101 @@
+"""A task that cannot be played: told to the learner, and followed by a rest that grows.
+
+The person who started the run looks at the learner's terminal, not at the log of a player that
+may be on another machine. The rest keeps a player that fails at once from turning over tasks
+that others could play.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.data.identity import new_id
+from tinyqueue.envs.faults import is_time_limit, user_place
+from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
+from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
+
+FIRST_REST_S, MOST_REST_S = 0.1, 5.0
+"""Before a failed task is acked; doubled by every failure in a row."""
+TELL_S = 2.0
+"""How long a failure is offered to a learner whose queue is full."""
+WAITING = 64
+"""Failures that may wait before a learner on Redis, whose queue a sender's script bounds."""
+
+log = structlog.get_logger(__name__)
+
+
+def failure_text(error: BaseException, limit_s: float) -> tuple[str, str]:
+    """Kind and text of what kept a task from being played.
+
+    Args:
+        error: What was raised.
+        limit_s: The task's time limit.
+    """
+    if is_time_limit(error):
+        place = user_place(error.__traceback__)
+        return "time-limit", (
+            f"a play task was not over within its limit of {limit_s:.0f} s"
+            f"{f', the last of it in {place}' if place else ''}: building, resets or steps take "
+            "too long, or one hangs. Lower session.slots or session.ticks, or raise "
+            "session.task_limit_s"
+        )
+    if isinstance(error, EnvironmentFailedError):
+        return error.kind, str(error)
+    kind = type(error).__name__
+    if isinstance(error, TinyqueueError):
+        return kind, str(error)
+    place = user_place(error.__traceback__)
+    return kind, f"{kind}: {error}{f' (at {place})' if place else ''}"
+
+
+class FailureTeller:
+    """Tells the learner of failed tasks, from one player.
+
+    Args:
+        publisher: Makes what publishes; called at the first failure, and again after trouble.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        publisher: Callable[[], ExperiencePublisher],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._make_publisher = publisher
+        self._publisher: ExperiencePublisher | None = None
+        self._sleep = sleep
+        self._in_a_row = 0
+
+    def played(self) -> None:
+        """A task was played: the next failure is a first one."""
+        self._in_a_row = 0
+
+    def tell(self, failure: TaskFailure) -> None:
+        """Publishes it. Trouble is logged: nothing depends on its arrival."""
+        message = Outgoing(
+            experiment=failure.experiment,
+            body=encode_failure(failure),
+            content_type=FAILURE_TYPE,
+            message_id=new_id(),
+            correlation_id=failure.task,
+            headers={},
+        )
+        try:
+            publisher = self._publisher = self._publisher or self._make_publisher()
+            outcome = publisher.publish_patiently(message, for_s=TELL_S)
+        except TinyqueueError as error:
+            log.error("cannot tell the learner of a failure", error=str(error))
+            return
+        if outcome is not Outcome.CONFIRMED:
+            log.warning("the learner was not told of a failure", outcome=outcome.value)
+
+    def rest(self) -> None:
+        """Waits, longer after every failure in a row, so that nobody is kept busy by failing."""
+        longest_s = min(MOST_REST_S, FIRST_REST_S * 2**self._in_a_row)
+        self._in_a_row = min(self._in_a_row + 1, 32)
+        self._sleep(longest_s * random.uniform(0.5, 1.0))

@@ -1,0 +1,92 @@
+"""That a player could not play a task, as a message on the bus: its log is on another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.data.session import SCHEMA
+from tinyqueue.errors import MessageError
+from tinyqueue.wire.arrays import pack, unpack
+from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.limits import FAILURE_LIMITS, Limits
+
+FAILURE_TYPE = "application/x-tinyqueue-task-failure"
+"""Content type of a failure."""
+
+LOST = "process-lost"
+"""Kind of a task that came again: its process, or only its connection, was lost."""
+
+MOST_TEXT = 1024
+_MOST_NAME = 128
+
+
+@dataclass(frozen=True)
+class TaskFailure:
+    """What kept a player from playing a task.
+
+    Attributes:
+        task: Id of the play task.
+        experiment, run: What it was to be played for.
+        kind: What failed, in a word that is the same for every failure of that kind.
+        text: What happened and what to do, for the person who started the run.
+        player: Who could not, for people.
+        user: Its broker login.
+        ended: Whether the task is over; False for one that is tried again.
+    """
+
+    task: str
+    experiment: str
+    run: str
+    kind: str
+    text: str
+    player: str
+    user: str
+    ended: bool = True
+
+
+def encode_failure(failure: TaskFailure) -> bytes:
+    """The body of a message of type :data:`FAILURE_TYPE`: texts are cut, and of one line."""
+    values = {
+        "schema": SCHEMA,
+        "task": failure.task,
+        "experiment": failure.experiment,
+        "run": failure.run,
+        "kind": _line(failure.kind, _MOST_NAME) or "unknown",
+        "text": _line(failure.text, MOST_TEXT),
+        "player": failure.player,
+        "user": failure.user,
+        "ended": failure.ended,
+    }
+    return pack(values, {})
+
+
+def decode_failure(body: bytes | memoryview, limits: Limits = FAILURE_LIMITS) -> TaskFailure:
+    """The failure.
+
+    Raises:
+        MessageError: And nothing else, whatever the bytes are.
+    """
+    if len(body) > limits.body_bytes:
+        raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
+    values, _ = unpack(body, limits)
+    fields = Fields(values)
+    schema = fields.integer("schema")
+    if schema != SCHEMA:
+        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    return TaskFailure(
+        task=fields.text("task"),
+        experiment=fields.text("experiment", EXPERIMENT_PATTERN),
+        run=fields.text("run"),
+        kind=fields.text("kind"),
+        text=fields.text("text", most=MOST_TEXT),
+        player=fields.text("player"),
+        user=fields.text("user"),
+        ended=fields.flag("ended"),
+    )
+
+
+def _line(text: str, most: int) -> str:
+    """Printable and short: an exception's text may hold anything."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else "?" for c in joined)[:most]
