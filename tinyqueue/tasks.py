@@ -52,7 +52,7 @@ def play_episode(
         if not isinstance(error, TinyqueueError | SoftTimeLimitExceeded):
             log.exception("play task failed", task=task.id)
         if player is None:
-            log.error("no player can be made", task=task.id, error=str(error))
+            log.error("play task refused", task=task.id, error=str(error))
             return
         player.failed(task, error, soft_limit_s or math.inf)
 
@@ -90,7 +90,7 @@ def _player(process: int) -> Player:
 
 @functools.cache
 def _evaluator(process: int) -> Evaluator:
-    return Evaluator(load_settings())
+    return Evaluator(load_settings(), make_room=lambda: _player(process).close())
 
 
 def _refuse_poison(task: Task[Any, Any], tell: Callable[[], None]) -> None:

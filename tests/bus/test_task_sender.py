@@ -35,9 +35,9 @@ class Connection:
         self.failures += 1
 
 
-def send_play(app, budget_s=2.0, connection=None):
+def send_play(app, budget_s=2.0, connection=None, limit_s=30.0):
     TaskSender(app, connection or Connection(), "play.gpu").play(
-        "t1", experiment="pole", run="r", spec_version=7, budget_s=budget_s
+        "t1", experiment="pole", run="r", spec_version=7, budget_s=budget_s, limit_s=limit_s
     )
 
 
@@ -63,11 +63,11 @@ def test_a_play_task_goes_to_the_experiments_queue_and_is_void_in_time():
     assert options["expires"] == 600.0
 
 
-@pytest.mark.parametrize(("budget_s", "soft", "hard"), [(2.0, 30, 60), (100.5, 302, 503)])
-def test_time_limits_follow_the_budget_with_room_for_a_first_task(budget_s, soft, hard):
+@pytest.mark.parametrize(("limit_s", "soft", "hard"), [(30.0, 30, 60), (100.5, 101, 131)])
+def test_a_task_is_ended_at_its_limit_and_its_process_after_that(limit_s, soft, hard):
     app = App()
 
-    send_play(app, budget_s)
+    send_play(app, limit_s=limit_s)
 
     ((_, options),) = app.sent
     assert (options["soft_time_limit"], options["time_limit"]) == (soft, hard)

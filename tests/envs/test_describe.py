@@ -1,11 +1,25 @@
 """What an environment is, found out here or in a child process."""
 
+import threading
+import time
+from pathlib import Path
+
 import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo, describe, describe_in_child
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
+
+
+def has_ended(pid):
+    """Within a moment; a zombie counts as ended."""
+    for _ in range(200):
+        stat = Path(f"/proc/{pid}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.01)
+    return False
 
 
 @pytest.fixture
@@ -64,15 +78,25 @@ def test_an_error_in_the_child_comes_back_as_its_text():
         describe_in_child(EnvironmentConfig(id="CartPoel-v1"))
 
 
-def test_a_ctrl_c_that_reaches_the_child_first_is_a_ctrl_c(module):
-    # Where this runs in the background, the shell has it ignored.
+def test_a_ctrl_c_ends_the_child_with_all_that_its_environment_started(module, tmp_path):
     name = module(
-        "import os, signal\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "import pathlib, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))\n"
+        "time.sleep(600)\n"
     )
+    stopping = threading.Event()
+
+    def stop_when_it_has_begun():
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        stopping.set()
+
+    threading.Thread(target=stop_when_it_has_begun, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        describe_in_child(EnvironmentConfig(id="CartPole-v1"), [name])
+        describe_in_child(EnvironmentConfig(id="CartPole-v1"), [name], stopping=stopping)
+
+    assert has_ended(int((tmp_path / "pid").read_text()))
 
 
 def test_a_child_that_is_killed_by_its_environment_is_told_by_signal(module):

@@ -70,6 +70,8 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
         max_policy_lag=None,
         head=unused,
         heard=unused,
+        failed=unused,
+        setbacks=unused,
         evaluated=games.arrived,
     )
     consumer = ExperienceConsumer(

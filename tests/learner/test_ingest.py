@@ -10,6 +10,7 @@ from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.stream_experience import StreamExperience
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
@@ -59,14 +60,26 @@ def evaluated():
 
 
 @pytest.fixture
-def ingest(contract, ledger, experience, consumer, heard, evaluated):
+def failed():
+    return []
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def ingest(contract, ledger, experience, consumer, heard, evaluated, failed, said):
     ingest = Ingest(
         contract,
         ledger,
         experience,
         max_policy_lag=10,
         head=lambda: HEAD,
-        heard=lambda player, ended: heard.append((player, ended)),
+        heard=lambda player, ended, play_s: heard.append((player, ended)),
+        failed=failed.append,
+        setbacks=Setbacks(said.append, 60.0),
         evaluated=evaluated.append,
     )
     ingest.attach(consumer)
@@ -124,7 +137,8 @@ def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
 
     experience = Told(1, ledger.knows, log_every_s=1e-9)
     ingest = Ingest(contract, ledger, experience, max_policy_lag=10, head=lambda: HEAD,
-                    heard=lambda *_: None, evaluated=lambda _: None)  # fmt: skip
+                    heard=lambda *_: None, failed=lambda _: None,
+                    setbacks=Setbacks(lambda _: None, 60.0), evaluated=lambda _: None)  # fmt: skip
     ingest.attach(consumer)
     for n in range(2):
         ingest.on_delivery(delivered(n))

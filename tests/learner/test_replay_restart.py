@@ -20,6 +20,7 @@ from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
 from tinyqueue.learner.level import Level
 from tinyqueue.learner.make_experience import make_experience
 from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.training import Training
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session, encode_session
@@ -42,6 +43,8 @@ class Learner:
             max_policy_lag=10,
             head=lambda: 0,
             heard=lambda *_: None,
+            failed=lambda _: None,
+            setbacks=Setbacks(lambda _: None, 60.0),
             evaluated=lambda _: None,
         )
         self.ingest.attach(self)

@@ -64,7 +64,7 @@ def make_service(server, tasks, view, tmp_path, make_experiment_of):
         experiment = make_experiment_of(session={"ticks": 4, "slots": 2}, model={"hidden": [4]})
         runs.append(RunDirectory.create(tmp_path / "runs", experiment.document(), {}))
         settings = Settings(broker_url=server.broker_url, redis_url=server.redis_url)
-        around = Surroundings(settings, lambda: INFO, tasks, None, view)
+        around = Surroundings(settings, lambda: (experiment, INFO), tasks, None, view)
         return LearnerService(experiment, runs[-1], around), runs[-1]
 
     yield make

@@ -16,6 +16,7 @@ from tinyqueue.errors import ServiceUnreachableError
 EXPIRES_S = 600.0
 """A task nobody took is void after this. Workers compare it with their own clock, so it is
 long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
+LEAST_LIMIT_S = 30.0
 HARD_LIMIT_AFTER_S = 30
 """After the soft limit, which an environment may not notice, its process is killed."""
 
@@ -52,7 +53,7 @@ class TaskSender:
         run: str,
         spec_version: int,
         budget_s: float,
-        limit_s: float,
+        limit_s: float = LEAST_LIMIT_S,
     ) -> None:
         """Sends a play task.
 

@@ -90,6 +90,7 @@ def describe(
             not supported.
         EnvironmentFailedError: It raises, or gives what its own spaces do not hold.
     """
+    telling(f"building the environment {config.id}")
     import_allowed(modules)
     spec = find_environment(config.id)
     tried = try_out(config, telling)

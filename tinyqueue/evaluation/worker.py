@@ -49,10 +49,16 @@ class EvaluateTask:
 
 
 class Evaluator:
-    """Plays evaluation tasks in one process. Made in its first task, after the fork."""
+    """Plays evaluation tasks in one process. Made in its first task, after the fork.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where the services are.
+        make_room: Closes the environments that this process plays in, where only one can exist.
+    """
+
+    def __init__(self, settings: Settings, make_room: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
+        self._make_room = make_room
         self._redis = connect(settings.redis)
         self._specs = SpecStore(self._redis)
         self._broker = Broker(settings.broker)
@@ -73,6 +79,8 @@ class Evaluator:
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
         player = f"{host_name()}:{os.getpid()}"
+        if spec.environment.single:
+            self._make_room()
         publisher = self._publisher(spec)
         try:
             sign = EvaluationSign(task.request, task.experiment, task.run, player)

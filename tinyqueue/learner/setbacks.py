@@ -100,7 +100,8 @@ class Setbacks:
 
     def clipped(self, count: int, detail: str, player: str = "") -> None:
         """Rewards of a batch were clipped."""
-        self._note("clipped", f"{detail} (player {player})", player, count, is_setback=False)
+        by = f" (player {player})" if player else ""
+        self._note("clipped", f"{detail}{by}", player, count, is_setback=False)
 
     def accepted(self) -> None:
         """A session batch was sound."""

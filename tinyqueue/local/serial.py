@@ -7,6 +7,7 @@ against. With the same seed it plays and learns the same, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -18,11 +19,12 @@ from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
 from tinyqueue.learner.versions import Versions
 from tinyqueue.local.games import GamesHere
-from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream
+from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream, SoundPlay
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
@@ -64,10 +66,11 @@ def train_serial(
             )
         ]
 
+    setbacks = Setbacks(view.message, experiment.learner.give_up_after_s)
     source = _source(
         experiment,
         built,
-        play=lambda: stage.play(newest[0], task="serial"),
+        play=SoundPlay(lambda: stage.play(newest[0], task="serial"), built.contract, setbacks),
         updates=lambda: trainer.clock.updates,
     )
     # From here on the run is kept: what its settings alone can have wrong was found above.
@@ -91,6 +94,7 @@ def train_serial(
         services="none (serial)",
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
         count=None,
+        setbacks=setbacks,
     )
     keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
@@ -106,6 +110,9 @@ def train_serial(
         while not stopping() and not training.is_over():
             training.update(source.take(0.0))
             training.save_if_due()
+            reason = setbacks.hopeless()
+            if reason:
+                return replace(training.finish(), ended="failed", reason=reason)
         return training.finish()
     finally:
         stage.close()

@@ -7,13 +7,59 @@ from copy import deepcopy
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.errors import EnvironmentFailedError, MessageError
 from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
 from tinyqueue.learner.experience import Source, Taken
 from tinyqueue.learner.replay_memory import ReplayMemory
+from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.monitor.metrics import Metric
+from tinyqueue.wire.contract import Contract
 
 Play = Callable[[], SessionBatch]
 """Plays the next session batch; its arrays are valid until the next call."""
+
+
+MOST_ASIDE = 20
+"""Batches that are set aside in a row before a serial run gives up."""
+
+
+class SoundPlay:
+    """Plays batches until one is sound by the same contract as a learner's.
+
+    Args:
+        play: Plays the next session batch.
+        contract: What a batch of the run must look like.
+        setbacks: Told of what is set aside.
+    """
+
+    def __init__(self, play: Play, contract: Contract, setbacks: Setbacks) -> None:
+        self._play = play
+        self._contract = contract
+        self._setbacks = setbacks
+
+    def __call__(self) -> SessionBatch:
+        """The next sound batch.
+
+        Raises:
+            EnvironmentFailedError: Many in a row are not.
+        """
+        for _ in range(MOST_ASIDE):
+            batch, clipped, count = self._contract.clipped(self._play())
+            try:
+                self._contract.check(batch)
+            except MessageError as error:
+                self._setbacks.aside(error.reason, error.detail)
+                refused = error
+                continue
+            if clipped:
+                self._setbacks.clipped(count, clipped)
+            self._setbacks.accepted()
+            return batch
+        raise EnvironmentFailedError(
+            f"{MOST_ASIDE} session batches in a row were set aside, the last one for this: "
+            f"{refused.detail}. Correct the environment, or wrap it.",
+            kind=refused.reason,
+        )
 
 
 class SerialStream(Source):

@@ -131,10 +131,10 @@ class Player:
             limit_s: The task's time limit.
         """
         kind, text = failure_text(error, limit_s)
-        log.error(
-            "task not played", task=task.id, experiment=task.experiment, kind=kind, error=text
-        )
         self._tell(task, kind, text, ended=True)
+        log.error(
+            "play task refused", task=task.id, experiment=task.experiment, kind=kind, error=text
+        )
         self._failing.rest()
 
     def lost(self, task: PlayTask) -> None:
