@@ -1,0 +1,162 @@
+"""What a trial finds out, before anything else starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tinyqueue.envs.trial import Trial, try_out
+from tinyqueue.errors import EnvironmentFailedError
+from tinyqueue.experiment.environment import EnvironmentConfig
+
+ID = "Tried-v0"
+
+
+class Sound(gymnasium.Env[Any, Any]):
+    """Plays for ever, with nothing wrong."""
+
+    observation_space = spaces.Box(-1, 1, (3,), np.float32)
+    action_space = spaces.Discrete(2)
+    reward: Any = 1.0
+    steps = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        return np.zeros(3, np.float32), self.reward, self.steps >= 10, False, {}
+
+
+class OldReset(Sound):
+    def reset(self) -> Any:  # type: ignore[override]
+        return np.zeros(3, np.float32)
+
+
+class OldStep(Sound):
+    def step(self, action: Any) -> Any:
+        return super().step(action)[:4]
+
+
+class OnlyObservation(Sound):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return super().reset(seed=seed)[0]
+
+
+class Raises(Sound):
+    def step(self, action: Any) -> Any:
+        raise OSError("the simulator has gone")
+
+
+class Exits(Sound):
+    def step(self, action: Any) -> Any:
+        raise SystemExit(3)
+
+
+class NanReward(Sound):
+    reward = float("nan")
+
+
+class NanObservation(Sound):
+    def step(self, action: Any) -> Any:
+        return np.full(3, np.nan, np.float32), 0.0, False, False, {}
+
+
+class Alone(Sound):
+    """A licence for one."""
+
+    taken = False
+
+    def __init__(self) -> None:
+        if Alone.taken:
+            raise RuntimeError("the licence is in use")
+        Alone.taken = True
+
+    def close(self) -> None:
+        Alone.taken = False
+
+
+class Rare(Sound):
+    """Fails once, in the first episode of all."""
+
+    failed = False
+
+    def step(self, action: Any) -> Any:
+        if self.steps == 5 and not Rare.failed:
+            Rare.failed = True
+            raise ConnectionError("lost")
+        return super().step(action)
+
+
+class Slow(Sound):
+    def step(self, action: Any) -> Any:
+        time.sleep(0.02)
+        return super().step(action)
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Tries an environment of this class out."""
+
+    def try_class(cls: type[Sound]) -> Trial:
+        gymnasium.register(ID, entry_point=cls)
+        return try_out(EnvironmentConfig(id=ID)).trial
+
+    yield try_class
+    gymnasium.registry.pop(ID, None)
+
+
+@pytest.mark.parametrize(
+    ("cls", "says"),
+    [
+        (OldReset, r"older interface.*'seed'.*must take both arguments"),
+        (OldStep, r"older interface.*expected 5, got 4"),
+        (OnlyObservation, r"Tried-v0"),
+        (Raises, r"OSError: the simulator has gone \(at test_trial\.py:\d+\)"),
+        (Exits, r"SystemExit: 3"),
+        (NanReward, r"reward nan in step 1 in slot 0.*learner\.max_abs_reward"),
+        (NanObservation, r"Tried-v0.*nan"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_its_name(tried: Any, cls: type[Sound], says: str) -> None:
+    with pytest.raises(EnvironmentFailedError, match=says):
+        tried(cls)
+
+
+def test_a_second_that_cannot_exist_is_found_out_and_one_is_played(tried: Any) -> None:
+    trial = tried(Alone)
+
+    assert trial.slots == 1
+    assert "the licence is in use" in trial.single
+    assert not Alone.taken
+
+
+def test_a_fault_that_does_not_come_again_is_remarked_on_and_not_refused(tried: Any) -> None:
+    trial = tried(Rare)
+
+    assert "lost" in " ".join(trial.remarks)
+
+
+def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:
+    began_s = time.monotonic()
+
+    trial = tried(Slow)
+
+    assert 0.02 <= trial.step_s < 0.2
+    assert time.monotonic() - began_s < 5
+
+
+def test_rewards_and_lengths_of_episodes_are_measured(tried: Any) -> None:
+    trial = tried(Sound)
+
+    assert trial.rewards[1] == 1.0
+    assert trial.episode_steps == pytest.approx(10, abs=3)
+    assert Trial.from_json(trial.to_json()) == trial

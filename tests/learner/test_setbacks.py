@@ -1,0 +1,129 @@
+"""The first of each kind is said at once, then a count; and a run that cannot get on ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyqueue.learner.setbacks import MOST_KINDS, Setbacks
+from tinyqueue.wire.failures import LOST, TaskFailure
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def setbacks(said: list[str], clock: Clock) -> Setbacks:
+    return Setbacks(said.append, 60.0, clock)
+
+
+def failure(kind: str = "OSError", text: str = "no display", player: str = "host:1") -> TaskFailure:
+    return TaskFailure("t", "pole", "r", kind, text, player, "me")
+
+
+def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    setbacks.failed(failure())
+    setbacks.failed(failure(player="host:2"))
+    setbacks.failed(failure("ValueError", "bad shape"))
+
+    assert said == [
+        "player host:1 cannot play: no display",
+        "player host:1 cannot play: bad shape",
+    ]
+
+
+def test_then_a_count_ever_more_rarely(setbacks: Setbacks, said: list[str], clock: Clock) -> None:
+    for second in range(120):
+        clock.now_s = 100.0 + second
+        setbacks.failed(failure(player=f"host:{second % 2}"))
+        setbacks.look()
+
+    assert len(said) == 4  # At 0, 10, 30 and 70 s.
+    assert said[1].endswith("cannot play: no display [11 times, 2 players]")
+
+
+def test_a_run_in_which_every_task_fails_ends_with_the_reason(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    setbacks.failed(failure())
+    clock.now_s += 59
+    assert setbacks.hopeless() == ""
+
+    clock.now_s += 2
+    assert "no display" in setbacks.hopeless()
+
+
+def test_one_accepted_batch_is_reason_to_go_on(setbacks: Setbacks, clock: Clock) -> None:
+    setbacks.accepted()
+    setbacks.failed(failure())
+    clock.now_s += 600
+
+    assert setbacks.hopeless() == ""
+
+
+def test_silence_alone_is_no_reason_to_give_up(setbacks: Setbacks, clock: Clock) -> None:
+    clock.now_s += 3600
+
+    assert setbacks.hopeless() == ""
+
+
+def test_a_run_that_sets_most_batches_aside_for_a_minute_ends(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for second in range(70):
+        clock.now_s = 100.0 + second
+        setbacks.accepted()
+        for _ in range(2):
+            setbacks.aside("reward", "reward -1e9 in slot 3", "host:1")
+
+    assert "were set aside" in setbacks.hopeless()
+    assert "slot 3" in setbacks.hopeless()
+
+
+def test_a_few_percent_set_aside_are_warned_of_once_and_go_on(
+    setbacks: Setbacks, said: list[str], clock: Clock
+) -> None:
+    for second in range(100):
+        clock.now_s = 100.0 + second
+        for _ in range(9):
+            setbacks.accepted()
+        setbacks.aside("reward", "too large")
+
+    assert sum("10%" in line and "set aside" in line for line in said) == 1
+    assert setbacks.hopeless() == ""
+
+
+def test_a_task_that_comes_again_is_said_only_where_it_means_something(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    setbacks.accepted()
+    for _ in range(2):
+        setbacks.failed(failure(LOST, "it came again"))
+    assert said == []
+
+    setbacks.failed(failure(LOST, "it came again"))
+    assert len(said) == 1
+
+
+def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[str]) -> None:
+    for number in range(1000):
+        setbacks.failed(failure(f"kind {number}"))
+
+    assert len(setbacks.counts()) <= MOST_KINDS + 1
+    assert sum(setbacks.counts().values()) == 1000
+    assert len(said) <= MOST_KINDS + 1
