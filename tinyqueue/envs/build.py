@@ -16,6 +16,7 @@ from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -70,7 +71,7 @@ def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, An
     vectorised = make_vectorised(config, slots)
     if vectorised is not None:
         return vectorised
-    return SyncVectorEnv([lambda: make_environment(config)] * slots, copy=False)
+    return SideBySide(lambda slot: make_environment(config), slots, config.id, config.hang_s)
 
 
 def slower_form(config: EnvironmentConfig) -> str | None:
@@ -145,7 +146,7 @@ def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any
         seed, path: As for :func:`tinyqueue.data.seeds.generator`; each slot's own seed follows
             from them, or one for all where the environment draws for all slots at once.
     """
-    if isinstance(vector, SyncVectorEnv | AtariSlots):
+    if isinstance(vector, SideBySide | SyncVectorEnv | AtariSlots):
         seeds = [seed32(seed, *path, slot) for slot in range(vector.num_envs)]
         return vector.reset(seed=list(seeds))[0]
     return vector.reset(seed=seed32(seed, *path))[0]

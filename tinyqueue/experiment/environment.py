@@ -128,6 +128,13 @@ class EnvironmentConfig(Section):
         description="Observations that the policy sees at once, the newest last; before an "
         "episode's first stands that one. 4 for Atari when it is not given.",
     )
+    hang_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Seconds after which a call of the environment that has not returned counts as "
+        "failed; 30 when it is not given.",
+    )
     atari: AtariConfig | None = Field(
         None, description="The protocol of an Atari game; for ids that begin with ALE/ only."
     )
