@@ -16,6 +16,13 @@ from types import TracebackType
 
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 
+ONLY_ONE = (
+    "If a second one cannot exist beside the first, give each its own with {slot} in an argument "
+    '(--set environment.kwargs.port="{slot+5000}"), or play with one: --players 1 '
+    "--set session.slots=1 --set evaluation.slots=1"
+)
+"""What to try where the first environment of a machine could be built, and another could not."""
+
 _MOST_TEXT, _MOST_SHOWN = 300, 80
 _ENDS_PROCESSES = {"billiard", "celery", "tinyqueue"}
 # Packages whose handlers of signals end a process by SystemExit.
@@ -105,6 +112,16 @@ def failed(
         kind=kind,
         place=place,
         traceback=_traceback(error),
+    )
+
+
+def advised(failure: EnvironmentFailedError, advice: str) -> EnvironmentFailedError:
+    """The same failure, with what to do about it."""
+    return EnvironmentFailedError(
+        f"{failure}. {advice}",
+        kind=failure.kind,
+        place=failure.place,
+        traceback=failure.traceback,
     )
 
 

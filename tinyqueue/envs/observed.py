@@ -75,7 +75,9 @@ class Observed:
 class _Leaf:
     """One array of the space, for all slots."""
 
-    def __init__(self, space: gymnasium.Space[Any], keys: tuple[str | int, ...], slots: int) -> None:
+    def __init__(
+        self, space: gymnasium.Space[Any], keys: tuple[str | int, ...], slots: int
+    ) -> None:
         assert space.dtype is not None
         assert space.shape is not None
         self.keys = keys
@@ -87,12 +89,9 @@ class _Leaf:
         self._name = f"the observation {_path(keys)!r}" if keys else "the observation"
 
     def take(self, slot: int, value: Any) -> None:
-        if type(value) is np.ndarray and value.dtype == self.dtype and value.shape == self.shape:
-            self.array[slot] = value
-        elif (
-            self._is_count
-            and (type(value) is int or isinstance(value, np.integer))
-            and self._low <= value <= self._high
+        dtype, shape = self.dtype, self.shape
+        if (type(value) is np.ndarray and value.dtype == dtype and value.shape == shape) or (
+            self._is_count and self._counts(value)
         ):
             self.array[slot] = value
         else:
@@ -114,6 +113,10 @@ class _Leaf:
                 first = np.argwhere(np.atleast_1d(outside))[0].tolist()
                 value = np.atleast_1d(values)[tuple(first)]
                 yield slot, self._outside(value, first if self.shape else [])
+
+    def _counts(self, value: Any) -> bool:
+        is_whole = type(value) is int or isinstance(value, np.integer)
+        return is_whole and bool(self._low <= value <= self._high)
 
     def _cast(self, value: Any) -> Array:
         try:

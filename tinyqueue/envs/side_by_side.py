@@ -19,7 +19,14 @@ from gymnasium.vector.utils import batch_space, iterate
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array
-from tinyqueue.envs.faults import BrokenRuleError, defined_at, failed, is_environments
+from tinyqueue.envs.faults import (
+    ONLY_ONE,
+    BrokenRuleError,
+    advised,
+    defined_at,
+    failed,
+    is_environments,
+)
 from tinyqueue.envs.hanging import Alarm
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
@@ -30,6 +37,7 @@ MOST_FAILURES = 5
 """In a row in one slot: with no step between them, or all at the same step of an episode, and no
 episode that ended by itself between them. The last one is raised."""
 
+_CONSTRUCTOR = "its constructor"
 _NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
 # Reward, terminated, truncated.
 
@@ -39,7 +47,7 @@ log = structlog.get_logger(__name__)
 class Faults(NamedTuple):
     """How many calls of environments failed, and what the last one said."""
 
-    count: int
+    number: int
     last: str
 
 
@@ -88,6 +96,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._renewals, self._is_built = 0, False
         self._count, self._last = 0, ""
         self.restarted: list[int] = []
+        self._observed: Observed
+        self._before: Observed
         try:
             with self._alarm:
                 self._lay_out(self._build(0))
@@ -180,7 +190,10 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
         """Takes the first environment's spaces as those of all."""
         slots, name = self.num_envs, self._name
-        for space, what in ((first.observation_space, "observations"), (first.action_space, "actions")):
+        for space, what in (
+            (first.observation_space, "observations"),
+            (first.action_space, "actions"),
+        ):
             # Refuses what is not supported.
             Layout(space, f"the {what} of {name}")
         self.single_observation_space = first.observation_space
@@ -199,7 +212,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                     self._require_same_spaces(built)
                 return built
             except BaseException as error:
-                self._fault(slot, "its constructor", error)
+                self._fault(slot, _CONSTRUCTOR, error)
 
     def _require_same_spaces(self, built: gymnasium.Env[Any, Any]) -> None:
         for name in ("observation_space", "action_space"):
@@ -273,6 +286,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             log.warning("environment closed and made anew", fault=self._last)
             log.info(failure.traceback)
         if self._in_a_row[slot] >= MOST_FAILURES:
+            if slot and doing == _CONSTRUCTOR and ONLY_ONE not in self._last:
+                failure = advised(failure, ONLY_ONE)
             raise failure from error
 
     def _explained(
@@ -297,9 +312,14 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         if environment is None:
             return
         self._alarm.began_s = time.monotonic()
-        try:
-            environment.close()
-        except BaseException as error:
-            if not is_environments(error):
-                raise
-            log.warning("an environment failed in close", fault=str(failed(error, self._name, "close")))
+        close(environment, self._name)
+
+
+def close(environment: gymnasium.Env[Any, Any], name: str) -> None:
+    """Closes an environment; what it raises then is logged, and of no consequence."""
+    try:
+        environment.close()
+    except BaseException as error:
+        if not is_environments(error):
+            raise
+        log.warning("an environment failed in close", fault=str(failed(error, name, "close")))

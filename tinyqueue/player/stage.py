@@ -15,8 +15,10 @@ from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import blaming, failed, is_environments
+from tinyqueue.envs.global_draws import seed_global_draws
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.side_by_side import Faults, SideBySide
+from tinyqueue.envs.slot_numbers import first_played
 from tinyqueue.envs.spaces import Layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
@@ -79,7 +81,10 @@ class Stage:
         self._head = head or make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
-        self._environments = make_vector(spec.environment, spec.slots)
+        seed_global_draws(seed)
+        self._environments = make_vector(
+            spec.environment, spec.slots, first=first_played(spec.slots)
+        )
         apart = self._environments
         self._apart = apart if isinstance(apart, SideBySide) else None
         try:
@@ -253,6 +258,6 @@ class Stage:
             seed=self._seed,
             play_s=play_s,
             epsilons=self._head.epsilons,
-            faults=faults.count,
+            faults=faults.number,
             fault=faults.last,
         )
