@@ -349,7 +349,7 @@ def test_a_broken_environment_ends_its_task_and_the_next_has_a_new_stage(player,
     numbers = [header.n for header in broker.confirmed]
     assert len(set(stages)) == 2
     assert numbers == 2 * list(range(len(numbers) // 2))
-    assert "the joystick is gone" in broker.confirmed[-1].fault
+    assert any("the joystick is gone" in header.fault for header in broker.confirmed)
 
 
 def test_an_environment_unlike_the_learners_is_refused_and_others_are_played(

@@ -89,13 +89,11 @@ class _Leaf:
         self._name = f"the observation {_path(keys)!r}" if keys else "the observation"
 
     def take(self, slot: int, value: Any) -> None:
-        dtype, shape = self.dtype, self.shape
-        if (type(value) is np.ndarray and value.dtype == dtype and value.shape == shape) or (
-            self._is_count and self._counts(value)
-        ):
+        is_array = type(value) is np.ndarray
+        if is_array and value.dtype == self.dtype and value.shape == self.shape:
             self.array[slot] = value
-        else:
-            self.array[slot] = self._cast(value)
+            return
+        self.array[slot] = value if self._counts(value) else self._cast(value)
 
     def is_within(self, slot: int | None = None) -> bool:
         """Whether every number, of one slot or all, is one that the space holds; a NaN is not."""
@@ -115,7 +113,8 @@ class _Leaf:
                 yield slot, self._outside(value, first if self.shape else [])
 
     def _counts(self, value: Any) -> bool:
-        is_whole = type(value) is int or isinstance(value, np.integer)
+        """Whether it is a whole number of a space of those: the frequent case beside arrays."""
+        is_whole = self._is_count and (type(value) is int or isinstance(value, np.integer))
         return is_whole and bool(self._low <= value <= self._high)
 
     def _cast(self, value: Any) -> Array:
@@ -188,7 +187,7 @@ def _of_slot(values: Any, slot: int) -> Any:
     return values[slot : slot + 1]
 
 
-def _at(observation: Any, keys: tuple[str | int, ...]) -> Any:
+def _at(observation: Any, keys: tuple[Any, ...]) -> Any:
     for depth, key in enumerate(keys):
         wanted = Mapping if isinstance(key, str) else tuple | list
         if not isinstance(observation, wanted):
