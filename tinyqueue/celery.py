@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import structlog
+from billiard import current_process
 from celery import Celery, bootsteps
-from celery.signals import celeryd_after_setup, worker_init
+from celery.signals import (
+    celeryd_after_setup,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 from tinyqueue.bus.topology import (
     EVALUATE_QUEUE,
@@ -14,6 +21,8 @@ from tinyqueue.bus.topology import (
     dead_letter_queue,
     task_queues,
 )
+from tinyqueue.envs.slot_numbers import PLAYER_INDEX
+from tinyqueue.local.children import allow_children, bind_children, end_children
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 
 MAX_BUDGET_S = 600.0
@@ -120,6 +129,21 @@ def warn_of_plain_urls(**_: Any) -> None:
     """A worker says it where its operator looks; it is no error within a trusted network."""
     for url in unprotected(load_settings()):
         structlog.get_logger(__name__).warning(PLAIN_URL, url=url)
+
+
+@worker_process_init.connect
+def let_environments_have_children(**_: Any) -> None:
+    """They end with this process; and its place in the pool numbers the environments in it."""
+    allow_children()
+    bind_children()
+    place = getattr(current_process(), "index", 0)
+    os.environ[PLAYER_INDEX] = str(int(os.environ.get(PLAYER_INDEX) or 0) + place)
+
+
+@worker_process_shutdown.connect
+def end_what_environments_left(**_: Any) -> None:
+    """Processes that an environment started and did not end."""
+    end_children()
 
 
 app = make_app(load_settings())

@@ -13,6 +13,7 @@ from tinyqueue.envs.atari import slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.build import make_environment, make_vector, make_vectorised, reset_seeded
 from tinyqueue.envs.describe import describe
+from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -235,7 +236,7 @@ def test_settings_that_cpp_lacks_take_the_wrappers_and_say_so_once():
     with capture_logs() as logs:
         vector = make_vector(config, 2)
 
-    assert isinstance(vector, SyncVectorEnv)
+    assert isinstance(vector, SideBySide)
     assert vector.single_observation_space.shape == (84, 84)
     (line,) = logs
     assert "about half as fast" in line["event"]

@@ -6,9 +6,10 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 
 from tinyqueue.envs.build import make_environment, make_vector, reset_seeded
+from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -39,7 +40,7 @@ def test_cartpole_is_built_in_its_own_vectorised_form():
 
 def test_another_environment_is_built_one_by_one_with_next_step_autoreset():
     vector = build("Acrobot-v1", 3)
-    assert isinstance(vector, SyncVectorEnv)
+    assert isinstance(vector, SideBySide)
     assert vector.num_envs == 3
     assert vector.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
 
@@ -91,7 +92,7 @@ class FewerArguments(CartPoleVectorEnv):
 def test_a_vectorised_form_that_plays_differently_is_not_used(register, form):
     register("Odd-v0", CartPoleEnv, vector_entry_point=form, max_episode_steps=7)
     vector = build("Odd-v0")
-    assert isinstance(vector, SyncVectorEnv)
+    assert isinstance(vector, SideBySide)
     assert vector.single_observation_space.shape == (4,)
 
 

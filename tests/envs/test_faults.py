@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tinyqueue.envs.faults import blaming, user_place
+from tinyqueue.envs.faults import blaming, shown, user_place
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 
 USERS = "def step():\n    import json\n    return json.loads('no json')\n"
@@ -59,3 +60,25 @@ def test_a_long_message_is_cut_and_kept_on_one_line() -> None:
 
 def test_without_a_traceback_there_is_no_place() -> None:
     assert user_place(None) == ""
+
+
+def test_an_environment_that_ends_its_process_failed(users: ModuleType) -> None:
+    with pytest.raises(EnvironmentFailedError, match="SystemExit: 3"), blaming("Snake-v0", "reset"):
+        sys.exit(3)
+
+
+def test_a_handler_of_celerys_that_ends_the_process_passes(tmp_path: Path) -> None:
+    path = tmp_path / "billiard" / "common.py"
+    path.parent.mkdir()
+    code = compile("raise SystemExit(-241)", str(path), "exec")
+    with pytest.raises(SystemExit), blaming("Snake-v0", "reset"):
+        exec(code)
+
+
+def test_a_value_without_words_is_shown_by_its_type() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    assert shown(Odd()) == "a Odd"
+    assert shown("x" * 500) == "'" + "x" * 79 + "…"

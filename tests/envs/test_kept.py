@@ -3,11 +3,11 @@
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.vector import SyncVectorEnv
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.build import make_environment, make_vector, reset_seeded
 from tinyqueue.envs.describe import describe, describe_in_child
+from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.experiment import parse_experiment
@@ -31,7 +31,7 @@ def test_a_single_environment_shows_the_entries_in_their_order():
 @pytest.mark.parametrize(("name", "together"), [("CartPole-v1", True), ("Acrobot-v1", False)])
 def test_side_by_side_they_play_the_same_game_with_less_to_see(name, together):
     whole, part = make_vector(config(name, None), 3), make_vector(config(name), 3)
-    assert isinstance(part, SyncVectorEnv) != together
+    assert isinstance(part, SideBySide) != together
     seen, shown = reset_seeded(whole, 5), reset_seeded(part, 5)
     assert np.array_equal(shown, seen[:, [0, 2]])
     for tick in range(40):

@@ -143,6 +143,7 @@ def test_a_fault_that_does_not_come_again_is_remarked_on_and_not_refused(tried: 
     trial = tried(Rare)
 
     assert "lost" in " ".join(trial.remarks)
+    assert trial.slots == 2
 
 
 def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:

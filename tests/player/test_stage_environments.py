@@ -1,9 +1,12 @@
 """The stage with environments of every kind: all that it plays is accepted, the rest is refused."""
 
 import copy
+import random
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 from watching import Watcher
 
 from tinyqueue.data.spaces import Leaf
@@ -104,3 +107,28 @@ def test_an_unknown_environment_is_refused_with_the_nearest(spec, stage):
 def test_continuous_actions_are_refused_where_the_head_cannot_choose_them(spec, stage):
     with pytest.raises(ConfigError, match="discrete"):
         stage(spec("Pendulum-v1", ticks=4, slots=2))
+
+
+class Drawn(gymnasium.Env):
+    """Draws from what a whole process shares."""
+
+    observation_space = spaces.Box(0, 1, (2,), np.float64)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self):
+        self.made = random.random()
+
+    def reset(self, *, seed=None, options=None):
+        return np.array([self.made, np.random.random()]), {}
+
+    def step(self, action):
+        return np.array([random.random(), np.random.random()]), 1.0, False, True, {}
+
+
+def test_stages_of_one_seed_draw_the_same_and_of_two_seeds_nothing_alike(spec, batches):
+    gymnasium.register("Drawn-v0", Drawn)
+    played = spec("Drawn-v0", ticks=4, slots=3)
+    one, again, other = (batches(played, 2, seed=seed)[1] for seed in (1, 1, 2))
+    del gymnasium.registry["Drawn-v0"]
+    assert np.array_equal(one.observations[""], again.observations[""])
+    assert not np.isin(one.observations[""], other.observations[""]).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ def headers(draw: st.DrawFn) -> Header:
         policy_version=draw(COUNT),
         spec_version=draw(COUNT),
         task=draw(TEXT),
+        faults=(faults := draw(COUNT)),
+        fault=draw(TEXT) if faults else "",
         ended_tasks=tuple(draw(st.lists(TEXT, max_size=3))),
         seed=draw(COUNT),
         play_s=draw(st.floats(0, 1e6)),
@@ -130,3 +133,22 @@ def test_exploration_rates_are_probabilities(make_batch: Make, epsilons: Any, re
         header_from(Fields(values), epsilons, SESSION_LIMITS)
 
     assert refused.value.reason == reason
+
+
+def test_faults_travel_only_where_there_are_some(make_batch: Make) -> None:
+    plain = header_values(make_batch().header)
+    assert not {"faults", "fault"} & plain.keys()
+    told = header_values(replace(make_batch().header, faults=3, fault="Snake-v0\n" + "x" * 500))
+    header = header_from(Fields({**told, "ended_tasks": [], "dropped": []}), None, SESSION_LIMITS)
+    assert header.faults == 3
+    assert header.fault.startswith("Snake-v0 x")
+    assert len(header.fault) == 256
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"faults": -1}, {"faults": 1.0}, {"faults": 1, "fault": "x" * 257}]
+)
+def test_faults_that_cannot_be_are_refused(make_batch: Make, wrong: dict[str, Any]) -> None:
+    values = {**header_values(make_batch().header), "ended_tasks": [], "dropped": []}
+    with pytest.raises(MessageError):
+        header_from(Fields(values | wrong), None, SESSION_LIMITS)

@@ -24,7 +24,8 @@ class Backoff:
 
     Args:
         least_s, most_s: Bounds of a pause, before jitter of one half.
-        jitter: A number from [0, 1).
+        jitter: A number from [0, 1); by default from a generator of its own, since ``random`` is
+            seeded for environments.
         clock: Monotonic seconds.
     """
 
@@ -33,12 +34,12 @@ class Backoff:
         least_s: float = 0.002,
         most_s: float = 0.1,
         *,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._least_s = least_s
         self._most_s = most_s
-        self._jitter = jitter
+        self._jitter = jitter or random.Random().random
         self._clock = clock
         self._interval_s = least_s
         self._accepted_s: float | None = None

@@ -47,6 +47,8 @@ class Header:
         play_s: Seconds it took to play.
         dropped: Batches given up since the last confirmed one.
         epsilons: Exploration rate per slot; empty where the head has none.
+        faults: Failures of environments while it was played: each cost the episode of its slot.
+        fault: What the last of them said; empty when there was none.
     """
 
     experiment: str
@@ -63,6 +65,8 @@ class Header:
     play_s: float = 0.0
     dropped: tuple[Drop, ...] = ()
     epsilons: tuple[float, ...] = ()
+    faults: int = 0
+    fault: str = ""
 
     @property
     def batch_id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +15,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
+from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.side_by_side import SideBySide
+from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -24,23 +28,33 @@ _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vect
 _EXTRAS = {"gymnasium.envs.box2d": "box2d", "ale_py": "atari"}
 # Package of an entry point → the extra that brings what it imports.
 
+_TAKEN = (errno.EADDRINUSE, errno.EBUSY, errno.EAGAIN)
+# What the system says of a port, a device or a lock that another environment has.
+
 log = structlog.get_logger(__name__)
 
 
 def make_environment(
-    config: EnvironmentConfig, *, whole_games: bool = False, **kwargs: Any
+    config: EnvironmentConfig,
+    *,
+    whole_games: bool = False,
+    number: int = LOOKED_AT,
+    **kwargs: Any,
 ) -> gymnasium.Env[Any, Any]:
     """One environment.
 
     Args:
         config: Which, with its keyword arguments and its own limit of steps, if any.
         whole_games: Do not end an episode at a lost life of an Atari game, for evaluation.
+        number: Its own on this machine, for ``{slot}`` in its keyword arguments.
         kwargs: Further keyword arguments, such as ``render_mode``.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built here; the text
             says why and what to do.
+        EnvironmentFailedError: Its constructor raised something else.
     """
+    config = config.model_copy(update={"kwargs": numbered(config.kwargs, number)})
     spec = find_environment(config.id)
     environment: gymnasium.Env[Any, Any]
     with _explained(config, spec):
@@ -57,20 +71,32 @@ def make_environment(
     return environment if config.keep is None else keep(environment, config.keep)
 
 
-def make_vector(config: EnvironmentConfig, slots: int) -> VectorEnv[Any, Any, Any]:
+def make_vector(
+    config: EnvironmentConfig, slots: int, *, first: int = LOOKED_AT
+) -> VectorEnv[Any, Any, Any]:
     """``slots`` environments side by side that reset themselves on the step after an end.
 
     An environment's own vectorised form is taken where it has one that plays the same: next-step
     autoreset and equal spaces (CartPole is 13 times as fast with it); Atari's where it has every
     setting. Observations may be a buffer that the next step overwrites.
 
+    Args:
+        config: Which environment.
+        slots: How many.
+        first: The number of the first, for ``{slot}`` in keyword arguments.
+
     Raises:
-        UnknownNameError, ConfigError, MissingExtraError: As :func:`make_environment`.
+        UnknownNameError, ConfigError, MissingExtraError, EnvironmentFailedError: As
+            :func:`make_environment`.
     """
     vectorised = make_vectorised(config, slots)
     if vectorised is not None:
         return vectorised
-    return SyncVectorEnv([lambda: make_environment(config)] * slots, copy=False)
+
+    def make(slot: int) -> gymnasium.Env[Any, Any]:
+        return make_environment(config, number=first + slot)
+
+    return SideBySide(make, slots, config.id, config.hang_s)
 
 
 def slower_form(config: EnvironmentConfig) -> str | None:
@@ -104,7 +130,7 @@ def make_vectorised(
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)
-    if spec.vector_entry_point is None or spec.additional_wrappers:
+    if spec.vector_entry_point is None or spec.additional_wrappers or is_numbered(config.kwargs):
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space
@@ -145,7 +171,7 @@ def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any
         seed, path: As for :func:`tinyqueue.data.seeds.generator`; each slot's own seed follows
             from them, or one for all where the environment draws for all slots at once.
     """
-    if isinstance(vector, SyncVectorEnv | AtariSlots):
+    if isinstance(vector, SideBySide | SyncVectorEnv | AtariSlots):
         seeds = [seed32(seed, *path, slot) for slot in range(vector.num_envs)]
         return vector.reset(seed=list(seeds))[0]
     return vector.reset(seed=seed32(seed, *path))[0]
@@ -175,7 +201,16 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
             f"the environment {config.id} needs packages that are not installed here: {error}"
         ) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
+        place = user_place(error.__traceback__)
         raise ConfigError(
             f"the environment {config.id} cannot be built with environment.kwargs = "
-            f"{config.kwargs}: {error}. Correct the arguments or choose another environment."
+            f"{config.kwargs}: {error}{f' (at {place})' if place else ''}. Correct the arguments "
+            "or choose another environment."
         ) from error
+    except BaseException as error:
+        if not is_environments(error):
+            raise
+        failure = failed(error, config.id, "its constructor")
+        if isinstance(error, OSError) and error.errno in _TAKEN:
+            failure = advised(failure, ONLY_ONE)
+        raise failure from error

@@ -16,7 +16,16 @@ from types import TracebackType
 
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 
-_MOST_TEXT = 300
+ONLY_ONE = (
+    "If a second one cannot exist beside the first, give each its own with {slot} in an argument "
+    '(--set environment.kwargs.port="{slot+5000}"), or play with one: --players 1 '
+    "--set session.slots=1 --set evaluation.slots=1"
+)
+"""What to try where the first environment of a machine could be built, and another could not."""
+
+_MOST_TEXT, _MOST_SHOWN = 300, 80
+_ENDS_PROCESSES = {"billiard", "celery", "tinyqueue"}
+# Packages whose handlers of signals end a process by SystemExit.
 _OWN = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -31,12 +40,46 @@ def blaming(environment_id: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except TinyqueueError:
-        raise
-    except Exception as error:
-        if is_time_limit(error):
+    except BaseException as error:
+        if not is_environments(error):
             raise
         raise failed(error, environment_id, doing) from error
+
+
+class BrokenRuleError(Exception):
+    """What an environment gave does not fit its own spaces or Gymnasium's interface.
+
+    Args:
+        kind: Which rule, in one word: ``"observation-shape"``.
+        text: What came, and what should have.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class HangError(BaseException):
+    """Raised within a call that takes too long. No Exception, which an environment may catch."""
+
+    kind = "hang"
+
+    def __init__(self, most_s: float) -> None:
+        super().__init__(f"it did not return within {most_s:g} s, which is environment.hang_s")
+
+
+def is_environments(error: BaseException) -> bool:
+    """Whether this is an environment's fault, and not Ctrl-C, a time limit or tinyqueue's own.
+
+    A call of ``sys.exit`` in an environment is its fault; one in a handler of a signal, by which
+    Celery's processes end, is not.
+    """
+    if isinstance(error, TinyqueueError | KeyboardInterrupt | GeneratorExit):
+        return False
+    if isinstance(error, SystemExit):
+        innermost = traceback.extract_tb(error.__traceback__)[-1:]
+        return not any(_ENDS_PROCESSES & {*Path(frame.filename).parts} for frame in innermost)
+    return not is_time_limit(error)
 
 
 def is_time_limit(error: BaseException) -> bool:
@@ -47,18 +90,69 @@ def is_time_limit(error: BaseException) -> bool:
     return any(kind.__name__ == "SoftTimeLimitExceeded" for kind in type(error).__mro__)
 
 
-def failed(error: BaseException, environment_id: str, doing: str) -> EnvironmentFailedError:
-    """The error to raise in place of what an environment raised."""
-    said = " ".join(str(error).split())[:_MOST_TEXT]
-    kind = type(error).__name__
-    place = user_place(error.__traceback__)
+def failed(
+    error: BaseException, environment_id: str, doing: str, *, place: str = ""
+) -> EnvironmentFailedError:
+    """The error to raise in place of what an environment raised, or gave.
+
+    Args:
+        error: What was raised.
+        environment_id: By which environment.
+        doing: What was asked of it, as for :func:`blaming`.
+        place: Where it comes from, when no line of the traceback is the user's.
+    """
+    said, kind = _words(error), type(error).__name__
+    place = user_place(error.__traceback__) or place
+    if isinstance(error, BrokenRuleError | HangError):
+        kind = error.kind
+    else:
+        said = f"{kind}: {said}" if said else kind
     return EnvironmentFailedError(
-        f"{environment_id} failed in {doing}: {kind}{f': {said}' if said else ''}"
-        f"{f' (at {place})' if place else ''}",
+        f"{environment_id} failed in {doing}: {said}{f' (at {place})' if place else ''}",
         kind=kind,
         place=place,
-        traceback="".join(traceback.format_exception(error)),
+        traceback=_traceback(error),
     )
+
+
+def advised(failure: EnvironmentFailedError, advice: str) -> EnvironmentFailedError:
+    """The same failure, with what to do about it."""
+    return EnvironmentFailedError(
+        f"{failure}. {advice}",
+        kind=failure.kind,
+        place=failure.place,
+        traceback=failure.traceback,
+    )
+
+
+def defined_at(method: object) -> str:
+    """``file.py:31``: where a method of an environment begins; empty when that is not known."""
+    code = getattr(getattr(method, "__func__", method), "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message: one line, not long, whatever its ``repr`` does."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())[:_MOST_TEXT]
+    except Exception:
+        # An exception of somebody else's may not even have words.
+        return ""
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return ""
 
 
 def user_place(tb: TracebackType | None) -> str:

@@ -20,8 +20,9 @@ from gymnasium.vector import VectorEnv
 
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.build import make_vector, reset_seeded
-from tinyqueue.envs.faults import failed
+from tinyqueue.envs.faults import ONLY_ONE, failed
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.spaces import Layout, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
@@ -31,6 +32,8 @@ TICKS = 50
 STEPPING_S = 1.2
 """No further step after so many seconds, once there were :data:`LEAST_TICKS`."""
 LEAST_TICKS = 3
+PATIENCE_S = 90.0
+"""For one call, where no limit was set."""
 SEEDS = (1, 2)
 """A fault that both seeds meet is refused. One alone may be rare, and a stage survives it."""
 
@@ -100,6 +103,8 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
             not supported.
     """
+    # What takes longer is ended by the process that waits for this one.
+    config = config.model_copy(update={"hang_s": config.hang_s or PATIENCE_S})
     _load_code(config, find_environment(config.id), telling)
     remarks: list[str] = []
     slots, single = 2, ""
@@ -109,7 +114,7 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
         except _NotBuiltError as error:
             if attempt or slots == 1:
                 raise error.cause from error
-            single, slots = str(error.cause), 1
+            single, slots = str(error.cause).partition(f". {ONLY_ONE}")[0], 1
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
                 raise
@@ -171,6 +176,12 @@ def _play(
         _require_finite(config.id, "reset", rows)
         steps = _Steps(config.id, vector, observed, seed)
         steps.play(telling)
+        faults = vector.take_faults() if isinstance(vector, SideBySide) else None
+        if faults is not None and faults.number:
+            remarks.append(
+                f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "
+                "made anew while the others go on"
+            )
         trial = Trial(
             slots=slots,
             build_s=built_s / slots,

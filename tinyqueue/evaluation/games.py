@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.envs.global_draws import global_draws
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.spaces import require_equal
 from tinyqueue.evaluation.table import Table, make_table
@@ -83,9 +85,12 @@ def play_games(
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: The environment cannot be built.
         EnvironmentMismatchError: It is not the one that the policy was trained with.
+        EnvironmentFailedError: It failed, in being built or in a game.
     """
     start_s = time.perf_counter()
     given = table
+    drawn = ExitStack()
+    drawn.enter_context(global_draws(seed))
     if table is None:
         import_allowed(modules)
         table = make_table(environment, min(slots, episodes))
@@ -107,6 +112,7 @@ def play_games(
     finally:
         if given is None:
             table.close()
+        drawn.close()
     return Games(returns.astype(np.float32), lengths, time.perf_counter() - start_s)
 
 

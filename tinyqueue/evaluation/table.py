@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import gymnasium
@@ -12,7 +14,14 @@ from gymnasium.vector import VectorEnv
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_environment, make_vectorised, reset_seeded
+from tinyqueue.envs.faults import ONLY_ONE, advised, defined_at, failed, is_environments
+from tinyqueue.envs.hanging import Alarm
+from tinyqueue.envs.observed import Observed
+from tinyqueue.envs.results import first_observation, step_values
+from tinyqueue.envs.side_by_side import close
+from tinyqueue.envs.slot_numbers import first_evaluated
 from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
 
@@ -60,8 +69,12 @@ def make_table(config: EnvironmentConfig, slots: int) -> Table:
     vector = make_vectorised(config, slots, whole_games=True)
     if vector is not None:
         return _Together(vector, config.id)
-    single = [make_environment(config, whole_games=True) for _ in range(slots)]
-    return _Apart(single, config.id)
+    first = first_evaluated(slots)
+
+    def make(slot: int) -> gymnasium.Env[Any, Any]:
+        return make_environment(config, whole_games=True, number=first + slot)
+
+    return _Apart(make, slots, config.id, config.hang_s)
 
 
 def table_of(environment: gymnasium.Env[Any, Any], name: str) -> Table:
@@ -70,7 +83,7 @@ def table_of(environment: gymnasium.Env[Any, Any], name: str) -> Table:
     Raises:
         ConfigError: Its spaces are not supported; the text calls it ``name``.
     """
-    return _Apart([environment], name)
+    return _Apart(lambda slot: environment, 1, name)
 
 
 class _Together:
@@ -104,39 +117,104 @@ class _Together:
 
 
 class _Apart:
-    """Single environments: a slot whose game is over costs nothing."""
+    """Single environments: a slot whose game is over costs nothing.
 
-    def __init__(self, environments: Sequence[gymnasium.Env[Any, Any]], name: str) -> None:
-        self.slots = len(environments)
-        self._environments = environments
-        first = environments[0]
-        self.observations = Layout(first.observation_space, f"the observations of {name}")
-        self.actions = Layout(first.action_space, f"the actions of {name}")
+    A failure ends the games: half a game has no score.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], gymnasium.Env[Any, Any]],
+        slots: int,
+        name: str,
+        hang_s: float | None = None,
+    ) -> None:
+        self.slots, self._name = slots, name
+        self._alarm = Alarm(hang_s)
+        self._environments: list[gymnasium.Env[Any, Any]] = []
+        try:
+            with self._alarm:
+                for slot in range(slots):
+                    self._build(make, slot)
+            first = self._environments[0]
+            self.observations = Layout(first.observation_space, f"the observations of {name}")
+            self.actions = Layout(first.action_space, f"the actions of {name}")
+        except BaseException:
+            self.close()
+            raise
         (self._action_path,) = self.actions.space
-        self.rows = empty(self.observations.space, self.slots)
-        self.begun = np.ones(self.slots, bool)
+        self._observed = Observed(first.observation_space, slots)
+        self.rows = empty(self.observations.space, slots)
+        self.begun = np.ones(slots, bool)
         self._row = [
             {path: rows[slot : slot + 1] for path, rows in self.rows.items()}
-            for slot in range(self.slots)
+            for slot in range(slots)
         ]
+        self._steps = [0] * slots
 
     def reset(self, slots: int, seed: int, *path: int) -> None:
-        for slot in range(slots):
-            observed, _ = self._environments[slot].reset(seed=seed32(seed, *path, slot))
-            self.observations.write(observed, self._row[slot])
+        with self._alarm:
+            for slot in range(slots):
+                self._alarm.began_s = time.monotonic()
+                environment = self._environments[slot]
+                with self._blaming(environment, "reset", slot):
+                    result = environment.reset(seed=seed32(seed, *path, slot))
+                    self._show(slot, first_observation(result))
+                self._steps[slot] = 0
         self.begun[:] = True
 
     def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
         rewards, ended = np.zeros(len(slots), np.float32), np.zeros(len(slots), bool)
-        for i, slot in enumerate(slots):
-            observed, reward, terminated, truncated, info = self._environments[slot].step(
-                self.actions.unflatten({self._action_path: actions[i]})
-            )
-            self.observations.write(observed, self._row[slot])
-            rewards[i], ended[i] = reward, terminated or truncated
-            self.begun[slot] = info.get("life_begun", False)
+        with self._alarm:
+            for i, slot in enumerate(slots.tolist()):
+                action = self.actions.unflatten({self._action_path: actions[i]})
+                self._alarm.began_s = time.monotonic()
+                environment = self._environments[slot]
+                with self._blaming(environment, "step", slot):
+                    result = environment.step(action)
+                    observed, (rewards[i], terminated, truncated) = step_values(result)
+                    self._show(slot, observed)
+                    self.begun[slot] = _life_begun(result[4])
+                self._steps[slot] += 1
+                ended[i] = terminated or truncated
         return rewards, ended
 
     def close(self) -> None:
-        for environment in self._environments:
-            environment.close()
+        with self._alarm:
+            while self._environments:
+                self._alarm.began_s = time.monotonic()
+                close(self._environments.pop(), self._name)
+        self._alarm.end()
+
+    def _build(self, make: Callable[[int], gymnasium.Env[Any, Any]], slot: int) -> None:
+        self._alarm.began_s = time.monotonic()
+        try:
+            self._environments.append(make(slot))
+        except EnvironmentFailedError as error:
+            if slot and ONLY_ONE not in str(error):
+                raise advised(error, ONLY_ONE) from error
+            raise
+
+    def _show(self, slot: int, observation: Any) -> None:
+        self._observed.take(slot, observation)
+        self._observed.check_slot(slot)
+        self.observations.write(self._observed.of(slot), self._row[slot])
+
+    @contextmanager
+    def _blaming(
+        self, environment: gymnasium.Env[Any, Any], call: str, slot: int
+    ) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if not is_environments(error):
+                raise
+            at = f" {self._steps[slot] + 1}" if call == "step" else ""
+            place = defined_at(getattr(environment.unwrapped, call, None))
+            doing = f"{call}{at} of the game in slot {slot}"
+            raise failed(error, self._name, doing, place=place) from error
+
+
+def _life_begun(info: Any) -> bool:
+    """What :class:`~tinyqueue.envs.atari_wrappers.Lives` tells; other infos are nothing to us."""
+    return isinstance(info, dict) and info.get("life_begun") is True

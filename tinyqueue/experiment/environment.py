@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from tinyqueue.experiment.plain_data import plain_table
 from tinyqueue.experiment.sections import Section
 
 Scalar = bool | int | float | str
@@ -110,8 +111,10 @@ class EnvironmentConfig(Section):
     """Which environment is played."""
 
     id: str = Field(description="Gymnasium id, such as CartPole-v1.")
-    kwargs: dict[str, Scalar] = Field(
-        default_factory=dict, description="Keyword arguments for the environment."
+    kwargs: Annotated[dict[str, Any], BeforeValidator(plain_table)] = Field(
+        default_factory=dict,
+        description="Keyword arguments for the environment: texts, numbers, booleans, lists and "
+        "tables. In a text, {slot} and {slot+5000} are a number of each environment's own.",
     )
     max_episode_steps: int | None = Field(
         None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
@@ -132,6 +135,13 @@ class EnvironmentConfig(Section):
         False,
         description="Only one can exist at a time on a machine: its player closes it before it "
         "plays evaluation games. Found out at start.",
+    )
+    hang_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Seconds after which a call of the environment that has not returned counts as "
+        "failed; 30 when it is not given.",
     )
     atari: AtariConfig | None = Field(
         None, description="The protocol of an Atari game; for ids that begin with ALE/ only."

@@ -18,7 +18,7 @@ from gymnasium.wrappers import RecordVideo
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.names import FILMED_MODE, MINATAR_NAMESPACE, import_allowed
-from tinyqueue.errors import FilmError, MissingExtraError
+from tinyqueue.errors import EnvironmentFailedError, FilmError, MissingExtraError
 from tinyqueue.evaluation.games import Games, play_games
 from tinyqueue.evaluation.table import table_of
 from tinyqueue.experiment.environment import EnvironmentConfig
@@ -159,7 +159,9 @@ class Recorder:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except DependencyNotInstalled as error:
+        except (DependencyNotInstalled, EnvironmentFailedError) as error:
+            if not any(isinstance(e, DependencyNotInstalled) for e in (error, error.__cause__)):
+                raise
             raise MissingExtraError("video", f"drawing {self._config.id}") from error
         except OSError as error:
             # The writer puts what ffmpeg said into the text of an OSError without a number.

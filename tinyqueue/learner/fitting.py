@@ -31,6 +31,10 @@ BUILD_S = 10.0
 BATCH_BYTES = 8 * MIB
 """Largest batch that is chosen, before compression."""
 LEAST_LIMIT_S = 30.0
+HANGS_AFTER = 10
+"""A call that takes so many times as long as the slowest of the trial counts as hanging …"""
+HANG_S = 30.0
+"""… if that is longer than this, which is what is waited for where nothing was chosen."""
 LEAST_TICKS = 8
 LEAST_GAMES = 10
 GAMES_S = 120.0
@@ -137,8 +141,13 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
             f"session.slots = {shape.slots} environments, {_time(trial.step_s)} each"
         )
     evaluation = _evaluation(experiment, info, costs, remarks)
+    environment: dict[str, Any] = {}
+    slowest_s = max(trial.build_s, trial.reset_s, trial.slowest_step_s)
+    if experiment.environment.hang_s is None and HANGS_AFTER * slowest_s > HANG_S:
+        environment["hang_s"] = 10.0 * math.ceil(HANGS_AFTER * slowest_s / 10)
     changed = replace(
         experiment,
+        environment=_with(experiment.environment, environment),
         session=_with(experiment.session, session),
         evaluation=_with(experiment.evaluation, evaluation),
     )

@@ -103,6 +103,8 @@ class Ingest:
         if reason:
             self._drop(delivery, header, reason)
             return
+        if header.faults:
+            self._setbacks.fault(player, header.fault, header.faults)
         if clipped:
             self._setbacks.clipped(count, clipped, player)
         self._setbacks.accepted()

@@ -86,7 +86,8 @@ class Setbacks:
             text: What the last one was.
             count: How many there were.
         """
-        told = f"player {player} made an environment anew: {text}"
+        by = f" (player {player})" if player else ""
+        told = f"an environment failed and was made anew, and others play on: {text}{by}"
         self._note(f"fault: {text.partition(':')[0][:60]}", told, player, count, is_setback=False)
 
     def aside(self, reason: str, detail: str, player: str = "") -> None:

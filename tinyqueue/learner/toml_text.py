@@ -47,6 +47,10 @@ def _value(value: Any) -> str:
         return repr(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        # Within a list.
+        inner = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(inner)}}}"
     raise TypeError(f"TOML has no {type(value).__name__}: {value!r}")
 
 

@@ -51,6 +51,8 @@ class SoundPlay:
                 self._setbacks.aside(error.reason, error.detail)
                 refused = error
                 continue
+            if batch.header.faults:
+                self._setbacks.fault("", batch.header.fault, batch.header.faults)
             if clipped:
                 self._setbacks.clipped(count, clipped)
             self._setbacks.accepted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
+from tinyqueue.envs.faults import blaming, failed, is_environments
+from tinyqueue.envs.global_draws import seed_global_draws
 from tinyqueue.envs.names import import_allowed
+from tinyqueue.envs.side_by_side import Faults, SideBySide
+from tinyqueue.envs.slot_numbers import first_played
 from tinyqueue.envs.spaces import Layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
@@ -54,6 +58,7 @@ class Stage:
         EnvironmentMismatchError: The environment built here has other spaces than the spec.
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or not be played
             with the spec's action head.
+        EnvironmentFailedError: It fails whenever it is built, or its first reset.
     """
 
     def __init__(
@@ -76,7 +81,12 @@ class Stage:
         self._head = head or make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
-        self._environments = make_vector(spec.environment, spec.slots)
+        seed_global_draws(seed)
+        self._environments = make_vector(
+            spec.environment, spec.slots, first=first_played(spec.slots)
+        )
+        apart = self._environments
+        self._apart = apart if isinstance(apart, SideBySide) else None
         try:
             self._lay_out()
         except BaseException:
@@ -101,12 +111,16 @@ class Stage:
 
         Raises:
             RuntimeError: An earlier call did not return, so that batches would not be contiguous.
+            EnvironmentFailedError: A slot failed again and again, or an environment that steps
+                all slots at once failed.
         """
         if self._interrupted:
             raise RuntimeError(
                 f"stage {self.id} was interrupted while it played batch {self._n}; build a new one."
             )
         self._interrupted = True
+        if self._apart:
+            self._apart.begin_batch()
         start_s = time.perf_counter()
         carry = self._begin()
         self._head.begin(self._spec.ticks, self._spec.slots, self._rng, runner.env_steps)
@@ -144,7 +158,8 @@ class Stage:
             path: np.zeros((slots, *shape), np.float32) for path, shape in spec.state.items()
         }
         self._episodes = EpisodeAccumulator(slots)
-        first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
+        with blaming(name, "reset"):
+            first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
         self._observed.write(first, self._frames.rows[-1])
         self._episodes.begin(time.perf_counter())
 
@@ -164,11 +179,11 @@ class Stage:
         return carry | state | self._frames.before()
 
     def _play_ticks(self, runner: Runner) -> None:
-        run, act, step = runner.run, self._head.act, self._environments.step
+        run, act, step, apart = runner.run, self._head.act, self._step, self._apart
         unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
         actions, rewards = self._actions[self._action_path], self._rewards
         terminated, truncated = self._terminated, self._truncated
-        path, state, ended = self._action_path, self._state, self._ended_last
+        path, state, ended = self._action_path, self._state, self._ended_last.copy()
         before = self._previous_action.copy(), self._previous_reward.copy()
         previous = before if runner.uses_previous else None
         stacks = self._spec.environment.stack > 1
@@ -181,6 +196,10 @@ class Stage:
                 unflatten({path: action})
             )
             write(observed, rows[tick + 1])
+            if apart and apart.restarted:
+                # Their episodes were over a tick ago, and this is the tick of their autoreset.
+                truncated[tick - 1, apart.restarted] = True
+                ended[apart.restarted] = True
             if previous:
                 previous[0][...], previous[1][...] = action, rewards[tick]
             if state or previous or stacks:
@@ -192,6 +211,14 @@ class Stage:
                 ended = terminated[tick] | truncated[tick]
         # The runner's buffers are overwritten by its next run.
         self._state = {name: values.copy() for name, values in state.items()}
+
+    def _step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        try:
+            return self._environments.step(actions)
+        except BaseException as error:
+            if not is_environments(error):
+                raise
+            raise failed(error, self._spec.environment.id, "a step of all slots") from error
 
     def _finish(self, header: Header, carry: Arrays, start_s: float, end_s: float) -> SessionBatch:
         ended = self._terminated | self._truncated
@@ -217,6 +244,7 @@ class Stage:
         )
 
     def _header(self, policy_version: int, task: str, play_s: float) -> Header:
+        faults = self._apart.take_faults() if self._apart else Faults(0, "")
         return Header(
             experiment=self._spec.experiment,
             run=self._spec.run,
@@ -230,4 +258,6 @@ class Stage:
             seed=self._seed,
             play_s=play_s,
             epsilons=self._head.epsilons,
+            faults=faults.number,
+            fault=faults.last,
         )

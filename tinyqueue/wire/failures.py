@@ -8,7 +8,7 @@ from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import SCHEMA
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.arrays import pack, unpack
-from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.fields import Fields, short_text
 from tinyqueue.wire.limits import FAILURE_LIMITS, Limits
 
 FAILURE_TYPE = "application/x-tinyqueue-task-failure"
@@ -52,8 +52,8 @@ def encode_failure(failure: TaskFailure) -> bytes:
         "task": failure.task,
         "experiment": failure.experiment,
         "run": failure.run,
-        "kind": _line(failure.kind, _MOST_NAME) or "unknown",
-        "text": _line(failure.text, MOST_TEXT),
+        "kind": short_text(" ".join(failure.kind.split()), _MOST_NAME) or "unknown",
+        "text": short_text(" ".join(failure.text.split()), MOST_TEXT),
         "player": failure.player,
         "user": failure.user,
         "ended": failure.ended,
@@ -84,9 +84,3 @@ def decode_failure(body: bytes | memoryview, limits: Limits = FAILURE_LIMITS) ->
         user=fields.text("user"),
         ended=fields.flag("ended"),
     )
-
-
-def _line(text: str, most: int) -> str:
-    """Printable and short: an exception's text may hold anything."""
-    joined = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in joined)[:most]

@@ -26,6 +26,10 @@ class Fields:
         self._values = values
         self._reason = reason
 
+    def __contains__(self, name: str) -> bool:
+        """Whether an optional value is there."""
+        return name in self._values
+
     def integer(self, name: str) -> int:
         """A whole number from 0, below 2⁶³."""
         value = self._values.get(name)
@@ -80,3 +84,8 @@ class Fields:
 def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:
     """Whether it is a str of at most so many printable characters."""
     return type(value) is str and len(value) <= most and value.isprintable()
+
+
+def short_text(text: str, most: int = _MOST_TEXT) -> str:
+    """The beginning of any text, as one that :meth:`Fields.text` takes."""
+    return "".join(c if c.isprintable() else " " for c in text[:most])

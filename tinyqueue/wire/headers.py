@@ -12,7 +12,7 @@ from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import Drop, Header
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.fields import Fields, is_short_text
+from tinyqueue.wire.fields import Fields, is_short_text, short_text
 from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
 _MOST_ENDED_TASKS = 1024
@@ -22,6 +22,7 @@ _REASON = re.compile("[a-z][a-z -]{0,31}")
 
 def header_values(header: Header) -> dict[str, Any]:
     """The header as plain values; its epsilons travel as an array."""
+    faults = {"faults": header.faults, "fault": short_text(header.fault)} if header.faults else {}
     return {
         "experiment": header.experiment,
         "run": header.run,
@@ -36,6 +37,8 @@ def header_values(header: Header) -> dict[str, Any]:
         "seed": header.seed,
         "play_s": float(header.play_s),
         "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :]),
+        # Only where there were some: players and learners of before know of none.
+        **faults,
     }
 
 
@@ -73,6 +76,8 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
         play_s=fields.number("play_s"),
         dropped=_drops(fields.items("dropped"), n, limits.drops),
         epsilons=() if epsilons is None else _epsilons(epsilons),
+        faults=fields.integer("faults") if "faults" in fields else 0,
+        fault=fields.text("fault") if "fault" in fields else "",
     )
 
 

@@ -1,0 +1,86 @@
+"""What ``reset`` and ``step`` of a single environment gave, in plain types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.envs.faults import BrokenRuleError, shown
+
+_MOST = float(np.finfo(np.float32).max)
+# Rewards travel as 32-bit floats.
+
+
+def first_observation(result: Any) -> Any:
+    """The observation that ``reset`` gave.
+
+    Raises:
+        BrokenRuleError: It did not give an observation and an info, as Gymnasium's does.
+    """
+    if isinstance(result, tuple) and len(result) == 2:
+        return result[0]
+    given = f"{len(result)} values" if isinstance(result, tuple) else f"a {type(result).__name__}"
+    raise BrokenRuleError(
+        "reset-result",
+        f"reset gave {given}, and Gymnasium's gives two, an observation and an info, since 0.26. "
+        "Return both, or wrap the environment",
+    )
+
+
+def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
+    """The observation of ``step``, and its reward and whether it terminated or truncated.
+
+    Raises:
+        BrokenRuleError: There are not five, or a reward or end is none.
+    """
+    try:
+        observation, reward, terminated, truncated, _ = result
+    except (TypeError, ValueError) as error:
+        given = f"{len(result)} values" if isinstance(result, tuple | list) else "no tuple"
+        raise BrokenRuleError(
+            "step-result",
+            f"step gave {given}, and Gymnasium's gives five since 0.26: observation, reward, "
+            "terminated, truncated, info. Return these, or wrap the environment",
+        ) from error
+    if not isinstance(reward, float):
+        reward = _scalar(reward)
+    if not -_MOST <= reward <= _MOST:
+        raise BrokenRuleError("reward-not-finite", f"the reward is {reward}")
+    if type(terminated) is not bool:
+        terminated = _flag(terminated, "terminated")
+    if type(truncated) is not bool:
+        truncated = _flag(truncated, "truncated")
+    return observation, (reward, terminated, truncated)
+
+
+def _scalar(reward: Any) -> float:
+    """A number, or an array of one, as a float."""
+    try:
+        array = np.asarray(reward)
+        if array.size == 1 and array.dtype.kind in "biuf":
+            return float(array.item())
+    except Exception as error:
+        raise _no_number(reward) from error
+    raise _no_number(reward)
+
+
+def _no_number(reward: Any) -> BrokenRuleError:
+    return BrokenRuleError("reward-type", f"the reward is {shown(reward)}, which is no number")
+
+
+def _flag(value: Any, name: str) -> bool:
+    """True or false, 0 or 1, or an array of one of these, as a bool."""
+    if type(value) is np.bool_:
+        return bool(value)
+    try:
+        array = np.asarray(value)
+        if array.size == 1 and array.dtype.kind in "biuf" and array.item() in (0, 1):
+            return bool(array.item())
+    except Exception as error:
+        raise _no_flag(value, name) from error
+    raise _no_flag(value, name)
+
+
+def _no_flag(value: Any, name: str) -> BrokenRuleError:
+    return BrokenRuleError("step-result", f"{name} is {shown(value)}, neither true nor false")

@@ -1,0 +1,325 @@
+"""Single environments side by side, of which one may fail without the others.
+
+As Gymnasium's SyncVectorEnv with autoreset on the next step, but for what it does with an
+environment that is not perfect: observations and rewards are cast where they fit, infos are
+ignored, and a slot that raises, hangs or breaks its spaces is closed and built anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import structlog
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, iterate
+
+from tinyqueue.data.seeds import seed32
+from tinyqueue.data.spaces import Array
+from tinyqueue.envs.faults import (
+    ONLY_ONE,
+    BrokenRuleError,
+    advised,
+    defined_at,
+    failed,
+    is_environments,
+)
+from tinyqueue.envs.hanging import Alarm
+from tinyqueue.envs.observed import Observed
+from tinyqueue.envs.results import first_observation, step_values
+from tinyqueue.envs.spaces import Layout
+from tinyqueue.errors import ConfigError, EnvironmentFailedError
+
+MOST_FAILURES = 5
+"""In a row in one slot: with no step between them, or all at the same step of an episode, and no
+episode that ended by itself between them. The last one is raised."""
+
+_CONSTRUCTOR = "its constructor"
+_NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
+# Reward, terminated, truncated.
+
+log = structlog.get_logger(__name__)
+
+
+class Faults(NamedTuple):
+    """How many calls of environments failed, and what the last one said."""
+
+    number: int
+    last: str
+
+
+class SideBySide(VectorEnv[Any, Any, Any]):
+    """Environments stepped one after another, each resetting itself on the step after its end.
+
+    When a slot fails in a step, its environment is closed and a new one built. An episode's end
+    can be told only of a step, so that ``valid`` ticks stay those that do not follow an end:
+
+    * After a step of the same batch that did not end the episode, this tick shows the new
+      environment's first observation, and :attr:`restarted` holds the slot: the caller marks the
+      tick before as truncated, which makes this one an autoreset tick.
+    * Otherwise (the batch's first tick, an episode's first) this tick is truncated by itself,
+      with reward 0 and the last observation once more, and the next one is the autoreset tick.
+    * On an autoreset tick the new environment's first observation is shown as any other's.
+
+    Args:
+        make: Builds the environment of a slot.
+        slots: B, at least 1.
+        name: Of the environment, for errors.
+        hang_s: How long one call may take; 30 s when None.
+
+    Attributes:
+        restarted: Slots whose episode turned out to be over a tick ago.
+
+    Raises:
+        EnvironmentFailedError: One of them cannot be built; those built before it are closed.
+        ConfigError: Its spaces are not supported.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], gymnasium.Env[Any, Any]],
+        slots: int,
+        name: str,
+        hang_s: float | None = None,
+    ) -> None:
+        self._make, self._name = make, name
+        self._alarm = Alarm(hang_s)
+        self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
+        self.num_envs = slots
+        self._steps, self._failed_at, self._in_a_row = [0] * slots, [0] * slots, [0] * slots
+        self._seeds: list[int | None] = [None] * slots
+        self._faulted: set[int] = set()
+        self._logged: set[tuple[str, str]] = set()
+        self._renewals, self._is_built = 0, False
+        self._count, self._last = 0, ""
+        self.restarted: list[int] = []
+        self._observed: Observed
+        self._before: Observed
+        try:
+            with self._alarm:
+                self._lay_out(self._build(0))
+                for slot in range(1, slots):
+                    self._build(slot)
+        except BaseException:
+            self.close()
+            raise
+        self._is_built = True
+        self.render_mode = None
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self._results = [_NOTHING] * slots
+        self._ended, self._unmarkable = [False] * slots, [True] * slots
+
+    def take_faults(self) -> Faults:
+        """What failed since the last call."""
+        faults = Faults(self._count, self._last)
+        self._count, self._last = 0, ""
+        return faults
+
+    def begin_batch(self) -> None:
+        """The ticks so far have been sent: none of them can be marked as truncated any more."""
+        self._unmarkable = [True] * self.num_envs
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """First observations of all slots.
+
+        Args:
+            seed: One per slot; None for the environments' own choice.
+            options: Not used.
+        """
+        if seed is None or isinstance(seed, int):
+            seed = [None if seed is None else seed + slot for slot in range(self.num_envs)]
+        self._seeds = list(seed)
+        with self._alarm:
+            for slot in range(self.num_envs):
+                self._begin(slot, self._seeds[slot])
+        self._ended, self._unmarkable = [False] * self.num_envs, [True] * self.num_envs
+        return self._observed.values, {}
+
+    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+        """Steps every slot, or resets it when its last step ended its episode.
+
+        Returns:
+            Observations, which the call after the next overwrites, rewards ``[B]``, terminated
+            and truncated ``[B]``, and an empty info.
+
+        Raises:
+            EnvironmentFailedError: A slot failed :data:`MOST_FAILURES` times in a row.
+        """
+        self._observed, self._before = self._before, self._observed
+        self.restarted = []
+        self._faulted.clear()
+        alarm, take, envs, steps = self._alarm, self._observed.take, self._envs, self._steps
+        ended, results, clock = self._ended, self._results, time.monotonic
+        with alarm:
+            for slot, action in enumerate(iterate(self.action_space, actions)):
+                if ended[slot]:
+                    results[slot] = _NOTHING
+                    self._begin(slot)
+                    continue
+                alarm.began_s = clock()
+                try:
+                    observation, results[slot] = step_values(envs[slot].step(action))  # type: ignore[union-attr]
+                    take(slot, observation)
+                except BaseException as error:
+                    self._failed_step(slot, error)
+                else:
+                    steps[slot] += 1
+            for slot, wrong in self._observed.check().items():
+                steps[slot] -= 1
+                self._failed_step(slot, wrong)
+        rewards, terminated, truncated = (np.array(column) for column in zip(*results, strict=True))
+        self._note_ends((terminated | truncated).tolist())
+        return self._observed.values, rewards, terminated, truncated, {}
+
+    def close(self, **kwargs: Any) -> None:
+        """Closes every environment; what one of them raises is logged."""
+        with self._alarm:
+            for slot in range(self.num_envs):
+                self._close(slot)
+        self._alarm.end()
+        self.closed = True
+
+    def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
+        """Takes the first environment's spaces as those of all."""
+        slots, name = self.num_envs, self._name
+        for space, what in (
+            (first.observation_space, "observations"),
+            (first.action_space, "actions"),
+        ):
+            # Refuses what is not supported.
+            Layout(space, f"the {what} of {name}")
+        self.single_observation_space = first.observation_space
+        self.single_action_space = first.action_space
+        self.observation_space = batch_space(first.observation_space, slots)
+        self.action_space = batch_space(first.action_space, slots)
+        self._observed, self._before = (Observed(first.observation_space, slots) for _ in range(2))
+
+    def _build(self, slot: int) -> gymnasium.Env[Any, Any]:
+        """Builds a slot's environment, again where that fails."""
+        while True:
+            self._alarm.began_s = time.monotonic()
+            try:
+                built = self._envs[slot] = self._make(slot)
+                if slot or self._is_built:
+                    self._require_same_spaces(built)
+                return built
+            except BaseException as error:
+                self._fault(slot, _CONSTRUCTOR, error)
+
+    def _require_same_spaces(self, built: gymnasium.Env[Any, Any]) -> None:
+        for name in ("observation_space", "action_space"):
+            here, wanted = getattr(built, name), getattr(self, f"single_{name}")
+            if here != wanted:
+                raise BrokenRuleError("spaces", f"{name} is {here}, and slot 0 has {wanted}")
+
+    def _begin(self, slot: int, seed: int | None = None) -> None:
+        """Starts an episode in a slot, in a new environment where the old one fails or is gone."""
+        self._steps[slot] = 0
+        while True:
+            environment = self._envs[slot]
+            if environment is None:
+                environment, seed = self._build(slot), self._renewed_seed(slot)
+            self._alarm.began_s = time.monotonic()
+            try:
+                result = environment.reset() if seed is None else environment.reset(seed=seed)
+                self._observed.take(slot, first_observation(result))
+                self._observed.check_slot(slot)
+                return
+            except BaseException as error:
+                self._fault(slot, "reset", error)
+
+    def _renewed_seed(self, slot: int) -> int | None:
+        self._renewals += 1
+        seed = self._seeds[slot]
+        return None if seed is None else seed32(seed, self._renewals)
+
+    def _failed_step(self, slot: int, error: BaseException) -> None:
+        """Ends the episode of a slot whose step failed, as the class says."""
+        self._fault(slot, f"step {self._steps[slot] + 1}", error)
+        self._faulted.add(slot)
+        self._results[slot] = _NOTHING
+        if self._unmarkable[slot]:
+            self._results[slot] = _CUT
+            self._observed.repeat(slot, self._before)
+        else:
+            self._begin(slot)
+            self.restarted.append(slot)
+
+    def _note_ends(self, ended: list[bool]) -> None:
+        self._unmarkable = self._ended
+        for slot in self.restarted:
+            self._unmarkable[slot] = True
+        self._ended = ended
+        if True in ended:
+            for slot in range(self.num_envs):
+                if ended[slot] and slot not in self._faulted:
+                    self._in_a_row[slot] = 0
+
+    def _fault(self, slot: int, doing: str, error: BaseException) -> None:
+        """Counts a failure and closes the slot's environment.
+
+        Raises:
+            BaseException: The error itself, where it is not the environment's; and an
+                EnvironmentFailedError where it is one too many.
+        """
+        self._alarm.began_s = time.monotonic()
+        failure = self._explained(slot, doing, error)
+        if failure is None:
+            raise error
+        self._count += 1
+        self._last = str(failure)
+        steps = self._steps[slot]
+        again = steps in (0, self._failed_at[slot])
+        self._in_a_row[slot] = self._in_a_row[slot] + 1 if again else 1
+        self._failed_at[slot] = steps
+        self._close(slot)
+        if (failure.kind, failure.place) not in self._logged:
+            self._logged.add((failure.kind, failure.place))
+            log.warning("environment closed and made anew", fault=self._last)
+            log.info(failure.traceback)
+        if self._in_a_row[slot] >= MOST_FAILURES:
+            if slot and doing == _CONSTRUCTOR and ONLY_ONE not in self._last:
+                failure = advised(failure, ONLY_ONE)
+            raise failure from error
+
+    def _explained(
+        self, slot: int, doing: str, error: BaseException
+    ) -> EnvironmentFailedError | None:
+        """What an environment's failure is to be called; None for what is not its own."""
+        if isinstance(error, EnvironmentFailedError):
+            return error
+        environment = self._envs[slot]
+        place = ""
+        if environment is not None:
+            place = defined_at(getattr(environment.unwrapped, doing.partition(" ")[0], None))
+        if isinstance(error, ConfigError) and self._is_built:
+            # It was built before, with the same arguments.
+            return failed(error.__cause__ or error, self._name, f"{doing} in slot {slot}")
+        if not is_environments(error):
+            return None
+        return failed(error, self._name, f"{doing} in slot {slot}", place=place)
+
+    def _close(self, slot: int) -> None:
+        environment, self._envs[slot] = self._envs[slot], None
+        if environment is None:
+            return
+        self._alarm.began_s = time.monotonic()
+        close(environment, self._name)
+
+
+def close(environment: gymnasium.Env[Any, Any], name: str) -> None:
+    """Closes an environment; what it raises then is logged, and of no consequence."""
+    try:
+        environment.close()
+    except BaseException as error:
+        if not is_environments(error):
+            raise
+        log.warning("an environment failed in close", fault=str(failed(error, name, "close")))

@@ -1,0 +1,62 @@
+"""Values that a person wrote, or that came over the network, as nothing but plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_MOST_VALUES, _MOST_DEPTH, _MOST_TEXT = 10_000, 8, 65_536
+_MOST_INTEGER = 2**63
+# TOML's integers have 64 bits.
+
+
+def plain_table(value: object) -> dict[str, Any]:
+    """A copy of a table of texts, numbers, booleans, lists and tables; tuples become lists.
+
+    Raises:
+        ValueError: It holds something else, a number that is NaN or infinite, or too much.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table")
+    copied: dict[str, Any] = _Copy().of(value, 0)
+    return copied
+
+
+class _Copy:
+    """Counts what it copies."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_VALUES
+
+    def of(self, value: object, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0 or depth > _MOST_DEPTH:
+            raise ValueError(f"holds over {_MOST_VALUES} values, or over {_MOST_DEPTH} levels")
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                raise ValueError("holds a table with a key that is no text")
+            return {self._text(key): self.of(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(inner, depth + 1) for inner in value]
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            if not -_MOST_INTEGER <= value < _MOST_INTEGER:
+                raise ValueError("holds an integer of over 64 bits")
+            return int(value)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"holds {value}, which is no finite number")
+            return float(value)
+        raise ValueError(
+            f"holds a {type(value).__name__}, and can hold texts, numbers, booleans, lists and "
+            "tables of these alone"
+        )
+
+    def _text(self, text: str) -> str:
+        if len(text) > _MOST_TEXT:
+            raise ValueError(f"holds a text of over {_MOST_TEXT} characters")
+        return str(text)
