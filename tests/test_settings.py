@@ -17,9 +17,9 @@ from tinyqueue.settings import (
     Settings,
     host_name,
     load_settings,
-    masked,
     unprotected,
 )
+from tinyqueue.urls import masked
 
 
 @pytest.fixture(autouse=True)

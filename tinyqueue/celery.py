@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from celery import Celery, bootsteps
@@ -15,6 +17,7 @@ from tinyqueue.bus.topology import (
     task_queues,
 )
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
+from tinyqueue.urls import TLS_FILES
 
 MAX_BUDGET_S = 600.0
 """The longest play task that a spec may ask for."""
@@ -54,6 +57,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_heartbeat": 20,
         "broker_transport_options": _transport_options(settings),
+        "broker_use_ssl": _flowers_tls(settings),
         # The root logger and the standard streams belong to whoever started the worker.
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
@@ -71,7 +75,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 def make_app(settings: Settings) -> Celery:
     """A Celery app for the services that the settings name."""
-    app = Celery("tinyqueue")
+    app = Celery("tinyqueue", amqp="tinyqueue.bus.tls:VerifiedAmqp")
     app.conf.update(configuration(settings))
     if settings.declare:
         app.steps["consumer"].add(DeclareDeadLetters)
@@ -92,6 +96,18 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     if settings.broker.startswith("amqp"):
         return {"confirm_publish": True}
     return {"visibility_timeout": settings.task_visibility_s}
+
+
+def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
+    """What Flower's page of queues asks Redis with; all else has it from the URL."""
+    if not settings.broker.startswith("rediss://"):
+        return False
+    query = dict(parse_qsl(settings.broker.split(";")[0].partition("?")[2]))
+    options: dict[str, Any] = {key: query[key] for key in TLS_FILES if key in query}
+    return options | {
+        "ssl_cert_reqs": ssl.VerifyMode[f"CERT_{query.get('ssl_cert_reqs', 'required').upper()}"],
+        "ssl_check_hostname": query.get("ssl_check_hostname") != "false",
+    }
 
 
 @celeryd_after_setup.connect
