@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
 from celery import Celery, bootsteps
+from celery.concurrency import ALIASES, get_implementation
 from celery.signals import celeryd_after_setup, worker_init
 
 from tinyqueue.bus.topology import (
@@ -114,6 +116,25 @@ def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
 def without_neighbours(instance: Any, **_: Any) -> None:
     """Spares a second of every start: players share no revocations and no logical clock."""
     instance.options.update(without_mingle=True, without_gossip=True)
+
+
+@worker_init.connect
+def refuse_shared_stages(sender: Any, **_: Any) -> None:
+    """A stage belongs to a process: tasks that run side by side in one tear its batches."""
+    pool = get_implementation(sender.pool_cls)
+    if pool in (get_implementation("prefork"), get_implementation("solo")):
+        return
+    asked = next((name for name, path in ALIASES.items() if path == _path(pool)), _path(pool))
+    sys.exit(
+        f"error: a worker of tinyqueue cannot use the pool {asked!r}. Tasks that run side by side "
+        "in one process would share its environments and tear one another's session batches. "
+        "Give each player a process: celery -A tinyqueue worker -P prefork -c 4, "
+        "or -P solo for one player."
+    )
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 @worker_init.connect

@@ -6,7 +6,9 @@ secrets never have to appear in a process list.
 
 from __future__ import annotations
 
+import functools
 import os
+import secrets
 import socket
 from pathlib import Path
 from typing import Annotated, Self
@@ -165,6 +167,19 @@ def load_settings() -> Settings:
 
 def host_name() -> str:
     return socket.gethostname()
+
+
+def player_name() -> str:
+    """What this process is called by those it plays for: ``host:pid:`` and four random digits.
+
+    Containers may all have the same host name and the same pid.
+    """
+    return _player_name(os.getpid())
+
+
+@functools.cache
+def _player_name(pid: int) -> str:
+    return f"{host_name()}:{pid}:{secrets.token_hex(2)}"
 
 
 def _is_protected(url: str) -> bool:

@@ -25,6 +25,9 @@ class VerifiedConnection(Connection):
     ``ssl_check_hostname=false`` for its host, that is not checked.
     """
 
+    _initial_params: dict[str, Any]
+    """kombu's own, which its stubs leave out."""
+
     def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
         """A pool of the same; kombu's own is of plain connections."""
         return _VerifiedPool(self, limit, **options)
@@ -35,7 +38,7 @@ class VerifiedConnection(Connection):
             self._initial_params["ssl"] = False
         super().switch(conn_str)
 
-    def _init_params(self, **params: Any) -> None:
+    def _init_params(self, **params: Any) -> None:  # type: ignore[override]  # kombu gives names
         """Where kombu sets a host, the first one and at each failover."""
         self._asked = params["ssl"]
         kind = params["transport"] or "amqp"
@@ -46,7 +49,8 @@ class VerifiedConnection(Connection):
 
     def __eqhash__(self) -> Any:
         """Connections that differ in what they check do not share a pool."""
-        return HashedSeq(*super().__eqhash__(), repr(self.ssl))
+        parent: Any = super().__eqhash__()
+        return HashedSeq(*parent, repr(self.ssl))
 
     def _info(self, resolve: bool = True) -> Any:
         """For clones, which make their own of what was asked for."""
@@ -62,7 +66,7 @@ class VerifiedConnection(Connection):
             self.hostname = host
 
 
-class _PooledConnection(PooledConnection, VerifiedConnection):
+class _PooledConnection(PooledConnection, VerifiedConnection):  # type: ignore[misc]
     """One of a pool."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from tinyqueue.evaluation.telling import Telling
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
-from tinyqueue.settings import Settings, host_name
+from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
@@ -52,6 +51,7 @@ class Evaluator:
     """Plays evaluation tasks in one process. Made in its first task, after the fork."""
 
     def __init__(self, settings: Settings) -> None:
+        self.name = player_name()
         self._settings = settings
         self._redis = connect(settings.redis)
         self._specs = SpecStore(self._redis)
@@ -72,10 +72,9 @@ class Evaluator:
             log.info("evaluation ended", request=task.request, reason="nobody trains this run")
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
-        player = f"{host_name()}:{os.getpid()}"
         publisher = self._publisher(spec)
         try:
-            sign = EvaluationSign(task.request, task.experiment, task.run, player)
+            sign = EvaluationSign(task.request, task.experiment, task.run, self.name)
             with Telling(publisher, sign) as telling:
                 games = self._play(task, spec, weights, telling.moved)
             _publish(
@@ -88,7 +87,7 @@ class Evaluator:
                     returns=games.returns,
                     lengths=games.lengths,
                     seconds=games.seconds,
-                    player=player,
+                    player=self.name,
                 ),
             )
         finally:
