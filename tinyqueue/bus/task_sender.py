@@ -14,8 +14,9 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
 EXPIRES_S = 600.0
-"""A task nobody took is void after this. Workers compare it with their own clock, so it is
-long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
+"""A task nobody took is void after this; the feed forgets it much sooner. Said as the message's
+``expiration``, which the broker counts: Celery's ``expires`` is compared with the clock of a
+worker, and one that runs ahead would take every task and play none."""
 LEAST_SOFT_LIMIT_S, LEAST_HARD_LIMIT_S = 30, 60
 """Room for a first task, which builds its environments."""
 
@@ -108,7 +109,7 @@ class TaskSender:
                     # Named, since a learner's login may not write to the default exchange.
                     exchange=self._exchange,
                     routing_key=queue,
-                    expires=EXPIRES_S,
+                    expiration=EXPIRES_S,
                     soft_time_limit=max(math.ceil(3 * budget_s), LEAST_SOFT_LIMIT_S),
                     time_limit=max(math.ceil(5 * budget_s), LEAST_HARD_LIMIT_S),
                     retry=False,
