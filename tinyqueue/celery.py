@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from celery import Celery, bootsteps
-from celery.concurrency import ALIASES, get_implementation
+from celery.concurrency import ALIASES, get_implementation  # type: ignore[attr-defined]
 from celery.signals import celeryd_after_setup, worker_init
 
 from tinyqueue.bus.topology import (

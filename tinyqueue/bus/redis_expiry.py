@@ -53,8 +53,11 @@ class ExpiringProducer(Producer):
 
     expiry: Expiry
 
-    def publish(self, body: Any, routing_key: str | None = None, **options: Any) -> Any:
-        self.expiry.take_back(self.channel.client)
+    def publish(  # type: ignore[override]  # its other arguments are passed by name
+        self, body: Any, routing_key: str | None = None, **options: Any
+    ) -> Any:
+        channel: Any = self.channel
+        self.expiry.take_back(channel.client)
         done = super().publish(body, routing_key, **options)
         message, expires_s = options.get("correlation_id"), options.get("expiration")
         if routing_key and message and expires_s is not None:

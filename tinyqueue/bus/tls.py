@@ -54,7 +54,7 @@ class VerifiedConnection(Connection):
 
     def _info(self, resolve: bool = True) -> Any:
         """For clones, which make their own of what was asked for."""
-        info = super()._info(resolve)
+        info: Any = super()._info(resolve)
         return tuple((key, self._asked if key == "ssl" else value) for key, value in info)
 
     def _establish_connection(self) -> Any:

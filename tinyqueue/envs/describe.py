@@ -23,6 +23,7 @@ from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.working_folder import python_of
 
 _TIMEOUT_S = 60.0
 
@@ -97,7 +98,7 @@ def describe_in_child(config: EnvironmentConfig, modules: Sequence[str] = ()) ->
     request = json.dumps({"config": config.model_dump(), "modules": list(modules)})
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "tinyqueue.envs.describe"],
+            python_of("tinyqueue.envs.describe"),
             input=request,
             capture_output=True,
             text=True,
