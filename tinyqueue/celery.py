@@ -64,9 +64,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
-        # Flower sees workers and tasks without further options.
+        # Flower sees workers and tasks without further options. Not the sending of a task: under
+        # a learner's login, which may not declare the exchange of events, each costs a channel
+        # and stays in the memory of the sender.
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
+        "task_send_sent_event": False,
         # A backstop for tasks that were sent without limits of their own.
         "task_soft_time_limit": 3 * MAX_BUDGET_S,
         "task_time_limit": 5 * MAX_BUDGET_S,

@@ -55,7 +55,8 @@ def check_url(url: str, name: str, schemes: tuple[str, ...], *, is_list: bool = 
     for part in parts:
         scheme, separator, rest = part.partition("://")
         if scheme not in schemes:
-            shown = repr(scheme) if separator and scheme.isidentifier() else "something else"
+            known = separator and re.fullmatch(r"[A-Za-z][\w+.-]*", scheme)
+            shown = repr(scheme) if known else "something else"
             raise ConfigError(
                 f"{name} begins with {shown}; it must be one of {', '.join(schemes)}."
             )
