@@ -16,8 +16,9 @@ import sys
 from typing import NamedTuple
 
 from amqp.exceptions import PreconditionFailed
-from kombu import Connection, Queue
+from kombu import Queue
 
+from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.topology import (
     dead_letter_queue,
     experience_exchange,
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES")
     experiments = parser.parse_args().experiments
     settings = load_settings()
-    with Connection(settings.broker, connect_timeout=10) as connection:
+    with Broker(settings.broker).open() as connection:
         channel = connection.channel()
         experience_exchange()(channel).declare()
         for queue in queues(settings, experiments):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tinyqueue.celery import configuration, make_app
+from tinyqueue.celery import configuration, make_app, refuse_shared_stages
 from tinyqueue.settings import Settings
 
 LOADS = """
@@ -41,6 +41,55 @@ def test_a_misspelt_queue_ends_a_worker_at_once():
 
     assert done.returncode != 0
     assert "paly" in done.stdout + done.stderr
+
+
+POOLS = """
+from celery.concurrency.prefork import TaskPool as Prefork
+
+class Custom(Prefork):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("pool", "variables"),
+    [
+        ("threads", {}),
+        ("custom", {"CELERY_CUSTOM_WORKER_POOL": "odd_pools:Custom"}),
+    ],
+)
+def test_a_pool_whose_tasks_would_share_a_stage_is_refused_with_what_to_write(
+    pool, variables, tmp_path
+):
+    (tmp_path / "odd_pools.py").write_text(POOLS)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+
+    done = run(
+        *("-m", "celery", "-A", "tinyqueue", "worker", "-Q", "play", "-c", "4", "-P", pool),
+        PYTHONPATH=path,
+        **variables,
+    )
+
+    assert done.returncode != 0
+    assert f"cannot use the pool {pool!r}" in done.stderr
+    assert "share its environments" in done.stderr
+    assert "-P prefork -c 4" in done.stderr
+
+
+@pytest.mark.parametrize("pool", ["prefork", "processes", "solo"])
+def test_pools_of_processes_are_taken(pool):
+    worker = type("Worker", (), {"pool_cls": pool})
+
+    refuse_shared_stages(worker)
+
+
+@pytest.mark.parametrize("pool", ["thread", "eventlet", "gevent"])
+def test_green_threads_are_threads(pool):
+    kind = type("TaskPool", (), {"__module__": f"celery.concurrency.{pool}"})
+    worker = type("Worker", (), {"pool_cls": kind})
+
+    with pytest.raises(SystemExit, match=f"cannot use the pool '{pool}"):
+        refuse_shared_stages(worker)
 
 
 def test_a_setting_that_cannot_be_used_is_named():

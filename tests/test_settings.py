@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +21,10 @@ from tinyqueue.settings import (
     Settings,
     host_name,
     load_settings,
-    masked,
+    player_name,
     unprotected,
 )
+from tinyqueue.urls import masked
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +158,26 @@ def test_no_password_is_ever_shown(password: str) -> None:
 
 def test_the_host_is_this_one() -> None:
     assert host_name() == socket.gethostname()
+
+
+def test_processes_of_one_host_and_one_pid_have_names_of_their_own() -> None:
+    # Given containers on their host's network, and their first process
+    said = "import os; os.getpid = lambda: 17; from tinyqueue.settings import player_name as p; "
+    said += "print(p()); print(p())"
+
+    names = [subprocess.check_output([sys.executable, "-c", said], text=True) for _ in range(4)]
+
+    for first, second in (name.splitlines() for name in names):
+        assert first == second
+        assert re.fullmatch(rf"{re.escape(socket.gethostname())}:17:[0-9a-f]{{4}}", first)
+    assert len(set(names)) == 4
+
+
+def test_a_pool_child_does_not_keep_the_name_of_its_parent() -> None:
+    named = player_name()
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(player_name) != named
 
 
 @pytest.mark.parametrize(

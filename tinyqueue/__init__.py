@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import tinyqueue.working_folder  # noqa: F401  # first: what is imported next may have namesakes
+
 if TYPE_CHECKING:
     from tinyqueue.api import train
     from tinyqueue.learned import Learned, load

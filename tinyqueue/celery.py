@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import ssl
+import sys
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from billiard import current_process
 from celery import Celery, bootsteps
+from celery.concurrency import ALIASES, get_implementation  # type: ignore[attr-defined]
 from celery.signals import (
     celeryd_after_setup,
     worker_init,
@@ -24,6 +28,7 @@ from tinyqueue.bus.topology import (
 from tinyqueue.envs.slot_numbers import PLAYER_INDEX
 from tinyqueue.local.children import allow_children, bind_children, end_children
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
+from tinyqueue.urls import TLS_FILES
 
 MAX_BUDGET_S = 600.0
 """The longest play task that a spec may ask for."""
@@ -63,13 +68,16 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_heartbeat": 20,
         "broker_transport_options": _transport_options(settings),
+        "broker_use_ssl": _flowers_tls(settings),
         # The root logger and the standard streams belong to whoever started the worker.
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
-        # Flower sees workers and tasks without further options.
+        # Flower sees workers and tasks without further options. Not the sending of a task: under
+        # a learner's login, which may not declare the exchange of events, each costs a channel
+        # and stays in the memory of the sender.
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
+        "task_send_sent_event": False,
         # A backstop for tasks that were sent without limits of their own.
         "task_soft_time_limit": 3 * MAX_BUDGET_S,
         "task_time_limit": 5 * MAX_BUDGET_S,
@@ -80,7 +88,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 def make_app(settings: Settings) -> Celery:
     """A Celery app for the services that the settings name."""
-    app = Celery("tinyqueue")
+    app = Celery("tinyqueue", amqp="tinyqueue.bus.tls:VerifiedAmqp")
     app.conf.update(configuration(settings))
     if settings.declare:
         app.steps["consumer"].add(DeclareDeadLetters)
@@ -103,10 +111,41 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     return {"visibility_timeout": settings.task_visibility_s}
 
 
+def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
+    """What Flower's page of queues asks Redis with; all else has it from the URL."""
+    if not settings.broker.startswith("rediss://"):
+        return False
+    query = dict(parse_qsl(settings.broker.split(";")[0].partition("?")[2]))
+    options: dict[str, Any] = {key: query[key] for key in TLS_FILES if key in query}
+    return options | {
+        "ssl_cert_reqs": ssl.VerifyMode[f"CERT_{query.get('ssl_cert_reqs', 'required').upper()}"],
+        "ssl_check_hostname": query.get("ssl_check_hostname") != "false",
+    }
+
+
 @celeryd_after_setup.connect
 def without_neighbours(instance: Any, **_: Any) -> None:
     """Spares a second of every start: players share no revocations and no logical clock."""
     instance.options.update(without_mingle=True, without_gossip=True)
+
+
+@worker_init.connect
+def refuse_shared_stages(sender: Any, **_: Any) -> None:
+    """A stage belongs to a process: tasks that run side by side in one tear its batches."""
+    pool = get_implementation(sender.pool_cls)
+    if pool in (get_implementation("prefork"), get_implementation("solo")):
+        return
+    asked = next((name for name, path in ALIASES.items() if path == _path(pool)), _path(pool))
+    sys.exit(
+        f"error: a worker of tinyqueue cannot use the pool {asked!r}. Tasks that run side by side "
+        "in one process would share its environments and tear one another's session batches. "
+        "Give each player a process: celery -A tinyqueue worker -P prefork -c 4, "
+        "or -P solo for one player."
+    )
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 @worker_init.connect

@@ -6,30 +6,44 @@ secrets never have to appear in a process list.
 
 from __future__ import annotations
 
+import functools
 import os
-import re
+import secrets
 import socket
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tinyqueue.errors import ConfigError
+from tinyqueue.urls import (
+    BROKER_SCHEMES,
+    SOCKET_SCHEMES,
+    STORE_SCHEMES,
+    TLS_SCHEMES,
+    check_url,
+    host_of,
+    is_verified,
+    login_of,
+    masked,
+    verified_url,
+)
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@localhost:5672//"
-PLAIN_URL = "passwords and sessions cross the network unprotected; use amqps:// and rediss://"
+PLAIN_URL = (
+    "passwords and sessions cross the network unprotected; use amqps:// and rediss://, "
+    "with nothing in the query that turns their checks off"
+)
 DEFAULT_REDIS_URL = "redis://localhost:6379/0"
-
-_PASSWORD = re.compile(r"://([^:@/]*):(?:(?!://).)*@")
-_QUERY_PASSWORD = re.compile(r"([?&]password=)[^&;]*")
 
 
 class Settings(BaseSettings):
     """Settings of one process. Read once, where the process starts, and passed on."""
 
-    model_config = SettingsConfigDict(env_prefix="TINYQUEUE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="TINYQUEUE_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     broker_url: SecretStr = Field(
         SecretStr(DEFAULT_BROKER_URL),
@@ -38,6 +52,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr(DEFAULT_REDIS_URL),
         description="The weight store: redis://, rediss:// or unix://.",
+    )
+    tls_ca_certs: str = Field(
+        "",
+        description="PEM file of the authorities that amqps:// and rediss:// are checked by, "
+        "where the URL has no ssl_ca_certs of its own; the system's when empty.",
     )
     user: str = Field(
         "", description="Name of this machine's broker login; taken from the broker URL when empty."
@@ -77,32 +96,46 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        check_url(
+            self.broker_url.get_secret_value(),
+            "TINYQUEUE_BROKER_URL",
+            BROKER_SCHEMES,
+            is_list=True,
+        )
+        check_url(self.redis_url.get_secret_value(), "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
+        return self
+
     @property
     def broker(self) -> str:
-        return self.broker_url.get_secret_value()
+        """With :attr:`tls_ca_certs` in its query where TLS needs it.
+
+        Raises:
+            ConfigError: Its query names a file of TLS that cannot be read here.
+        """
+        url = self.broker_url.get_secret_value()
+        return verified_url(url, "TINYQUEUE_BROKER_URL", self.tls_ca_certs)
 
     @property
     def redis(self) -> str:
-        return self.redis_url.get_secret_value()
+        """As :attr:`broker`."""
+        url = self.redis_url.get_secret_value()
+        return verified_url(url, "TINYQUEUE_REDIS_URL", self.tls_ca_certs)
 
     @property
     def login(self) -> str:
         """The user part of routing keys: ``user``, else the broker URL's login, else ``local``."""
-        return self.user or unquote(urlsplit(self.broker).username or "") or "local"
+        return self.user or login_of(self.broker_url.get_secret_value()) or "local"
 
 
 def unprotected(settings: Settings) -> list[str]:
-    """The URLs, passwords masked, that cross a network without TLS.
+    """The URLs, passwords masked, that cross a network without TLS, or with its checks turned off.
 
     Anybody on the way could read the passwords in them, and play or train in their place.
     """
-    plain = ("amqp://", "pyamqp://", "redis://")
     urls = [*settings.broker.split(";"), settings.redis]
-    return [
-        masked(url)
-        for url in urls
-        if url.startswith(plain) and not _is_loopback(urlsplit(url).hostname or "localhost")
-    ]
+    return [masked(url) for url in urls if not _is_protected(url)]
 
 
 def load_settings() -> Settings:
@@ -132,17 +165,28 @@ def load_settings() -> Settings:
         raise ConfigError(f"environment variables cannot be used: {wrong}.") from None
 
 
-def masked(url: str) -> str:
-    """The URL, or several joined by ``;``, without any password, for logs and errors.
-
-    By pattern and not by parsing: a password whose ``/`` or ``#`` was not escaped is what makes
-    a URL fail, and then it is shown.
-    """
-    return _QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"://\1:***@", url))
-
-
 def host_name() -> str:
     return socket.gethostname()
+
+
+def player_name() -> str:
+    """What this process is called by those it plays for: ``host:pid:`` and four random digits.
+
+    Containers may all have the same host name and the same pid.
+    """
+    return _player_name(os.getpid())
+
+
+@functools.cache
+def _player_name(pid: int) -> str:
+    return f"{host_name()}:{pid}:{secrets.token_hex(2)}"
+
+
+def _is_protected(url: str) -> bool:
+    scheme = url.partition("://")[0]
+    if scheme in TLS_SCHEMES:
+        return is_verified(url)
+    return scheme in SOCKET_SCHEMES or _is_loopback(host_of(url))
 
 
 def _is_loopback(host: str) -> bool:

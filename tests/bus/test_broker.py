@@ -52,7 +52,10 @@ def test_tls_is_verified_and_takes_its_files_from_the_url() -> None:
 
     assert connection.ssl == {
         "cert_reqs": ssl.CERT_REQUIRED,
-        "server_hostname": None,
+        "server_hostname": "rabbit.example",
         "ca_certs": "/etc/ca.pem",
     }
-    assert Broker("rediss://h/0").connection().ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    assert Broker("rediss://h/0").connection().ssl == {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+    }

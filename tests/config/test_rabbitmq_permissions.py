@@ -9,6 +9,9 @@ import pytest
 from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu import Connection, Exchange, Queue
 
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.task_connection import TaskConnection
+from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import (
     EXPERIENCE_EXCHANGE,
     TASKS_EXCHANGE,
@@ -17,6 +20,7 @@ from tinyqueue.bus.topology import (
     kept_queue,
     task_queues,
 )
+from tinyqueue.celery import make_app
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.settings import Settings
 
@@ -91,6 +95,23 @@ def test_a_player_takes_tasks_that_the_learner_sent(node: RabbitmqNode) -> None:
         message = Queue("play", no_declare=True)(connection.channel()).get(no_ack=True)
 
     assert message is not None
+
+
+def test_tasks_of_a_learner_share_one_channel_and_leave_no_event_behind(
+    node: RabbitmqNode,
+) -> None:
+    url = f"amqp://learner:learner@127.0.0.1:{node.port}/{VHOST}"
+    app, connection = make_app(Settings(broker_url=url)), TaskConnection(Broker(url))  # type: ignore[arg-type]
+    sender = TaskSender(app, connection, "play")
+
+    channels = set()
+    for number in range(3):
+        sender.play(f"t{number}", experiment="pole", run="r", spec_version=1, budget_s=1.0)
+        channels.add(connection.producer().channel.channel_id)
+
+    assert len(channels) == 1
+    assert not app.amqp._event_dispatcher._outbound_buffer
+    sender.close()
 
 
 def test_a_monitor_sees_queue_depths_and_publishes_nothing(node: RabbitmqNode) -> None:

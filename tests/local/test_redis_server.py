@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 import redis
 from kombu import Connection
 
-from tinyqueue.errors import MissingExtraError
+from tinyqueue.bus.broker import Broker
+from tinyqueue.errors import MissingExtraError, ServiceUnreachableError
 from tinyqueue.local import redis_server
 from tinyqueue.local.redis_server import RedisServer, find_redis_server
+from tinyqueue.store.client import connect
 
 pytestmark = pytest.mark.integration
 
@@ -132,3 +135,39 @@ def test_it_starts_in_less_than_a_second(tmp_path: Path) -> None:
     before = time.monotonic()
     with RedisServer(tmp_path):
         assert time.monotonic() - before < 1.0
+
+
+@pytest.mark.parametrize("wrong", ["long", "absent", "not writable", "odd"])
+def test_it_starts_whatever_tmpdir_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
+) -> None:
+    folders = {
+        "long": tmp_path / ("x" * 100) / ("y" * 100),
+        "absent": tmp_path / "nowhere",
+        "not writable": Path("/proc"),
+        "odd": Path(tempfile.mkdtemp(prefix="a @#%41é", dir="/tmp")),
+    }
+    if wrong == "long":
+        folders[wrong].mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(folders[wrong]))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    try:
+        with RedisServer(tmp_path / "log") as server:
+            # The store's client, and the broker's.
+            connect(server.redis_url).close()
+            with Broker(server.broker_url).open() as connection:
+                connection.channel().close()
+            assert len(bytes(server.socket_path)) < 108
+            assert (folders["odd"] in server.socket_path.parents) is (wrong == "odd")
+    finally:
+        shutil.rmtree(folders["odd"])
+
+
+def test_without_any_short_folder_the_error_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(redis_server, "_temporary_folders", lambda: ["/proc", f"/{'x' * 300}"])
+
+    with pytest.raises(ServiceUnreachableError, match="Set TMPDIR to a short folder"):
+        RedisServer(tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,9 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.frames import tolerant_frame_handler
+from tinyqueue.bus.tls import VerifiedConnection
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
-from tinyqueue.settings import masked
+from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
 
 CONNECT_S = 5.0
 """Bound on connecting, and on every single answer of the broker after that."""
@@ -24,8 +24,6 @@ PUBLISHER_HEARTBEAT_S = 60
 that of a machine which has vanished is, and made anew by its next publish."""
 _USER_TIMEOUT_MS = 10_000
 """py-amqp's own, 1,000, ends a connection at every short hiccup of a network."""
-_RABBITMQ = ("amqp", "amqps", "pyamqp")
-_REDIS = ("redis", "rediss", "redis+socket")
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +36,18 @@ class Broker:
             ``redis+socket://`` for Redis. Several joined by ``;`` are tried in turn.
 
     Raises:
-        ConfigError: The URL names another kind of broker.
+        ConfigError: The URL names another kind of broker, or cannot be read.
     """
 
     def __init__(self, url: str) -> None:
+        check_url(url, "TINYQUEUE_BROKER_URL", BROKER_SCHEMES, is_list=True)
         self._url = url
-        scheme = url.partition("://")[0]
-        if scheme not in _RABBITMQ + _REDIS:
-            raise ConfigError(
-                f"TINYQUEUE_BROKER_URL begins with {scheme!r}; it must be one of "
-                f"{', '.join(_RABBITMQ + _REDIS)}."
-            )
-        self._scheme = scheme
+        self._scheme = url.partition("://")[0]
 
     @property
     def kind(self) -> str:
         """``rabbitmq`` or ``redis``."""
-        return "rabbitmq" if self._scheme in _RABBITMQ else "redis"
+        return "rabbitmq" if self._scheme in RABBITMQ_SCHEMES else "redis"
 
     @property
     def confirms(self) -> bool:
@@ -74,7 +67,7 @@ class Broker:
     @property
     def masked_url(self) -> str:
         """For logs and errors: without passwords."""
-        return ";".join(masked(url) for url in self._url.split(";"))
+        return masked(self._url)
 
     def connection(self, heartbeat_s: float = 0) -> Connection:
         """A connection that is not open yet. One per thread: they are not thread-safe."""
@@ -88,17 +81,18 @@ class Broker:
             options = {"frame_handler": tolerant_frame_handler}
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 options["socket_settings"] = {socket.TCP_USER_TIMEOUT: _USER_TIMEOUT_MS}
-        verified: Any = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if self._scheme == "rediss" else False
-        connection = Connection(
-            self._url,
-            ssl=verified,
-            heartbeat=heartbeat_s,
-            connect_timeout=CONNECT_S,
-            transport_options=options,
-        )
-        if self._scheme == "amqps":
-            connection.ssl = _verified(connection.ssl)
-        return connection
+        try:
+            return VerifiedConnection(
+                self._url,
+                heartbeat=heartbeat_s,
+                connect_timeout=CONNECT_S,
+                transport_options=options,
+            )
+        except (TypeError, KeyError) as error:
+            raise ConfigError(
+                f"TINYQUEUE_BROKER_URL = {self.masked_url!r} has something in its query that "
+                f"kombu does not take ({error}). Remove it."
+            ) from None
 
     def open(self, heartbeat_s: float = 0) -> Connection:
         """An open connection of which no answer takes longer than :data:`CONNECT_S`.
@@ -155,16 +149,3 @@ def drop(connection: Connection) -> None:
     except Exception as error:
         # Whatever state it was in, nothing of it is used again.
         log.debug("connection dropped", error=repr(error))
-
-
-def _verified(given: Any) -> dict[str, Any]:
-    """TLS options for py-amqp; ``ssl_ca_certs=…`` and the like come from the URL's query."""
-    query = given if isinstance(given, dict) else {}
-    allowed = ("ca_certs", "certfile", "keyfile", "cert_reqs", "ciphers")
-    named = {key.removeprefix("ssl_"): value for key, value in query.items()}
-    # None stands for the URL's host: the certificate must be the host's own.
-    return {
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "server_hostname": None,
-        **{key: value for key, value in named.items() if key in allowed},
-    }

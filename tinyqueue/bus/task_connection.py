@@ -7,6 +7,7 @@ import time
 from kombu import Connection, Producer
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
+from tinyqueue.bus.redis_expiry import ExpiringProducer, Expiry
 from tinyqueue.errors import ServiceUnreachableError
 
 BLOCKED_S = 60.0
@@ -32,6 +33,7 @@ class TaskConnection:
         self._producer: Producer | None = None
         self._blocked_s: float | None = None
         self._is_over = False
+        self._expiry = Expiry()
 
     def producer(self) -> Producer:
         """A producer that waits for confirms where the broker has them.
@@ -64,7 +66,10 @@ class TaskConnection:
                 amqp = connection.connection
                 amqp.confirm_publish = True
                 amqp.on_blocked, amqp.on_unblocked = self._blocked, self._unblocked
-            return Producer(new_channel(connection), auto_declare=False)
+                return Producer(new_channel(connection), auto_declare=False)
+            producer = ExpiringProducer(new_channel(connection), auto_declare=False)
+            producer.expiry = self._expiry
+            return producer
 
     def _listen(self, since_s: float) -> None:
         """Returns with no connection when it may be tried anew; its confirms are out of step."""

@@ -14,8 +14,9 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
 EXPIRES_S = 600.0
-"""A task nobody took is void after this. Workers compare it with their own clock, so it is
-long enough for clocks that are minutes apart; the feed forgets a task much sooner."""
+"""A task nobody took is void after this; the feed forgets it much sooner. Said as the message's
+``expiration``, which the broker counts: Celery's ``expires`` is compared with the clock of a
+worker, and one that runs ahead would take every task and play none."""
 LEAST_LIMIT_S = 30.0
 HARD_LIMIT_AFTER_S = 30
 """After the soft limit, which an environment may not notice, its process is killed."""
@@ -124,7 +125,7 @@ class TaskSender:
                     # Named, since a learner's login may not write to the default exchange.
                     exchange=self._exchange,
                     routing_key=queue,
-                    expires=EXPIRES_S,
+                    expiration=EXPIRES_S,
                     soft_time_limit=math.ceil(limit_s),
                     time_limit=math.ceil(limit_s + HARD_LIMIT_AFTER_S),
                     retry=False,

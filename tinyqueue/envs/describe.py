@@ -28,6 +28,7 @@ from tinyqueue.envs.parent import end_with
 from tinyqueue.envs.trial import Telling, Trial, try_out
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.working_folder import python_of
 
 _TIMEOUT_S = 60.0
 """For each thing that is asked of an environment."""
@@ -136,7 +137,7 @@ class _Child:
         self._id = config.id
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tinyqueue.envs.describe", str(os.getpid())],
+            python_of("tinyqueue.envs.describe", str(os.getpid())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from tinyqueue.evaluation.telling import Telling
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
-from tinyqueue.settings import Settings, host_name
+from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
@@ -57,6 +56,7 @@ class Evaluator:
     """
 
     def __init__(self, settings: Settings, make_room: Callable[[], None] = lambda: None) -> None:
+        self.name = player_name()
         self._settings = settings
         self._make_room = make_room
         self._redis = connect(settings.redis)
@@ -78,12 +78,11 @@ class Evaluator:
             log.info("evaluation ended", request=task.request, reason="nobody trains this run")
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
-        player = f"{host_name()}:{os.getpid()}"
         if spec.environment.single:
             self._make_room()
         publisher = self._publisher(spec)
         try:
-            sign = EvaluationSign(task.request, task.experiment, task.run, player)
+            sign = EvaluationSign(task.request, task.experiment, task.run, self.name)
             with Telling(publisher, sign) as telling:
                 games = self._play(task, spec, weights, telling.moved)
             _publish(
@@ -96,7 +95,7 @@ class Evaluator:
                     returns=games.returns,
                     lengths=games.lengths,
                     seconds=games.seconds,
-                    player=player,
+                    player=self.name,
                 ),
             )
         finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Self
 
 from tinyqueue.local.guard import end_guarded, start_guarded, tail
 from tinyqueue.settings import Settings
+from tinyqueue.working_folder import python_of
 
 
 class LocalPlayers:
@@ -33,7 +33,7 @@ class LocalPlayers:
         """Returns at once; the workers connect by themselves."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [
-            *(sys.executable, "-m", "celery", "-A", "tinyqueue", "worker"),
+            *python_of("celery", "-A", "tinyqueue", "worker"),
             *("-Q", ",".join(self._queues), "-c", str(self._count)),
             *("-n", f"local-{os.getpid()}@%h", "--loglevel", "INFO"),
             # Nobody else is there to gossip with, and start-up waits for a mingle.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -11,43 +12,50 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from tinyqueue.errors import MissingExtraError, ServiceUnreachableError
 from tinyqueue.local.guard import end_guarded, start_guarded, tail
 
 START_S = 10.0
 """A server that does not answer by then is given up."""
+_SOCKET = "redis.sock"
+_SOCKET_BYTES = 103
+"""Of a unix socket's whole path, at most: macOS takes 103, Linux 107."""
 
 
 class RedisServer:
     """A Redis without a TCP port and without persistence, which ends with this process.
 
-    The socket lies in a short folder of the system's temporary directory, readable by this
-    user alone: a unix socket's path may have no more than 107 bytes. Its URLs stay the
+    The socket lies in a folder of the system's temporary directory, readable by this user
+    alone, or of ``/tmp`` where TMPDIR is too long for the path of a socket. Its URLs stay the
     same over :meth:`stop` and :meth:`start`; its data does not.
 
     Args:
         directory: Where the log goes; made when absent.
+
+    Raises:
+        ServiceUnreachableError: There is no folder that the socket can lie in.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._scratch = Path(tempfile.mkdtemp(prefix="tinyqueue-"))
+        self._scratch = _short_folder()
         self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     def socket_path(self) -> Path:
-        return self._scratch / "redis.sock"
+        return self._scratch / _SOCKET
 
     @property
     def redis_url(self) -> str:
         """For the store."""
-        return f"unix://{self.socket_path}"
+        return f"unix://{quote(str(self.socket_path))}"
 
     @property
     def broker_url(self) -> str:
         """For kombu and Celery: database 1, so that no broker key meets a key of the store."""
-        return f"redis+socket://{self.socket_path}?virtual_host=1"
+        return f"redis+socket://{quote(str(self.socket_path))}?virtual_host=1"
 
     @property
     def pid(self) -> int:
@@ -109,6 +117,28 @@ def find_redis_server() -> str:
         if os.access(binary, os.X_OK):
             return str(binary)
     raise MissingExtraError("local", "a private Redis server")
+
+
+def _short_folder() -> Path:
+    tried = _temporary_folders()
+    for parent in tried:
+        with contextlib.suppress(OSError):
+            folder = Path(tempfile.mkdtemp(prefix="tinyqueue-", dir=parent))
+            if len(os.fsencode(folder / _SOCKET)) <= _SOCKET_BYTES:
+                return folder
+            folder.rmdir()
+    raise ServiceUnreachableError(
+        f"the private Redis needs a folder for its socket, whose whole path may have "
+        f"{_SOCKET_BYTES} bytes: none can be made in {', '.join(tried)}. "
+        "Set TMPDIR to a short folder that you may write to."
+    )
+
+
+def _temporary_folders() -> list[str]:
+    """Python's own choice first; it passes by a TMPDIR that is absent or not writable."""
+    with contextlib.suppress(OSError):
+        return list(dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]))
+    return ["/tmp", "/var/tmp", "/dev/shm"]
 
 
 def _answers(path: Path) -> bool:

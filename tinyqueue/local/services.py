@@ -11,7 +11,8 @@ from typing import Literal
 
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.local.redis_server import RedisServer
-from tinyqueue.settings import Settings, masked
+from tinyqueue.settings import Settings
+from tinyqueue.urls import masked
 
 Choice = Literal["auto", "embedded", "rabbitmq", "configured"]
 

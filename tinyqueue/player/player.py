@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 import time
@@ -20,7 +19,7 @@ from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.open_stage import OpenStage
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
-from tinyqueue.settings import Settings, host_name
+from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
 from tinyqueue.store.specs import SpecStore
@@ -82,7 +81,7 @@ class Player:
         seed: int | None = None,
         publisher: Callable[..., ExperiencePublisher] = ExperiencePublisher,
     ) -> None:
-        self.name = f"{host_name()}:{os.getpid()}"
+        self.name = player_name()
         self._settings = settings
         self._random = random.Random(seed if seed is not None else secrets.randbits(64))
         self._redis = connect(settings.redis)

@@ -19,7 +19,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
-from tinyqueue.settings import masked
+from tinyqueue.urls import STORE_SCHEMES, check_url, masked, verified_url
 
 TIMEOUT_S = 5.0
 """The libraries' own defaults may block for a minute on a host that swallows packets."""
@@ -35,12 +35,13 @@ def connect(url: str) -> redis.Redis:
     shared by threads, and made before a fork.
 
     Raises:
-        ConfigError: The URL is not one of Redis.
+        ConfigError: The URL is not one of Redis, or cannot be read.
         ServiceUnreachableError: No answer within 5 s.
     """
+    check_url(url, "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
     try:
         client = redis.Redis.from_url(
-            url,
+            verified_url(url, "TINYQUEUE_REDIS_URL"),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),

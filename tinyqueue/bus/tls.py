@@ -1,0 +1,113 @@
+"""Connections of kombu that check a broker's certificate and that it is the host's own.
+
+kombu hands its options of TLS on as they came. py-amqp then checks no host name, redis-py
+nothing at all, and at a failover the next host is compared with the name of the first, or
+with none: a login was sent to whoever answered.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from celery.app.amqp import AMQP
+from kombu import Connection
+from kombu.connection import ConnectionPool, PooledConnection
+from kombu.utils.collections import HashedSeq
+
+_AMQP_OPTIONS = ("ca_certs", "certfile", "keyfile", "ciphers")
+
+
+class VerifiedConnection(Connection):
+    """A connection whose every host must show a certificate of its own.
+
+    With TLS by its scheme, or by ``ssl``. Where a URL's query says ``ssl_cert_reqs=none`` or
+    ``ssl_check_hostname=false`` for its host, that is not checked.
+    """
+
+    _initial_params: dict[str, Any]
+    """kombu's own, which its stubs leave out."""
+
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
+        """A pool of the same; kombu's own is of plain connections."""
+        return _VerifiedPool(self, limit, **options)
+
+    def switch(self, conn_str: str) -> None:
+        if conn_str.startswith(("amqps://", "rediss://")):
+            # What was said of the first host, such as "no check", is not said of this one.
+            self._initial_params["ssl"] = False
+        super().switch(conn_str)
+
+    def _init_params(self, **params: Any) -> None:  # type: ignore[override]  # kombu gives names
+        """Where kombu sets a host, the first one and at each failover."""
+        self._asked = params["ssl"]
+        kind = params["transport"] or "amqp"
+        if kind in ("amqps", "rediss") or self._asked:
+            made = _for_redis if kind.startswith("redis") else _for_amqp
+            params["ssl"] = made(_plain(self._asked), params["hostname"])
+        super()._init_params(**params)
+
+    def __eqhash__(self) -> Any:
+        """Connections that differ in what they check do not share a pool."""
+        parent: Any = super().__eqhash__()
+        return HashedSeq(*parent, repr(self.ssl))
+
+    def _info(self, resolve: bool = True) -> Any:
+        """For clones, which make their own of what was asked for."""
+        info: Any = super()._info(resolve)
+        return tuple((key, self._asked if key == "ssl" else value) for key, value in info)
+
+    def _establish_connection(self) -> Any:
+        host = self.hostname
+        try:
+            return super()._establish_connection()
+        finally:
+            # kombu writes 127.0.0.1 for localhost, and no certificate is for that.
+            self.hostname = host
+
+
+class _PooledConnection(PooledConnection, VerifiedConnection):  # type: ignore[misc]
+    """One of a pool."""
+
+
+class _VerifiedPool(ConnectionPool):
+    def new(self) -> _PooledConnection:
+        return _PooledConnection(self, **dict(self.connection._info(resolve=False)))
+
+
+class VerifiedAmqp(AMQP):
+    """Celery's making of connections: worker, pool, remote control and Flower have theirs here."""
+
+    Connection = VerifiedConnection
+    BrokerConnection = VerifiedConnection
+
+
+def _plain(given: object) -> dict[str, Any]:
+    """Options by their names in Python's ``ssl``, however they were spelt."""
+    options = given if isinstance(given, dict) else {}
+    plain = {key.removeprefix("ssl_"): value for key, value in options.items()}
+    wanted = plain.get("cert_reqs", ssl.CERT_REQUIRED)
+    if isinstance(wanted, str):
+        wanted = ssl.VerifyMode[f"CERT_{wanted.upper().removeprefix('CERT_')}"]
+    plain["cert_reqs"] = wanted or ssl.CERT_NONE
+    plain["check_hostname"] = (
+        plain["cert_reqs"] != ssl.CERT_NONE and plain.get("check_hostname") is not False
+    )
+    return plain
+
+
+def _for_amqp(plain: dict[str, Any], host: str | None) -> dict[str, Any]:
+    made = {key: plain[key] for key in _AMQP_OPTIONS if plain.get(key) is not None}
+    made["cert_reqs"] = plain["cert_reqs"]
+    if plain["check_hostname"]:
+        # py-amqp compares a name when it is given one.
+        made["server_hostname"] = host or "localhost"
+    return made
+
+
+def _for_redis(plain: dict[str, Any], host: str | None) -> dict[str, Any]:
+    made = {f"ssl_{key}": value for key, value in plain.items() if key in _AMQP_OPTIONS}
+    return made | {
+        "ssl_cert_reqs": plain["cert_reqs"],
+        "ssl_check_hostname": plain["check_hostname"],
+    }
