@@ -16,8 +16,8 @@ class Games:
         self.requests = []
         self.result = None
 
-    def request(self, weights, request, seed):
-        self.requests.append((weights, request, seed))
+    def request(self, weights, request, seed, actions):
+        self.requests.append((weights, request, seed, actions))
 
     def poll(self):
         result, self.result = self.result, None

@@ -42,7 +42,16 @@ def remote_games(
 ) -> RemoteGames:
     """Has workers play this run's evaluations; without them, ``play_here`` does."""
 
-    def send(request: str, version: int, seed: int) -> None:
+    defaults = EvaluationConfig()
+
+    def send(request: str, version: int, seed: int, actions: str) -> None:
+        others: dict[str, str | float] = {}
+        if actions != "greedy":
+            others["actions"] = actions
+        if config.max_steps_per_game != defaults.max_steps_per_game:
+            others["max_steps"] = config.max_steps_per_game
+        if config.timeout_s != defaults.timeout_s:
+            others["timeout_s"] = config.timeout_s
         tasks.evaluate(
             request,
             experiment=spec.experiment,
@@ -51,9 +60,10 @@ def remote_games(
             episodes=config.episodes,
             slots=config.slots,
             seed=seed,
+            **others,
         )
 
-    def play(weights: WeightVersion, request: str, seed: int) -> EvaluationResult:
-        return play_here(weights, spec, graph, request, seed)
+    def play(weights: WeightVersion, request: str, seed: int, actions: str) -> EvaluationResult:
+        return play_here(weights, spec, graph, request, seed, actions)
 
     return RemoteGames(config, pin=pin, send=send, play_here=play)

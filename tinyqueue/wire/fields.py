@@ -78,3 +78,8 @@ class Fields:
 def is_short_text(value: object) -> TypeGuard[str]:
     """Whether it is a str of at most 256 printable characters."""
     return type(value) is str and len(value) <= _MOST_TEXT and value.isprintable()
+
+
+def short_text(text: str) -> str:
+    """The text as :func:`is_short_text` wants it: what cannot be printed becomes a space."""
+    return "".join(c if c.isprintable() else " " for c in text)[:_MOST_TEXT]
