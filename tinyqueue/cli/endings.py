@@ -134,10 +134,12 @@ def _next(
     def command(*words: str | Path | int) -> str:
         return shlex.join(map(str, words))
 
+    how = ("--sample",) if outcome.policy == "sampled" else ()
     if outcome.updates:
-        yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
+        games = experiment.evaluation.episodes
+        yield command("tinyqueue", "evaluate", run, "-n", games, *how)
     if outcome.updates and draws_pictures(experiment.environment.id):
-        yield command("tinyqueue", "record", run) + _first_for_films()
+        yield command("tinyqueue", "record", run, *how) + _first_for_films()
     # Without a higher limit it would end at once.
     more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
     yield command(*resume, run, *more)
