@@ -135,7 +135,7 @@ def test_a_game_that_ends_at_the_cap_by_itself_was_not_ended(faulty):
     [
         (EnvironmentConfig(id="CartPole-v1"), 500),
         (EnvironmentConfig(id="CartPole-v1", max_episode_steps=70), 70),
-        (EnvironmentConfig(id="Faulty-v0"), 27_000),
+        (EnvironmentConfig(id="Faulty-v0"), 10_000),
     ],
 )
 def test_the_cap_is_the_environments_own_limit_where_it_has_one(faulty, config, steps):

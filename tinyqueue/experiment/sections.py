@@ -132,10 +132,10 @@ class EvaluationConfig(Section):
         "level while greedy games stand clearly below it.",
     )
     max_steps_per_game: int = Field(
-        27_000,
+        10_000,
         gt=0,
         description="Env steps at which a game is ended and counts with its return so far, where "
-        "the environment has no limit of its own; 27,000 are half an hour of Atari.",
+        "the environment has no limit of its own.",
     )
     timeout_s: float = Field(
         900.0,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
+from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.remote_games import RemoteGames
@@ -42,15 +43,13 @@ def remote_games(
 ) -> RemoteGames:
     """Has workers play this run's evaluations; without them, ``play_here`` does."""
 
-    defaults = EvaluationConfig()
-
     def send(request: str, version: int, seed: int, actions: str) -> None:
         others: dict[str, str | float] = {}
         if actions != "greedy":
             others["actions"] = actions
-        if config.max_steps_per_game != defaults.max_steps_per_game:
+        if config.max_steps_per_game != MOST_STEPS:
             others["max_steps"] = config.max_steps_per_game
-        if config.timeout_s != defaults.timeout_s:
+        if config.timeout_s != TIMEOUT_S:
             others["timeout_s"] = config.timeout_s
         tasks.evaluate(
             request,

@@ -149,8 +149,11 @@ class Training:
             self.save()
 
     def waited(self) -> None:
-        """No batch came for a moment."""
-        self._reporter.waited()
+        """No batch came for a moment, or none is taken any more."""
+        if self.is_spent:
+            self._reporter.look()
+        else:
+            self._reporter.waited()
 
     @property
     def is_spent(self) -> bool:
