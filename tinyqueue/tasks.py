@@ -18,6 +18,7 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from tinyqueue.celery import app
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
 from tinyqueue.player.player import Player, PlayTask
 from tinyqueue.settings import load_settings
@@ -67,13 +68,18 @@ def evaluate_policy(
     episodes: int,
     slots: int,
     seed: int,
+    actions: str = "greedy",
+    max_steps: int = MOST_STEPS,
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Plays greedy games of a pinned weight version and publishes their returns.
+    """Plays games of a pinned weight version and publishes their returns.
 
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
     """
-    task = EvaluateTask(request, experiment, run, version, episodes, slots, seed)
+    task = EvaluateTask(
+        request, experiment, run, version, episodes, slots, seed, actions, max_steps, timeout_s
+    )
     try:
         _refuse_poison(self, lambda: None)
         _evaluator(os.getpid()).evaluate(task)

@@ -15,7 +15,7 @@ def test_four_games():
     assert summary.std == pytest.approx(4.0824829)  # √(50/3)
     assert summary.standard_error == pytest.approx(2.0412415)
     assert summary.mean_length == 25.0
-    assert str(summary) == "4.0 ± 2.0 over 4 games (median 2.5, 1.0 to 10.0)"
+    assert str(summary) == "4.0 ± 2.04 over 4 games (median 2.5, 1.0 to 10.0)"
 
 
 def test_a_single_game_has_no_spread():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.learner.level import Evaluated, Level
@@ -16,8 +17,8 @@ class Games:
         self.requests = []
         self.result = None
 
-    def request(self, weights, request, seed):
-        self.requests.append((weights, request, seed))
+    def request(self, weights, request, seed, actions):
+        self.requests.append((weights, request, seed, actions))
 
     def poll(self):
         result, self.result = self.result, None
@@ -148,3 +149,108 @@ def test_a_resumed_run_does_not_play_the_games_of_before_again(make_level, games
 
     first, second = [request[2] for request in games.requests]
     assert first != second
+
+
+def test_a_run_without_a_first_mean_is_looked_at_after_as_many_steps_as_the_games_take(make_level):
+    level = make_level(every_env_steps=20_000, episodes=100)
+
+    due = [level.is_due(5.0, None, steps, 1_000.0) for steps in (0, 20_000, 99_999, 100_000)]
+
+    assert due == [False, False, False, True]
+
+
+def test_a_run_whose_level_is_far_is_looked_at_all_the_same_now_and_then(make_level, games):
+    level = make_level(every_env_steps=1_000)
+    level.ask(checkpoint(1_000), "weights")
+    games.finish(20.0)
+    level.answer()
+
+    due = [level.is_due(20.0, 20.0, steps, 9.0) for steps in (2_000, 10_999, 11_000)]
+
+    assert due == [False, False, True]
+
+
+def test_nothing_is_due_before_an_episode_has_ended_or_without_a_level(make_level):
+    assert not make_level().is_due(float("nan"), None, 10**9, float("nan"))
+    assert not make_level(threshold=None).is_due(5.0, None, 10**9, 10.0)
+
+
+def evaluated(*returns, actions="greedy", training_mean=0.0, **ends):
+    values = np.array(returns, np.float32)
+    lengths = np.ones(len(values), np.int32)
+    answer = EvaluationResult("x", "pole", "r", 5, values, lengths, 0.1, "me", actions, **ends)
+    return Evaluated(checkpoint(1), answer, training_mean)
+
+
+@pytest.mark.parametrize(
+    ("decided", "fresh", "confirmed"),
+    [
+        # Alike: no error to lie within.
+        ([500.0] * 4, [500.0] * 4, True),
+        ([40.0] * 4, [37.9] * 4, False),
+        # One disaster makes the fresh error large; that of the deciding games is nought.
+        ([40.0] * 100, [40.0] * 99 + [-1e7], False),
+        # Standard errors of 1: two of them below 100 is 98.
+        ([99.0, 101.0] * 1, [97.5, 99.5], True),
+        ([99.0, 101.0] * 1, [96.5, 98.5], False),
+        # A single game has no error.
+        ([100.0], [99.9], False),
+    ],
+)
+def test_fresh_games_confirm_a_level_within_the_smaller_error(
+    make_level, decided, fresh, confirmed
+):
+    threshold = {500.0: 475.0, 40.0: 38.0}.get(decided[0], 100.0)
+    level = make_level(threshold=threshold)
+
+    assert level.is_confirmed(evaluated(*decided), evaluated(*fresh)) is confirmed
+
+
+def test_games_that_were_cut_neither_reach_nor_confirm_a_level(make_level):
+    level, whole, cut = make_level(), evaluated(500.0, 500.0), evaluated(500.0, 500.0, cut=1)
+
+    assert (level.is_reached(whole), level.is_reached(cut)) == (True, False)
+    assert (level.is_confirmed(whole, whole), level.is_confirmed(whole, cut)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("games_played", "wanted"),
+    [
+        (evaluated(0.0, 0.0, training_mean=480.0), True),
+        (evaluated(0.0, 0.0, training_mean=474.0), False),
+        (evaluated(300.0, 600.0, training_mean=480.0), False),
+        (evaluated(300.0, 600.0, training_mean=480.0, capped=1), True),
+        (evaluated(500.0, 500.0, training_mean=480.0), False),
+        (evaluated(0.0, 0.0, training_mean=480.0, actions="sample"), False),
+    ],
+)
+def test_sampled_games_are_wanted_where_greedy_ones_stand_still(games, games_played, wanted):
+    config = EvaluationConfig()
+
+    assert Level(475.0, config, games, 0, can_sample=True).wants_sampled(games_played) is wanted
+    assert not Level(475.0, config, games, 0).wants_sampled(games_played)
+
+
+def test_once_sampled_play_is_better_it_stays(games):
+    level = Level(475.0, EvaluationConfig(), games, 0, can_sample=True)
+
+    level.compared(evaluated(10.0), evaluated(9.0, actions="sample"))
+    level.ask(checkpoint(1), "weights")
+    level.compared(evaluated(10.0), evaluated(11.0, actions="sample"))
+    level.ask(checkpoint(2), "weights")
+
+    assert [request[3] for request in games.requests] == ["greedy", "sample"]
+
+
+def test_a_policy_without_probabilities_cannot_be_sampled(games):
+    with pytest.raises(ConfigError, match=r"evaluation\.actions"):
+        Level(475.0, EvaluationConfig(actions="sample"), games, 0)
+
+
+def test_games_played_otherwise_than_they_were_asked_for_are_no_answer(games):
+    level = Level(475.0, EvaluationConfig(actions="sample"), games, 0, can_sample=True)
+    level.ask(checkpoint(1), "weights")
+
+    games.finish(500.0)
+
+    assert level.answer().text == "me played greedy games, not sample ones"

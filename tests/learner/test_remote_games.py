@@ -7,7 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tinyqueue.errors import ConfigError, MissingVersionError, ServiceUnreachableError
+from tinyqueue.errors import (
+    ConfigError,
+    EnvironmentFailedError,
+    MissingVersionError,
+    ServiceUnreachableError,
+)
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.wire.evaluation_signs import EvaluationSign
@@ -28,7 +33,7 @@ def sign(request, player="worker"):
 class Surroundings:
     def __init__(self):
         self.now_s = 1000.0
-        self.pinned, self.sent, self.played = [], [], []
+        self.pinned, self.sent, self.played, self.how = [], [], [], []
         self.pin_error = self.send_error = self.play_error = None
         self.began, self.may_end = threading.Event(), threading.Event()
         self.may_end.set()
@@ -38,12 +43,14 @@ class Surroundings:
             raise self.pin_error
         self.pinned.append((version, ttl_s))
 
-    def send(self, request, version, seed):
+    def send(self, request, version, seed, actions):
         if self.send_error:
             raise self.send_error
+        self.how.append(actions)
         self.sent.append((request, version, seed))
 
-    def play_here(self, weights, request, seed):
+    def play_here(self, weights, request, seed, actions):
+        self.how.append(actions)
         self.played.append((weights, request, seed))
         self.began.set()
         assert self.may_end.wait(5.0)
@@ -100,7 +107,7 @@ def answer(games, within_s=5.0):
 
 
 def test_a_worker_is_sent_a_version_that_is_kept_for_it(games, around):
-    games.request(WEIGHTS, "ask", seed=3)
+    games.request(WEIGHTS, "ask", seed=3, actions="greedy")
 
     assert around.sent == [("ask", 12, 3)]
     assert around.pinned == [(12, 130.0)]
@@ -108,7 +115,7 @@ def test_a_worker_is_sent_a_version_that_is_kept_for_it(games, around):
 
 
 def test_the_answer_of_a_worker_is_given_once(games, around):
-    games.request(WEIGHTS, "ask", seed=3)
+    games.request(WEIGHTS, "ask", seed=3, actions="greedy")
 
     games.arrived(result("of an earlier learner"))
     games.arrived(result("ask"))
@@ -120,7 +127,7 @@ def test_the_answer_of_a_worker_is_given_once(games, around):
 
 
 def test_a_slow_worker_that_tells_of_itself_is_waited_for(games, around):
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
     for _ in range(36):
         assert around.pass_s(games, 10) == []
@@ -132,7 +139,7 @@ def test_a_slow_worker_that_tells_of_itself_is_waited_for(games, around):
 
 
 def test_without_a_word_of_a_worker_the_learner_plays(games, around):
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
     assert around.pass_s(games, 10) == []
     assert around.played == []
@@ -143,7 +150,7 @@ def test_without_a_word_of_a_worker_the_learner_plays(games, around):
 
 
 def test_a_worker_that_tells_no_more_is_replaced(games, around):
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
     for _ in range(20):
         games.arrived(sign("ask"))
         assert around.pass_s(games, 2) == []
@@ -156,7 +163,7 @@ def test_a_worker_that_tells_no_more_is_replaced(games, around):
 
 
 def test_a_worker_that_plays_something_else_is_not_waited_for(games, around):
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
     for _ in range(11):
         games.arrived(sign("of an earlier learner"))
         around.pass_s(games, 1)
@@ -165,7 +172,7 @@ def test_a_worker_that_plays_something_else_is_not_waited_for(games, around):
 
 
 def test_what_an_update_lasts_is_no_silence(games, around):
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
     # Messages wait behind the session batches of an update.
     for _ in range(10):
@@ -176,12 +183,12 @@ def test_what_an_update_lasts_is_no_silence(games, around):
 
 
 def test_without_workers_the_learner_plays_at_once_and_asks_ever_more_rarely(games, around):
-    games.request(WEIGHTS, "0", seed=0)
+    games.request(WEIGHTS, "0", seed=0, actions="greedy")
     around.pass_s(games, 11)
     assert answer(games).player == "learner"
 
     for number in range(1, 18):
-        games.request(WEIGHTS, str(number), seed=number)
+        games.request(WEIGHTS, str(number), seed=number, actions="greedy")
         assert answer(games).player == "learner"
 
     assert [request for _, request, _ in around.played] == [str(n) for n in range(18)]
@@ -190,12 +197,12 @@ def test_without_workers_the_learner_plays_at_once_and_asks_ever_more_rarely(gam
 
 @pytest.mark.parametrize("word", [sign, result])
 def test_after_a_late_word_of_a_worker_workers_are_asked_and_waited_for_again(games, around, word):
-    games.request(WEIGHTS, "first", seed=1)
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
     assert answer(games).player == "learner"
 
     games.arrived(word("first"))
-    games.request(WEIGHTS, "second", seed=2)
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
 
     assert around.asked == ["first", "second"]
     assert around.pass_s(games, 10) == []
@@ -205,15 +212,15 @@ def test_after_a_late_word_of_a_worker_workers_are_asked_and_waited_for_again(ga
 
 
 def test_a_worker_that_is_started_later_is_found(games, around):
-    games.request(WEIGHTS, "first", seed=1)
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
     assert answer(games).player == "learner"
 
-    games.request(WEIGHTS, "second", seed=2)
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
     games.arrived(sign("second"))
     assert answer(games).player == "learner"
     games.arrived(result("second"))
-    games.request(WEIGHTS, "third", seed=3)
+    games.request(WEIGHTS, "third", seed=3, actions="greedy")
 
     assert around.pass_s(games, 10) == []
     assert around.asked == ["first", "second", "third"]
@@ -222,7 +229,7 @@ def test_a_worker_that_is_started_later_is_found(games, around):
 
 def test_a_late_answer_of_a_worker_is_as_good(games, around):
     around.may_end.clear()
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
     assert around.pass_s(games, 11) == []
     assert around.began.wait(5.0)
 
@@ -234,12 +241,12 @@ def test_a_late_answer_of_a_worker_is_as_good(games, around):
 def test_what_the_learner_plays_too_late_is_ignored_and_so_is_its_error(games, around):
     around.may_end.clear()
     around.play_error = ConfigError("the environment cannot be built")
-    games.request(WEIGHTS, "first", seed=1)
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
     games.arrived(result("first"))
     assert answer(games).player == "worker"
 
-    games.request(WEIGHTS, "second", seed=2)
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
     around.may_end.set()
     for thread in threading.enumerate():
         if thread.name == "evaluation":
@@ -254,7 +261,7 @@ def test_nobody_is_asked_when_the_learner_shall_play(make_games, around):
     games = make_games(here_after_s=0)
 
     for request in ("first", "second"):
-        games.request(WEIGHTS, request, seed=1)
+        games.request(WEIGHTS, request, seed=1, actions="greedy")
         assert answer(games).player == "learner"
 
     assert around.sent == around.pinned == []
@@ -269,21 +276,70 @@ def test_nobody_is_asked_when_the_learner_shall_play(make_games, around):
 )
 def test_when_nobody_can_be_asked_the_learner_plays(games, around, errors):
     vars(around).update(errors)
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
     assert answer(games).player == "learner"
 
     vars(around).update(dict.fromkeys(errors))
-    games.request(WEIGHTS, "again", seed=2)
+    games.request(WEIGHTS, "again", seed=2, actions="greedy")
 
     assert around.pass_s(games, 10) == []
     assert around.asked == ["again"]
 
 
-def test_games_that_cannot_be_played_are_said_and_not_waited_for(make_games, around):
-    around.play_error = ConfigError("the environment cannot be built")
+def test_games_that_cannot_be_played_are_an_answer_and_not_an_end(make_games, around):
+    around.play_error = EnvironmentFailedError("it failed in step 3 (at snake.py:31)", kind="Snake")
     games = make_games(here_after_s=0)
-    games.request(WEIGHTS, "ask", seed=1)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
-    with pytest.raises(ConfigError, match="cannot be built"):
-        answer(games)
+    said = answer(games)
+
+    assert (said.request, said.kind) == ("ask", "Snake")
+    assert said.text == "it failed in step 3 (at snake.py:31)"
+    assert games.poll() is None
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), ConfigError("not built")])
+def test_whatever_games_raise_is_an_answer(make_games, around, error):
+    around.play_error = error
+    games = make_games(here_after_s=0)
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+
+    assert answer(games).kind == type(error).__name__
+
+
+def test_a_worker_that_tells_for_ever_is_given_up(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+
+    answers = []
+    for _ in range(500):
+        games.arrived(sign("ask"))
+        answers += around.pass_s(games, 2)
+
+    (given_up,) = answers
+    assert given_up.kind == "TimeOver"
+    assert given_up.text.startswith("worker has not ended the games within 930 s")
+    assert around.played == []
+
+
+def test_games_that_hang_here_are_given_up_and_no_others_are_begun_beside_them(make_games, around):
+    around.may_end.clear()
+    games = make_games(here_after_s=0)
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
+    assert around.began.wait(5.0)
+
+    (given_up,) = around.pass_s(games, 931)
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
+    second = answer(games)
+
+    assert (given_up.request, given_up.kind) == ("first", "TimeOver")
+    assert (second.request, second.kind) == ("second", "TimeOver")
+    assert len(around.played) == 1
+
+
+def test_how_actions_are_chosen_is_asked_of_workers_and_of_the_learner(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="sample")
+    around.pass_s(games, 11)
+    assert answer(games).player == "learner"
+
+    assert around.how == ["sample", "sample"]

@@ -21,7 +21,7 @@ class Games:
         self.weights = []
         self._asked = None
 
-    def request(self, weights, request, seed):
+    def request(self, weights, request, seed, actions):
         self.weights.append(weights)
         self._asked = request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ VALUES: dict[str, Any] = {
     "policy_version": 55,
     "seconds": 1.5,
     "player": "node-a:1",
+}
+OF_ENDS: dict[str, Any] = {
+    "actions": "greedy",
+    "asked": 0,
+    "capped": 0,
+    "max_steps": 0,
+    "cut": 0,
+    "failures": 0,
+    "failure": "",
 }
 RETURNS = np.array([500.0, 476.5], np.float32)
 LENGTHS = np.array([500, 477], np.int32)
@@ -45,7 +55,21 @@ def test_a_result_comes_back() -> None:
     assert found.lengths.tolist() == [500, 477]
     assert found.lengths.dtype == np.int32
     plain = {key: value for key, value in vars(found).items() if key not in ("returns", "lengths")}
-    assert plain == {key: value for key, value in VALUES.items() if key != "schema"}
+    assert plain == {key: value for key, value in (VALUES | OF_ENDS).items() if key != "schema"}
+
+
+def test_what_an_earlier_version_sent_were_greedy_games_that_ended_by_themselves() -> None:
+    found = decode_evaluation(pack(VALUES, {"returns": RETURNS, "lengths": LENGTHS}))
+
+    assert found == replace(_result(), returns=found.returns, lengths=found.lengths)
+
+
+def test_how_games_ended_comes_back() -> None:
+    sent = replace(_result(), **{**OF_ENDS, "actions": "sample", "capped": 2, "failure": "a\nb"})
+
+    found = decode_evaluation(encode_evaluation(sent))
+
+    assert (found.actions, found.capped, found.failure) == ("sample", 2, "a b")
 
 
 def test_columns_of_other_types_become_those_of_the_wire() -> None:
@@ -68,6 +92,8 @@ def test_an_evaluation_without_games_is_none() -> None:
     ("change", "reason"),
     [
         ({"schema": 2}, "schema"),
+        ({"actions": "best"}, "malformed"),
+        ({"capped": -1}, "malformed"),
         ({"schema": None}, "malformed"),
         ({"request": 7}, "malformed"),
         ({"experiment": "No"}, "malformed"),

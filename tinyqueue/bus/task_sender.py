@@ -88,8 +88,14 @@ class TaskSender:
         episodes: int,
         slots: int,
         seed: int,
+        **others: str | float,
     ) -> None:
-        """Raises ServiceUnreachableError when the broker does not take it."""
+        """Raises ServiceUnreachableError when the broker does not take it.
+
+        Args:
+            others: What the task takes besides; where left out, also workers of an earlier
+                version take it.
+        """
         self._send(
             "evaluate-policy",
             request,
@@ -102,6 +108,7 @@ class TaskSender:
                 "episodes": episodes,
                 "slots": slots,
                 "seed": seed,
+                **others,
             },
             3 * EXPIRES_S,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from tinyqueue.learner.marks import Count
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
+from tinyqueue.monitor.view import number
 
 CURVE = Path("plots") / "learning_curve.png"
 
@@ -74,8 +76,10 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
     lines = [_ended(outcome)]
     if outcome.fresh_mean is not None:
         lines.append(
-            f"{outcome.fresh_mean:.1f} over {outcome.fresh_games} fresh games of the same weights"
+            f"{number(outcome.fresh_mean, beside=outcome.threshold)} over {outcome.fresh_games} "
+            "fresh games of the same weights"
         )
+    lines += outcome.remarks
     if solved_s is not None:
         lines.append(f"{solved_s:.1f} s after the command")
     until = " until these weights" if outcome.ended == "solved" else ""
@@ -95,15 +99,33 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
 def _ended(outcome: Outcome) -> str:
     if outcome.ended == "solved":
         return (
-            f"solved: {outcome.deciding_mean:.1f} ≥ {outcome.threshold:g}, "
-            f"the greedy mean of {outcome.deciding_games} games"
+            f"solved: {_deciding(outcome)} ≥ {outcome.threshold:g}, "
+            f"the {outcome.policy} mean of {outcome.deciding_games} games"
         )
     if outcome.ended == "failed":
         return f"ended: {outcome.reason}"
     said = {"max env steps": "the limit of env steps is reached", "stopped": "stopped"}
     if outcome.threshold is None:
         return said[outcome.ended]
-    return f"{said[outcome.ended]}; the level {outcome.threshold:g} is not reached"
+    level = f"{said[outcome.ended]}; the level {outcome.threshold:g} is not reached"
+    if outcome.deciding_mean is not None:
+        return (
+            f"{said[outcome.ended]}; the level {outcome.threshold:g} is not confirmed: "
+            f"{outcome.deciding_games} {outcome.policy} games came to {_deciding(outcome)}, and no "
+            "fresh games have been played to the end"
+        )
+    if outcome.last_mean is not None:
+        return (
+            f"{level}: {number(outcome.last_mean, beside=outcome.threshold)}, the "
+            f"{outcome.policy} mean of {outcome.last_games} games at "
+            f"{outcome.last_env_steps:,} env steps"
+        )
+    return level
+
+
+def _deciding(outcome: Outcome) -> str:
+    mean = math.nan if outcome.deciding_mean is None else outcome.deciding_mean
+    return number(mean, beside=outcome.threshold)
 
 
 def _next(
@@ -114,10 +136,12 @@ def _next(
     def command(*words: str | Path | int) -> str:
         return shlex.join(map(str, words))
 
+    how = ("--sample",) if outcome.policy == "sampled" else ()
     if outcome.updates:
-        yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
+        games = experiment.evaluation.episodes
+        yield command("tinyqueue", "evaluate", run, "-n", games, *how)
     if outcome.updates and draws_pictures(experiment.environment.id):
-        yield command("tinyqueue", "record", run) + _first_for_films()
+        yield command("tinyqueue", "record", run, *how) + _first_for_films()
     if outcome.ended == "failed" and not outcome.updates:
         # What was wrong is wrong on a resume too.
         yield command("less", run / "players.log")

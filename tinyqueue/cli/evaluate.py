@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.cli.games import SEED, play
+from tinyqueue.cli.games import INTERRUPTED, SEED, play_what_finishes
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
@@ -17,6 +17,8 @@ from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.learner.json_text import json_line
 from tinyqueue.policy.heads import Uniform, single_discrete
+
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -52,7 +54,7 @@ def evaluate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Play greedy games of what RUN has learned. Needs no broker, and no TensorFlow.
+    """Play games of what RUN has learned. Needs no broker, and no TensorFlow.
 
     RUN is a run directory, or a sample that `tinyqueue export` made.
 
@@ -69,12 +71,15 @@ def evaluate(
     atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
     max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
-    played = partial(play, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json)
-    games = played(head, "playing", watch=max_q)
+    played = partial(
+        play_what_finishes, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json
+    )
+    games, ended_by = played(head, "playing", watch=max_q)
     random = None
-    if compare_random:
-        random = played(Uniform(single_discrete(spec.actions)), "playing at random")
+    if compare_random and not ended_by:
+        random, ended_by = played(Uniform(single_discrete(spec.actions)), "playing at random")
     found = _findings(spec.environment.id, games, random, max_q)
+    found |= _ends(games, ended_by)
     if expected is not None:
         found["held_out"] = {expected.of: expected.mean, "states": expected.states}
     if as_json:
@@ -89,6 +94,7 @@ def evaluate(
             **found,
         }
         click.echo(json_line(about))
+        _leave(ended_by)
         return
     click.echo(
         f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "
@@ -97,6 +103,26 @@ def evaluate(
     _say(games, found)
     if expected is not None:
         click.echo(str(expected))
+    _leave(ended_by)
+
+
+def _ends(games: Games, ended_by: str) -> dict[str, Any]:
+    """How games ended, as JSON has it."""
+    return {
+        "asked": games.asked,
+        "capped": games.capped,
+        "max_steps": games.max_steps,
+        "failures": games.failures,
+        "ended_by": ended_by or None,
+    }
+
+
+def _leave(ended_by: str) -> None:
+    """Exits as a shell expects it of a command that did not do all that it was asked for."""
+    if ended_by:
+        message = f"not all games were played; what finished first is over-represented: {ended_by}"
+        click.echo(message, err=True)
+        raise SystemExit(_INTERRUPTED if ended_by == INTERRUPTED else 1)
 
 
 def _findings(
@@ -119,6 +145,8 @@ def _findings(
 def _say(games: Games, found: dict[str, Any]) -> None:
     summary = GamesSummary(**{each.name: found[each.name] for each in fields(GamesSummary)})
     click.echo(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
+    for remark in games.remarks:
+        click.echo(remark)
     if "human_normalised" in found:
         pair = found["human_reference"]
         click.echo(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import click
 
-from tinyqueue.evaluation.games import Games, Watch, play_games
+from tinyqueue.errors import EnvironmentFailedError
+from tinyqueue.evaluation.games import Games, Limits, Score, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
@@ -27,6 +34,7 @@ def play(
     seed: int,
     is_hidden: bool = False,
     watch: Watch | None = None,
+    score: Score | None = None,
 ) -> Games:
     """Plays whole games in the environment that a policy was trained for.
 
@@ -34,12 +42,14 @@ def play(
         label: What the bar says.
         is_hidden: No bar.
         watch: Sees every tick.
+        score: Where games are counted as they finish.
 
     Raises:
+        EnvironmentFailedError: It failed several times in a row.
         TinyqueueError: The environment cannot be built here, or is another.
     """
     most = _MOST_ATARI_SLOTS if spec.environment.atari else _MOST_SLOTS
-    with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
+    with _progress(episodes, label, is_hidden=is_hidden) as on_progress:
         return play_games(
             spec.environment,
             runner,
@@ -49,6 +59,74 @@ def play(
             seed=seed,
             modules=load_settings().environment_modules,
             spaces=(spec.observations, spec.actions),
-            on_progress=lambda done: bar.update(done - bar.pos),
+            on_progress=on_progress,
             watch=watch,
+            # A person who waits is the limit of time.
+            limits=Limits(timeout_s=math.inf),
+            score=score,
         )
+
+
+def play_what_finishes(
+    spec: PlaySpec,
+    runner: PolicyRunner,
+    head: Head,
+    label: str,
+    *,
+    episodes: int,
+    seed: int,
+    is_hidden: bool = False,
+    watch: Watch | None = None,
+) -> tuple[Games, str]:
+    """As :func:`play`, but what has finished is kept when the environment fails or Ctrl-C comes.
+
+    Returns:
+        The games, and what ended them early; empty when nothing did.
+
+    Raises:
+        EnvironmentFailedError, KeyboardInterrupt: Not one game has finished.
+        TinyqueueError: As :func:`play`.
+    """
+    score = Score()
+    try:
+        games = play(
+            spec,
+            runner,
+            head,
+            label,
+            episodes=episodes,
+            seed=seed,
+            is_hidden=is_hidden,
+            watch=watch,
+            score=score,
+        )
+    except (EnvironmentFailedError, KeyboardInterrupt) as error:
+        try:
+            games = score.games(with_unfinished_wave=True)
+        except EnvironmentFailedError:
+            raise error from None
+        return games, str(error) or INTERRUPTED
+    return games, ""
+
+
+INTERRUPTED = "Ctrl-C"
+_TELL_EVERY_S = 5.0
+
+
+@contextmanager
+def _progress(episodes: int, label: str, *, is_hidden: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere a line every few seconds."""
+    if is_hidden or sys.stdout.isatty():
+        with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
+            yield lambda done: bar.update(done - bar.pos)
+        return
+    click.echo(label)
+    next_s = time.monotonic() + _TELL_EVERY_S
+
+    def tell(done: int) -> None:
+        nonlocal next_s
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + _TELL_EVERY_S
+            click.echo(f"{label}: {done:,} of {episodes:,} games are over")
+
+    yield tell

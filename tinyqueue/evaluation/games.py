@@ -6,50 +6,46 @@ with "the first N to finish" a policy that sometimes fails early would look wors
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-import numpy as np
+import structlog
 
 from tinyqueue.data.seeds import generator
-from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.data.spaces import Space
+from tinyqueue.envs.atari import limit_frames
+from tinyqueue.envs.faults import blaming
 from tinyqueue.envs.global_draws import global_draws
-from tinyqueue.envs.names import import_allowed
+from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.spaces import require_equal
+from tinyqueue.errors import EnvironmentFailedError
+from tinyqueue.evaluation.score import MOST_STEPS, Games, Limits, Score
 from tinyqueue.evaluation.table import Table, make_table
+from tinyqueue.evaluation.wave import Watch, Wave
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
-from tinyqueue.policy.seen import unseen, with_newest
 
 _ENVIRONMENTS, _HEAD = 0, 1
 # What a generator derived from the seed is for.
 
-_STRETCH = 16
-# Ticks for which a head draws its noise, and between two calls of on_progress. Slots whose game
-# is over leave the network's batch at the end of a stretch: binding another size costs as much
-# as a few runs.
+__all__ = ["Games", "Limits", "Score", "Watch", "most_steps", "play_games"]
 
-Watch = Callable[[Arrays, Array], None]
-"""Takes a tick's network outputs, ``[B, …]``, and ``[B]`` bool: whose game is still on. Called
-before the head acts; the outputs are overwritten afterwards."""
+log = structlog.get_logger(__name__)
+
+_LIMITS = Limits()
+
+_MOST_IN_A_ROW = 5
+# Failures of one game after another, after which the environment is taken to be broken.
 
 
-@dataclass(frozen=True)
-class Games:
-    """Finished games, in the order of their seeds.
-
-    Attributes:
-        returns: ``[E]`` float32, undiscounted sum of the environment's own rewards.
-        lengths: ``[E]`` int32, env steps.
-        seconds: Wall time of all of them.
-    """
-
-    returns: Array
-    lengths: Array
-    seconds: float
+def most_steps(environment: EnvironmentConfig, without: int = MOST_STEPS) -> int:
+    """Env steps at which a game is ended: the environment's own limit, else ``without``."""
+    if environment.atari:
+        return math.ceil(limit_frames(environment) / environment.atari.frame_skip)
+    own = environment.max_episode_steps or find_environment(environment.id).max_episode_steps
+    return own or without
 
 
 def play_games(
@@ -65,8 +61,14 @@ def play_games(
     on_progress: Callable[[int], None] | None = None,
     table: Table | None = None,
     watch: Watch | None = None,
+    limits: Limits = _LIMITS,
+    score: Score | None = None,
 ) -> Games:
     """Plays ``episodes`` whole games in waves of at most ``slots`` side by side.
+
+    When the environment fails, the games of that wave are played anew, one at a time, each in an
+    environment of its own; one that fails then is played again with the next seed. So a simulator
+    that dies now and then is evaluated all the same.
 
     Args:
         environment: What is played.
@@ -81,101 +83,123 @@ def play_games(
             the games.
         table: Environments to play in instead of new ones; left open, for more games.
         watch: Shown every state that a game acts in, such as by :class:`MaxQ`.
+        limits: What ends games that do not end by themselves.
+        score: Where games are counted as they finish, for a caller that is interrupted.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: The environment cannot be built.
         EnvironmentMismatchError: It is not the one that the policy was trained with.
-        EnvironmentFailedError: It failed, in being built or in a game.
+        EnvironmentFailedError: It failed several times in a row, or in a table that was given.
     """
-    start_s = time.perf_counter()
-    given = table
-    drawn = ExitStack()
-    drawn.enter_context(global_draws(seed))
-    if table is None:
-        import_allowed(modules)
-        table = make_table(environment, min(slots, episodes))
-    rng = generator(seed, _HEAD)
-    returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
-    try:
-        if spaces:
-            _require_spaces(environment.id, table, *spaces)
-        for first in range(0, episodes, table.slots):
-            games = min(table.slots, episodes - first)
-            table.reset(games, seed, _ENVIRONMENTS, first)
-            wave = _Wave(table, runner, head, games, environment.stack, watch)
-            while wave.playing.size:
-                wave.play_stretch(rng)
-                if on_progress:
-                    on_progress(first + games - wave.playing.size)
-            returns[first : first + games] = wave.returns
-            lengths[first : first + games] = wave.lengths
-    finally:
-        if given is None:
-            table.close()
-        drawn.close()
-    return Games(returns.astype(np.float32), lengths, time.perf_counter() - start_s)
+    import_allowed(modules)
+    score = Score() if score is None else score
+    score.begin(episodes, most_steps(environment, limits.max_steps), limits.timeout_s)
+    match = _Match(environment, runner, head, seed, score, on_progress, watch, spaces)
+    with global_draws(seed):
+        if table is not None:
+            match.play(table, 0, episodes)
+            return score.games()
+        failed = match.play_together(min(slots, episodes), episodes)
+        if failed is not None and not score.is_over:
+            match.play_singly(failed)
+    return score.games()
 
 
-class _Wave:
-    """One game in each of the first slots of a table.
-
-    Attributes:
-        playing: Slots whose game is not over.
-        returns, lengths: Score of every game so far.
-    """
+class _Match:
+    """Plays the waves of one call of :func:`play_games`."""
 
     def __init__(
         self,
-        table: Table,
+        environment: EnvironmentConfig,
         runner: PolicyRunner,
         head: Head,
-        games: int,
-        stack: int,
+        seed: int,
+        score: Score,
+        on_progress: Callable[[int], None] | None,
         watch: Watch | None,
+        spaces: tuple[Space, Space] | None,
     ) -> None:
-        self._table, self._runner, self._head = table, runner, head
-        self._watch = watch
-        self.playing = np.arange(games)
-        self.returns, self.lengths = np.zeros(games), np.zeros(games, np.int32)
-        self._state: Arrays = {
-            path: np.zeros((games, *shape), np.float32)
-            for path, shape in runner.state_shapes.items()
-        }
-        before = np.zeros(games, np.int64), np.zeros(games, np.float32)
-        self._previous = before if runner.uses_previous else None
-        self._stacks = unseen(table.observations.space, games, stack)
+        self._environment, self._runner, self._head = environment, runner, head
+        self._seed, self._score = seed, score
+        self._on_progress, self._watch, self._spaces = on_progress, watch, spaces
+        self._rng = generator(seed, _HEAD)
 
-    def play_stretch(self, rng: np.random.Generator) -> None:
-        """Plays on for a few ticks, or until every game is over."""
-        slots, state, previous = self.playing, self._state, self._previous
-        stacks = self._stacks
-        self._head.begin(_STRETCH, len(slots), rng, self._runner.env_steps)
-        on = np.ones(len(slots), bool)
-        for tick in range(_STRETCH):
-            frames = {path: rows[slots] for path, rows in self._table.rows.items()}
-            begun = self._table.begun[slots]
-            if begun.any():
-                for values in (*state.values(), *(previous or ())):
-                    values[begun] = 0
-            seen = with_newest(stacks, frames, begun)
-            stacks = seen if stacks else stacks
-            outputs, state = self._runner.run(seen, state, previous)
-            playing = slots[on]
-            if self._watch:
-                self._watch(outputs, on)
-            actions = self._head.act(tick, outputs)
-            rewards, ended = self._table.step(playing, actions[on])
-            if previous:
-                previous[0][...], previous[1][on] = actions, rewards
-            self.returns[playing] += rewards
-            self.lengths[playing] += 1
-            on[on] = ~ended
-            if ended.all():
+    @contextmanager
+    def opened(self, slots: int) -> Iterator[Table]:
+        """A table of the environments; what they raise when it is closed is only logged."""
+        name = self._environment.id
+        with blaming(name, "being built"):
+            table = make_table(self._environment, slots)
+        try:
+            yield table
+        finally:
+            try:
+                table.close()
+            except Exception as error:
+                log.warning("an environment failed in being closed", environment=name, error=error)
+
+    def play_together(self, slots: int, episodes: int) -> int | None:
+        """Plays waves. Returns the first game of the one in which the environment failed."""
+        first = 0
+        try:
+            with self.opened(slots) as table:
+                for first in range(0, episodes, table.slots):
+                    if self._score.is_over:
+                        break
+                    self.play(table, first, min(table.slots, episodes - first))
+        except EnvironmentFailedError as error:
+            self._score.failed(error)
+            return first
+        return None
+
+    def play_singly(self, first: int) -> None:
+        """Plays game ``first`` and all later ones one at a time.
+
+        Raises:
+            EnvironmentFailedError: One of them failed several times in a row.
+        """
+        in_a_row, game = 0, first
+        while game < self._score.asked and not self._score.is_over:
+            try:
+                with self.opened(1) as table:
+                    while game < self._score.asked and not self._score.is_over:
+                        self.play(table, game, 1, attempt=in_a_row)
+                        in_a_row, game = 0, game + 1
+            except EnvironmentFailedError as error:
+                self._score.failed(error)
+                in_a_row += 1
+                if in_a_row >= _MOST_IN_A_ROW:
+                    raise
+
+    def play(self, table: Table, first: int, episodes: int, attempt: int = 0) -> None:
+        """Plays waves of a table, which begin with game ``first``."""
+        if self._spaces:
+            _require_spaces(self._environment.id, table, *self._spaces)
+        for start in range(first, first + episodes, table.slots):
+            self._play_wave(table, start, min(table.slots, first + episodes - start), attempt)
+
+    def _play_wave(self, table: Table, first: int, games: int, attempt: int) -> None:
+        score, environment = self._score, self._environment
+        with blaming(environment.id, "reset"):
+            table.reset(games, self._seed, _ENVIRONMENTS, first, *([attempt] if attempt else []))
+        wave = Wave(
+            table,
+            self._runner,
+            self._head,
+            games,
+            environment,
+            self._watch,
+            score.max_steps,
+        )
+        score.watch(wave)
+        before = len(score.returns)
+        while wave.playing.size:
+            wave.play_stretch(self._rng)
+            if self._on_progress:
+                self._on_progress(before + games - wave.playing.size)
+            if score.is_over:
                 break
-        self.playing = slots[on]
-        self._state = {path: values[on] for path, values in state.items()}
-        self._previous = (previous[0][on], previous[1][on]) if previous else None
-        self._stacks = {path: frames[on] for path, frames in stacks.items()}
+        score.take(wave)
 
 
 def _require_spaces(name: str, table: Table, observations: Space, actions: Space) -> None:

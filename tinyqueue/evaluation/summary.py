@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyqueue.data.spaces import Array
+from tinyqueue.monitor.view import number
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,6 @@ class GamesSummary:
 
     def __str__(self) -> str:
         return (
-            f"{self.mean:.1f} ± {self.standard_error:.1f} over {self.count} games "
-            f"(median {self.median:.1f}, {self.minimum:.1f} to {self.maximum:.1f})"
+            f"{number(self.mean)} ± {number(self.standard_error)} over {self.count} games "
+            f"(median {number(self.median)}, {number(self.minimum)} to {number(self.maximum)})"
         )

@@ -11,10 +11,12 @@ from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
 from tinyqueue.errors import ServiceUnreachableError
-from tinyqueue.evaluation.games import Games, play_games
+from tinyqueue.evaluation.games import Games, Limits, play_games
+from tinyqueue.evaluation.result import result_of
+from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.evaluation.telling import Telling
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.policy.heads import greedy_head
+from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
@@ -45,6 +47,9 @@ class EvaluateTask:
     episodes: int
     slots: int
     seed: int
+    actions: str = "greedy"
+    max_steps: int = MOST_STEPS
+    timeout_s: float = TIMEOUT_S
 
 
 class Evaluator:
@@ -71,7 +76,8 @@ class Evaluator:
 
         Raises:
             MissingVersionError: The version is no longer kept.
-            TinyqueueError: The environment cannot be built here, or a service does not answer.
+            EnvironmentFailedError: It failed several times in a row.
+        TinyqueueError: The environment cannot be built here, or a service does not answer.
         """
         spec = self._specs.load(task.experiment)
         if spec is None or spec.run != task.run:
@@ -85,19 +91,15 @@ class Evaluator:
             sign = EvaluationSign(task.request, task.experiment, task.run, self.name)
             with Telling(publisher, sign) as telling:
                 games = self._play(task, spec, weights, telling.moved)
-            _publish(
-                publisher,
-                EvaluationResult(
-                    request=task.request,
-                    experiment=task.experiment,
-                    run=task.run,
-                    policy_version=weights.version,
-                    returns=games.returns,
-                    lengths=games.lengths,
-                    seconds=games.seconds,
-                    player=self.name,
-                ),
+            result = result_of(
+                games,
+                request=task.request,
+                experiment=task.experiment,
+                weights=weights,
+                player=self.name,
+                actions=task.actions,
             )
+            _publish(publisher, result)
         finally:
             publisher.close()
 
@@ -112,13 +114,14 @@ class Evaluator:
         return play_games(
             spec.environment,
             runner,
-            greedy_head(spec.head, spec.actions),
+            evaluation_head(spec.head, spec.actions, sample=task.actions == "sample"),
             episodes=task.episodes,
             slots=task.slots,
             seed=task.seed,
             modules=self._settings.environment_modules,
             spaces=(spec.observations, spec.actions),
             on_progress=on_progress,
+            limits=Limits(task.max_steps, task.timeout_s),
         )
 
     def _graph(self, spec: PlaySpec) -> bytes:

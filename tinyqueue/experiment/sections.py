@@ -145,6 +145,26 @@ class EvaluationConfig(Section):
     every_env_steps: int = Field(
         20_000, gt=0, description="Least env steps between two evaluations."
     )
+    actions: str = Field(
+        "auto",
+        pattern="^(auto|greedy|sample)$",
+        description="How actions are chosen: the best one, or drawn from the policy's "
+        "probabilities. auto: the best one, and drawn where the training mean has reached the "
+        "level while greedy games stand clearly below it.",
+    )
+    max_steps_per_game: int = Field(
+        10_000,
+        gt=0,
+        description="Env steps at which a game is ended and counts with its return so far, where "
+        "the environment has no limit of its own.",
+    )
+    timeout_s: float = Field(
+        900.0,
+        gt=0,
+        le=1_500,
+        description="Seconds of one evaluation. Games that are still on then are ended, and what "
+        "they came to cannot reach the level.",
+    )
     here_after_s: float = Field(
         10.0,
         ge=0,

@@ -128,8 +128,13 @@ class Checkpoints(CheckpointReader):
             for left_over in directory.glob(pattern):
                 shutil.rmtree(left_over, ignore_errors=True)
 
-    def save(self, checkpoint: Checkpoint) -> Path | None:
+    def save(self, checkpoint: Checkpoint, *, is_last: bool = False) -> Path | None:
         """Writes a checkpoint, then removes those that need not stay.
+
+        Args:
+            checkpoint: What to keep.
+            is_last: It is what the run ends with: those of more env steps, which were written
+                while its games were played, are removed.
 
         Returns:
             Its folder, named after its env steps; when it returns it is on the disk. None when
@@ -162,6 +167,9 @@ class Checkpoints(CheckpointReader):
             ) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+        if is_last:
+            for later in self.paths()[self.paths().index(path) + 1 :]:
+                remove_folder(later, _TRASH)
         self._trim()
         return path
 

@@ -13,17 +13,23 @@ class Outcome:
     """What ``tinyqueue train`` and ``learner start`` report at the end.
 
     Attributes:
-        ended: ``solved``: greedy games reached the level. ``max env steps``: the limit came
-            first. ``stopped``: somebody asked. ``failed``: it could not get anywhere.
+        ended: ``solved``: games reached the level, and fresh ones agreed. ``max env steps``: the
+            limit came first. ``stopped``: somebody asked. ``failed``: it could not get anywhere.
         env_steps, updates, version: The clock.
         trained_s: Seconds since the first batch, over all starts of the run.
         threshold: The level, if there is one.
-        deciding_mean: Mean return of the greedy games that ended training.
+        deciding_mean: Mean return of the games that reached the level; where training ended
+            otherwise, no fresh games have confirmed them.
         deciding_games: How many games these were.
         evaluated_at_s: Wall-clock time (``time.time``) at which they came back.
         fresh_mean, fresh_games: A second set of games of the same weights, played after the
             decision; the honest estimate, since the first was picked for being good.
         reason: Why it failed; empty otherwise.
+        policy: How the actions of these games, or else of the last ones, were chosen: ``greedy``
+            or ``sampled``.
+        last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
+            and the clock of its weights.
+        remarks: What must be known of how those games ended.
     """
 
     ended: Ended
@@ -38,3 +44,8 @@ class Outcome:
     fresh_mean: float | None = None
     fresh_games: int = 0
     reason: str = ""
+    policy: str = "greedy"
+    last_mean: float | None = None
+    last_games: int = 0
+    last_env_steps: int = 0
+    remarks: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import structlog
 
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.experiment.sections import EvaluationConfig
+from tinyqueue.learner.level import NoAnswer
 from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
@@ -24,6 +25,9 @@ LOOK_S = 1.0
 """At most so much of the time between two polls counts as silence. During an update, messages
 wait behind session batches, and an update may take long."""
 
+GRACE_S = 30.0
+"""After ``evaluation.timeout_s``, at which games end themselves, an answer is no longer awaited."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,27 +36,32 @@ class _Asked:
     """The request that has no answer yet.
 
     Attributes:
+        actions: How actions are chosen.
+        asked_s: When it was made, on the clock.
         silent_s: Seconds since a worker told of it, or since it was sent, as far as they count
             (``LOOK_S``).
         player: Who told of it last.
         here: Whether it is played in this process.
+        thread: … and by which thread.
     """
 
     request: str
     weights: WeightVersion
     seed: int
+    actions: str
+    asked_s: float
     silent_s: float = 0.0
     player: str = ""
     here: bool = False
+    thread: threading.Thread | None = None
 
 
 @dataclass(frozen=True)
 class _Played:
-    """What came of games in this process. An error is raised again in the trainer's thread:
-    without an answer a run would never end."""
+    """What came of games in this process."""
 
     request: str
-    came: EvaluationResult | Exception
+    came: EvaluationResult | NoAnswer
 
 
 class RemoteGames:
@@ -65,7 +74,7 @@ class RemoteGames:
     later are found, and few tasks pile up where there are none.
 
     Args:
-        config: How many games, and how long no worker may be heard of.
+        config: How long games may take, and how long no worker may be heard of.
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
         play_here: Plays the games in this process, for when no worker evaluates.
@@ -77,11 +86,12 @@ class RemoteGames:
         config: EvaluationConfig,
         *,
         pin: Callable[[int, float], None],
-        send: Callable[[str, int, int], None],
-        play_here: Callable[[WeightVersion, str, int], EvaluationResult],
+        send: Callable[[str, int, int, str], None],
+        play_here: Callable[[WeightVersion, str, int, str], EvaluationResult],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._here_after_s = config.here_after_s
+        self._most_s = config.timeout_s + GRACE_S
         self._pin = pin
         self._send = send
         self._play_here = play_here
@@ -92,12 +102,13 @@ class RemoteGames:
         self._unheeded = 0
         """Requests in a row that were played here, since a worker was last heard of."""
         self._looked_s = 0.0
+        self._hanging: threading.Thread | None = None
 
-    def request(self, weights: WeightVersion, request: str, seed: int) -> None:
+    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
         self._asked = None
         self._take_in()
-        self._asked = asked = _Asked(request, weights, seed)
         self._looked_s = self._clock()
+        self._asked = asked = _Asked(request, weights, seed, actions, self._looked_s)
         # 0, 1, 2, 4, 8 and so on.
         asks = self._here_after_s > 0 and self._unheeded & (self._unheeded - 1) == 0
         sent = asks and self._sent(asked)
@@ -109,12 +120,8 @@ class RemoteGames:
         """A worker's word has come by message. Called in the consumer's thread."""
         self._come.put(message)
 
-    def poll(self) -> EvaluationResult | None:
-        """The result of the last request, once.
-
-        Raises:
-            TinyqueueError: The games could not be played here either.
-        """
+    def poll(self) -> EvaluationResult | NoAnswer | None:
+        """What came of the last request, once."""
         found = self._take_in()
         asked = self._asked
         if found is not None or asked is None:
@@ -123,6 +130,8 @@ class RemoteGames:
         now_s = self._clock()
         asked.silent_s += min(now_s - self._looked_s, LOOK_S)
         self._looked_s = now_s
+        if now_s - asked.asked_s > self._most_s:
+            return self._given_up(asked)
         if not asked.here and asked.silent_s > self._here_after_s:
             log.info(
                 "no word of an evaluating worker; the learner plays the games",
@@ -133,9 +142,23 @@ class RemoteGames:
             self._start_here(asked)
         return None
 
-    def _take_in(self) -> EvaluationResult | None:
+    def _given_up(self, asked: _Asked) -> NoAnswer:
+        """Neither a worker's words nor a game that hangs may keep a run from its end."""
+        self._asked = None
+        if asked.here:
+            self._hanging = asked.thread
+        who = "the learner" if asked.here else asked.player
+        return NoAnswer(
+            asked.request,
+            "TimeOver",
+            f"{who} has not ended the games within {self._most_s:.0f} s. Does the environment "
+            "hang? Otherwise give them more time (evaluation.timeout_s).",
+        )
+
+    def _take_in(self) -> EvaluationResult | NoAnswer | None:
         """Hears whatever has come. Returns the first answer to the present request."""
-        found, asked = None, self._asked
+        found: EvaluationResult | NoAnswer | None = None
+        asked = self._asked
         while True:
             try:
                 message = self._come.get_nowait()
@@ -149,8 +172,6 @@ class RemoteGames:
                 asked.silent_s, asked.player = 0.0, message.player
             elif isinstance(message, EvaluationResult):
                 found = message
-            elif isinstance(message.came, Exception):
-                raise message.came
             else:
                 found = message.came
 
@@ -158,7 +179,7 @@ class RemoteGames:
         """Asks the workers. False when the task cannot be sent."""
         try:
             self._pin(asked.weights.version, PIN_S + self._here_after_s)
-            self._send(asked.request, asked.weights.version, asked.seed)
+            self._send(asked.request, asked.weights.version, asked.seed, asked.actions)
         except TinyqueueError as error:
             log.warning("evaluation task not sent; played here", error=str(error))
             return False
@@ -166,12 +187,20 @@ class RemoteGames:
 
     def _start_here(self, asked: _Asked) -> None:
         asked.here = True
-        threading.Thread(target=self._play, args=(asked,), name="evaluation", daemon=True).start()
+        if self._hanging is not None and self._hanging.is_alive():
+            text = "games that were begun earlier still hang in this process"
+            self._come.put(_Played(asked.request, NoAnswer(asked.request, "TimeOver", text)))
+            return
+        asked.thread = threading.Thread(
+            target=self._play, args=(asked,), name="evaluation", daemon=True
+        )
+        asked.thread.start()
 
     def _play(self, asked: _Asked) -> None:
-        came: EvaluationResult | Exception
+        came: EvaluationResult | NoAnswer
         try:
-            came = self._play_here(asked.weights, asked.request, asked.seed)
+            came = self._play_here(asked.weights, asked.request, asked.seed, asked.actions)
         except Exception as error:
-            came = error
+            # Whatever an environment raises: it must not end the training that asks.
+            came = NoAnswer.of(asked.request, error)
         self._come.put(_Played(asked.request, came))

@@ -20,7 +20,7 @@ from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
-from tinyqueue.monitor.view import Header, Snapshot, View, shown
+from tinyqueue.monitor.view import Header, Snapshot, View, number, shown
 
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
@@ -77,7 +77,8 @@ class Reporter:
         self._returns: list[float] = []
         self._lengths: list[int] = []
         self._greedy_mean: float | None = None
-        self._evaluated_version: int | None = None
+        self._policy = "greedy"
+        self._evaluated: tuple[int, str] | None = None
         self.is_evaluating = False
         self._heard_s = time.monotonic()
         self._quiet_s = QUIET_S
@@ -142,9 +143,10 @@ class Reporter:
         """An evaluation has come back."""
         self.is_evaluating = False
         result = evaluated.result
-        self._greedy_mean = evaluated.mean_return
-        kind = "fresh" if result.policy_version == self._evaluated_version else "greedy"
-        self._evaluated_version = result.policy_version
+        self._greedy_mean, self._policy = evaluated.mean_return, evaluated.policy
+        played = result.policy_version, result.actions
+        kind = f"fresh {evaluated.policy}" if played == self._evaluated else evaluated.policy
+        self._evaluated = played
         line: dict[str, object] = {
             EvaluationField.ENV_STEPS: evaluated.checkpoint.env_steps,
             EvaluationField.TIME_S: round(self._trainer.clock.trained_s, 3),
@@ -156,14 +158,21 @@ class Reporter:
             EvaluationField.LENGTH_MEAN: float(np.mean(result.lengths)),
             EvaluationField.SECONDS: result.seconds,
             EvaluationField.LEVEL: threshold,
+            EvaluationField.ACTIONS: result.actions,
+            EvaluationField.CAPPED: result.capped,
+            EvaluationField.MAX_STEPS: result.max_steps,
+            EvaluationField.CUT: result.cut,
+            EvaluationField.FAILURES: result.failures,
         }
         self._run.append("evaluations", line)
         self._board.write(
             "evaluation", {"return_mean": evaluated.mean_return}, evaluated.checkpoint.env_steps
         )
         self._view.message(
-            f"{kind} mean of {len(result.returns)} games: {evaluated.mean_return:.1f} "
+            f"{kind} mean of {len(result.returns)} games: "
+            f"{number(evaluated.mean_return, beside=threshold)} "
             f"(version {result.policy_version}, {evaluated.checkpoint.env_steps:,} env steps)"
+            + "".join(f"; {remark}" for remark in evaluated.remarks)
         )
 
     def status(self) -> dict[str, Any]:
@@ -213,6 +222,7 @@ class Reporter:
             batches_set_aside=sum(count.set_aside.values()),
             batches_dropped=sum(count.dropped.values()),
             greedy_mean=self._greedy_mean,
+            policy=self._policy,
             is_evaluating=self.is_evaluating,
             is_waiting=not self._has_heard,
         )

@@ -40,6 +40,7 @@ from tinyqueue.learner.training import Training
 from tinyqueue.learner.versions import Versions
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.monitor.metrics import Metric
+from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
@@ -194,7 +195,12 @@ class LearnerService:
             # While the first players open their stages.
             session, learner = self._experiment.session, self._experiment.learner
             built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
-            return self._loop(training, experience, consumer, housekeeping, setbacks)
+            with training.saving(is_ours=self._is_ours):
+                return self._loop(training, experience, consumer, housekeeping, setbacks)
+
+    def _is_ours(self) -> bool:
+        """Whether nobody else may have begun to write the run."""
+        return not self._lease.is_replaced
 
     def _loop(
         self,
@@ -210,7 +216,8 @@ class LearnerService:
             for error in (consumer.error, housekeeping.error, experience.error):
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot go on: {error}") from error
-            taken = experience.take(timeout_s=_TAKE_S)
+            # After the last env step nothing more is trained on while games are waited for.
+            taken = None if training.is_spent else experience.take(timeout_s=_TAKE_S)
             self._lease.check()
             if taken is not None:
                 training.update(taken)
@@ -222,6 +229,8 @@ class LearnerService:
             reason = setbacks.hopeless()
             if reason:
                 break
+            if training.is_spent:
+                self._stopping.wait(_TAKE_S)
         try:
             self._lease.check()
         except LeaseLostError:
@@ -262,7 +271,13 @@ class LearnerService:
     ) -> Training:
         experiment = self._experiment
         keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
-        level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
+        level = Level(
+            built.threshold,
+            experiment.evaluation,
+            games,
+            experiment.seed,
+            can_sample=has_probabilities(built.spec.head),
+        )
         checkpoints = Checkpoints(self._run.path / "checkpoints", keep, between)
         return Training(experiment, trainer, checkpoints, level, reporter, experience)
 

@@ -41,6 +41,7 @@ class Tasks(Protocol):
         episodes: int,
         slots: int,
         seed: int,
+        **others: str | float,
     ) -> None:
         """Raises ServiceUnreachableError when the broker does not take it."""
 
@@ -48,8 +49,9 @@ class Tasks(Protocol):
         """Lets go of the broker."""
 
 
-PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int], EvaluationResult]
-"""Plays greedy games in this process: weights, spec, acting graph, request id, seed."""
+PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int, str], EvaluationResult]
+"""Plays games in this process: weights, spec, acting graph, request id, seed, and how actions are
+chosen."""
 
 
 @dataclass(frozen=True)

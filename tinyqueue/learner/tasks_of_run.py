@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
+from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.remote_games import RemoteGames
@@ -43,7 +44,14 @@ def remote_games(
 ) -> RemoteGames:
     """Has workers play this run's evaluations; without them, ``play_here`` does."""
 
-    def send(request: str, version: int, seed: int) -> None:
+    def send(request: str, version: int, seed: int, actions: str) -> None:
+        others: dict[str, str | float] = {}
+        if actions != "greedy":
+            others["actions"] = actions
+        if config.max_steps_per_game != MOST_STEPS:
+            others["max_steps"] = config.max_steps_per_game
+        if config.timeout_s != TIMEOUT_S:
+            others["timeout_s"] = config.timeout_s
         tasks.evaluate(
             request,
             experiment=spec.experiment,
@@ -52,9 +60,10 @@ def remote_games(
             episodes=config.episodes,
             slots=config.slots,
             seed=seed,
+            **others,
         )
 
-    def play(weights: WeightVersion, request: str, seed: int) -> EvaluationResult:
-        return play_here(weights, spec, graph, request, seed)
+    def play(weights: WeightVersion, request: str, seed: int, actions: str) -> EvaluationResult:
+        return play_here(weights, spec, graph, request, seed, actions)
 
     return RemoteGames(config, pin=pin, send=send, play_here=play)

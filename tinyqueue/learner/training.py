@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import structlog
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.errors import CheckpointError
+from tinyqueue.errors import CheckpointError, LeaseLostError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.experience import Source, Taken
 from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.level import Evaluated, Level
-from tinyqueue.learner.outcome import Ended, Outcome
+from tinyqueue.learner.level import Evaluated, Level, NoAnswer
+from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
+from tinyqueue.monitor.view import number
 
 _RETRY_S = 60.0
 """Between two tries to write the state that a run ends with."""
+
+LAST_GAMES_S = 120.0
+"""How long evaluation games are waited for after the last env step."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +63,12 @@ class Training:
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
         self._fresh: Evaluated | None = None
+        self._last: Evaluated | None = None
+        self._greedy: Evaluated | None = None
+        # Greedy games whose weights are being judged by sampled actions.
+        self._judged_update = -1
+        self._until_s: float | None = None
+        self._unanswered: set[str] = set()
         self._unwritten: Checkpoint | None = None
         self._retry_s = -math.inf
 
@@ -117,11 +128,10 @@ class Training:
         if update is not None:
             self._source.trained(taken, update)
         clock, returns = self._trainer.clock, self._trainer.progress.returns
-        if self._decided is None and self._level.is_near(
-            returns.mean_return, clock.first_mean, clock.env_steps
+        if self._decided is None and self._level.is_due(
+            returns.mean_return, clock.first_mean, clock.env_steps, returns.mean_length
         ):
-            self._trainer.publish_if_changed()
-            self._ask(self._checkpoint())
+            self._evaluate()
 
     def count(self, rest: Sequence[SessionBatch]) -> None:
         """At the end: what was accepted and not trained on belongs to the clock all the same."""
@@ -131,42 +141,135 @@ class Training:
     def save_if_due(self) -> None:
         """Writes a checkpoint when the last is old enough. After the batches were handed back.
 
-        Not while an evaluation is outstanding: the state that it judges must be the newest when
-        it turns out to be the last.
-
         Raises:
             CheckpointError: The disk does not take it.
         """
         due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
-        if not self._level.is_waiting and time.monotonic() >= due_s:
+        if time.monotonic() >= due_s:
             self.save()
 
     def waited(self) -> None:
-        """No batch came for a moment."""
-        self._reporter.waited()
+        """No batch came for a moment, or none is taken any more."""
+        if self.is_spent:
+            self._reporter.look()
+        else:
+            self._reporter.waited()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the last env step is reached: nothing more is trained on."""
+        limit = self._experiment.stop.max_env_steps
+        return limit is not None and self._trainer.clock.env_steps >= limit
 
     def is_over(self) -> bool:
         """Whether the level or the last step is reached. Takes in evaluations that have come.
 
-        When the level is reached, the same weights play a second set of games, and training
-        goes on until these are back: players that wait for room in the queue would otherwise
-        hold up the answer.
+        When games reach the level, the same weights play a second set, and training goes on until
+        these are back: players that wait for room in the queue would otherwise hold up the answer.
         """
-        evaluated = self._level.answer()
-        if evaluated is not None:
-            self._reporter.evaluated(evaluated, self._level.threshold)
-            self._judge(evaluated)
-        if self._decided is not None:
+        answer = self._level.answer()
+        if isinstance(answer, NoAnswer):
+            self._say_no_answer(answer)
+        elif answer is not None:
+            self._reporter.evaluated(answer, self._level.threshold)
+            self._judge(answer)
+        if self._fresh is not None:
             self._write_last()
-            return self._fresh is not None
-        limit = self._experiment.stop.max_env_steps
-        is_spent = limit is not None and self._trainer.clock.env_steps >= limit
-        return is_spent and not self._level.is_waiting
+            return True
+        return self.is_spent and self._has_been_judged()
+
+    def _has_been_judged(self) -> bool:
+        """Whether the last weights have had their games, as far as these are waited for."""
+        now_s = time.monotonic()
+        if self._until_s is None:
+            self._until_s = now_s + LAST_GAMES_S
+            if self._level.is_waiting or self._is_unjudged:
+                self._reporter.message(
+                    "the last env step is reached; evaluation games are waited for, at most "
+                    f"{LAST_GAMES_S:.0f} s"
+                )
+        if not self._level.is_waiting:
+            if not self._is_unjudged:
+                return True
+            self._evaluate()
+        if now_s < self._until_s:
+            return False
+        self._reporter.message(
+            f"the games were not over {LAST_GAMES_S:.0f} s after the last env step; the run ends "
+            "without them"
+        )
+        return True
+
+    @property
+    def _is_unjudged(self) -> bool:
+        updates = self._trainer.clock.updates
+        return self._level.threshold is not None and 0 < updates != self._judged_update
 
     def finish(self) -> Outcome:
         """Saves what was reached and says how it ended."""
         clock = self._trainer.clock
-        if self._decided is None:
+        self._save_all()
+        if self._decided is not None and self._fresh is not None:
+            return self._solved(self._decided, self._fresh)
+        decided, last = self._decided, self._decided or self._last
+        return Outcome(
+            "max env steps" if self.is_spent else "stopped",
+            clock.env_steps,
+            clock.updates,
+            clock.version,
+            clock.trained_s,
+            self._level.threshold,
+            deciding_mean=decided.mean_return if decided else None,
+            deciding_games=len(decided.result.returns) if decided else 0,
+            policy=last.policy if last else "greedy",
+            last_mean=last.mean_return if last else None,
+            last_games=len(last.result.returns) if last else 0,
+            last_env_steps=last.checkpoint.env_steps if last else 0,
+            remarks=tuple(last.remarks) if last else (),
+        )
+
+    def _solved(self, decided: Evaluated, fresh: Evaluated) -> Outcome:
+        checkpoint = decided.checkpoint
+        return Outcome(
+            ended="solved",
+            env_steps=checkpoint.env_steps,
+            updates=checkpoint.updates,
+            version=checkpoint.version,
+            trained_s=self._trainer.clock.trained_s,
+            threshold=self._level.threshold,
+            deciding_mean=decided.mean_return,
+            deciding_games=len(decided.result.returns),
+            evaluated_at_s=self._decided_at_s,
+            fresh_mean=fresh.mean_return,
+            fresh_games=len(fresh.result.returns),
+            policy=fresh.policy,
+            remarks=tuple(fresh.remarks),
+        )
+
+    @contextmanager
+    def saving(self, is_ours: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Inside, an exception is raised on only after the state has been saved.
+
+        Args:
+            is_ours: Whether the run is still this learner's to save.
+        """
+        try:
+            yield
+        except LeaseLostError:
+            raise
+        except Exception:
+            if is_ours():
+                try:
+                    self._save_all()
+                except Exception as error:
+                    log.error("the last state is not saved either", error=repr(error))
+            raise
+
+    def _save_all(self) -> None:
+        """Writes the state that the run ends with, and says so when the disk does not take it."""
+        if self._fresh is None:
+            if self._decided is not None:
+                self._write(_scored(self._decided))
             self._unwritten = self._checkpoint()
         self._retry_s = -math.inf
         self._write_last()
@@ -176,32 +279,6 @@ class Training:
                 "no room, or does not keep up; the log says which. Earlier checkpoints, if there "
                 "are any, are untouched."
             )
-        if self._decided is None:
-            limit = self._experiment.stop.max_env_steps
-            reached = limit is not None and clock.env_steps >= limit
-            ended: Ended = "max env steps" if reached else "stopped"
-            return Outcome(
-                ended,
-                clock.env_steps,
-                clock.updates,
-                clock.version,
-                clock.trained_s,
-                self._level.threshold,
-            )
-        decided, fresh = self._decided.checkpoint, self._fresh
-        return Outcome(
-            ended="solved",
-            env_steps=decided.env_steps,
-            updates=decided.updates,
-            version=decided.version,
-            trained_s=clock.trained_s,
-            threshold=self._level.threshold,
-            deciding_mean=self._decided.mean_return,
-            deciding_games=len(self._decided.result.returns),
-            evaluated_at_s=self._decided_at_s,
-            fresh_mean=fresh.mean_return if fresh else None,
-            fresh_games=len(fresh.result.returns) if fresh else 0,
-        )
 
     def save(self) -> None:
         """Writes a checkpoint of the present state, unless the disk cannot take it now."""
@@ -211,9 +288,9 @@ class Training:
     def _checkpoint(self) -> Checkpoint:
         return self._trainer.checkpoint(self._source.state())
 
-    def _write(self, checkpoint: Checkpoint) -> bool:
+    def _write(self, checkpoint: Checkpoint, *, is_last: bool = False) -> bool:
         if self._source.is_settled():
-            return self._checkpoints.save(checkpoint) is not None
+            return self._checkpoints.save(checkpoint, is_last=is_last) is not None
         log.warning("no checkpoint written: the ledger has not taken the last batches yet")
         return False
 
@@ -221,27 +298,79 @@ class Training:
         """Tried again, now and then, until what the run ends with is on the disk."""
         if self._unwritten is None or time.monotonic() < self._retry_s:
             return
-        if self._write(self._unwritten):
+        if self._write(self._unwritten, is_last=True):
             self._unwritten = None
         # From the end of a try: the ledger alone may take ten seconds to say no.
         self._retry_s = time.monotonic() + _RETRY_S
 
-    def _ask(self, checkpoint: Checkpoint) -> None:
+    def _evaluate(self) -> None:
+        """Has the present weights evaluated."""
+        self._trainer.publish_if_changed()
+        checkpoint = self._checkpoint()
+        self._judged_update = checkpoint.updates
+        self._ask(checkpoint, self._trainer.progress.returns.mean_return)
+
+    def _ask(
+        self, checkpoint: Checkpoint, training_mean: float, actions: str | None = None
+    ) -> None:
         weights = replace(self._trainer.weights(checkpoint.version), arrays=checkpoint.weights)
-        self._level.ask(checkpoint, weights)
         self._reporter.is_evaluating = True
+        self._level.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
+
+    def _say_no_answer(self, answer: NoAnswer) -> None:
+        """Each kind once. Games that were to confirm others have not done so."""
+        self._reporter.is_evaluating = False
+        decided, self._decided, self._greedy = self._decided, None, None
+        if decided is not None:
+            self._keep_if_best(decided)
+        if answer.kind not in self._unanswered:
+            self._unanswered.add(answer.kind)
+            self._reporter.message(
+                f"the evaluation has no result: {answer.text} Training goes on; it is tried again "
+                f"in {self._level.interval:,} env steps."
+            )
+        else:
+            log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
 
     def _judge(self, evaluated: Evaluated) -> None:
+        level, self._last = self._level, evaluated
+        greedy, self._greedy = self._greedy, None
         if self._decided is not None:
-            self._fresh = evaluated
-        elif self._level.is_reached(evaluated):
+            self._confirm(self._decided, evaluated)
+            return
+        if greedy is not None:
+            level.compared(greedy, evaluated)
+        if level.is_reached(evaluated):
             self._decided, self._decided_at_s = evaluated, time.time()
-            self._unwritten = _scored(evaluated)
-            self._ask(evaluated.checkpoint)
-        else:
-            best = self._best_score()
-            if best is None or evaluated.mean_return > best:
-                self._write(_scored(evaluated))
+            self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions)
+            return
+        if level.wants_sampled(evaluated):
+            self._greedy = evaluated
+            self._reporter.message(
+                "greedy games stay below the level that sampled play has reached in training, so "
+                "the same weights are judged by sampled actions (evaluation.actions)"
+            )
+            self._ask(evaluated.checkpoint, evaluated.training_mean, "sample")
+        self._keep_if_best(evaluated)
+
+    def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
+        if self._level.is_confirmed(decided, fresh):
+            self._fresh, self._unwritten = fresh, _scored(decided)
+            return
+        self._decided = None
+        self._keep_if_best(fresh)
+        level = self._level.threshold
+        self._reporter.message(
+            f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
+            f"{number(decided.mean_return, beside=level)}, and {len(fresh.result.returns)} fresh "
+            f"ones of the same weights to {number(fresh.mean_return, beside=level)}. Training "
+            f"goes on; it is asked again in {self._level.interval:,} env steps."
+        )
+
+    def _keep_if_best(self, evaluated: Evaluated) -> None:
+        best = self._best_score()
+        if best is None or evaluated.mean_return > best:
+            self._write(_scored(evaluated))
 
     def _best_score(self) -> float | None:
         try:

@@ -1,13 +1,15 @@
-"""Greedy games in this process, for a learner without evaluating workers and for ``--serial``."""
+"""Games in this process, for a learner without evaluating workers and for ``--serial``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.games import Limits, play_games
+from tinyqueue.evaluation.result import result_of
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.policy.heads import greedy_head
+from tinyqueue.learner.level import NoAnswer
+from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
@@ -21,32 +23,33 @@ def play_here(
     graph: bytes,
     request: str,
     seed: int,
+    actions: str = "greedy",
 ) -> EvaluationResult:
     """Plays an experiment's evaluation games.
 
     Raises:
-        TinyqueueError: The environment cannot be built here.
+        EnvironmentFailedError: It failed several times in a row.
+        TinyqueueError: It cannot be built here.
     """
     evaluation = experiment.evaluation
     games = play_games(
         experiment.environment,
         PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
-        greedy_head(spec.head, spec.actions),
+        evaluation_head(spec.head, spec.actions, sample=actions == "sample"),
         episodes=evaluation.episodes,
         slots=evaluation.slots,
         seed=seed,
         modules=modules,
         spaces=(spec.observations, spec.actions),
+        limits=Limits(evaluation.max_steps_per_game, evaluation.timeout_s),
     )
-    return EvaluationResult(
+    return result_of(
+        games,
         request=request,
         experiment=experiment.name,
-        run=weights.run,
-        policy_version=weights.version,
-        returns=games.returns,
-        lengths=games.lengths,
-        seconds=games.seconds,
+        weights=weights,
         player="learner",
+        actions=actions,
     )
 
 
@@ -60,13 +63,24 @@ class GamesHere:
         self._spec = spec
         self._modules = modules
         self._graph = graph
-        self._result: EvaluationResult | None = None
+        self._result: EvaluationResult | NoAnswer | None = None
 
-    def request(self, weights: WeightVersion, request: str, seed: int) -> None:
-        self._result = play_here(
-            self._experiment, self._spec, self._modules, weights, self._graph, request, seed
-        )
+    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+        try:
+            self._result = play_here(
+                self._experiment,
+                self._spec,
+                self._modules,
+                weights,
+                self._graph,
+                request,
+                seed,
+                actions,
+            )
+        except Exception as error:
+            # Whatever an environment raises: it must not end the training that asks.
+            self._result = NoAnswer.of(request, error)
 
-    def poll(self) -> EvaluationResult | None:
+    def poll(self) -> EvaluationResult | NoAnswer | None:
         result, self._result = self._result, None
         return result

@@ -28,6 +28,7 @@ from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream, Sou
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
+from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings
 from tinyqueue.wire.weights import WeightVersion
@@ -98,7 +99,13 @@ def train_serial(
     )
     keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
-    level = Level(built.threshold, experiment.evaluation, games, experiment.seed)
+    level = Level(
+        built.threshold,
+        experiment.evaluation,
+        games,
+        experiment.seed,
+        can_sample=has_probabilities(built.spec.head),
+    )
     training = Training(experiment, trainer, checkpoints, level, reporter, source)
     training.restore(None)
     trainer.publish()
@@ -107,13 +114,15 @@ def train_serial(
         built.spec, user="local", player="serial", seed=seed, modules=modules, id=f"{seed:032x}"
     )
     try:
-        while not stopping() and not training.is_over():
-            training.update(source.take(0.0))
-            training.save_if_due()
-            reason = setbacks.hopeless()
-            if reason:
-                return replace(training.finish(), ended="failed", reason=reason)
-        return training.finish()
+        with training.saving():
+            while not stopping() and not training.is_over():
+                if not training.is_spent:
+                    training.update(source.take(0.0))
+                    training.save_if_due()
+                reason = setbacks.hopeless()
+                if reason:
+                    return replace(training.finish(), ended="failed", reason=reason)
+            return training.finish()
     finally:
         stage.close()
         reporter.close()

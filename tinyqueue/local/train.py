@@ -181,9 +181,9 @@ def make_learner(
         ServiceUnreachableError: Broker or store do not answer.
     """
 
-    def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int) -> Any:
+    def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str) -> Any:
         modules = settings.environment_modules
-        return play_here(service.experiment, spec, modules, weights, graph, request, seed)
+        return play_here(service.experiment, spec, modules, weights, graph, request, seed, actions)
 
     broker = Broker(settings.broker)
     tasks = TaskSender(

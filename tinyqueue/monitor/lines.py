@@ -99,5 +99,5 @@ def line(snapshot: Snapshot, progress: Progress | None) -> str:
     if snapshot.is_evaluating:
         parts.append("evaluating")
     elif snapshot.greedy_mean is not None:
-        parts.append(f"greedy {number(snapshot.greedy_mean)}")
+        parts.append(f"{snapshot.policy} {number(snapshot.greedy_mean)}")
     return "  ".join(parts)

@@ -156,14 +156,14 @@ def _numbers(header: Header, snapshot: Snapshot, width: int) -> RenderableType:
         ("episodes", f"{snapshot.episodes:,}"),
         ("mean length", number(snapshot.length_mean)),
         ("players", f"{snapshot.players:,}"),
-        ("greedy mean", "playing …" if snapshot.is_evaluating else greedy),
+        (f"{snapshot.policy} mean", "playing …" if snapshot.is_evaluating else greedy),
         ("set aside", f"{snapshot.batches_set_aside:,}"),
         ("dropped", f"{snapshot.batches_dropped:,}"),
     )
     columns = min(max(width // _PAIR_WIDTH, 1), 3)
     table = Table.grid(padding=(0, 2, 0, 0))
     for _ in range(columns):
-        table.add_column(style="dim", width=11, no_wrap=True)
+        table.add_column(style="dim", width=12, no_wrap=True)
         table.add_column(justify="right", width=13, no_wrap=True)
     for start in range(0, len(pairs), columns):
         table.add_row(*(text for pair in pairs[start : start + columns] for text in pair))

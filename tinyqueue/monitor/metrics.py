@@ -138,7 +138,7 @@ class EpisodeColumn(Name):
 
 
 class EvaluationField(Name):
-    """Keys of a line of ``evaluations.jsonl``: greedy games of one weight version."""
+    """Keys of a line of ``evaluations.jsonl``: games of one weight version."""
 
     ENV_STEPS = "env_steps", "env steps", "The clock when the version was published."
     TIME_S = "time_s", "s", "Time trained when the result came back."
@@ -150,6 +150,11 @@ class EvaluationField(Name):
     LENGTH_MEAN = "length_mean", "env steps", "Mean length."
     SECONDS = "seconds", "s", "Wall time that the games took the player."
     LEVEL = "level", "reward", "The mean return that ends training; null when there is none."
+    ACTIONS = "actions", "text", "How they were chosen: `greedy` or `sample`."
+    CAPPED = "capped", "episodes", "Games that were ended at `max_steps`."
+    MAX_STEPS = "max_steps", "env steps", "Where a game is ended."
+    CUT = "cut", "episodes", "Games that were ended because the time was over."
+    FAILURES = "failures", "failures", "Of the environment; such games were played anew."
 
 
 FILES: dict[str, type[Name]] = {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+_MOST_DECIMALS = 8
+
 
 @dataclass(frozen=True)
 class Header:
@@ -37,7 +39,8 @@ class Snapshot:
         return_mean, length_mean: NaN before the first episode has ended.
         first_mean: Mean return of the run's first 100 episodes, whoever saw them; None before.
         greedy_mean: Mean return of the last evaluation; None before the first.
-        is_evaluating: Greedy games are being played now.
+        policy: How its actions were chosen: ``greedy`` or ``sampled``.
+        is_evaluating: Its games are being played now.
         is_waiting: No session batch has come yet since the learner started.
     """
 
@@ -57,6 +60,7 @@ class Snapshot:
     batches_set_aside: int = 0
     batches_dropped: int = 0
     greedy_mean: float | None = None
+    policy: str = "greedy"
     is_evaluating: bool = False
     is_waiting: bool = False
 
@@ -139,9 +143,45 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def number(value: float, digits: int = 1) -> str:
-    """With thousands separated; ``–`` for NaN."""
-    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+def number(value: float, digits: int | None = None, *, beside: float | None = None) -> str:
+    """With thousands separated, and as many digits as its size is worth; ``–`` for NaN.
+
+    ``12,345``, ``476.5``, ``9.35``, ``0.957``, ``0.0043``.
+
+    Args:
+        value: What is shown.
+        digits: Decimals, where the caller knows better.
+        beside: A number that it is compared with, such as a level: it is shown with enough
+            decimals to be on the side of it where it is.
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value) or digits is not None:
+        return f"{value:,.{digits or 0}f}"
+    decimals = _decimals(value)
+    if beside is not None:
+        while decimals < _MOST_DECIMALS and not _same_side(value, round(value, decimals), beside):
+            decimals += 1
+    text = f"{value:,.{decimals}f}"
+    if decimals == 0:
+        return text
+    if float(text.replace(",", "")) == 0 and value != 0:
+        return f"{value:.2g}"
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.rstrip('0') or '0'}"
+
+
+def _decimals(value: float) -> int:
+    """Three significant digits at least, and one decimal of what is below ten thousand."""
+    if abs(value) >= 10_000:
+        return 0
+    if value == 0:
+        return 1
+    return min(max(1, 2 - math.floor(math.log10(abs(value)))), _MOST_DECIMALS)
+
+
+def _same_side(value: float, rounded: float, beside: float) -> bool:
+    return (value > beside) == (rounded > beside) and (value < beside) == (rounded < beside)
 
 
 def shown(path: Path) -> str:

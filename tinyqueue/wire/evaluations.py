@@ -11,7 +11,7 @@ from tinyqueue.data.session import SCHEMA
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.arrays import pack, unpack
-from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.fields import Fields, short_text
 from tinyqueue.wire.limits import EVALUATION_LIMITS, Limits
 
 EVALUATION_TYPE = "application/x-tinyqueue-evaluation"
@@ -30,6 +30,9 @@ class EvaluationResult:
         lengths: ``[E]`` int32, in env steps.
         seconds: Wall time of all of it.
         player: Host, process id and worker name, for people.
+        actions: How they were chosen, ``greedy`` or ``sample``.
+        asked, capped, max_steps, cut, failures, failure: Of games that did not end by themselves
+            or failed, as of :class:`tinyqueue.evaluation.games.Games`.
     """
 
     request: str
@@ -40,6 +43,17 @@ class EvaluationResult:
     lengths: Array
     seconds: float
     player: str
+    actions: str = "greedy"
+    asked: int = 0
+    capped: int = 0
+    max_steps: int = 0
+    cut: int = 0
+    failures: int = 0
+    failure: str = ""
+
+
+ACTIONS = ("greedy", "sample")
+_COUNTS = ("asked", "capped", "max_steps", "cut", "failures")
 
 
 def encode_evaluation(result: EvaluationResult) -> bytes:
@@ -52,6 +66,9 @@ def encode_evaluation(result: EvaluationResult) -> bytes:
         "policy_version": result.policy_version,
         "seconds": float(result.seconds),
         "player": result.player,
+        "actions": result.actions,
+        **{name: int(getattr(result, name)) for name in _COUNTS},
+        "failure": short_text(result.failure),
     }
     columns = {
         "returns": np.asarray(result.returns, np.float32),
@@ -86,6 +103,10 @@ def decode_evaluation(
         raise MessageError("not-finite", "a return is NaN or infinite")
     if lengths.min() < 1:
         raise MessageError("range", "a game of no steps")
+    # A worker of an earlier version knows only greedy games that ended by themselves.
+    actions = fields.text("actions") if "actions" in values else "greedy"
+    if actions not in ACTIONS:
+        raise MessageError("malformed", f"actions = {actions!r} is none of {', '.join(ACTIONS)}")
     return EvaluationResult(
         request=fields.text("request"),
         experiment=fields.text("experiment", EXPERIMENT_PATTERN),
@@ -95,4 +116,7 @@ def decode_evaluation(
         lengths=lengths,
         seconds=fields.number("seconds"),
         player=fields.text("player"),
+        actions=actions,
+        **{name: fields.integer(name) for name in _COUNTS if name in values},
+        failure=fields.text("failure") if "failure" in values else "",
     )

@@ -87,5 +87,5 @@ def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:
 
 
 def short_text(text: str, most: int = _MOST_TEXT) -> str:
-    """The beginning of any text, as one that :meth:`Fields.text` takes."""
+    """The text as :func:`is_short_text` wants it: what cannot be printed becomes a space."""
     return "".join(c if c.isprintable() else " " for c in text[:most])

@@ -9,7 +9,13 @@ from tinyqueue.policy.heads.categorical import ENTROPY, LOG_PROB, Categorical
 from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
 from tinyqueue.policy.heads.greedy import Greedy
 from tinyqueue.policy.heads.head import Head, single_discrete
-from tinyqueue.policy.heads.registry import HEADS, evaluation_head, greedy_head, make_head
+from tinyqueue.policy.heads.registry import (
+    HEADS,
+    evaluation_head,
+    greedy_head,
+    has_probabilities,
+    make_head,
+)
 from tinyqueue.policy.heads.uniform import Uniform
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "Uniform",
     "evaluation_head",
     "greedy_head",
+    "has_probabilities",
     "make_head",
     "single_discrete",
 ]

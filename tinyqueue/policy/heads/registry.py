@@ -71,6 +71,15 @@ def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: st
     return entry.make(leaf, checked, stage)
 
 
+def has_probabilities(of: str) -> bool:
+    """Whether a policy trained with the head ``of`` has probabilities to draw actions from.
+
+    Raises:
+        UnknownNameError: No such head.
+    """
+    return _entry(of).make is _categorical
+
+
 def greedy_head(of: str, actions: Space) -> Head:
     """The head that always takes the best action of a policy trained with the head ``of``.
 
@@ -95,7 +104,7 @@ def evaluation_head(
         ConfigError: The policy has no probabilities, or no Q values, to do so.
         UnknownNameError: No such head.
     """
-    if sample and _entry(of).make is not _categorical:
+    if sample and not has_probabilities(of):
         raise ConfigError(
             f"this run was trained with {of} actions, which have no probabilities to sample from. "
             "Leave --sample out, or give --epsilon, such as --epsilon 0.001."
