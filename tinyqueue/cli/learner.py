@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -95,10 +96,18 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     if new or newest is None:
         return wanted.new_run(settings, experiment), experiment, source
     run = RunDirectory.open(newest)
-    if run.document() != experiment.document():
+    if _as_given(run.document(), experiment) != experiment.document():
         run.close()
         raise ConfigError(
             f"{newest} was started with other settings than are given now. "
             f"Go on with it as it is by --resume {newest}, or start a new run with --new."
         )
     return run, experiment, source
+
+
+def _as_given(document: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """A run's experiment without the parts of observations that it dropped unasked."""
+    if experiment.environment.drop is not None:
+        return document
+    environment = {k: v for k, v in document["environment"].items() if k != "drop"}
+    return {**document, "environment": environment}

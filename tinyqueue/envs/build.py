@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
+from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.names import find_environment
 from tinyqueue.errors import ConfigError, MissingExtraError
@@ -54,6 +55,8 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    if config.drop is not None:
+        environment = drop(environment, config.drop)
     return environment if config.keep is None else keep(environment, config.keep)
 
 
@@ -104,7 +107,7 @@ def make_vectorised(
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)
-    if spec.vector_entry_point is None or spec.additional_wrappers:
+    if spec.vector_entry_point is None or spec.additional_wrappers or config.drop:
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space

@@ -19,8 +19,9 @@ from typing import Any
 from tinyqueue.data.spaces import Space, space_from_json, space_to_json
 from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.build import make_environment
+from tinyqueue.envs.dropped import drop, unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.envs.spaces import Layout
+from tinyqueue.envs.spaces import Layout, action_layout
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -36,6 +37,8 @@ class EnvironmentInfo:
         observation_space, action_space: Of one slot, as data.
         reward_threshold: The mean return at which its authors call it solved, if they say.
         max_episode_steps: Where episodes are truncated, if anywhere.
+        drop: What ``environment.drop`` must be to observe this: as it was given, and the parts
+            that are not supported.
     """
 
     id: str
@@ -43,6 +46,7 @@ class EnvironmentInfo:
     action_space: Space
     reward_threshold: float | None
     max_episode_steps: int | None
+    drop: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` makes an equal one."""
@@ -52,12 +56,13 @@ class EnvironmentInfo:
             "action_space": space_to_json(self.action_space),
             "reward_threshold": self.reward_threshold,
             "max_episode_steps": self.max_episode_steps,
+            "drop": list(self.drop),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EnvironmentInfo:
         spaces = {key: space_from_json(value[key]) for key in ("observation_space", "action_space")}
-        return cls(**{**value, **spaces})
+        return cls(**{**value, **spaces, "drop": tuple(value["drop"])})
 
 
 def describe(config: EnvironmentConfig, modules: Sequence[str] = ()) -> EnvironmentInfo:
@@ -75,14 +80,18 @@ def describe(config: EnvironmentConfig, modules: Sequence[str] = ()) -> Environm
     spec = find_environment(config.id)
     environment = make_environment(config)
     try:
+        unsupported = unsupported_parts(environment.observation_space)
+        if unsupported:
+            environment = drop(environment, unsupported)
         return EnvironmentInfo(
             id=config.id,
             observation_space=Layout(
                 environment.observation_space, f"the observations of {config.id}"
             ).space,
-            action_space=Layout(environment.action_space, f"the actions of {config.id}").space,
+            action_space=action_layout(environment.action_space, config.id).space,
             reward_threshold=spec.reward_threshold,
             max_episode_steps=_limit(config) or spec.max_episode_steps,
+            drop=(*(config.drop or ()), *unsupported),
         )
     finally:
         environment.close()

@@ -138,6 +138,20 @@ class RunDirectory:
                 "Restore it, or start a new run."
             ) from error
 
+    def keep_document(self, document: Mapping[str, Any]) -> None:
+        """Puts an experiment in the place of the one that the run was made with.
+
+        Raises:
+            RunDirectoryError: It cannot be written.
+        """
+        path = self.path / "experiment.toml"
+        try:
+            replace_file(path, toml_text(document).encode())
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
+            ) from error
+
     def info(self) -> dict[str, Any]:
         """What :meth:`create` was given about the run's surroundings."""
         return dict(self._state["info"])

@@ -29,7 +29,7 @@ def play_here(
     """
     evaluation = experiment.evaluation
     games = play_games(
-        experiment.environment,
+        spec.environment,
         PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
         greedy_head(spec.head, spec.actions),
         episodes=evaluation.episodes,

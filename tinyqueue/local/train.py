@@ -17,6 +17,7 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
 from tinyqueue.envs.build import slower_form
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
+from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
@@ -87,12 +88,14 @@ def _train(
     ):
         if where.serial:
             info = environment.result()
+            _keep_drops(experiment, info, run, view)
             return train_serial(experiment, run, info, settings, view, interruption.take)
         with local_services(where.services, settings) as services:
             log = run.path / "players.log"
 
             def described() -> EnvironmentInfo:
                 info = environment.result()
+                _keep_drops(experiment, info, run, view)
                 if where.players:
                     # Not before: what cannot be built here is refused without a word of players.
                     view.message(_starting(log))
@@ -123,6 +126,19 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _keep_drops(
+    experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
+) -> None:
+    """Says what is dropped unasked, and writes it into the run's own experiment."""
+    given = experiment.environment.drop or ()
+    unasked = [path for path in info.drop if path not in given]
+    if unasked:
+        view.message(drop_notice(experiment.environment.id, unasked))
+        document = run.document()
+        document["environment"]["drop"] = list(info.drop)
+        run.keep_document(document)
 
 
 def _starting(log: Path) -> str:
