@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.evaluation.games import Games, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import Head
@@ -47,7 +48,7 @@ def play(
             episodes=episodes,
             slots=min(episodes, most),
             seed=seed,
-            modules=load_settings().environment_modules,
+            modules=allowing(load_settings(), spec.environment.id).environment_modules,
             spaces=(spec.observations, spec.actions),
             on_progress=lambda done: bar.update(done - bar.pos),
             watch=watch,

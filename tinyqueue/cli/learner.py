@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.endings import tell
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
@@ -49,6 +50,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
         f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}; {run.path}"
     )
     try:
+        settings = allowing(settings, experiment.environment.id)
         outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")
@@ -94,6 +96,7 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     experiment, source = wanted.experiment()
     newest = RunDirectory.newest(wanted.runs_dir or settings.runs_dir, experiment.name)
     if new or newest is None:
+        settings = allowing(settings, experiment.environment.id)
         return wanted.new_run(settings, experiment), experiment, source
     run = RunDirectory.open(newest)
     if _as_given(run.document(), experiment) != experiment.document():

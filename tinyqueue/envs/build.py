@@ -16,6 +16,7 @@ from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.kept import keep, keep_of_all
+from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.names import find_environment
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
@@ -174,6 +175,9 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         extra = next((_EXTRAS[name] for name in _EXTRAS if entry.startswith(name)), None)
         if extra is not None:
             raise MissingExtraError(extra, f"the environment {config.id}") from error
+        package = known_package(config.id)
+        if package is not None and package.continuous:
+            raise ConfigError(advice(config.id, package)) from error
         raise ConfigError(
             f"the environment {config.id} needs packages that are not installed here: {error}"
         ) from error
