@@ -23,6 +23,7 @@ class Outcome:
         evaluated_at_s: Wall-clock time (``time.time``) at which they came back.
         fresh_mean, fresh_games: A second set of games of the same weights, played after the
             decision; the honest estimate, since the first was picked for being good.
+        advice: What is worth trying where the run ended flat; empty otherwise.
     """
 
     ended: Ended
@@ -36,3 +37,4 @@ class Outcome:
     evaluated_at_s: float | None = None
     fresh_mean: float | None = None
     fresh_games: int = 0
+    advice: tuple[str, ...] = ()

@@ -187,6 +187,7 @@ class Training:
                 clock.version,
                 clock.trained_s,
                 self._level.threshold,
+                advice=tuple(self._reporter.advice()),
             )
         decided, fresh = self._decided.checkpoint, self._fresh
         return Outcome(
