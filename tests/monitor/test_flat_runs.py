@@ -145,3 +145,16 @@ def test_a_policy_that_has_settled_too_early_is_told_to_vary():
     said = watched(noisy(lambda share: 9, 1), level=475.0, entropy=lambda s: 0.7 * 0.01**s)[0]
     assert "hardly varies its actions" in said[0]
     assert "--set algorithm.entropy_weight=" in said[1]
+
+
+@pytest.mark.parametrize("rises", [False, True])
+def test_what_was_said_is_said_again_at_the_end_unless_the_returns_rose_since(rises):
+    rng, flat = np.random.default_rng(0), FlatRun(experiment(), 475.0)
+    while not flat.is_flat:
+        flat.see([batch(rng.normal(9, 1, 2), rng)], {}, 1.0)
+    said = flat.advice()
+    for number in range(600):
+        flat.see([batch(rng.normal(9 + 0.5 * number * rises, 1, 2), rng)], {}, 1.0)
+
+    assert bool(flat.closing_advice()) is not rises
+    assert said

@@ -108,7 +108,7 @@ class Reporter:
             self._lengths.extend(batch.episodes.lengths.tolist())
         self._flat.see(batches, self._trainer.progress.metrics, clock.trained_s)
         if not self._has_advised:
-            for sentence in self.advice():
+            for sentence in self._flat.advice():
                 self._has_advised = True
                 self._view.message(sentence)
         if now_s - self._wrote_episodes_s >= EPISODES_EVERY_S:
@@ -117,9 +117,9 @@ class Reporter:
             self._log(now_s)
         self.look()
 
-    def advice(self) -> list[str]:
-        """What is worth trying, where the run has not risen for a while."""
-        return self._flat.advice()
+    def closing_advice(self) -> list[str]:
+        """What is worth trying, where the run ends without having risen for a while."""
+        return self._flat.closing_advice()
 
     def waited(self) -> None:
         """No batch has come for a moment: the view is kept alive, and long silence is explained."""

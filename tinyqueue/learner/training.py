@@ -187,7 +187,7 @@ class Training:
                 clock.version,
                 clock.trained_s,
                 self._level.threshold,
-                advice=tuple(self._reporter.advice()),
+                advice=tuple(self._reporter.closing_advice()),
             )
         decided, fresh = self._decided.checkpoint, self._fresh
         return Outcome(

@@ -65,6 +65,7 @@ class FlatRun:
         self._entropy = math.nan
         self._looked = 0
         self._flat_looks = 0
+        self._said: tuple[_Mean, list[str]] | None = None
 
     def see(
         self, batches: Sequence[SessionBatch], numbers: Mapping[str, float], trained_s: float
@@ -98,7 +99,22 @@ class FlatRun:
 
     def advice(self) -> list[str]:
         """What is worth trying; empty unless the run is flat. Measures for some milliseconds."""
-        return advise(self._experiment, self._findings()) if self.is_flat else []
+        if not self.is_flat:
+            return []
+        said = advise(self._experiment, self._findings())
+        self._said = self._stretch(), said
+        return said
+
+    def closing_advice(self) -> list[str]:
+        """What is worth trying when the run has ended: also what was said before, unless the
+        returns have risen since."""
+        if self._said is not None and not self.is_flat:
+            mean, said = self._said
+            return [] if mean.count and _rises(mean, self._stretch()) else said
+        return self.advice()
+
+    def _stretch(self) -> _Mean:
+        return self._mean(self._env_steps * (1 - STRETCH), self._env_steps)
 
     def _count(self, returns: Sequence[float]) -> None:
         if not self._buckets or self._env_steps >= self._buckets[-1].env_steps + self._width:
@@ -154,7 +170,7 @@ class FlatRun:
         return _Mean(count, mean, max(0.0, spread) / max(1, free) / count)
 
     def _findings(self) -> Findings:
-        stretch = self._mean(self._env_steps * (1 - STRETCH), self._env_steps)
+        stretch = self._stretch()
         ((common, times),) = Counter(
             round(value, 6) for value in self._last
         ).most_common(1) or [(math.nan, 0)]  # fmt: skip
