@@ -102,8 +102,9 @@ def advice(environment_id: str, package: KnownPackage) -> str:
     if package.continuous:
         return (
             f"{begins} {package.install}, whose actions are continuous, and every algorithm here "
-            "chooses one of n: one Discrete space. Choose another environment, or register one in a module of "
-            "your own that wraps this and maps a number from 0 to n − 1 to a fixed action each."
+            "chooses one of n: one Discrete space. Choose another environment, or register one in "
+            "a module of your own that wraps this and maps a number from 0 to n − 1 to a fixed "
+            "action each."
         )
     if not package.module:
         return (
