@@ -16,7 +16,7 @@ from watching import Watcher
 import tinyqueue
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.learned import load_each
+from tinyqueue.learned import by_path, load_each
 
 PLAYS = """
 import json, sys
@@ -95,6 +95,28 @@ def test_a_recurrent_policy_goes_on_from_the_state_that_it_returned(tmp_path):
     _, second = learned.act(np.ones(4), first)
 
     assert [first["n"].tolist(), second["n"].tolist()] == [[[4.0, 4.0]], [[8.0, 8.0]]]
+
+
+@pytest.mark.parametrize(
+    ("observation", "paths"),
+    [
+        ((15, 10, 0), {"0": 15, "1": 10, "2": 0}),
+        (
+            {"arm": {"angle": 1.0}, "hands": (2, {"ace": 3})},
+            {"arm/angle": 1.0, "hands/0": 2, "hands/1/ace": 3},
+        ),
+        ({"arm/angle": 1.0}, {"arm/angle": 1.0}),
+        (7, {"": 7}),
+    ],
+)
+def test_an_observation_is_taken_as_its_space_has_it_or_by_path(observation, paths):
+    assert dict(by_path(observation)) == paths
+
+
+def test_an_observation_that_lacks_a_part_is_told_which(tmp_path):
+    learned = tinyqueue.load(trained_run(tmp_path))
+    with pytest.raises(EnvironmentMismatchError, match=r"'plain array'.*'image', 'mission'"):
+        learned.act({"image": np.zeros(4), "mission": "go"})
 
 
 def test_a_run_without_a_checkpoint_is_named(tmp_path):

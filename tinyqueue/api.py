@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyqueue.cli.experiments import configured, find_document, new_run
+from tinyqueue.cli.experiments import allowing, configured, find_document, new_run
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.services import Choice
 from tinyqueue.local.train import Where
@@ -49,6 +49,7 @@ def train(
         stop_at_return=stop_at_return,
         max_env_steps=max_env_steps,
     )
+    environment = allowing(environment, experiment.environment.id)
     run = new_run(runs_dir or environment.runs_dir, experiment, environment.environment_modules)
     view = open_view()
     try:

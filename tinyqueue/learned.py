@@ -24,6 +24,10 @@ _PREVIOUS_ACTION = "previous:action"
 _FRAMES = "frames:"
 
 
+Observations = Mapping[str, Any] | tuple[Any, ...]
+"""An observation of a Dict or Tuple space, nested or by path."""
+
+
 class Policy(Protocol):
     """What a checkpoint and a sample both hold.
 
@@ -70,13 +74,14 @@ class Learned:
         self._rng = np.random.default_rng(0)
 
     def act(
-        self, observation: Array | Arrays, state: Arrays | None = None, reward: float = 0.0
+        self, observation: Array | Observations, state: Arrays | None = None, reward: float = 0.0
     ) -> tuple[int, Arrays]:
         """The greedy action for one observation.
 
         Args:
-            observation: One observation of the environment, without a batch axis; for a Dict
-                space a mapping from path to array. Values of a Discrete space count from 0.
+            observation: One observation of the environment, without a batch axis, as its Dict or
+                Tuple space has it, or a mapping from path to array; what is dropped may be
+                there or not. Values of a Discrete space count from 0.
             state: What the call before returned; None begins an episode.
             reward: That the action before was given; only a policy that sees it needs it.
 
@@ -89,7 +94,7 @@ class Learned:
             EnvironmentMismatchError: The observation is not one of the environment that the
                 policy was trained with.
         """
-        given = observation if isinstance(observation, dict) else {"": observation}
+        given = dict(by_path(observation))
         frames = {path: self._row(path, given) for path in self.spec.observations}
         before = {} if state is None else state
         if state is None:
@@ -118,9 +123,14 @@ class Learned:
             kept |= {f"{_FRAMES}{path}": frames for path, frames in seen.items()}
         return int(action[0]), kept
 
-    def _row(self, path: str, observation: Arrays) -> Array:
+    def _row(self, path: str, observation: Mapping[str, Any]) -> Array:
         """``[1, *frame]`` of the policy's type."""
         leaf = self.spec.observations[path]
+        if path not in observation:
+            raise EnvironmentMismatchError(
+                f"the observation has no {path or 'plain array'!r}, which the policy was trained "
+                f"on; it has {', '.join(map(repr, observation))}."
+            )
         row = np.asarray(observation[path], leaf.dtype)
         if row.shape != leaf.shape:
             raise EnvironmentMismatchError(
@@ -213,6 +223,19 @@ def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Le
             yield Learned(checkpoint)
     if not seen:
         load_checkpoint(run)  # Which says what is wrong.
+
+
+def by_path(observation: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and value of every part of an observation of a Dict, a Tuple or another space."""
+    if isinstance(observation, Mapping):
+        parts = list(observation.items())
+    elif isinstance(observation, tuple):
+        parts = [(str(index), part) for index, part in enumerate(observation)]
+    else:
+        yield at, observation
+        return
+    for key, part in parts:
+        yield from by_path(part, f"{at}/{key}" if at else key)
 
 
 def _of_sample(folder: Path) -> Learned:

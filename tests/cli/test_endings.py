@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import pytest
@@ -36,6 +38,12 @@ def run(tmp_path):
     path.mkdir(parents=True)
     (path / "experiment.toml").write_text('name = "pole"\n')
     return path
+
+
+def test_what_is_worth_trying_stands_among_the_closing_words():
+    flat = replace(SOLVED, ended="max env steps", advice=("the return stays at 9", "worth trying"))
+    assert sentences(flat, solved_s=None, count=None)[-2:] == list(flat.advice)
+    assert document(flat, Path("run"))["advice"] == flat.advice
 
 
 def episodes(run):

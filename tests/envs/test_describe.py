@@ -51,7 +51,53 @@ def test_a_configured_limit_replaces_the_environments_own():
 
 
 def test_an_environment_without_a_threshold_has_none():
-    assert describe(EnvironmentConfig(id="Pendulum-v1")).reward_threshold is None
+    assert describe(EnvironmentConfig(id="Blackjack-v1")).reward_threshold is None
+
+
+def test_actions_that_nothing_here_learns_are_refused_at_once():
+    with pytest.raises(ConfigError, match=r"the actions of Pendulum-v1 are Box\(.*one Discrete"):
+        describe_in_child(EnvironmentConfig(id="Pendulum-v1"))
+
+
+def test_a_tuple_is_observed_by_number():
+    info = describe(EnvironmentConfig(id="Blackjack-v1"))
+    assert [leaf.n for leaf in info.observation_space.values()] == [32, 11, 2]
+    assert list(info.observation_space) == ["0", "1", "2"]
+
+
+TALKING = """
+import gymnasium
+from gymnasium import spaces
+
+class Talking(gymnasium.Env):
+    observation_space = spaces.Dict({
+        "mission": spaces.Text(9),
+        "arm": spaces.Dict({"angle": spaces.Box(-1, 1, (2,)), "name": spaces.Text(9)}),
+    })
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+gymnasium.register("Talking-v0", Talking)
+"""
+
+
+def test_texts_are_dropped_and_said(module):
+    name = module(TALKING)
+    info = describe_in_child(EnvironmentConfig(id="Talking-v0"), [name])
+    assert info.drop == ("arm/name", "mission")
+    assert list(info.observation_space) == ["arm/angle"]
+
+
+def test_what_is_dropped_by_setting_stays_dropped(module):
+    name = module(TALKING)
+    info = describe_in_child(EnvironmentConfig(id="Talking-v0", drop=("mission",)), [name])
+    assert info.drop == ("mission", "arm/name")
 
 
 def test_the_child_says_the_same():

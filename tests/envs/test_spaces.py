@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from tinyqueue.data.spaces import Leaf
-from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import ConfigError
 
 
@@ -47,19 +49,117 @@ def test_a_nested_dict_has_one_path_per_leaf():
     assert list(layout(nested).space) == ["arm/angle", "room"]
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        spaces.Tuple([spaces.Discrete(2)]),
-        spaces.Text(3),
-        spaces.MultiDiscrete([2, 3]),
-        spaces.Box(0, 1, (0,)),
-        spaces.Dict({"inner": spaces.Text(3)}),
-    ],
-)
+UNSUPPORTED = [
+    spaces.Text(3),
+    spaces.Box(0, 1, (0,)),
+    spaces.Sequence(spaces.Discrete(2)),
+    spaces.Graph(spaces.Box(0, 1, (2,)), None),
+    spaces.OneOf([spaces.Discrete(2), spaces.Box(0, 1)]),
+]
+
+
+@pytest.mark.parametrize("space", UNSUPPORTED)
 def test_another_space_is_refused_by_name(space):
     with pytest.raises(ConfigError, match=r"the observations of Maze-v0 contain the space"):
         layout(space)
+
+
+@pytest.mark.parametrize("space", UNSUPPORTED)
+def test_another_space_inside_is_refused_with_its_path(space):
+    nested = spaces.Dict({"map": spaces.Tuple([spaces.Discrete(2), space])})
+    with pytest.raises(ConfigError, match=r"at 'map/1', which is not supported"):
+        layout(nested)
+
+
+@pytest.mark.parametrize("space", [spaces.Dict({}), spaces.Tuple([])])
+def test_a_space_that_holds_nothing_is_refused(space):
+    with pytest.raises(ConfigError, match="holds nothing"):
+        layout(space)
+
+
+def test_a_tuple_has_a_path_per_number_and_comes_back_as_a_tuple():
+    hands = layout(
+        spaces.Tuple([spaces.Discrete(32), spaces.Dict({"ace": spaces.Discrete(2, start=5)})])
+    )
+    assert hands.space == {"0": Leaf("uint8", (), n=32), "1/ace": Leaf("uint8", (), n=2)}
+    rows = empty(hands.space, 3)
+    hands.write((np.array([31, 4, 0]), {"ace": np.array([5, 6, 5])}), rows)
+    assert rows["0"].tolist() == [31, 4, 0]
+    assert rows["1/ace"].tolist() == [0, 1, 0]
+    numbers, named = hands.unflatten(rows)
+    assert numbers.tolist() == [31, 4, 0]
+    assert named["ace"].tolist() == [5, 6, 5]
+
+
+def test_multi_discrete_values_share_one_range_that_begins_at_nought():
+    switches = layout(spaces.MultiDiscrete([2, 3], start=[-1, 4]))
+    assert switches.space == {"": Leaf("uint8", (2,), n=8)}
+    rows = empty(switches.space, 2)
+    switches.write(np.array([[-1, 4], [0, 6]]), rows)
+    assert rows[""].tolist() == [[0, 5], [1, 7]]
+    assert switches.unflatten(rows).tolist() == [[-1, 4], [0, 6]]
+
+
+def any_space(rng, depth=0):
+    """A space of any supported kind, nested up to three deep."""
+    kind = rng.integers(4 if depth == 3 else 6)
+    if kind < 4:
+        return (
+            spaces.Discrete(int(rng.integers(1, 600)), start=int(rng.integers(-9, 9))),
+            spaces.MultiDiscrete(rng.integers(1, 300, (2, 2)), start=rng.integers(-9, 9, (2, 2))),
+            spaces.MultiBinary(3),
+            spaces.Box(-1, 1, (2, 3), np.float64),
+        )[kind]
+    inner = [any_space(rng, depth + 1) for _ in range(rng.integers(1, 4))]
+    if kind == 4:
+        return spaces.Tuple(inner)
+    return spaces.Dict({f"part{i}": part for i, part in enumerate(inner)})
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
+    space = any_space(np.random.default_rng(seed))
+    flat = layout(space)
+    space.seed(seed)
+    values = [space.sample() for _ in range(3)]
+    batched = concatenate(space, values, create_empty_array(space, 3))
+    rows = empty(flat.space, 3)
+    flat.write(batched, rows)
+    for path, leaf in flat.space.items():
+        if leaf.is_discrete:
+            assert rows[path].max() < leaf.n
+    again = empty(flat.space, 3)
+    flat.write(flat.unflatten(rows), again)
+    for path in rows:
+        np.testing.assert_array_equal(rows[path], again[path])
+    for value, back in zip(
+        values, iterate(batch_space(space, 3), flat.unflatten(rows)), strict=True
+    ):
+        assert data_equivalence(value, back) or np.allclose(
+            spaces.flatten(space, value), spaces.flatten(space, back)
+        )
+
+
+@pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.Dict({"go": spaces.Discrete(3)})])
+def test_one_discrete_action_can_be_learned(space):
+    (leaf,) = action_layout(space, "Maze-v0").space.values()
+    assert leaf.n == 3
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(-2, 2, (1,)),
+        spaces.MultiDiscrete([2, 3]),
+        spaces.MultiBinary(4),
+        spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)]),
+        spaces.Text(3),
+    ],
+)
+def test_other_actions_are_refused_with_their_space_and_what_is_supported(space):
+    with pytest.raises(ConfigError, match="one Discrete space") as raised:
+        action_layout(space, "Maze-v0")
+    assert f"the actions of Maze-v0 are {space}" in str(raised.value)
 
 
 @pytest.mark.parametrize("key", ["a/b", ""])

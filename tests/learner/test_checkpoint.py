@@ -125,6 +125,14 @@ def test_an_equal_environment_may_go_on(folder):
     read_checkpoint(folder).require_same({**SPEC, "action_space": {"": {"n": 2}}})
 
 
+def test_a_setting_that_is_not_set_is_as_one_that_was_not_there(folder):
+    environment = SPEC["environment"]
+    read_checkpoint(folder).require_same({**SPEC, "environment": {**environment, "drop": None}})
+    other = {**SPEC, "environment": {**environment, "drop": ["mission"]}}
+    with pytest.raises(CheckpointError, match="mission"):
+        read_checkpoint(folder).require_same(other)
+
+
 def test_another_environment_is_refused_with_both_values(folder):
     other = {**SPEC, "action_space": {"": {"n": 3}}}
     with pytest.raises(CheckpointError, match=r'action_space .*"n": 2.*"n": 3'):

@@ -32,6 +32,12 @@ def test_a_new_run_gets_the_next_number_and_keeps_what_it_was_given(tmp_path, ru
     second.close()
 
 
+def test_an_experiment_is_put_in_the_place_of_the_first(run):
+    changed = {**DOCUMENT, "environment": {"id": "CartPole-v1", "drop": ["mission"]}}
+    run.keep_document(changed)
+    assert run.document() == changed
+
+
 def test_the_newest_run_is_the_one_of_the_highest_number(tmp_path):
     assert RunDirectory.newest(tmp_path, "pole") is None
     for _ in range(11):

@@ -50,6 +50,9 @@ class Reporter:
     def evaluated(self, evaluated, threshold):
         self.evaluations.append((evaluated.mean_return, threshold))
 
+    def closing_advice(self):
+        return ["worth trying"]
+
 
 @pytest.fixture
 def reporter():

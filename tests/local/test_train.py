@@ -104,7 +104,7 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
         assert environment() is info
         raise KeyboardInterrupt
 
-    info, make_learner = object(), Mock(side_effect=learn)
+    info, make_learner = SimpleNamespace(drop=()), Mock(side_effect=learn)
     monkeypatch.setattr(train_module, "make_learner", make_learner)
     view = SimpleNamespace(message=said.append)
 

@@ -93,3 +93,20 @@ def test_leaves_become_one_hot_scaled_and_concatenated_in_the_order_of_the_space
     )
     # Then 2 + 1·(3+1) + 0.2·(3+3) + (7+0) + (9+1)
     assert outputs["q"][0, 0] == pytest.approx(2 + 4 + 0.2 * 6 + 7 + 10, abs=1e-5)
+
+
+def test_a_state_of_five_hundred_is_seen_as_one_hot() -> None:
+    states = {"": Leaf("uint16", (), n=500)}
+    model = build(states, ACTIONS, LOGITS_2, MlpConfig(hidden=()), 0)
+    kernel = next(v for v in model.variables.values() if v.shape == (500, 2))
+    seen = call(model, {"": np.array([0, 499], np.uint16)})["logits"]
+    np.testing.assert_allclose(seen, np.asarray(kernel)[[0, 499]], rtol=1e-6)
+
+
+def test_a_million_states_are_told_apart_by_twenty_columns() -> None:
+    states = {"": Leaf("uint32", (), n=1_000_000)}
+    model = build(states, ACTIONS, LOGITS_2, MlpConfig(hidden=()), 0)
+    (kernel,) = (np.asarray(v) for v in model.variables.values() if v.shape == (20, 2))
+    seen = call(model, {"": np.array([0, 1, 2, 999_999], np.uint32)})["logits"]
+    digits = [[number >> place & 1 for place in range(20)] for number in (0, 1, 2, 999_999)]
+    np.testing.assert_allclose(seen, np.array(digits, np.float32) @ kernel, rtol=1e-5, atol=1e-6)

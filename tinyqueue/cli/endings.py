@@ -93,7 +93,7 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
             f"{sum(count.set_aside.values()):,} set aside + "
             f"{sum(count.dropped.values()):,} dropped + {count.missing:,} missing"
         )
-    return lines
+    return [*lines, *outcome.advice]
 
 
 def _ended(outcome: Outcome) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.games import Games, Limits, Score, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec
@@ -57,7 +58,7 @@ def play(
             episodes=episodes,
             slots=min(episodes, most),
             seed=seed,
-            modules=load_settings().environment_modules,
+            modules=allowing(load_settings(), spec.environment.id).environment_modules,
             spaces=(spec.observations, spec.actions),
             on_progress=on_progress,
             watch=watch,

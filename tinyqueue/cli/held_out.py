@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinyqueue.catalogue import make_experiment
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.policy_options import Choice
 from tinyqueue.errors import CheckpointError
 from tinyqueue.experiment.documents import read_document
@@ -36,5 +37,6 @@ def load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
     checkpoint = choice.load_checkpoint(run)
     critic = Critic(make_experiment(read_document(run / "experiment.toml")), checkpoint)
     learned = Learned(checkpoint)
-    states = held_out_states(learned.spec, modules=load_settings().environment_modules)
+    settings = allowing(load_settings(), learned.spec.environment.id)
+    states = held_out_states(learned.spec, modules=settings.environment_modules)
     return learned, expected(critic, states)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from tinyqueue.cli.endings import tell
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
@@ -49,6 +51,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
         f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}; {run.path}"
     )
     try:
+        settings = allowing(settings, experiment.environment.id)
         outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")
@@ -96,12 +99,21 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     experiment, source = wanted.experiment()
     newest = RunDirectory.newest(wanted.runs_dir or settings.runs_dir, experiment.name)
     if new or newest is None:
+        settings = allowing(settings, experiment.environment.id)
         return wanted.new_run(settings, experiment), experiment, source
     run = RunDirectory.open(newest)
-    if run.document() != experiment.document():
+    if _as_given(run.document(), experiment) != experiment.document():
         run.close()
         raise ConfigError(
             f"{newest} was started with other settings than are given now. "
             f"Go on with it as it is by --resume {newest}, or start a new run with --new."
         )
     return run, experiment, source
+
+
+def _as_given(document: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """A run's experiment without the parts of observations that it dropped unasked."""
+    if experiment.environment.drop is not None:
+        return document
+    environment = {k: v for k, v in document["environment"].items() if k != "drop"}
+    return {**document, "environment": environment}

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
 from tinyqueue.cli.policy_options import Choice, chooses_policy
@@ -141,7 +142,7 @@ class _Films:
         return Recorder(
             spec.environment,
             draft,
-            modules=load_settings().environment_modules,
+            modules=allowing(load_settings(), spec.environment.id).environment_modules,
             spaces=(spec.observations, spec.actions),
             captions=captions,
         )

@@ -9,6 +9,7 @@ from typing import cast
 import click
 
 from tinyqueue.cli.endings import tell
+from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
@@ -62,8 +63,10 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
         )
     if wanted.resume is not None:
         run, experiment, source = wanted.resumed()
+        settings = allowing(settings, experiment.environment.id)
     else:
         experiment, source = wanted.experiment()
+        settings = allowing(settings, experiment.environment.id)
         run = wanted.new_run(settings, experiment)
     where = Where(chosen, players if players is not None else _default_players(), serial)
     view = view_beside(as_json)

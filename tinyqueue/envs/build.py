@@ -15,8 +15,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
+from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place
 from tinyqueue.envs.kept import keep, keep_of_all
+from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
@@ -68,6 +70,8 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    if config.drop is not None:
+        environment = drop(environment, config.drop)
     return environment if config.keep is None else keep(environment, config.keep)
 
 
@@ -130,7 +134,9 @@ def make_vectorised(
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)
-    if spec.vector_entry_point is None or spec.additional_wrappers or is_numbered(config.kwargs):
+    if spec.vector_entry_point is None or spec.additional_wrappers or config.drop:
+        return None
+    if is_numbered(config.kwargs):
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space
@@ -197,6 +203,9 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         extra = next((_EXTRAS[name] for name in _EXTRAS if entry.startswith(name)), None)
         if extra is not None:
             raise MissingExtraError(extra, f"the environment {config.id}") from error
+        package = known_package(config.id)
+        if package is not None and package.continuous:
+            raise ConfigError(advice(config.id, package)) from error
         raise ConfigError(
             f"the environment {config.id} needs packages that are not installed here: {error}"
         ) from error

@@ -23,10 +23,12 @@ from typing import IO, Any, Self
 
 from tinyqueue.data.spaces import Space, space_from_json, space_to_json
 from tinyqueue.envs.atari import limit_frames
+from tinyqueue.envs.build import make_environment
+from tinyqueue.envs.dropped import unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.parent import end_with
-from tinyqueue.envs.trial import Telling, Trial, try_out
-from tinyqueue.errors import ConfigError, TinyqueueError
+from tinyqueue.envs.trial import Telling, Trial, Tried, try_out
+from tinyqueue.errors import ConfigError, EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.working_folder import python_of
 
@@ -46,6 +48,8 @@ class EnvironmentInfo:
         observation_space, action_space: Of one slot, as data.
         reward_threshold: The mean return at which its authors call it solved, if they say.
         max_episode_steps: Where episodes are truncated, if anywhere.
+        drop: What ``environment.drop`` must be to observe this: as it was given, and the parts
+            that are not supported.
         trial: What was measured; None where nothing was tried.
     """
 
@@ -54,6 +58,7 @@ class EnvironmentInfo:
     action_space: Space
     reward_threshold: float | None
     max_episode_steps: int | None
+    drop: tuple[str, ...] = ()
     trial: Trial | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class EnvironmentInfo:
             "action_space": space_to_json(self.action_space),
             "reward_threshold": self.reward_threshold,
             "max_episode_steps": self.max_episode_steps,
+            "drop": list(self.drop),
             "trial": self.trial.to_json() if self.trial else None,
         }
 
@@ -71,7 +77,7 @@ class EnvironmentInfo:
     def from_json(cls, value: dict[str, Any]) -> EnvironmentInfo:
         spaces = {key: space_from_json(value[key]) for key in ("observation_space", "action_space")}
         trial = Trial.from_json(value["trial"]) if value.get("trial") else None
-        return cls(**{**value, **spaces, "trial": trial})
+        return cls(**{**value, **spaces, "drop": tuple(value["drop"]), "trial": trial})
 
 
 def describe(
@@ -94,15 +100,43 @@ def describe(
     telling(f"building the environment {config.id}")
     import_allowed(modules)
     spec = find_environment(config.id)
-    tried = try_out(config, telling)
+    dropped, tried = _tried(config, telling)
     return EnvironmentInfo(
         id=config.id,
         observation_space=tried.observations,
         action_space=tried.actions,
         reward_threshold=spec.reward_threshold,
         max_episode_steps=_limit(config) or spec.max_episode_steps,
+        drop=dropped,
         trial=tried.trial,
     )
+
+
+def _tried(config: EnvironmentConfig, telling: Telling) -> tuple[tuple[str, ...], Tried]:
+    """The environment tried out, without those parts of its observations that are no arrays."""
+    dropped = config.drop or ()
+    try:
+        return dropped, try_out(config, telling)
+    except EnvironmentFailedError:
+        raise
+    except ConfigError:
+        unsupported = _unsupported(config)
+        if not unsupported:
+            raise
+    dropped = (*dropped, *unsupported)
+    return dropped, try_out(config.model_copy(update={"drop": dropped}), telling)
+
+
+def _unsupported(config: EnvironmentConfig) -> tuple[str, ...]:
+    """Parts of the observations that could be dropped; none where that is not what is wrong."""
+    try:
+        environment = make_environment(config)
+    except TinyqueueError:
+        return ()
+    try:
+        return unsupported_parts(environment.observation_space)
+    finally:
+        environment.close()
 
 
 def describe_in_child(

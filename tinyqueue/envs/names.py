@@ -9,17 +9,21 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
+from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what stands before it."""
+
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
 # Namespace → the module that registers it, and the extra that brings the module.
@@ -59,6 +63,8 @@ def find_environment(environment_id: str) -> EnvSpec:
     Raises:
         ConfigError: The id has a form that is not allowed, or is an old one of an Atari game; or
             MinAtar is not installed.
+        ConfigError: It belongs to a known package that is not installed, or not named in the
+            allow-list; the text says what to do.
         UnknownNameError: Nothing is registered under it; the text suggests the environment or
             Atari game of that name in its newest version, else of the nearest name.
         MissingExtraError: The package that registers its namespace is not installed.
@@ -67,7 +73,7 @@ def find_environment(environment_id: str) -> EnvSpec:
         raise ConfigError(
             f"{environment_id!r} is not an environment id: write [namespace/]name-v<version>, such "
             "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "
-            "TINYQUEUE_ENVIRONMENT_MODULES, never in the id."
+            f"TINYQUEUE_ENVIRONMENT_MODULES, never in the id{_instead_of_colon(environment_id)}."
         )
     refuse_old_atari(environment_id)
     namespace = environment_id.rpartition("/")[0]
@@ -83,10 +89,21 @@ def find_environment(environment_id: str) -> EnvSpec:
     elif namespace == MINATAR_NAMESPACE:
         _register_minatar(environment_id)
     found = gymnasium.registry.get(environment_id)
+    package = known_package(environment_id)
+    if found is None and package is not None and package.module not in sys.modules:
+        raise ConfigError(advice(environment_id, package))
     if found is None:
         known, meant = list(gymnasium.registry), _nearest(environment_id)
         raise UnknownNameError("environment", environment_id, known, meant, _OWN)
     return found
+
+
+def _instead_of_colon(environment_id: str) -> str:
+    """What to write for ``module:name``, as Gymnasium takes it."""
+    module, colon, name = environment_id.partition(":")
+    if not colon or not _MODULE.fullmatch(module) or not ENVIRONMENT_ID.fullmatch(name):
+        return ""
+    return f": TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {name}"
 
 
 def draws_pictures(environment_id: str) -> bool:

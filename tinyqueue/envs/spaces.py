@@ -31,11 +31,17 @@ _BOX_DTYPES = {
 } | {"float16": "float32", "float32": "float32", "float64": "float32"}
 
 
+_PARTS = "Box (up to 64-bit floats and integers, not empty), Discrete, MultiDiscrete, MultiBinary"
+
+Keys = tuple[str | int, ...]
+"""Where a leaf is in a nested value: keys of a Dict are texts, those of a Tuple numbers."""
+
+
 @dataclass(frozen=True)
 class _Field:
     """One leaf: where it is in the nested value, and what the environment calls it."""
 
-    keys: tuple[str, ...]
+    keys: Keys
     leaf: Leaf
     dtype: np.dtype[Any]
     start: int
@@ -45,15 +51,21 @@ class Layout:
     """How values of one Gymnasium space lie in flat arrays.
 
     Args:
-        space: Box, Discrete, MultiBinary, or a Dict of those, nested as deep as needed.
+        space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of those, nested as
+            deep as needed. The parts of a Tuple have the paths ``"0"``, ``"1"``, ….
         of: What has this space, for errors: ``"the observations of CartPole-v1"``.
 
     Raises:
-        ConfigError: It is, or contains, another kind of space.
+        ConfigError: It is, or contains, another kind of space, or nothing at all.
     """
 
     def __init__(self, space: gymnasium.Space[Any], of: str) -> None:
-        self._fields = {"/".join(field.keys): field for field in _fields(space, (), of)}
+        self._fields = {path_of(keys): _field(keys, leaf, of) for keys, leaf in leaves(space, of)}
+        if not self._fields:
+            raise ConfigError(
+                f"{of} are {space}, which holds nothing. Wrap the environment so that there is "
+                "something to see."
+            )
         self._plain = self._fields.get("")
 
     @property
@@ -78,13 +90,30 @@ class Layout:
         plain = self._plain
         if plain is not None:
             return _native(arrays[""], plain)
-        result: dict[str, Any] = {}
+        result: dict[str | int, Any] = {}
         for path, field in self._fields.items():
             inner = result
             for key in field.keys[:-1]:
                 inner = inner.setdefault(key, {})
             inner[field.keys[-1]] = _native(arrays[path], field)
-        return result
+        return _with_tuples(result)
+
+
+def action_layout(space: gymnasium.Space[Any], environment_id: str) -> Layout:
+    """The layout of an action space that something can be learned in.
+
+    Raises:
+        ConfigError: It is not one Discrete space.
+    """
+    if all(isinstance(leaf, spaces.Discrete) for _, leaf in leaves(space, "the actions")):
+        layout = Layout(space, f"the actions of {environment_id}")
+        if len(layout.space) == 1:
+            return layout
+    raise ConfigError(
+        f"the actions of {environment_id} are {space}, and every algorithm here chooses one of n: "
+        "one Discrete space. Wrap the environment so that an action is a number from 0 to n − 1, "
+        "each for one combination or one of a few fixed values, or choose another environment."
+    )
 
 
 def empty(space: Space, *lead: int) -> Arrays:
@@ -116,33 +145,76 @@ def _native(array: Array, field: _Field) -> Array:
     return values + field.start if field.start else values
 
 
-def _fields(space: gymnasium.Space[Any], keys: tuple[str, ...], of: str) -> Iterator[_Field]:
-    if isinstance(space, spaces.Dict):
+def leaves(
+    space: gymnasium.Space[Any], of: str, keys: Keys = ()
+) -> Iterator[tuple[Keys, gymnasium.Space[Any]]]:
+    """Every leaf of a space and where it is, in the order in which the space lists them.
+
+    Raises:
+        ConfigError: A key of a Dict makes paths ambiguous.
+    """
+    if isinstance(space, spaces.Tuple):
+        for index, inner in enumerate(space.spaces):
+            yield from leaves(inner, of, (*keys, index))
+    elif isinstance(space, spaces.Dict):
         for key, inner in space.spaces.items():
             if not isinstance(key, str) or not key or "/" in key:
                 raise ConfigError(
                     f"{of} have the key {key!r}; paths are made of keys, so a key must be a text "
                     "that is not empty and has no '/'. Wrap the environment to rename it."
                 )
-            yield from _fields(inner, (*keys, key), of)
-        return
-    yield _Field(keys, _leaf(space, of), np.dtype(space.dtype), int(getattr(space, "start", 0)))
+            yield from leaves(inner, of, (*keys, key))
+    else:
+        yield keys, space
 
 
-def _leaf(space: gymnasium.Space[Any], of: str) -> Leaf:
+def path_of(keys: Keys) -> str:
+    """``"arm/angle"``; ``""`` for a space that is a leaf itself."""
+    return "/".join(map(str, keys))
+
+
+def is_supported(leaf: gymnasium.Space[Any]) -> bool:
+    """Whether values of this leaf can be laid out in an array."""
+    if isinstance(leaf, spaces.Box):
+        return leaf.dtype.name in _BOX_DTYPES and 0 not in leaf.shape
+    if isinstance(leaf, spaces.MultiDiscrete | spaces.MultiBinary):
+        return 0 not in leaf.shape
+    return isinstance(leaf, spaces.Discrete)
+
+
+def _field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
+    if not is_supported(space):
+        at = f" at {path_of(keys)!r}" if keys else ""
+        raise ConfigError(
+            f"{of} contain the space {space}{at}, which is not supported. {_PARTS}, and Dict and "
+            "Tuple of these are: wrap the environment so that it has one of them."
+        )
+    dtype = np.dtype(space.dtype)
+    if isinstance(space, spaces.MultiDiscrete):
+        # One range for all entries, so that a leaf has one n.
+        start = int(space.start.min())
+        count = int((space.start + space.nvec).max()) - start
+        return _Field(keys, _discrete(count, space.shape), dtype, start)
     if isinstance(space, spaces.Discrete):
-        count = int(space.n)
-        return Leaf(smallest_integer_dtype(count), (), n=count)
+        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start))
     if isinstance(space, spaces.MultiBinary):
-        return Leaf(smallest_integer_dtype(2), tuple(space.shape), n=2)
-    if isinstance(space, spaces.Box) and space.dtype.name in _BOX_DTYPES and 0 not in space.shape:
-        low, high = _shared(space.low), _shared(space.high)
-        return Leaf(_BOX_DTYPES[space.dtype.name], tuple(space.shape), low=low, high=high)
-    raise ConfigError(
-        f"{of} contain the space {space}, which is not supported. Box (up to 64-bit floats and "
-        "integers, not empty), Discrete, MultiBinary and Dict of these are: wrap the environment "
-        "so that it has one of them."
-    )
+        return _Field(keys, _discrete(2, space.shape), dtype, 0)
+    assert isinstance(space, spaces.Box)
+    low, high = _shared(space.low), _shared(space.high)
+    leaf = Leaf(_BOX_DTYPES[space.dtype.name], tuple(space.shape), low=low, high=high)
+    return _Field(keys, leaf, dtype, 0)
+
+
+def _discrete(count: int, shape: tuple[int, ...]) -> Leaf:
+    return Leaf(smallest_integer_dtype(count), tuple(shape), n=count)
+
+
+def _with_tuples(nested: Any) -> Any:
+    """Tables whose keys are numbers as the tuples that they stand for."""
+    if not isinstance(nested, dict):
+        return nested
+    inner = {key: _with_tuples(value) for key, value in nested.items()}
+    return tuple(inner.values()) if all(isinstance(key, int) for key in inner) else inner
 
 
 def _shared(bounds: Array) -> float | None:

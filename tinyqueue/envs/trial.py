@@ -23,7 +23,7 @@ from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, failed
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
-from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -163,7 +163,7 @@ def _play(
     try:
         built_s = time.perf_counter() - began_s
         observed = Layout(vector.single_observation_space, f"the observations of {config.id}")
-        acted = Layout(vector.single_action_space, f"the actions of {config.id}")
+        acted = action_layout(vector.single_action_space, config.id)
         telling(f"resetting {config.id}")
         began_s = time.perf_counter()
         with _not_built(), _explained(config.id, "reset"):

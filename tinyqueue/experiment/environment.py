@@ -124,6 +124,12 @@ class EnvironmentConfig(Section):
         min_length=1,
         description="Indices of a vector observation that the policy sees; the rest is hidden.",
     )
+    drop: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None,
+        min_length=1,
+        description="Parts of a Dict or Tuple observation that are left out, by path, such as "
+        '"mission" or "arm/angle"; a run adds those that are not supported.',
+    )
     stack: int = Field(
         1,
         gt=0,

@@ -100,7 +100,7 @@ def build(
     spec = PlaySpec(
         experiment=experiment.name,
         run=run,
-        environment=experiment.environment,
+        environment=experiment.environment.model_copy(update={"drop": info.drop or None}),
         observation_space=space_to_json(info.observation_space),
         action_space=space_to_json(info.action_space),
         head=algorithm.head,

@@ -75,7 +75,7 @@ class Checkpoint:
             CheckpointError: The text names what differs, with both values.
         """
         for key in _SAME_IN_SPEC:
-            mine, other = _as_json(self.spec.get(key)), _as_json(spec.get(key))
+            mine, other = (_as_json(_without_nulls(of.get(key))) for of in (self.spec, spec))
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
@@ -180,3 +180,10 @@ def _arrays(data: bytes) -> Arrays:
 
 def _as_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=list)
+
+
+def _without_nulls(value: Any) -> Any:
+    """A setting that is not set is as one that the older version did not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: inner for key, inner in value.items() if inner is not None}

@@ -30,6 +30,7 @@ class Outcome:
         last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
             and the clock of its weights.
         remarks: What must be known of how those games ended.
+        advice: What is worth trying where the run ended flat; empty otherwise.
     """
 
     ended: Ended
@@ -49,3 +50,4 @@ class Outcome:
     last_games: int = 0
     last_env_steps: int = 0
     remarks: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()

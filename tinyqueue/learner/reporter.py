@@ -19,6 +19,7 @@ from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
+from tinyqueue.monitor.flat_runs import FlatRun
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
 from tinyqueue.monitor.view import Header, Snapshot, View, number, shown
 
@@ -85,6 +86,8 @@ class Reporter:
         self._setbacks = setbacks
         self._players_log = players_log
         self._has_heard = False
+        self._flat = FlatRun(experiment, threshold)
+        self._has_advised = False
         view.start(
             Header(
                 experiment=experiment.name,
@@ -111,11 +114,20 @@ class Reporter:
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
+        self._flat.see(batches, self._trainer.progress.metrics, clock.trained_s)
+        if not self._has_advised:
+            for sentence in self._flat.advice():
+                self._has_advised = True
+                self._view.message(sentence)
         if now_s - self._wrote_episodes_s >= EPISODES_EVERY_S:
             self._write_episodes(now_s)
         if now_s - self._logged_s >= self._experiment.learner.log_every_s:
             self._log(now_s)
         self.look()
+
+    def closing_advice(self) -> list[str]:
+        """What is worth trying, where the run ends without having risen for a while."""
+        return self._flat.closing_advice()
 
     def waited(self) -> None:
         """No batch has come for a moment: the view is kept alive, and long silence is explained."""

@@ -226,6 +226,7 @@ class Training:
             last_games=len(last.result.returns) if last else 0,
             last_env_steps=last.checkpoint.env_steps if last else 0,
             remarks=tuple(last.remarks) if last else (),
+            advice=tuple(self._reporter.closing_advice()),
         )
 
     def _solved(self, decided: Evaluated, fresh: Evaluated) -> Outcome:

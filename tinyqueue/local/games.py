@@ -33,7 +33,7 @@ def play_here(
     """
     evaluation = experiment.evaluation
     games = play_games(
-        experiment.environment,
+        spec.environment,
         PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
         evaluation_head(spec.head, spec.actions, sample=actions == "sample"),
         episodes=evaluation.episodes,

@@ -78,10 +78,12 @@ class LocalPlayers:
         environment.update(
             TINYQUEUE_BROKER_URL=self._settings.broker,
             TINYQUEUE_REDIS_URL=self._settings.redis,
+            # With the module of a known package that the command has added.
+            TINYQUEUE_ENVIRONMENT_MODULES=",".join(self._settings.environment_modules),
             # One thread per player: they share the cores with the learner.
             OMP_NUM_THREADS="1",
             OPENBLAS_NUM_THREADS="1",
         )
-        for name in ("TINYQUEUE_BROKER_URL_FILE", "TINYQUEUE_REDIS_URL_FILE"):
-            environment.pop(name, None)
+        for name in ("BROKER_URL", "REDIS_URL", "ENVIRONMENT_MODULES"):
+            environment.pop(f"TINYQUEUE_{name}_FILE", None)
         return environment

@@ -17,6 +17,7 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, tasks_exchange
 from tinyqueue.celery import make_app
 from tinyqueue.envs.build import slower_form
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
+from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
@@ -91,6 +92,7 @@ def _train(
     ):
         if where.serial:
             info = environment.result()
+            experiment = _as_found(experiment, info, run, view)
             for remark in info.trial.remarks if info.trial else ():
                 view.message(remark)
             return train_serial(experiment, run, info, settings, view, interruption.take)
@@ -136,11 +138,26 @@ def _train(
                 return outcome
 
 
+def _as_found(
+    experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
+) -> Experiment:
+    """The experiment without parts of observations that are dropped unasked, which is said."""
+    given = experiment.environment.drop or ()
+    unasked = [path for path in info.drop if path not in given]
+    if not unasked:
+        return experiment
+    view.message(drop_notice(experiment.environment.id, unasked))
+    environment = experiment.environment.model_copy(update={"drop": info.drop})
+    found = replace(experiment, environment=environment)
+    run.keep_document(found.document())
+    return found
+
+
 def _fitted(
     experiment: Experiment, info: EnvironmentInfo, players: int, run: RunDirectory, view: View
 ) -> Experiment:
     """The experiment with its open settings chosen, which is said and kept."""
-    found = fitted(experiment, info, players)
+    found = fitted(_as_found(experiment, info, run, view), info, players)
     for remark in found.remarks:
         view.message(remark)
     chosen = found.experiment

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinyqueue.data.spaces import Leaf, Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import PREVIOUS_ACTION, PREVIOUS_REWARD
+
+MOST_ONE_HOT = 8192
+"""Columns that one leaf may fill as one-hot: a first layer of 64 units then has half a million
+weights. A million states would be four megabytes for every row of a batch."""
 
 
 def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Any:
@@ -54,8 +59,9 @@ def previous_features(inputs: dict[str, Any], actions: Space) -> list[Any]:
 def features(inputs: dict[str, Any], space: Space) -> Any:
     """``[B, F]`` float32: every leaf flattened, in the order of the space.
 
-    Discrete values become one-hot; bounded integers (images) are scaled to 0 … 1; floats
-    are taken as they are.
+    Discrete values become one-hot, or binary digits where that would be more than
+    :data:`MOST_ONE_HOT` columns; bounded integers (images) are scaled to 0 … 1; floats are taken
+    as they are.
     """
     _, keras = import_keras()
     columns = [_columns(inputs[path], leaf) for path, leaf in space.items()]
@@ -65,7 +71,8 @@ def features(inputs: dict[str, Any], space: Space) -> Any:
 def _columns(tensor: Any, leaf: Leaf) -> Any:
     _, keras = import_keras()
     if leaf.is_discrete:
-        tensor = keras.ops.one_hot(keras.ops.cast(tensor, "int32"), leaf.n, dtype="float32")
+        is_small = leaf.n * math.prod(leaf.shape) <= MOST_ONE_HOT
+        tensor = _one_hot(tensor, leaf.n) if is_small else _digits(tensor, leaf.n)
     elif not leaf.dtype.startswith("float"):
         tensor = keras.ops.cast(tensor, "float32")
         if leaf.low is not None and leaf.high is not None and leaf.high > leaf.low:
@@ -76,3 +83,17 @@ def _columns(tensor: Any, leaf: Leaf) -> Any:
     for width in tensor.shape[1:]:
         size *= width
     return keras.layers.Reshape((size,))(tensor)
+
+
+def _one_hot(tensor: Any, n: int) -> Any:
+    _, keras = import_keras()
+    return keras.ops.one_hot(keras.ops.cast(tensor, "int32"), n, dtype="float32")
+
+
+def _digits(tensor: Any, n: int) -> Any:
+    """``[…, ⌈log₂ n⌉]`` of 0 and 1: every value is told from every other, at little cost."""
+    _, keras = import_keras()
+    whole = keras.ops.expand_dims(keras.ops.cast(tensor, "int32"), -1)
+    places = [1 << place for place in range(max(1, (n - 1).bit_length()))]
+    columns = [keras.ops.mod(keras.ops.floor_divide(whole, place), 2) for place in places]
+    return keras.ops.cast(keras.ops.concatenate(columns, axis=-1), "float32")

@@ -1,0 +1,112 @@
+"""Does the past help to say what comes next? Measured on what the policy saw: a task of memory.
+
+Two measurements, both cheap. For small vectors, how much better the next observation is
+predicted by least squares when the observation before is known too: a pole without its
+velocities is. For anything, how often an observation and action that an episode has had before
+led elsewhere than then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array
+
+_SLOTS = 4
+_SAMPLES = 48
+_MOST_COLUMNS = 16
+"""Above this many numbers, products of two are too many for a fit to be cheap."""
+_LEAST_ROWS = 400
+
+
+class HiddenState:
+    """A sample of recent session batches, and what it says of hidden state."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[Array, Array, Array, Array]] = deque(maxlen=_SAMPLES)
+
+    def see(self, batch: SessionBatch) -> None:
+        """Keeps a few slots of a batch: its buffers may be used again."""
+        slots = min(_SLOTS, batch.slots)
+        seen = [
+            leaf[:, :slots].reshape(batch.ticks + 1, slots, -1).astype(np.float32)
+            for leaf in batch.observations.values()
+        ]
+        (actions, *_) = batch.actions.values()
+        self._samples.append(
+            (
+                np.concatenate(seen, axis=-1),
+                actions[:, :slots].reshape(batch.ticks, slots, -1)[..., 0].astype(np.int64),
+                batch.rewards[:, :slots].copy(),
+                batch.valid[:, :slots].copy(),
+            )
+        )
+
+    def gain(self) -> float:
+        """By how much knowing the observation before raises the share of the change to the next
+        that is explained, 0 … 1, on rows that were not fitted; 0 where that cannot be told."""
+        if not self._samples or self._samples[0][0].shape[-1] > _MOST_COLUMNS:
+            return 0.0
+        before, now, after, actions = self._triples()
+        if len(now) < _LEAST_ROWS:
+            return 0.0
+        change = after - now
+        moves = change.std(axis=0) > 1e-6
+        if not moves.any():
+            return 0.0
+        change = change[:, moves] / change[:, moves].std(axis=0)
+        scale = now.std(axis=0) + 1e-6
+        alone = _features((now - now.mean(axis=0)) / scale, actions)
+        both = np.hstack([alone, (before - now) / ((before - now).std(axis=0) + 1e-6)])
+        return max(0.0, _explained(both, change) - _explained(alone, change))
+
+    def surprises(self) -> float:
+        """The share of ticks at which an observation and action that the episode has had in this
+        batch led to another observation or reward than the first time."""
+        ticks = surprising = 0
+        for seen, actions, rewards, valid in self._samples:
+            for slot in range(seen.shape[1]):
+                first: dict[tuple[bytes, int], tuple[bytes, float]] = {}
+                for tick in range(len(actions)):
+                    if not valid[tick, slot]:
+                        first.clear()
+                        continue
+                    ticks += 1
+                    key = seen[tick, slot].tobytes(), int(actions[tick, slot])
+                    came = seen[tick + 1, slot].tobytes(), float(rewards[tick, slot])
+                    surprising += first.setdefault(key, came) != came
+        return surprising / ticks if ticks else 0.0
+
+    def _triples(self) -> tuple[Array, Array, Array, Array]:
+        """``[N, columns]`` three observations in a row of one episode, and ``[N]`` actions at the
+        second."""
+        rows: list[tuple[Array, Array, Array, Array]] = []
+        for seen, actions, _, valid in self._samples:
+            inside = valid[1:] & valid[:-1]
+            rows.append(
+                (seen[:-2][inside], seen[1:-1][inside], seen[2:][inside], actions[1:][inside])
+            )
+        before, now, after, chosen = (np.concatenate(part) for part in zip(*rows, strict=True))
+        return before, now, after, chosen
+
+
+def _features(seen: Array, actions: Array) -> Array:
+    """A constant, the numbers, products of two of them, and all of it by action."""
+    seen = np.clip(seen, -4, 4)
+    first, second = np.triu_indices(seen.shape[1])
+    plain = np.hstack([np.ones((len(seen), 1)), seen, seen[:, first] * seen[:, second]])
+    by_action = [(actions == action)[:, None] * plain[:, : seen.shape[1] + 1]
+                 for action in np.unique(actions)[:8]]  # fmt: skip
+    return np.hstack([plain, *by_action])
+
+
+def _explained(features: Array, target: Array) -> float:
+    """The mean over columns of 1 − (squared error / variance), fitted on every other row."""
+    fitted, others = features[::2], features[1::2]
+    ridge = 1e-3 * len(fitted) * np.eye(features.shape[1])
+    weights = np.linalg.solve(fitted.T @ fitted + ridge, fitted.T @ target[::2])
+    error = ((others @ weights - target[1::2]) ** 2).mean(axis=0)
+    return float(np.clip(1 - error / target[1::2].var(axis=0).clip(1e-9), 0, 1).mean())
