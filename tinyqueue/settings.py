@@ -77,6 +77,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("runs_dir", "publish_journal")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value and Path(os.path.expanduser(value))
+
     @property
     def broker(self) -> str:
         return self.broker_url.get_secret_value()
@@ -116,7 +121,7 @@ def load_settings() -> Settings:
         path = os.environ.get(f"TINYQUEUE_{name.upper()}_FILE")
         if path:
             try:
-                from_files[name] = Path(path).read_text().strip()
+                from_files[name] = Path(os.path.expanduser(path)).read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ConfigError(

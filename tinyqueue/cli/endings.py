@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.algorithms.horizon import horizon
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
@@ -116,10 +117,22 @@ def _next(
         yield command("tinyqueue", "evaluate", run, "-n", experiment.evaluation.episodes)
     if outcome.updates and draws_pictures(experiment.environment.id):
         yield command("tinyqueue", "record", run) + _first_for_films()
-    # Without a higher limit it would end at once.
-    more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
-    yield command(*resume, run, *more)
+    yield command(*resume, run, *_longer(outcome, experiment))
     yield command("tensorboard", "--logdir", run / "tb")
+
+
+def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:
+    """Options without which a resumed run would end at once, or would learn nothing more."""
+    options, end = [], experiment.stop.max_env_steps
+    if outcome.ended == "max env steps":
+        end = 2 * outcome.env_steps
+        options += ["--max-env-steps", str(end)]
+    limit = horizon(experiment.algorithm)
+    if limit is not None:
+        wanted = end if end is not None else 2 * outcome.env_steps
+        if wanted > limit.env_steps:
+            options += ["--set", f"algorithm.anneal_steps={wanted}"]
+    return options
 
 
 def _first_for_films() -> str:

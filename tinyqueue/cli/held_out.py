@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyqueue.catalogue import make_experiment
+from tinyqueue.catalogue import of_run
 from tinyqueue.cli.policy_options import Choice
 from tinyqueue.errors import CheckpointError
 from tinyqueue.experiment.documents import read_document
@@ -34,7 +34,7 @@ def load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
             "--held-out out."
         )
     checkpoint = choice.load_checkpoint(run)
-    critic = Critic(make_experiment(read_document(run / "experiment.toml")), checkpoint)
+    critic = Critic(of_run(read_document(run / "experiment.toml")), checkpoint)
     learned = Learned(checkpoint)
     states = held_out_states(learned.spec, modules=load_settings().environment_modules)
     return learned, expected(critic, states)

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.learner.ledger import read_count
@@ -24,7 +25,7 @@ from tinyqueue.store.weights import WeightStore
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=UserPath(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: experiment → facts.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 def info(run: Path | None, as_json: bool, watch: bool) -> None:

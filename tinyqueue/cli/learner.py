@@ -7,6 +7,7 @@ import json
 import click
 
 from tinyqueue.cli.endings import tell
+from tinyqueue.cli.experiments import open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
@@ -94,11 +95,11 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     newest = RunDirectory.newest(wanted.runs_dir or settings.runs_dir, experiment.name)
     if new or newest is None:
         return wanted.new_run(settings, experiment), experiment, source
-    run = RunDirectory.open(newest)
-    if run.document() != experiment.document():
+    run, kept, older = open_run(newest)
+    if kept.document() != experiment.document():
         run.close()
         raise ConfigError(
             f"{newest} was started with other settings than are given now. "
             f"Go on with it as it is by --resume {newest}, or start a new run with --new."
         )
-    return run, experiment, source
+    return run, experiment, f"{source}; {older}" if older else source

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=UserPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     default=Path("learning_curve.png"),
     show_default=True,
     help="The PNG to write.",

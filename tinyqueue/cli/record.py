@@ -11,6 +11,7 @@ import click
 
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
@@ -29,7 +30,7 @@ _GAMES = 3
 @click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("records"),
     show_default=True,
     help="Folder of the films. What is there stays: numbers go on.",

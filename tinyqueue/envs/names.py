@@ -16,6 +16,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
+from tinyqueue.envs.reentry import importing
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -45,7 +46,8 @@ def import_allowed(modules: Iterable[str]) -> None:
     """
     for module in modules:
         try:
-            importlib.import_module(module)
+            with importing(module):
+                importlib.import_module(module)
         except ImportError as error:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "

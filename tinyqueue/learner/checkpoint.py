@@ -15,6 +15,7 @@ from typing import Any
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, MessageError
+from tinyqueue.experiment.play_spec import of_today
 from tinyqueue.learner.durable_files import sync_directory, write_synced
 from tinyqueue.learner.json_text import json_document
 from tinyqueue.wire.arrays import pack, unpack
@@ -75,7 +76,7 @@ class Checkpoint:
             CheckpointError: The text names what differs, with both values.
         """
         for key in _SAME_IN_SPEC:
-            mine, other = _as_json(self.spec.get(key)), _as_json(spec.get(key))
+            mine, other = _as_json(of_today(self.spec).get(key)), _as_json(spec.get(key))
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "

@@ -142,8 +142,17 @@ class Training:
             self.save()
 
     def waited(self) -> None:
-        """No batch came for a moment."""
-        self._reporter.waited()
+        """No batch came for a moment, or none is wanted any more."""
+        if self.is_spent:
+            self._reporter.look()
+        else:
+            self._reporter.waited()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the run has had its last env step. An evaluation may still be under way."""
+        limit = self._experiment.stop.max_env_steps
+        return limit is not None and self._trainer.clock.env_steps >= limit
 
     def is_over(self) -> bool:
         """Whether the level or the last step is reached. Takes in evaluations that have come.
@@ -159,9 +168,7 @@ class Training:
         if self._decided is not None:
             self._write_last()
             return self._fresh is not None
-        limit = self._experiment.stop.max_env_steps
-        is_spent = limit is not None and self._trainer.clock.env_steps >= limit
-        return is_spent and not self._level.is_waiting
+        return self.is_spent and not self._level.is_waiting
 
     def finish(self) -> Outcome:
         """Saves what was reached and says how it ended."""
@@ -177,9 +184,7 @@ class Training:
                 "are any, are untouched."
             )
         if self._decided is None:
-            limit = self._experiment.stop.max_env_steps
-            reached = limit is not None and clock.env_steps >= limit
-            ended: Ended = "max env steps" if reached else "stopped"
+            ended: Ended = "max env steps" if self.is_spent else "stopped"
             return Outcome(
                 ended,
                 clock.env_steps,

@@ -104,6 +104,9 @@ def train_serial(
     )
     try:
         while not stopping() and not training.is_over():
+            if training.is_spent:
+                training.waited()
+                continue
             training.update(source.take(0.0))
             training.save_if_due()
         return training.finish()
