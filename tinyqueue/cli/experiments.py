@@ -24,7 +24,7 @@ from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.experiment.older import known_only, new_since, told
+from tinyqueue.experiment.older import known_only, listed, new_since, told
 from tinyqueue.experiment.values import Assignment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import host_name
@@ -112,7 +112,7 @@ def chosen_for(
         result.pop("name", None)
     if gone:
         names = " and ".join(wanted.values())
-        source += f"; its settings {', '.join(gone)} are left out: {names} has its own defaults"
+        source += f"; its settings {listed(gone)} are left out: {names} has its own defaults"
     return result, source
 
 

@@ -13,6 +13,8 @@ from typing import IO
 
 import click
 
+_OF_STREAMS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+
 
 def open_missing() -> None:
     """Makes standard input, output and error exist, where a command is started without them.
@@ -48,8 +50,8 @@ def say(text: str) -> None:
 
 
 def is_of_output(error: OSError) -> bool:
-    """Whether an error is that of standard output or standard error, and of no other file."""
-    return error.errno == errno.EPIPE or not (_is_sound(sys.stdout) and _is_sound(sys.stderr))
+    """Whether an error is that of an open stream: its reader, terminal or disk is not there."""
+    return error.filename is None and error.errno in _OF_STREAMS
 
 
 def let_go() -> None:

@@ -86,13 +86,14 @@ def told(new: list[str], gone: list[str]) -> str:
     """Both in one line; empty when a document is of this version."""
     parts = []
     if new:
-        parts.append(f"settings that it did not have are at their defaults: {_some(new)}")
+        parts.append(f"settings that it did not have are at their defaults: {listed(new)}")
     if gone:
-        parts.append(f"settings that there are no longer are left out: {_some(gone)}")
+        parts.append(f"settings that there are no longer are left out: {listed(gone)}")
     return "; ".join(parts)
 
 
-def _some(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first of the names, and how many more there are."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
 
