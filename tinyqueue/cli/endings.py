@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tinyqueue.algorithms.horizon import horizon
+from tinyqueue.cli.output import print_json
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
@@ -42,7 +43,7 @@ def tell(
     _keep(result, run)
     drawn = _draw(run)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(json.dumps(result))
         return
     colour = "green" if outcome.ended == "solved" else "yellow"
     first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.games import SEED, play
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
@@ -42,7 +43,7 @@ from tinyqueue.policy.heads import Uniform, single_discrete
     "checkpoint and run. Needs TensorFlow.",
 )
 @SEED
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def evaluate(
     run: Path,
     choice: Choice,
@@ -88,7 +89,7 @@ def evaluate(
             "seconds": round(games.seconds, 3),
             **found,
         }
-        click.echo(json_line(about))
+        print_json(json_line(about))
         return
     click.echo(
         f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
@@ -26,7 +27,7 @@ from tinyqueue.store.weights import WeightStore
 
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: experiment → facts.")
+@json_option("Print one JSON object: experiment → facts.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 def info(run: Path | None, as_json: bool, watch: bool) -> None:
     """Show experiments, learners, players, versions, lag, queue depth, and the count.
@@ -39,7 +40,7 @@ def info(run: Path | None, as_json: bool, watch: bool) -> None:
     while True:
         found = _of_run(run) if run else _of_store()
         if as_json:
-            click.echo(json.dumps(found))
+            print_json(json.dumps(found))
         else:
             if watch:
                 console.clear()

@@ -9,6 +9,7 @@ import click
 from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
@@ -33,7 +34,7 @@ def learner() -> None:
 @learner.command()
 @takes_experiment
 @click.option("--new", is_flag=True, help="Start a new run instead of going on with the newest.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option("Print the result as one JSON object.")
 def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     """Train an experiment with the players of a broker, in the foreground.
 
@@ -60,7 +61,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
 
 @learner.command()
 @click.argument("experiment", required=False)
-@click.option("--json", "as_json", is_flag=True, help="As a JSON object: experiment → learner.")
+@json_option("As a JSON object: experiment → learner.")
 def status(experiment: str | None, as_json: bool) -> None:
     """Show which learner trains EXPERIMENT, or every experiment."""
     redis = connect(load_settings().redis)
@@ -68,7 +69,7 @@ def status(experiment: str | None, as_json: bool) -> None:
     leases = {name: read_lease(redis, name) for name in names}
     if as_json:
         found = {n: vars(lease) if lease else None for n, lease in leases.items()}
-        click.echo(json.dumps(found))
+        print_json(json.dumps(found))
         return
     if not leases:
         click.echo("no experiment is known here. Start one with: tinyqueue learner start FILE.toml")

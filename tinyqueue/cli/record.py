@@ -11,6 +11,7 @@ import click
 
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
@@ -43,7 +44,7 @@ _GAMES = 3
 )
 @chooses_policy
 @SEED
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def record(
     run: Path,
     choice: Choice,
@@ -76,7 +77,7 @@ def record(
     else:
         games = films.checkpoints(run)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
+        print_json(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.catalogue import of_run
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.session_export import export as export_to
@@ -24,7 +25,7 @@ from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.learner.session_log import LogEntry, LoggedSession, SessionLog
 
 _RUN = click.argument("run", type=UserPath(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_JSON = json_option()
 
 
 @click.group()
@@ -50,7 +51,7 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         skipped = dict(log.skipped)
     if as_json:
         held = {"held": len(numbers), "sessions": entries, "skipped": skipped}
-        click.echo(json.dumps(held))
+        print_json(json.dumps(held))
         return
     table = Table(title=f"{len(numbers):,} session batches are held", title_justify="left")
     for title in ("number", "batch", "policy version", "ticks x slots", "env steps", "kB"):
@@ -103,7 +104,7 @@ def show(
         "epsilon": header.epsilons[slot] if header.epsilons else None,
     }
     if as_json:
-        click.echo(json.dumps({**facts, "ticks": rows}))
+        print_json(json.dumps({**facts, "ticks": rows}))
     else:
         click.echo(_title(facts))
         Console().print(_table(rows))
