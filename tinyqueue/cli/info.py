@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
-from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.reporter import count_document
@@ -55,7 +55,9 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
-    return {run.parent.name: {"run_directory": str(run), "count": count_document(read_count(path))}}
+    return {
+        experiment_of(run): {"run_directory": str(run), "count": count_document(read_count(path))}
+    }
 
 
 def _of_store() -> dict[str, Any]:

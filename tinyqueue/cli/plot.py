@@ -8,6 +8,7 @@ import click
 
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
+from tinyqueue.errors import ConfigError
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
@@ -24,5 +25,10 @@ def plot(runs: tuple[Path, ...], out: Path) -> None:
     """Draw the learning curves of RUNS into one picture."""
     for run in runs:
         require_run(run)
-    plot_learning_curve(list(runs), out)
+    try:
+        plot_learning_curve(list(runs), out)
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written: {error.strerror or error}. Give another file with --out."
+        ) from error
     click.echo(f"written: {out}")
