@@ -219,7 +219,10 @@ def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Le
 
 def _of_sample(folder: Path) -> Learned:
     try:
-        return Learned(read_sample(folder))
+        sample = read_sample(folder)
+        # Of a later version, perhaps, whose environment is another with the keys left out.
+        PlaySpec.model_validate(sample.spec)
+        return Learned(sample)
     except ValidationError as error:
         raise CheckpointError(
             f"{folder}: its spec is not one that this tinyqueue can play: "

@@ -10,7 +10,7 @@ import click
 
 from tinyqueue.cli.corrected import corrected
 from tinyqueue.cli.lazy import LazyGroup
-from tinyqueue.cli.terminal import end_in_order, is_of_output, let_go, open_missing, say
+from tinyqueue.cli.terminal import ending_in_order, is_of_output, let_go, open_missing, say
 from tinyqueue.errors import TinyqueueError
 
 
@@ -52,10 +52,10 @@ def cli() -> None:
 def main() -> None:
     """Entry point. What people and machines do wrong is said in a sentence, without a traceback."""
     open_missing()
-    end_in_order()
     code = 0
     try:
-        code = _run()
+        with ending_in_order():
+            code = _run()
         sys.stdout.flush()
     except OSError as error:
         if not is_of_output(error):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -39,7 +39,7 @@ def print_json(text: str) -> None:
     click.echo(text, file=file)
 
 
-def own_stream(stream: IO[str]) -> IO[str]:
+def own_stream(stream: TextIO) -> TextIO:
     """The stream by a descriptor of its own, which stays where it is when 1 and 2 are led
     elsewhere; unbuffered. A stream that is neither of the two comes back as it is.
     """
@@ -48,7 +48,7 @@ def own_stream(stream: IO[str]) -> IO[str]:
     stream.flush()
     raw = io.FileIO(os.dup(stream.fileno()), "w")
     return io.TextIOWrapper(
-        raw,  # type: ignore[arg-type]
+        raw,
         encoding=stream.encoding,
         errors=stream.errors,
         write_through=True,
@@ -79,7 +79,7 @@ def printed_to(log: Path, *descriptors: int) -> Iterator[None]:
 
 
 @contextmanager
-def _results_alone() -> Iterator[IO[str]]:
+def _results_alone() -> Iterator[TextIO]:
     results = sys.stdout
     if _descriptor(results) != 1:
         with contextlib.redirect_stdout(sys.stderr):
@@ -97,7 +97,7 @@ def _results_alone() -> Iterator[IO[str]]:
         own.close()
 
 
-def _descriptor(stream: IO[str]) -> int:
+def _descriptor(stream: TextIO) -> int:
     try:
         return stream.fileno()
     except (OSError, ValueError, AttributeError):
