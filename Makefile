@@ -1,7 +1,7 @@
 # One obvious command per chore; `make help` lists them.
 # PYTHON chooses the interpreter for .venv: make demo PYTHON=/opt/python3.12/bin/python3
 
-# 3.13 comes last: the embedded Redis server has no wheel for it.
+# 3.13 comes last: the embedded Redis server has no wheel for it, and is installed or built.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
     if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; \
     then echo $$p; break; fi; done)
@@ -71,6 +71,7 @@ $(BIN)/python:
 $(DEMO_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV); TensorFlow is a large download the first time."
 	@$(BIN)/python -m pip install -c constraints.txt -e '.[learner,local,plot]'
+	@sh scripts/redis-for-demo.sh $(BIN)/python
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python

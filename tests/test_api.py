@@ -1,10 +1,11 @@
 """``tinyqueue.train``, for a program."""
 
+import numpy as np
 import pytest
 
 import tinyqueue
 from tinyqueue import api
-from tinyqueue.errors import UnknownNameError
+from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 
@@ -65,3 +66,40 @@ def test_a_misspelt_environment_leaves_nothing(trained, tmp_path):
 
     assert list(tmp_path.iterdir()) == []
     assert trained == []
+
+
+def test_numpys_numbers_paths_and_nested_tables_are_taken(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    path, _ = tinyqueue.train(
+        "CartPole-v1",
+        settings={"algorithm": {"learning_rate": np.float32(0.5)}, "model.hidden": np.array([8])},
+        players=np.int64(3),
+        seed=np.int32(5),
+        stop_at_return=np.float64(100),
+        max_env_steps=np.int64(2000),
+        runs_dir="~/mine",
+    )
+
+    ((experiment, where),) = trained
+    assert path == tmp_path / "mine" / "cartpole-impala" / "1"
+    assert experiment.algorithm.learning_rate == 0.5
+    assert experiment.model.hidden == (8,)
+    assert (experiment.seed, where.players) == (5, 3)
+    assert (experiment.stop.at_return, experiment.stop.max_env_steps) == (100.0, 2000)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"settings": {"algorithm.gamma": object()}}, "algorithm.gamma"),
+        ({"seed": 1.5}, "seed = 1.5 must be a whole number"),
+        ({"stop_at_return": "high"}, "stop_at_return = 'high' must be a number"),
+    ],
+)
+def test_what_cannot_be_a_setting_is_refused_with_its_key(trained, tmp_path, options, said):
+    with pytest.raises(ConfigError, match=said):
+        tinyqueue.train("CartPole-v1", **options)
+
+    assert trained == []
+    assert list(tmp_path.iterdir()) == []

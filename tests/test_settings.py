@@ -195,3 +195,17 @@ def test_a_pool_child_does_not_keep_the_name_of_its_parent() -> None:
 )
 def test_plain_urls_to_other_hosts_are_named(broker: str, store: str, named: list[str]) -> None:
     assert unprotected(Settings(broker_url=broker, redis_url=store)) == named  # type: ignore[arg-type]
+
+
+def test_a_home_folder_is_found_where_no_shell_has_seen_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "secret").write_text("redis://localhost:1/0\n")
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL_FILE", "~/secret")
+    monkeypatch.setenv("TINYQUEUE_RUNS_DIR", "~/runs")
+    monkeypatch.setenv("TINYQUEUE_PUBLISH_JOURNAL", "~/journal")
+
+    settings = load_settings()
+
+    assert settings.redis == "redis://localhost:1/0"
+    assert settings.runs_dir == tmp_path / "runs"
+    assert settings.publish_journal == tmp_path / "journal"

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, SupportsFloat, SupportsIndex
 
-from tinyqueue.cli.experiments import allowing, configured, find_document, new_run
+from tinyqueue.cli.experiments import allowing, chosen_for, configured, find_document, new_run
+from tinyqueue.cli.views import view_beside
+from tinyqueue.envs.reentry import refuse_nested_training
+from tinyqueue.experiment.values import assignments, number, whole
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.services import Choice
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
-from tinyqueue.monitor.live import open_view
 from tinyqueue.settings import load_settings
 
 
 def train(
-    target: str,
+    target: str | os.PathLike[str],
     *,
-    players: int = 2,
+    players: SupportsIndex = 2,
     serial: bool = False,
     broker: Choice = "auto",
-    runs_dir: Path | None = None,
-    settings: dict[str, object] | None = None,
-    seed: int | None = None,
-    stop_at_return: float | None = None,
-    max_env_steps: int | None = None,
+    runs_dir: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: SupportsIndex | None = None,
+    stop_at_return: SupportsFloat | None = None,
+    max_env_steps: SupportsIndex | None = None,
 ) -> tuple[Path, Outcome]:
     """Trains on this machine and returns the run directory and how it ended.
+
+    A script calls it under ``if __name__ == "__main__":``, since players import the modules that
+    register environments.
 
     Args:
         target: An environment id, a preset, or the path of an experiment file.
@@ -34,32 +41,34 @@ def train(
         serial: All in this process, without a broker.
         broker: ``auto``, ``embedded``, ``rabbitmq`` or ``configured``.
         runs_dir: Where the run directory is made.
-        settings: ``{"algorithm.learning_rate": 1e-3}``.
+        settings: ``{"algorithm.learning_rate": 1e-3}``, or ``{"algorithm": {"learning_rate":
+            1e-3}}``. Values may be NumPy's, paths, tuples, lists and tables.
         seed, stop_at_return, max_env_steps: As the options of ``tinyqueue train``.
 
     Raises:
-        TinyqueueError: The experiment or the services cannot be used.
+        TinyqueueError: The experiment or the services cannot be used; or a module that only
+            registers environments calls this as it is imported.
     """
+    refuse_nested_training()
     environment = load_settings()
-    assignments = tuple(f"{key}={_toml(value)}" for key, value in (settings or {}).items())
+    typed = list(assignments(settings or {}))
+    document, source = chosen_for(*find_document(os.fspath(target)), typed)
     experiment = configured(
-        find_document(target)[0],
-        assignments,
-        seed=seed,
-        stop_at_return=stop_at_return,
-        max_env_steps=max_env_steps,
+        document,
+        typed,
+        seed=whole("seed", seed),
+        stop_at_return=number("stop_at_return", stop_at_return),
+        max_env_steps=whole("max_env_steps", max_env_steps),
     )
     environment = allowing(environment, experiment.environment.id)
-    run = new_run(runs_dir or environment.runs_dir, experiment, environment.environment_modules)
-    view = open_view()
+    where = Where(broker, whole("players", players) or 0, bool(serial))
+    runs = environment.runs_dir if runs_dir is None else Path(os.path.expanduser(runs_dir))
+    run = new_run(runs, experiment, environment.environment_modules)
+    view = view_beside(as_json=False)
     try:
-        where = Where(broker, players, serial)
+        if typed:
+            view.message(f"{experiment.environment.id}, from {source}")
         return run.path, train_here(experiment, run, environment, view, where)
     finally:
         view.stop()
         run.close()
-
-
-def _toml(value: object) -> str:
-    """The value as ``--set`` takes it: TOML, of which JSON's scalars and lists are a part."""
-    return json.dumps(value)

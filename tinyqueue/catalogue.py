@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.experiment.components import chosen
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.experiment import Experiment, parse_experiment
+from tinyqueue.experiment.older import known_only
 from tinyqueue.models.registry import MODELS
 
 FIRST = ("pong-ppo",)
 """What an environment's id stands for where it is not the preset of ``impala``: what has
 solved it, if only without sticky actions."""
+
+
+ALGORITHM_CONFIGS = {name: entry.config for name, entry in ALGORITHMS.items()}
+MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
+"""The config dataclass of each name."""
 
 
 def presets() -> dict[str, Path]:
@@ -41,17 +49,35 @@ def preset_for(environment_id: str) -> Path | None:
     return min(fitting, key=rank, default=None)
 
 
+def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
+    """The preset of exactly this environment, wrappers and all, that trains with the algorithm."""
+    for path in presets().values():
+        document = read_document(path)
+        if (
+            document.get("environment") == environment
+            and chosen(document, "algorithm") == algorithm
+        ):
+            return path
+    return None
+
+
 def make_experiment(document: dict[str, Any]) -> Experiment:
     """Checks a document against every algorithm and model that is known.
 
     Raises:
         ConfigError: A key or value is unknown, missing or out of range, or two do not fit.
     """
-    experiment = parse_experiment(
-        document,
-        algorithms={name: entry.config for name, entry in ALGORITHMS.items()},
-        models={name: entry.config for name, entry in MODELS.items()},
-    )
+    experiment = parse_experiment(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
     slots = experiment.session.slots * experiment.learner.batches_per_update
     ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, slots)
     return experiment
+
+
+def of_run(document: dict[str, Any]) -> Experiment:
+    """The experiment of a run directory, which another version may have made.
+
+    Raises:
+        ConfigError: As of :func:`make_experiment`; not for a key that is known no longer.
+    """
+    known, _ = known_only(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
+    return make_experiment(known)

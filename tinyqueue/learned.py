@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
-from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.experiment.play_spec import PlaySpec, of_today
 from tinyqueue.experiment.validation import explained
 from tinyqueue.learner.checkpoint import Checkpoint, read_version
 from tinyqueue.learner.checkpoints import CheckpointReader
@@ -66,7 +67,7 @@ class Learned:
     """
 
     def __init__(self, policy: Policy) -> None:
-        self.spec = PlaySpec.model_validate(policy.spec)
+        self.spec = PlaySpec.model_validate(of_today(policy.spec))
         self.version = policy.version
         self.env_steps = policy.env_steps
         self.runner = PolicyRunner(policy.graph, policy.weights, policy.version, policy.env_steps)
@@ -161,13 +162,14 @@ def load(
     Raises:
         CheckpointError: There is no checkpoint, or it, or the sample, is damaged.
     """
-    if is_sample(Path(run)):
+    run = Path(os.path.expanduser(run))
+    if is_sample(run):
         if checkpoint is not None or version is not None or best:
             raise CheckpointError(
                 f"{run} is a sample: it holds one policy and no checkpoints to choose from. Name "
                 "it alone, or give a run directory."
             )
-        return _of_sample(Path(run))
+        return _of_sample(run)
     return Learned(load_checkpoint(run, checkpoint=checkpoint, version=version, best=best))
 
 
@@ -240,7 +242,10 @@ def by_path(observation: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 def _of_sample(folder: Path) -> Learned:
     try:
-        return Learned(read_sample(folder))
+        sample = read_sample(folder)
+        # Of a later version, perhaps, whose environment is another with the keys left out.
+        PlaySpec.model_validate(sample.spec)
+        return Learned(sample)
     except ValidationError as error:
         raise CheckpointError(
             f"{folder}: its spec is not one that this tinyqueue can play: "

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         check_url(self.redis_url.get_secret_value(), "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
         return self
 
+    @field_validator("runs_dir", "publish_journal")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value and Path(os.path.expanduser(value))
+
     @property
     def broker(self) -> str:
         """With :attr:`tls_ca_certs` in its query where TLS needs it.
@@ -149,7 +154,7 @@ def load_settings() -> Settings:
         path = os.environ.get(f"TINYQUEUE_{name.upper()}_FILE")
         if path:
             try:
-                from_files[name] = Path(path).read_text().strip()
+                from_files[name] = Path(os.path.expanduser(path)).read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ConfigError(

@@ -10,7 +10,7 @@ import gymnasium
 import pytest
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.cli.endings import document, sentences, tell
+from tinyqueue.cli.endings import _longer, document, sentences, tell
 from tinyqueue.errors import DiskFullError
 from tinyqueue.learner.ledger import Ledger, Mark
 from tinyqueue.learner.marks import Count
@@ -214,3 +214,25 @@ def test_a_run_that_ended_at_its_limit_goes_on_with_a_higher_one(run, capsys):
     said = next_of(outcome, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
 
     assert said[2] == f"tinyqueue train --resume {run} --max-env-steps 4096"
+
+
+@pytest.mark.parametrize(
+    ("ended", "limit", "anneal_steps", "options"),
+    [
+        ("max env steps", 1000, 1000, "--max-env-steps 2000 --set algorithm.anneal_steps=2000"),
+        ("max env steps", 1000, 0, "--max-env-steps 2000"),
+        ("max env steps", 1000, 5000, "--max-env-steps 2000"),
+        ("stopped", 1000, 1000, ""),
+        ("stopped", None, 1000, "--set algorithm.anneal_steps=2000"),
+        ("stopped", 5000, 1000, "--set algorithm.anneal_steps=5000"),
+    ],
+)
+def test_a_longer_run_stretches_the_schedule_that_ends_at_zero(ended, limit, anneal_steps, options):
+    document = {
+        "environment": {"id": "CartPole-v1"},
+        "algorithm": {"anneal_steps": anneal_steps},
+        "stop": {} if limit is None else {"max_env_steps": limit},
+    }
+    outcome = Outcome(ended, 1000, 10, 9, 1.5)
+
+    assert " ".join(_longer(outcome, make_experiment(document))) == options

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tinyqueue.cli.experiments import configured, find_document, new_run, open_run
+from tinyqueue.algorithms.r2d2_config import R2d2Config
+from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.learner.run_directory import RunDirectory
 
@@ -84,10 +85,71 @@ def test_modules_that_register_environments_are_imported_first(tmp_path):
 def test_a_run_is_opened_with_changes(tmp_path):
     new_run(tmp_path, configured(POLE)).close()
 
-    run, experiment = open_run(tmp_path / "pole" / "1", max_env_steps=7)
+    run, experiment, older = open_run(tmp_path / "pole" / "1", max_env_steps=7)
     run.close()
 
     assert experiment.stop.max_env_steps == 7
+    assert older == ""
+
+
+def test_a_run_of_another_version_is_opened_with_todays_defaults_and_what_differs_is_said(tmp_path):
+    document = configured(POLE).document()
+    del document["session"]["codec"]
+    document["learner"]["of_before"] = 3
+    RunDirectory.create(tmp_path, document, {}).close()
+
+    run, experiment, older = open_run(tmp_path / "pole" / "1")
+    run.close()
+
+    assert experiment.document() == configured(POLE).document()
+    assert older == (
+        'settings that it did not have are at their defaults: session.codec = "none"; '
+        "settings that there are no longer are left out: learner.of_before"
+    )
+
+
+def test_a_key_that_a_person_typed_for_a_resumed_run_is_still_an_error(tmp_path):
+    new_run(tmp_path, configured(POLE)).close()
+
+    with pytest.raises(UnknownNameError, match="of_before"):
+        open_run(tmp_path / "pole" / "1", assignments=("learner.of_before=3",))
+
+
+@pytest.mark.parametrize("target", ["CartPole-v1", "cartpole-impala", "cartpole-ppo"])
+def test_another_algorithm_is_that_of_the_preset_which_has_it(target):
+    assignments = ("algorithm.name=dqn",)
+
+    document, said = chosen_for(*find_document(target), assignments)
+
+    assert configured(document, assignments) == configured(find_document("cartpole-dqn")[0])
+    assert said == "preset cartpole-dqn, since it trains this environment with dqn"
+
+
+def test_without_such_a_preset_another_algorithm_begins_from_its_own_defaults():
+    assignments = ("algorithm.name=r2d2", "algorithm.gamma=0.5")
+
+    document, said = chosen_for(*find_document("cartpole-dqn"), assignments)
+    experiment = configured(document, assignments)
+
+    assert experiment.algorithm == R2d2Config(gamma=0.5)
+    assert experiment.name == "cartpole-r2d2"
+    assert "its settings algorithm.gamma, algorithm.n_step" in said
+    assert said.endswith("are left out: r2d2 has its own defaults")
+
+
+def test_a_key_that_a_person_typed_and_the_algorithm_does_not_have_is_still_an_error():
+    assignments = ("algorithm.name=dqn", "algorithm.rho_clip=2")
+    document, _ = chosen_for(*find_document("cartpole-impala"), assignments)
+
+    with pytest.raises(UnknownNameError, match="rho_clip"):
+        configured(document, assignments)
+
+
+def test_a_home_folder_is_found_where_no_shell_has_seen_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pole.toml").write_text('name = "pole"\n')
+
+    assert find_document("~/pole.toml") == ({"name": "pole"}, str(tmp_path / "pole.toml"))
 
 
 def test_a_run_whose_experiment_cannot_be_used_is_closed_again(tmp_path):

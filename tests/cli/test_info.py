@@ -8,6 +8,7 @@ from balancing import graph, spec, version
 from tinyqueue.learner.ledger import Ledger, Mark
 from tinyqueue.learner.marks import Count
 from tinyqueue.learner.reporter import count_document
+from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
@@ -135,3 +136,22 @@ def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):
 
     assert said.code == 1
     assert "holds no sessions.db" in said.err
+
+
+@pytest.mark.parametrize("place", ["{run}/", "{run}", ".", "{run}/../1", "renamed"])
+def test_a_run_answers_under_its_experiments_name_wherever_it_is(
+    tinyqueue, tmp_path, monkeypatch, place
+):
+    run = RunDirectory.create(tmp_path / "runs", {"name": "pole"}, {})
+    run.close()
+    with Ledger(run.path / "sessions.db", experiment="pole", run=run.run_id):
+        pass
+    if place == ".":
+        monkeypatch.chdir(run.path)
+    if place == "renamed":
+        run.path.parent.rename(tmp_path / "renamed")
+        place = str(tmp_path / "renamed" / "1")
+
+    said = tinyqueue("info", place.format(run=run.path), "--json")
+
+    assert list(json.loads(said.out)) == ["pole"]

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do."""
+"""What Ctrl-C, SIGTERM and SIGHUP do."""
 
 import signal
 import threading
@@ -7,12 +7,25 @@ from unittest.mock import Mock
 
 import pytest
 
-from tinyqueue.local.interruption import interruptible
+from tinyqueue.local.interruption import SIGNALS, interruptible
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
 
 
 @pytest.fixture
-def interruption():
-    with interruptible() as interruption:
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def interruption(clock):
+    with interruptible(clock) as interruption:
         yield interruption
 
 
@@ -21,16 +34,58 @@ def test_before_there_is_a_learner_ctrl_c_interrupts(interruption):
         signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_ctrl_c_asks_the_learner_to_stop_and_the_second_interrupts(interruption, number):
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_asks_the_learner_to_stop_and_a_later_one_interrupts(
+    interruption, clock, number
+):
     asked = []
     with interruption.calls(lambda: asked.append(True)):
         signal.raise_signal(number)
         assert asked == [True]
 
+        clock.now_s += 1.0
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert asked == [True]
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_signals_within_a_second_are_one(interruption, clock, first, second):
+    asked = []
+    with interruption.calls(lambda: asked.append(True)):
+        signal.raise_signal(first)
+        clock.now_s += 0.9
+        signal.raise_signal(second)
+        signal.raise_signal(first)
+
+    assert asked == [True]
+
+
+def test_while_nobody_can_be_asked_a_second_signal_does_not_cut_off_what_ends(interruption, clock):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+    clock.now_s += 0.5
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_stop_that_was_asked_for_too_early_is_passed_on(interruption):
+    asked = []
+    interruption.ask()
+
+    with interruption.calls(lambda: asked.append(True)):
+        assert asked == [True]
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_ctrl_c_that_asks_to_stop_is_answered_at_once(interruption):
@@ -65,11 +120,11 @@ def test_a_serial_run_asks_whether_ctrl_c_came(interruption):
 
 
 def test_the_handlers_of_before_are_put_back():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in SIGNALS]
     with interruptible():
         assert signal.getsignal(signal.SIGINT) != before[0]
 
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_in_another_thread_signals_are_left_to_the_program():

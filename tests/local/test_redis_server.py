@@ -15,7 +15,7 @@ import redis
 from kombu import Connection
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.errors import MissingExtraError, ServiceUnreachableError
+from tinyqueue.errors import ConfigError, MissingExtraError, ServiceUnreachableError
 from tinyqueue.local import redis_server
 from tinyqueue.local.redis_server import RedisServer, find_redis_server
 from tinyqueue.store.client import connect
@@ -127,7 +127,23 @@ def test_without_a_server_on_the_path_the_wheels_own_is_used(
 def test_without_any_server_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(redis_server, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1))
     with pytest.raises(MissingExtraError, match=r"tinyqueue\[local\]"):
+        find_redis_server()
+
+
+@pytest.mark.parametrize(
+    ("platform", "command"),
+    [("linux", "sudo apt-get install redis-server"), ("darwin", "brew install redis")],
+)
+def test_where_there_is_no_wheel_the_error_names_one_command(
+    monkeypatch: pytest.MonkeyPatch, platform: str, command: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(redis_server, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(ConfigError, match=f"no wheel for Python 3.13. Install it: {command}$"):
         find_redis_server()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,34 @@ def test_missing_byte_code_is_spoken_of_only_when_python_may_not_write_it(
     cached.parent.mkdir(parents=True)
     cached.touch()
     assert bytecode_advice() is None
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax", ""])
+def test_what_a_person_has_set_for_other_programs_does_not_change_what_is_trained(
+    tmp_path: Path, backend: str
+) -> None:
+    folder = tmp_path / ".keras"
+    folder.mkdir()
+    (folder / "keras.json").write_text(
+        '{"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1, '
+        '"backend": "jax"}'
+    )
+    code = (
+        "import os\n"
+        "from tinyqueue.models.keras_import import import_keras\n"
+        "_, keras = import_keras()\n"
+        "print(keras.backend.backend(), keras.config.image_data_format(), keras.config.floatx(),\n"
+        "      keras.config.epsilon(), keras.config.dtype_policy().name)\n"
+        "assert 'KERAS_HOME' not in os.environ"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "KERAS_BACKEND": backend}
+    if not backend:
+        del environment["KERAS_BACKEND"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+
+    assert done.stdout.split() == [
+        "tensorflow", "channels_last", "float32", "1e-07", "float32",
+    ]  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from tinyqueue.algorithms.horizon import horizon
+from tinyqueue.cli.output import print_json
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
@@ -43,7 +45,7 @@ def tell(
     _keep(result, run)
     drawn = _draw(run)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json(json.dumps(result))
         return
     colour = {"solved": "green", "failed": "red"}.get(outcome.ended, "yellow")
     first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))
@@ -146,10 +148,22 @@ def _next(
         # What was wrong is wrong on a resume too.
         yield command("less", run / "players.log")
         return
-    # Without a higher limit it would end at once.
-    more = ("--max-env-steps", 2 * outcome.env_steps) if outcome.ended == "max env steps" else ()
-    yield command(*resume, run, *more)
+    yield command(*resume, run, *_longer(outcome, experiment))
     yield command("tensorboard", "--logdir", run / "tb")
+
+
+def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:
+    """Options without which a resumed run would end at once, or would learn nothing more."""
+    options, end = [], experiment.stop.max_env_steps
+    if outcome.ended == "max env steps":
+        end = 2 * outcome.env_steps
+        options += ["--max-env-steps", str(end)]
+    limit = horizon(experiment.algorithm)
+    if limit is not None:
+        wanted = end if end is not None else 2 * outcome.env_steps
+        if wanted > limit.env_steps:
+            options += ["--set", f"algorithm.anneal_steps={wanted}"]
+    return options
 
 
 def _first_for_films() -> str:

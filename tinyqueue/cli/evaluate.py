@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.games import INTERRUPTED, SEED, play_what_finishes
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
@@ -44,7 +45,7 @@ _INTERRUPTED = 130
     "checkpoint and run. Needs TensorFlow.",
 )
 @SEED
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def evaluate(
     run: Path,
     choice: Choice,
@@ -93,7 +94,7 @@ def evaluate(
             "seconds": round(games.seconds, 3),
             **found,
         }
-        click.echo(json_line(about))
+        print_json(json_line(about))
         _leave(ended_by)
         return
     click.echo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tinyqueue.catalogue import make_experiment, preset_for, presets
+from tinyqueue.catalogue import (
+    ALGORITHM_CONFIGS,
+    MODEL_CONFIGS,
+    make_experiment,
+    preset_for,
+    preset_with,
+    presets,
+)
 from tinyqueue.envs.known_packages import modules_for
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.experiment.components import DEFAULTS, chosen, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.older import known_only, listed, new_since, told
+from tinyqueue.experiment.values import Assignment
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.settings import Settings, host_name
 
@@ -42,6 +53,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
         ConfigError: A file that cannot be read.
         UnknownNameError: Nearly a preset's name.
     """
+    target = os.path.expanduser(target)
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
         return read_document(Path(target)), target
     known = presets()
@@ -66,9 +78,55 @@ def _game(target: str) -> dict[str, Any]:
     return document
 
 
+def chosen_for(
+    document: dict[str, Any], source: str, assignments: Sequence[str | Assignment]
+) -> tuple[dict[str, Any], str]:
+    """The document to apply the assignments to, where they name another algorithm or model.
+
+    A preset of the same environment with that algorithm is taken instead. Else what a preset says
+    of its own algorithm is left out, and of a person's file what the chosen one does not have.
+
+    Args:
+        document, source: As of :func:`find_document`.
+        assignments: ``section.key=value``.
+
+    Returns:
+        The document, and the source with what became of it in words.
+    """
+    wanted = _wanted(document, assignments)
+    if not wanted:
+        return document, source
+    is_file = source.endswith(".toml") or "/" in source
+    preset = preset_with(document.get("environment", {}), wanted.get("algorithm", ""))
+    if preset is not None and not is_file:
+        said = f"preset {preset.stem}, since it trains this environment with {wanted['algorithm']}"
+        document, source = read_document(preset), said
+        wanted = _wanted(document, assignments)
+    result, gone = without_former(
+        document,
+        wanted,
+        algorithms=ALGORITHM_CONFIGS,
+        models=MODEL_CONFIGS,
+        keeps_shared=is_file,
+    )
+    if "algorithm" in wanted and not is_file:
+        result.pop("name", None)
+    if gone:
+        names = " and ".join(wanted.values())
+        source += f"; its settings {listed(gone)} are left out: {names} has its own defaults"
+    return result, source
+
+
+def _wanted(document: dict[str, Any], assignments: Sequence[str | Assignment]) -> dict[str, str]:
+    """``algorithm`` and ``model`` → the name that was typed, where it is another."""
+    typed = with_overrides({}, list(assignments))
+    names = {kind: chosen(typed, kind) for kind in DEFAULTS if "name" in typed.get(kind, {})}
+    return {kind: name for kind, name in names.items() if name != chosen(document, kind)}
+
+
 def configured(
     document: dict[str, Any],
-    assignments: Sequence[str] = (),
+    assignments: Sequence[str | Assignment] = (),
     *,
     seed: int | None = None,
     stop_at_return: float | None = None,
@@ -115,8 +173,9 @@ def new_run(runs: Path, experiment: Experiment, modules: Sequence[str] = ()) -> 
     return RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
 
 
-def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment]:
-    """An existing run and its experiment, with the same changes as :func:`configured` takes.
+def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]:
+    """An existing run, its experiment with the same changes as :func:`configured` takes, and in
+    words what another version's settings became; empty of a run of this one.
 
     Raises:
         RunDirectoryError: There is none, or it is in use.
@@ -124,7 +183,11 @@ def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment]:
     """
     run = RunDirectory.open(path)
     try:
-        return run, configured(run.document(), **changes)
+        document = run.document()
+        known, gone = known_only(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
+        new = new_since(document, make_experiment(known).document())
+        base, _ = chosen_for(known, f"{path}/", changes.get("assignments", ()))
+        return run, configured(base, **changes), told(new, gone)
     except ConfigError:
         run.close()
         raise

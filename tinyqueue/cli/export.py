@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.games import SEED, play
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
@@ -24,7 +25,7 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     required=True,
     help="The sample's own folder, such as samples/my-pong. It must not be there yet.",
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyqueue.catalogue import make_experiment
+from tinyqueue.catalogue import of_run
 from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.policy_options import Choice
 from tinyqueue.errors import CheckpointError
@@ -35,7 +35,7 @@ def load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
             "--held-out out."
         )
     checkpoint = choice.load_checkpoint(run)
-    critic = Critic(make_experiment(read_document(run / "experiment.toml")), checkpoint)
+    critic = Critic(of_run(read_document(run / "experiment.toml")), checkpoint)
     learned = Learned(checkpoint)
     settings = allowing(load_settings(), learned.spec.environment.id)
     states = held_out_states(learned.spec, modules=settings.environment_modules)

@@ -11,7 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.paths import UserPath
+from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.learner.ledger import read_count
 from tinyqueue.learner.reporter import count_document
@@ -24,8 +26,8 @@ from tinyqueue.store.weights import WeightStore
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: experiment → facts.")
+@click.argument("run", type=UserPath(path_type=Path), required=False)
+@json_option("Print one JSON object: experiment → facts.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 def info(run: Path | None, as_json: bool, watch: bool) -> None:
     """Show experiments, learners, players, versions, lag, queue depth, and the count.
@@ -38,7 +40,7 @@ def info(run: Path | None, as_json: bool, watch: bool) -> None:
     while True:
         found = _of_run(run) if run else _of_store()
         if as_json:
-            click.echo(json.dumps(found))
+            print_json(json.dumps(found))
         else:
             if watch:
                 console.clear()
@@ -53,7 +55,9 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
-    return {run.parent.name: {"run_directory": str(run), "count": count_document(read_count(path))}}
+    return {
+        experiment_of(run): {"run_directory": str(run), "count": count_document(read_count(path))}
+    }
 
 
 def _of_store() -> dict[str, Any]:

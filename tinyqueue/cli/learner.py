@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.experiments import allowing, open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
+from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
@@ -35,7 +36,7 @@ def learner() -> None:
 @learner.command()
 @takes_experiment
 @click.option("--new", is_flag=True, help="Start a new run instead of going on with the newest.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option("Print the result as one JSON object.")
 def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     """Train an experiment with the players of a broker, in the foreground.
 
@@ -65,7 +66,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
 
 @learner.command()
 @click.argument("experiment", required=False)
-@click.option("--json", "as_json", is_flag=True, help="As a JSON object: experiment → learner.")
+@json_option("As a JSON object: experiment → learner.")
 def status(experiment: str | None, as_json: bool) -> None:
     """Show which learner trains EXPERIMENT, or every experiment."""
     redis = connect(load_settings().redis)
@@ -73,7 +74,7 @@ def status(experiment: str | None, as_json: bool) -> None:
     leases = {name: read_lease(redis, name) for name in names}
     if as_json:
         found = {n: vars(lease) if lease else None for n, lease in leases.items()}
-        click.echo(json.dumps(found))
+        print_json(json.dumps(found))
         return
     if not leases:
         click.echo("no experiment is known here. Start one with: tinyqueue learner start FILE.toml")
@@ -101,19 +102,22 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     if new or newest is None:
         settings = allowing(settings, experiment.environment.id)
         return wanted.new_run(settings, experiment), experiment, source
-    run = RunDirectory.open(newest)
-    if _as_given(run.document(), experiment) != experiment.document():
+    run, kept, older = open_run(newest)
+    if _as_given(kept, experiment) != experiment.document():
         run.close()
         raise ConfigError(
             f"{newest} was started with other settings than are given now. "
             f"Go on with it as it is by --resume {newest}, or start a new run with --new."
         )
-    return run, experiment, source
+    # As the run has it, with what was chosen when it began.
+    return run, kept, f"{source}; {older}" if older else source
 
 
-def _as_given(document: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """A run's experiment without the parts of observations that it dropped unasked."""
-    if experiment.environment.drop is not None:
-        return document
-    environment = {k: v for k, v in document["environment"].items() if k != "drop"}
-    return {**document, "environment": environment}
+def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:
+    """A run's experiment, with whatever may be chosen at start as open as it is given now."""
+    document, now = kept.document(), given.document()
+    for name in ("environment", "session", "evaluation"):
+        chosen = getattr(given, name).model_fields_set
+        is_set = {key: value for key, value in document[name].items() if key in chosen}
+        document[name] = {k: v for k, v in now[name].items() if k not in chosen} | is_set
+    return document

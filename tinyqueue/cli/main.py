@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib.metadata import version
 
@@ -9,6 +10,7 @@ import click
 
 from tinyqueue.cli.corrected import corrected
 from tinyqueue.cli.lazy import LazyGroup
+from tinyqueue.cli.terminal import ending_in_order, is_of_output, let_go, open_missing, say
 from tinyqueue.errors import TinyqueueError
 
 
@@ -49,6 +51,26 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. What people and machines do wrong is said in a sentence, without a traceback."""
+    open_missing()
+    code = 0
+    try:
+        with ending_in_order():
+            code = _run()
+        sys.stdout.flush()
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        code = 1
+        if error.errno != errno.EPIPE:
+            say(f"error: the output cannot be written: {error.strerror}.")
+    finally:
+        let_go()
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
+    """Runs the command of ``sys.argv`` and returns its exit code."""
     try:
         cli(standalone_mode=False)
     except TinyqueueError as error:
@@ -56,13 +78,14 @@ def main() -> None:
         command = corrected(error, sys.argv[1:])
         if command is not None:
             click.echo(f"Write instead:\n  {command}", err=True)
-        sys.exit(1)
+        return 1
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped.", err=True)
-        sys.exit(130)
+        say("stopped.")
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

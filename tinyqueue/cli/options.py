@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -10,7 +11,8 @@ from typing import Any
 
 import click
 
-from tinyqueue.cli.experiments import configured, find_document, new_run, open_run
+from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
@@ -41,13 +43,13 @@ _OPTIONS = (
     ),
     click.option(
         "--resume",
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         metavar="RUN",
         help="Go on with this run directory.",
     ),
     click.option(
         "--runs-dir",
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         help="Where run directories are made. Default: TINYQUEUE_RUNS_DIR, else ./runs.",
     ),
 )
@@ -81,10 +83,12 @@ class Wanted:
                 "file; `tinyqueue presets` lists presets. --resume RUN goes on with a run."
             )
         document, source = find_document(self.target)
+        is_file = source == os.path.expanduser(self.target)
+        base, said = chosen_for(document, source, self.changes["assignments"])
         try:
-            return configured(document, **self.changes), source
+            return configured(base, **self.changes), said
         except ConfigError as error:
-            if source == self.target:
+            if is_file:
                 _require_sound(document, source)
             raise error
 
@@ -105,8 +109,8 @@ class Wanted:
             raise ConfigError("give either something to train or --resume RUN, not both.")
         if self.changes["seed"] is not None:
             raise ConfigError("--seed is for a new run; --resume RUN goes on with its own.")
-        run, experiment = open_run(self.resume, **self.changes)
-        return run, experiment, str(self.resume)
+        run, experiment, older = open_run(self.resume, **self.changes)
+        return run, experiment, f"{self.resume}; {older}" if older else str(self.resume)
 
 
 def _require_sound(document: dict[str, Any], source: str) -> None:

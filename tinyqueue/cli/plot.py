@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
+from tinyqueue.errors import ConfigError
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=UserPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     default=Path("learning_curve.png"),
     show_default=True,
     help="The PNG to write.",
@@ -23,5 +25,10 @@ def plot(runs: tuple[Path, ...], out: Path) -> None:
     """Draw the learning curves of RUNS into one picture."""
     for run in runs:
         require_run(run)
-    plot_learning_curve(list(runs), out)
+    try:
+        plot_learning_curve(list(runs), out)
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written: {error.strerror or error}. Give another file with --out."
+        ) from error
     click.echo(f"written: {out}")

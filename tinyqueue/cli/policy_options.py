@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load, load_checkpoint
@@ -19,7 +20,7 @@ from tinyqueue.policy.heads import Head, evaluation_head
 _OPTIONS = (
     click.option(
         "--checkpoint",
-        type=click.Path(path_type=Path),
+        type=UserPath(path_type=Path),
         help="One of RUN/checkpoints, by path or name. Default: the newest.",
     ),
     click.option(
@@ -98,7 +99,7 @@ def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
         require_run(run)
         command(run=run, choice=Choice(checkpoint, version, best, sample, epsilon), **others)
 
-    argument = click.argument("run", type=click.Path(path_type=Path))
+    argument = click.argument("run", type=UserPath(path_type=Path))
     for option in reversed((argument, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped

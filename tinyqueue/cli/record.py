@@ -12,6 +12,8 @@ import click
 from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
+from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
@@ -30,7 +32,7 @@ _GAMES = 3
 @click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(path_type=Path, file_okay=False),
     default=Path("records"),
     show_default=True,
     help="Folder of the films. What is there stays: numbers go on.",
@@ -43,7 +45,7 @@ _GAMES = 3
 )
 @chooses_policy
 @SEED
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option()
 def record(
     run: Path,
     choice: Choice,
@@ -76,7 +78,7 @@ def record(
     else:
         games = films.checkpoints(run)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
+        print_json(json.dumps({"run": str(run), "policy": choice.policy, "games": games}))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def require_run(run: Path) -> None:
         there = f"Runs in {root}, the last trained first: {_named(runs)}."
     what = "is a file and no run directory" if run.exists() else "does not exist"
     raise RunDirectoryError(f"{run} {what}. {there}")
+
+
+def experiment_of(run: Path) -> str:
+    """The experiment's name, as the run itself has it: its folder may be anywhere."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads((run / "run.json").read_bytes())["experiment"])
+    return run.resolve().parent.name
 
 
 def _last_trained_first(folder: Path, pattern: str) -> list[Path]:

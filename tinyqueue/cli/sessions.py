@@ -11,7 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tinyqueue.catalogue import make_experiment
+from tinyqueue.catalogue import of_run
+from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.session_export import export as export_to
 from tinyqueue.cli.session_table import TITLES, tick_rows
@@ -22,8 +24,8 @@ from tinyqueue.experiment.documents import read_document
 from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.learner.session_log import LogEntry, LoggedSession, SessionLog
 
-_RUN = click.argument("run", type=click.Path(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_RUN = click.argument("run", type=UserPath(path_type=Path))
+_JSON = json_option()
 
 
 @click.group()
@@ -49,7 +51,7 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         skipped = dict(log.skipped)
     if as_json:
         held = {"held": len(numbers), "sessions": entries, "skipped": skipped}
-        click.echo(json.dumps(held))
+        print_json(json.dumps(held))
         return
     table = Table(title=f"{len(numbers):,} session batches are held", title_justify="left")
     for title in ("number", "batch", "policy version", "ticks x slots", "env steps", "kB"):
@@ -102,7 +104,7 @@ def show(
         "epsilon": header.epsilons[slot] if header.epsilons else None,
     }
     if as_json:
-        click.echo(json.dumps({**facts, "ticks": rows}))
+        print_json(json.dumps({**facts, "ticks": rows}))
     else:
         click.echo(_title(facts))
         Console().print(_table(rows))
@@ -110,7 +112,7 @@ def show(
 
 @sessions.command()
 @_RUN
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath(path_type=Path))
 @click.argument("numbers", nargs=-1, type=click.IntRange(1))
 def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
     """Write session batches of RUN to FILE.npz, all that are held or those of the given NUMBERS.
@@ -214,7 +216,7 @@ def _judged(run: Path, batch: SessionBatch) -> Arrays:
     checkpoint = CheckpointReader(run / "checkpoints").newest()
     if checkpoint is None:
         raise CheckpointError(f"{run} has no checkpoint yet. Leave out --with-checkpoint.")
-    experiment = make_experiment(read_document(run / "experiment.toml"))
+    experiment = of_run(read_document(run / "experiment.toml"))
     return Critic(experiment, checkpoint).judge(batch)
 
 

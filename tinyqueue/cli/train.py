@@ -12,7 +12,8 @@ from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
-from tinyqueue.cli.views import view_beside
+from tinyqueue.cli.output import json_option
+from tinyqueue.cli.views import led_aside, view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.local.services import Choice, resolve
 from tinyqueue.local.train import Where
@@ -41,7 +42,7 @@ from tinyqueue.settings import load_settings
     is_flag=True,
     help="All in one process, without a broker: for debugging and as a reference.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option("Print the result as one JSON object.")
 def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_json: bool) -> None:
     """Train an environment, a preset or an experiment file to its level.
 
@@ -73,8 +74,9 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     view.message(f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}")
     try:
         log_to_file(run.path / "learner.log")
-        outcome = train_here(experiment, run, settings, view, where)
-        view.stop()
+        with led_aside(run.path / "learner.log", serial):
+            outcome = train_here(experiment, run, settings, view, where)
+            view.stop()
         resume = resume_command(players, broker, serial)
         tell(outcome, run.path, experiment, resume=resume, as_json=as_json)
     finally:

@@ -18,6 +18,7 @@ from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, p
 
 from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
+from tinyqueue.envs.reentry import importing
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -49,7 +50,8 @@ def import_allowed(modules: Iterable[str]) -> None:
     """
     for module in modules:
         try:
-            importlib.import_module(module)
+            with importing(module):
+                importlib.import_module(module)
         except ImportError as error:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "

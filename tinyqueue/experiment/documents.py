@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.values import Assignment
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -26,30 +27,42 @@ def read_document(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
 
 
-def with_overrides(document: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """The document with ``section.key=value`` assignments applied; values are TOML, or else text.
+def with_overrides(
+    document: Mapping[str, Any], assignments: Iterable[str | Assignment]
+) -> dict[str, Any]:
+    """The document with assignments applied: ``section.key=value``, whose values are TOML or else
+    text; or what a program gave.
 
     Raises:
         ConfigError: An assignment is not of that form.
     """
     result = copy.deepcopy(dict(document))
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(parts):
-            raise ConfigError(
-                f"--set {assignment!r} is not of the form section.key=value, such as "
-                "algorithm.learning_rate=0.001."
-            )
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text.strip()
+        if isinstance(assignment, str):
+            parts, value = _parsed(assignment)
+            said = f"--set {assignment!r}"
+        else:
+            parts, value = assignment
+            said = ".".join(parts)
         table = result
         for part in parts[:-1]:
             inner = table.setdefault(part, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"--set {assignment!r}: {part!r} is a value, not a section.")
+                raise ConfigError(f"{said}: {part!r} is a value, not a section.")
             table = inner
         table[parts[-1]] = value
     return result
+
+
+def _parsed(assignment: str) -> Assignment:
+    key, equals, text = assignment.partition("=")
+    parts = tuple(key.strip().split("."))
+    if not equals or not all(parts):
+        raise ConfigError(
+            f"--set {assignment!r} is not of the form section.key=value, such as "
+            "algorithm.learning_rate=0.001."
+        )
+    try:
+        return parts, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return parts, text.strip()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
@@ -11,8 +13,22 @@ from pydantic import Field, ValidationError, field_validator
 from tinyqueue.data.spaces import Space, space_from_json
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig, Scalar
+from tinyqueue.experiment.older import known_environment
 from tinyqueue.experiment.sections import Section
 from tinyqueue.experiment.validation import explained
+
+
+def of_today(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec from disk, perhaps of another version, with the keys that this one has.
+
+    What it lacks is at its default, and what is known no longer is left out. One whose
+    environment cannot be had any more comes back as it is.
+    """
+    known = {key: value for key, value in spec.items() if key in PlaySpec.model_fields}
+    if isinstance(known.get("environment"), Mapping):
+        with suppress(ValidationError):
+            known["environment"] = known_environment(known["environment"])
+    return known
 
 
 class PlaySpec(Section):

@@ -28,7 +28,7 @@ def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         ConfigError: A key or value is unknown, missing or out of range; the text names the
             key and suggests the nearest.
     """
-    names = _field_names(cls)
+    names = field_names(cls)
     for key in values:
         if key not in names:
             raise UnknownNameError(f"key in [{where}]", key, names)
@@ -47,7 +47,7 @@ def explained(error: ValidationError, cls: type[Any], where: str = "") -> str:
 def _fault(item: ErrorDetails, cls: type[Any], where: str) -> str:
     key = ".".join([where, *(str(part) for part in item["loc"])]).strip(".")
     if item["type"] == "extra_forbidden":
-        names = _field_names(_table_of(cls, item["loc"]))
+        names = field_names(_table_of(cls, item["loc"]))
         near = difflib.get_close_matches(key.rpartition(".")[2], names, n=1)
         return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
     value = "" if item["type"] == "missing" else f" = {item['input']!r}"[:120]
@@ -60,7 +60,8 @@ def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
     return AtariConfig if within_atari else cls
 
 
-def _field_names(cls: type[Any]) -> list[str]:
+def field_names(cls: type[Any]) -> list[str]:
+    """The keys that a section, or a component's dataclass, has."""
     if is_dataclass(cls):
         return [field.name for field in fields(cls)]
     return list(cls.model_fields)

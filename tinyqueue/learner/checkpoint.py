@@ -15,6 +15,7 @@ from typing import Any
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, MessageError
+from tinyqueue.experiment.play_spec import of_today
 from tinyqueue.learner.durable_files import sync_directory, write_synced
 from tinyqueue.learner.json_text import json_document
 from tinyqueue.wire.arrays import pack, unpack
@@ -75,7 +76,7 @@ class Checkpoint:
             CheckpointError: The text names what differs, with both values.
         """
         for key in _SAME_IN_SPEC:
-            mine, other = (_as_json(_without_nulls(of.get(key))) for of in (self.spec, spec))
+            mine, other = (_as_json(_comparable(of.get(key))) for of in (of_today(self.spec), spec))
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
@@ -182,8 +183,12 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=list)
 
 
-def _without_nulls(value: Any) -> Any:
+_OF_THE_MACHINE = ("hang_s", "single")
+# Settings of an environment that change nothing of what is learned.
+
+
+def _comparable(value: Any) -> Any:
     """A setting that is not set is as one that the older version did not have."""
     if not isinstance(value, Mapping):
         return value
-    return {key: inner for key, inner in value.items() if inner is not None}
+    return {k: v for k, v in value.items() if v is not None and k not in _OF_THE_MACHINE}

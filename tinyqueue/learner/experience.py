@@ -45,6 +45,12 @@ class Arrival:
         )
         self.settle(self.delivery, mark)
 
+    def drop(self, reason: str) -> None:
+        """Marks the batch dropped, by a stated policy."""
+        header = self.batch.header
+        mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
+        self.settle(self.delivery, mark)
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -58,6 +64,10 @@ class Taken:
 
     arrived: Sequence[SessionBatch]
     experience: Any = None
+
+
+OVER = "max env steps"
+"""Why a batch is dropped that came after the run's last env step."""
 
 
 class Source(Protocol):
@@ -105,6 +115,13 @@ class Experience(Source, Protocol):
 
     def start(self) -> None:
         """Begins its own work, if it has any."""
+
+    def close(self) -> None:
+        """Drops what waits and what comes from now on: the run has had its last env step.
+
+        What is dropped no longer keeps the answer to an evaluation, which comes in the same
+        queue, from being delivered. Calling it again does no harm.
+        """
 
     def drain(self) -> Sequence[SessionBatch]:
         """Accepts no more, while the consumer still runs.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tinyqueue.errors import DiskFullError, RunDirectoryError
 from tinyqueue.learner import session_rows
 from tinyqueue.learner.durable_files import sync_directory
+from tinyqueue.learner.read_only import open_to_read
 from tinyqueue.learner.session_rows import LogChange, Owner
 from tinyqueue.learner.stage_count import GapChange, StageCount
 
@@ -75,8 +76,8 @@ class LedgerFile:
 
     Args:
         path: The file.
-        owner: Whose it must be, and for whom it is made when absent. None: anybody's, and it
-            must be there.
+        owner: Whose it must be, and for whom it is made when absent. None: anybody's; it must be
+            there, and is only read.
         keeps_bodies: Lays a new file out for large rows.
 
     Raises:
@@ -88,7 +89,11 @@ class LedgerFile:
     def __init__(self, path: Path, owner: Owner | None = None, keeps_bodies: bool = False) -> None:
         self._path = path
         try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database = (
+                sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                if owner is not None
+                else open_to_read(path)
+            )
         except sqlite3.Error as error:
             raise self._unopened(error) from error
         try:
@@ -201,9 +206,10 @@ class LedgerFile:
 
     def _prepare(self, owner: Owner | None, page_bytes: int) -> None:
         run = self._database.execute
-        run(f"PRAGMA page_size = {page_bytes}")
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
+        if owner is not None:
+            run(f"PRAGMA page_size = {page_bytes}")
+            run("PRAGMA journal_mode = WAL")
+            run("PRAGMA synchronous = FULL")
         (schema,) = run("PRAGMA user_version").fetchone()
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
         if tables == 0 and owner is not None:

@@ -43,4 +43,5 @@ def make_experience(
         accepted_env_steps=lambda: ledger.env_steps,
         trim=ledger.trim,
         updates=updates,
+        max_env_steps=experiment.stop.max_env_steps,
     )

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
-from tinyqueue.learner.experience import Arrival, Taken, Waits
+from tinyqueue.learner.experience import OVER, Arrival, Taken, Waits
 from tinyqueue.learner.replay_memory import ReplayMemory, Sample
 from tinyqueue.monitor.metrics import Metric
 
@@ -49,6 +49,7 @@ class ReplayExperience:
         accepted_env_steps: Env steps that the ledger has accepted.
         trim: Told the smallest number of the log that is still needed.
         updates: Made so far.
+        max_env_steps: No batch is accepted once the run has so many; None: there is no such limit.
     """
 
     def __init__(
@@ -59,12 +60,15 @@ class ReplayExperience:
         accepted_env_steps: Callable[[], int],
         trim: Callable[[int], None],
         updates: Callable[[], int],
+        max_env_steps: int | None = None,
     ) -> None:
         self._memory = memory
         self._stored = stored
         self._accepted_env_steps = accepted_env_steps
         self._trim = trim
         self._updates = updates
+        self._max_env_steps = max_env_steps
+        self._is_closed = False
         self._lock = threading.Lock()
         self._waiting: deque[Arrival] = deque()
         self._admitting = threading.Lock()
@@ -170,6 +174,11 @@ class ReplayExperience:
     def start(self) -> None:
         self._thread.start()
 
+    def close(self) -> None:
+        with self._admitting:
+            self._is_closed = True
+        self._admit()
+
     def drain(self, timeout_s: float = COMMIT_S) -> Sequence[SessionBatch]:
         """What the disk has not taken after so long is left for the next start to count."""
         with self._admitting:
@@ -230,11 +239,22 @@ class ReplayExperience:
 
     @property
     def _has_room(self) -> bool:
-        return not self._is_draining and (self._memory.may_insert or self._is_empty)
+        if self._is_draining or not self._has_steps_left:
+            return False
+        return self._memory.may_insert or self._is_empty
+
+    @property
+    def _has_steps_left(self) -> bool:
+        if self._max_env_steps is None:
+            return True
+        under_way = sum(batch.env_steps for batch in list(self._admitted.values()))
+        return self._accepted_env_steps() + under_way < self._max_env_steps
 
     def _admit(self) -> None:
         """Accepts waiting batches while training keeps up; from the consumer's and own thread."""
         with self._admitting:
+            while self._is_closed and self._waiting:
+                self._waiting.popleft().drop(OVER)
             while self._waiting and self._has_room:
                 arrival = self._waiting.popleft()
                 batch = arrival.batch

@@ -22,7 +22,7 @@ from tinyqueue.errors import (
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.experience import Experience
+from tinyqueue.learner.experience import Experience, Taken
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.ledger import Ledger
@@ -216,8 +216,7 @@ class LearnerService:
             for error in (consumer.error, housekeeping.error, experience.error):
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot go on: {error}") from error
-            # After the last env step nothing more is trained on while games are waited for.
-            taken = None if training.is_spent else experience.take(timeout_s=_TAKE_S)
+            taken = self._taken(training, experience)
             self._lease.check()
             if taken is not None:
                 training.update(taken)
@@ -229,8 +228,6 @@ class LearnerService:
             reason = setbacks.hopeless()
             if reason:
                 break
-            if training.is_spent:
-                self._stopping.wait(_TAKE_S)
         try:
             self._lease.check()
         except LeaseLostError:
@@ -239,6 +236,14 @@ class LearnerService:
         training.count(experience.drain())
         outcome = training.finish()
         return replace(outcome, ended="failed", reason=reason) if reason else outcome
+
+    def _taken(self, training: Training, experience: Experience) -> Taken | None:
+        """What to train on next; nothing after the last env step, while games are played."""
+        if not training.is_spent:
+            return experience.take(timeout_s=_TAKE_S)
+        experience.close()
+        self._stopping.wait(_TAKE_S)
+        return None
 
     def _consumer(self, ingest: Ingest) -> ExperienceConsumer:
         learner = self._experiment.learner

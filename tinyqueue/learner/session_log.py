@@ -14,6 +14,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import MessageError, RunDirectoryError
 from tinyqueue.learner import session_rows
 from tinyqueue.learner.ledger_file import SCHEMA
+from tinyqueue.learner.read_only import open_to_read
 from tinyqueue.wire.sessions import decode_session
 
 _ROW = "SELECT batch_id, env_steps, crc, headers, body FROM batches WHERE number = ?"
@@ -73,9 +74,7 @@ class SessionLog:
         self.skipped: dict[int, str] = {}
         """Number → why the row could not be read, of all that this reader has come across."""
         try:
-            self._database = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
-            )
+            self._database = open_to_read(path)
         except sqlite3.Error as error:
             raise self._unreadable(str(error)) from error
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
-from tinyqueue.learner.experience import Arrival, Taken
+from tinyqueue.learner.experience import OVER, Arrival, Taken
 
 COMMIT_S = 10.0
 """How long a checkpoint waits for the ledger: a commit takes a millisecond."""
@@ -42,9 +43,13 @@ class StreamExperience:
         self._taken: list[Arrival] = []
         self._trained: tuple[str, ...] = ()
         self._stored_s = -log_every_s
+        self._is_closed = False
 
     def offer(self, arrival: Arrival) -> None:
-        self._ready.put(arrival)
+        if self._is_closed:
+            arrival.drop(OVER)
+        else:
+            self._ready.put(arrival)
 
     def committed(self, batch_id: str, number: int) -> None:
         """The ledger itself is asked."""
@@ -93,6 +98,15 @@ class StreamExperience:
 
     def start(self) -> None:
         """The trainer's thread does all the work."""
+
+    def close(self) -> None:
+        self._is_closed = True
+        waiting, self._partial = self._partial, []
+        with suppress(queue.Empty):
+            while True:
+                waiting.append(self._ready.get_nowait())
+        for arrival in waiting:
+            arrival.drop(OVER)
 
     def drain(self) -> Sequence[SessionBatch]:
         """None: what is accepted has been trained on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -12,14 +13,24 @@ from types import FrameType
 from tinyqueue.monitor.view import View
 
 STOPPING = "stopping: a checkpoint is written first; a second Ctrl-C ends without one"
+SAME_S = 1.0
+"""Signals within this time are one: ``timeout`` signals a process and then its whole group, and a
+terminal that closes sends several."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """What Ctrl-C does: nothing is lost when somebody can be asked to stop."""
+    """What Ctrl-C does: nothing is lost when somebody can be asked to stop.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._stop: Callable[[], None] | None = None
         self._asked = False
+        self._first_s: float | None = None
         self._answers: SimpleQueue[bool] = SimpleQueue()
         """True once Ctrl-C asked somebody to stop. A handler may interrupt a put by a put."""
 
@@ -30,19 +41,31 @@ class Interruption:
 
     @contextmanager
     def calls(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Inside, Ctrl-C calls ``stop`` the first time."""
+        """Inside, Ctrl-C calls ``stop`` the first time; at once where a stop was asked for."""
         self._stop = stop
+        if self._asked:
+            stop()
         try:
             yield
         finally:
             self._stop = None
 
+    def ask(self) -> None:
+        """Asks for a stop as the first Ctrl-C does, and never interrupts. From any thread."""
+        self._asked = True
+        if self._stop is not None:
+            self._stop()
+
     def handle(self, number: int, frame: FrameType | None) -> None:
+        now_s = self._clock()
+        if self._first_s is None:
+            self._first_s = now_s
+        elif now_s - self._first_s < SAME_S:
+            return
         if self._stop is None or self._asked:
             raise KeyboardInterrupt
-        self._asked = True
         self._answers.put(True)
-        self._stop()
+        self.ask()
 
     @contextmanager
     def told(self, view: View) -> Iterator[None]:
@@ -64,13 +87,23 @@ class Interruption:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Inside, Ctrl-C and SIGTERM do what the interruption says; in the main thread alone."""
-    interruption = Interruption()
+def interruptible(clock: Callable[[], float] = time.monotonic) -> Iterator[Interruption]:
+    """Inside, Ctrl-C, SIGTERM and SIGHUP do what the interruption says; in the main thread alone.
+
+    SIGHUP is left alone where it is ignored: ``nohup`` asks for that.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+    interruption = Interruption(clock)
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
     before = [signal.signal(number, interruption.handle) for number in numbers]
     try:
         yield interruption

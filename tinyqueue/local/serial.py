@@ -116,9 +116,11 @@ def train_serial(
     try:
         with training.saving():
             while not stopping() and not training.is_over():
-                if not training.is_spent:
-                    training.update(source.take(0.0))
-                    training.save_if_due()
+                if training.is_spent:
+                    training.waited()
+                    continue
+                training.update(source.take(0.0))
+                training.save_if_due()
                 reason = setbacks.hopeless()
                 if reason:
                     return replace(training.finish(), ended="failed", reason=reason)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.algorithms.horizon import beyond_horizon
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
@@ -19,6 +20,7 @@ from tinyqueue.envs.build import slower_form
 from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.reentry import training
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
@@ -27,11 +29,12 @@ from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.games import play_here
-from tinyqueue.local.interruption import interruptible
+from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
 from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
+from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
 from tinyqueue.settings import Settings
 
@@ -59,22 +62,34 @@ def train(
 ) -> Outcome:
     """Trains a run to its end, and ends everything that it started.
 
-    Ctrl-C or SIGTERM while it trains saves and returns; before that it raises
-    KeyboardInterrupt, and nothing is left running either. A new run that has not begun by
-    then, or when something is refused, is deleted.
+    Ctrl-C, SIGTERM or SIGHUP while it trains saves and returns, as does a view that nobody reads
+    any more; before that a signal raises KeyboardInterrupt, and nothing is left running either.
+    A new run that has not begun by then, or when something is refused, is deleted.
 
     Raises:
         TinyqueueError: The experiment or the services cannot be used.
     """
+    lasting = view if isinstance(view, LastingView) else LastingView(view)
     try:
-        return _train(experiment, run, settings, view, where)
+        with (
+            training(),
+            interruptible() as interruption,
+            interruption.told(lasting),
+            lasting.tells(interruption.ask),
+        ):
+            return _train(experiment, run, settings, lasting, where, interruption)
     except (TinyqueueError, KeyboardInterrupt):
         run.discard_unless_begun()
         raise
 
 
 def _train(
-    experiment: Experiment, run: RunDirectory, settings: Settings, view: View, where: Where
+    experiment: Experiment,
+    run: RunDirectory,
+    settings: Settings,
+    view: View,
+    where: Where,
+    interruption: Interruption,
 ) -> Outcome:
     import_allowed(settings.environment_modules)
     stop_threshold(experiment, find_environment(experiment.environment.id))
@@ -82,14 +97,15 @@ def _train(
         raise UnknownNameError(
             "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
         )
-    for remark in (bytecode_advice(), slower_form(experiment.environment)):
+    remarks = (
+        bytecode_advice(),
+        slower_form(experiment.environment),
+        beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
+    )
+    for remark in remarks:
         if remark:
             view.message(remark)
-    with (
-        _described(experiment, settings, view) as environment,
-        interruptible() as interruption,
-        interruption.told(view),
-    ):
+    with _described(experiment, settings, view) as environment:
         if where.serial:
             info = environment.result()
             experiment = _as_found(experiment, info, run, view)

@@ -44,7 +44,11 @@ def import_keras() -> tuple[Any, Any]:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         is_first = "tensorflow" not in sys.modules
-        with _quick_import(), _without(_NOTICES) if is_first else nullcontext():
+        with (
+            _quick_import(),
+            _without_users_file() if "keras" not in sys.modules else nullcontext(),
+            _without(_NOTICES) if is_first else nullcontext(),
+        ):
             import keras
             import tensorflow as tf
     except ModuleNotFoundError as error:
@@ -54,6 +58,10 @@ def import_keras() -> tuple[Any, Any]:
             f"Keras runs on the {keras.backend.backend()} backend in this process, and tinyqueue "
             "trains with TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported."
         )
+    # Also where the program has imported Keras before, with what ~/.keras/keras.json says.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
     return tf, keras
 
 
@@ -101,6 +109,22 @@ def _quick_import() -> Iterator[None]:
             del sys.modules["matplotlib"]
         if collects:
             gc.enable()
+
+
+@contextmanager
+def _without_users_file() -> Iterator[None]:
+    """Keras reads ``keras.json`` of its folder as it is imported: another network is trained with
+    another order of channels. It is given an empty folder for so long."""
+    before = os.environ.get("KERAS_HOME")
+    with tempfile.TemporaryDirectory(prefix="tinyqueue-") as folder:
+        os.environ["KERAS_HOME"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["KERAS_HOME"]
+            else:
+                os.environ["KERAS_HOME"] = before
 
 
 @contextmanager

@@ -70,10 +70,11 @@ def read_curve(run: Path) -> Curve:
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
     evaluations = list(_lines(run / "evaluations.jsonl"))
+    experiment = _experiment(run)
     return Curve(
-        run.absolute().parent.name,
+        experiment,
         1,
-        f"{run.absolute().parent.name}/{run.name}",
+        f"{experiment}/{run.absolute().name}",
         _protocol(run),
         *_grouped(np.array(steps, np.float64), np.array(returns, np.float64), points),
         np.array([line[EvaluationField.ENV_STEPS] for line in evaluations], np.float64),
@@ -108,6 +109,14 @@ def merge(curves: Sequence[Curve]) -> Curve:
         np.concatenate([curve.evaluated_means for curve in curves]),
         levels[-1] if levels else None,
     )
+
+
+def _experiment(run: Path) -> str:
+    """The name that the run itself has; its folder may have been renamed."""
+    try:
+        return str(json.loads((run / "run.json").read_bytes())["experiment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return run.absolute().parent.name
 
 
 def _protocol(run: Path) -> str:

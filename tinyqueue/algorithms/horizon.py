@@ -1,0 +1,57 @@
+"""Where an algorithm's schedules end at nothing: from there on a run trains without effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+_STOPS_TRAINING = ("learning_rate", "clip")
+"""Settings with an ``…_end`` over ``anneal_steps``: at 0 no weight changes any more."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The env step from which nothing is learned.
+
+    Attributes:
+        env_steps: As of ``algorithm.anneal_steps``.
+        settings: What is 0 then: ``learning_rate``, ``clip``.
+    """
+
+    env_steps: int
+    settings: tuple[str, ...]
+
+
+def horizon(config: Any) -> Horizon | None:
+    """Of an algorithm's config; None where it learns for as long as it is given steps."""
+    env_steps = getattr(config, "anneal_steps", 0)
+    ending = tuple(
+        name
+        for name in _STOPS_TRAINING
+        if getattr(config, name, None) and getattr(config, f"{name}_end", None) == 0
+    )
+    return Horizon(env_steps, ending) if env_steps and ending else None
+
+
+def beyond_horizon(config: Any, max_env_steps: int | None) -> str:
+    """What to say of a run that goes on where nothing is learned; empty of any other.
+
+    Args:
+        config: Of the algorithm.
+        max_env_steps: Where the run ends; None: where its level is reached.
+    """
+    found = horizon(config)
+    if found is None or (max_env_steps is not None and max_env_steps <= found.env_steps):
+        return ""
+    names = " and ".join(f"algorithm.{name}" for name in found.settings)
+    falls = "falls" if len(found.settings) == 1 else "fall"
+    if max_env_steps is None:
+        goes = "this run has no last env step"
+        write = f"--max-env-steps {found.env_steps}, or --set algorithm.anneal_steps=N"
+    else:
+        goes = f"this run goes to {max_env_steps:,}"
+        write = f"--set algorithm.anneal_steps={max_env_steps}"
+    return (
+        f"{names} {falls} to 0 at {found.env_steps:,} env steps (algorithm.anneal_steps), and "
+        f"{goes}: nothing is learned after that. Write {write}."
+    )

@@ -1,0 +1,110 @@
+"""Standard output for results alone, and a terminal that nothing but the view writes on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+
+C = TypeVar("C", bound=Callable[..., Any])
+_RESULTS = "tinyqueue.results"
+
+
+def json_option(help_text: str = "Print one JSON object.") -> Callable[[C], C]:
+    """``--json``. The object is alone on standard output: what an environment prints, its C code
+    and its children too, goes to standard error.
+    """
+
+    def begin(ctx: click.Context, param: click.Parameter, as_json: bool) -> bool:
+        if as_json:
+            ctx.meta[_RESULTS] = ctx.with_resource(_results_alone())
+        return as_json
+
+    return click.option(
+        "--json", "as_json", is_flag=True, is_eager=True, callback=begin, help=help_text
+    )
+
+
+def print_json(text: str) -> None:
+    """Prints the object of a command with :func:`json_option`."""
+    context = click.get_current_context(silent=True)
+    file = context.meta.get(_RESULTS) if context else None
+    click.echo(text, file=file)
+
+
+def own_stream(stream: TextIO) -> TextIO:
+    """The stream by a descriptor of its own, which stays where it is when 1 and 2 are led
+    elsewhere; unbuffered. A stream that is neither of the two comes back as it is.
+    """
+    if _descriptor(stream) not in (1, 2):
+        return stream
+    stream.flush()
+    raw = io.FileIO(os.dup(stream.fileno()), "w")
+    return io.TextIOWrapper(
+        raw,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        write_through=True,
+    )
+
+
+@contextmanager
+def printed_to(log: Path, *descriptors: int) -> Iterator[None]:
+    """Inside, what is written to a descriptor by whatever means goes to a file.
+
+    Args:
+        log: Appended to.
+        descriptors: 1, 2 or both.
+    """
+    kept = {}
+    with log.open("ab") as file:
+        for descriptor in descriptors:
+            _flush()
+            kept[descriptor] = os.dup(descriptor)
+            os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        for descriptor, before in kept.items():
+            os.dup2(before, descriptor)
+            os.close(before)
+
+
+@contextmanager
+def _results_alone() -> Iterator[TextIO]:
+    results = sys.stdout
+    if _descriptor(results) != 1:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield results
+        return
+    own = own_stream(results)
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield own
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        own.close()
+
+
+def _descriptor(stream: TextIO) -> int:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return -1
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()

@@ -1,0 +1,65 @@
+"""A script that trains when it is imported would train again in every process that imports it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tinyqueue.errors import ConfigError
+
+_IMPORTING = "TINYQUEUE_IMPORTING"
+_TRAINING = "TINYQUEUE_TRAINING"
+"""Set in a process and inherited by its children; the latter's value is the process that trains."""
+
+
+@contextmanager
+def importing(module: str) -> Iterator[None]:
+    """Inside, a module that registers environments is imported."""
+    with _set(_IMPORTING, module):
+        yield
+
+
+@contextmanager
+def training() -> Iterator[None]:
+    """Inside, this process trains.
+
+    Raises:
+        ConfigError: It is only importing a module, or is a child of a process that trains.
+    """
+    refuse_nested_training()
+    with _set(_TRAINING, str(os.getpid())):
+        yield
+
+
+def refuse_nested_training() -> None:
+    """Returns where training may begin.
+
+    Raises:
+        ConfigError: This process is only importing a module, or is a child of one that trains.
+    """
+    module = os.environ.get(_IMPORTING)
+    trainer = os.environ.get(_TRAINING, str(os.getpid()))
+    # What multiprocessing calls a process that is importing the script of its parent.
+    is_spawned = getattr(multiprocessing.current_process(), "_inheriting", False)
+    if not module and not is_spawned and trainer == str(os.getpid()):
+        return
+    what = f"the module {module}" if module else "the script"
+    raise ConfigError(
+        f"{what} trains whenever it is imported, and processes that only play import it too: "
+        'put the call of tinyqueue.train under `if __name__ == "__main__":`.'
+    )
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before

@@ -1,0 +1,69 @@
+"""Another algorithm or model than a document has: its own settings begin from its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinyqueue.experiment.experiment import ConfigTable
+
+DEFAULTS = {"algorithm": "impala", "model": "mlp"}
+"""What a document names that names none."""
+
+
+def chosen(document: Mapping[str, Any], kind: str) -> str:
+    """The name of a document's ``algorithm`` or ``model``."""
+    table = document.get(kind, {})
+    name = table.get("name", DEFAULTS[kind]) if isinstance(table, Mapping) else ""
+    return str(name)
+
+
+def without_former(
+    document: Mapping[str, Any],
+    wanted: Mapping[str, str],
+    *,
+    algorithms: ConfigTable,
+    models: ConfigTable,
+    keeps_shared: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """The document without what belongs to an algorithm or model that it is not to have.
+
+    Args:
+        document: Before anything that a person typed is applied to it.
+        wanted: ``algorithm`` and ``model`` → the name that was typed.
+        algorithms, models: The config dataclass of each known name.
+        keeps_shared: Whether settings that the chosen component has too stay: those of a
+            person's own file do, and those that a preset has for another algorithm do not.
+
+    Returns:
+        The document, and the keys that are left out. A key that belongs to neither stays, to be
+        refused.
+    """
+    result = dict(document)
+    gone: list[str] = []
+    for kind, name in wanted.items():
+        table = algorithms if kind == "algorithm" else models
+        before = chosen(document, kind)
+        if name == before or name not in table or before not in table:
+            continue
+        given = dict(document.get(kind, {}))
+        given.pop("name", None)
+        left = _left_out(given, table[before], table[name], keeps_shared)
+        gone += [f"{kind}.{key}" for key in left]
+        result[kind] = {"name": name, **{k: v for k, v in given.items() if k not in left}}
+        loses_replay = _uses_replay(table[before]) and not _uses_replay(table[name])
+        if loses_replay and result.pop("replay", None) is not None:
+            gone.append("[replay]")
+    return result, gone
+
+
+def _uses_replay(component: type[Any]) -> bool:
+    return bool(getattr(component, "uses_replay", False))
+
+
+def _left_out(
+    given: Mapping[str, Any], before: type[Any], after: type[Any], keeps_shared: bool
+) -> list[str]:
+    belonged = before.__dataclass_fields__
+    belongs = after.__dataclass_fields__
+    return [key for key in given if key in belonged and not (keeps_shared and key in belongs)]

@@ -1,0 +1,74 @@
+"""A view whose terminal, pipe or file may go away: a run never ends with a traceback for that."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+
+from tinyqueue.monitor.view import Header, Snapshot, View
+
+
+class LastingView:
+    """Shows a run for as long as somebody can see it.
+
+    A reader that has closed its pipe (``| head``) has seen enough: whoever trains is told, and
+    nothing more is shown. After any other failure, such as a full disk or a terminal that is
+    gone, the next line is tried again.
+
+    Args:
+        view: Draws and writes.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._is_closed = False
+        self._closed: Callable[[], None] | None = None
+
+    @contextmanager
+    def tells(self, closed: Callable[[], None]) -> Iterator[None]:
+        """Inside, ``closed`` is called once nobody reads any more, from whatever thread writes."""
+        self._closed = closed
+        if self._is_closed:
+            closed()
+        try:
+            yield
+        finally:
+            self._closed = None
+
+    @property
+    def is_due(self) -> bool:
+        return not self._is_closed and self._view.is_due
+
+    def start(self, header: Header) -> None:
+        with self._lasting():
+            self._view.start(header)
+
+    def update(self, snapshot: Snapshot) -> None:
+        with self._lasting():
+            self._view.update(snapshot)
+
+    def message(self, text: str) -> None:
+        with self._lasting():
+            self._view.message(text)
+
+    def stop(self) -> None:
+        # rich cannot stop what a broken pipe kept it from starting.
+        with self._lasting(), suppress(IndexError) if self._is_closed else nullcontext():
+            self._view.stop()
+
+    @contextmanager
+    def _lasting(self) -> Iterator[None]:
+        try:
+            yield
+        except SystemExit:
+            # What rich makes of a broken pipe.
+            self._close()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                self._close()
+
+    def _close(self) -> None:
+        is_first, self._is_closed = not self._is_closed, True
+        if is_first and self._closed is not None:
+            self._closed()
