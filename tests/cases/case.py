@@ -125,7 +125,9 @@ def try_out(case: Case, folder: Path) -> Verdict:
         faults += judge(command, ended[-1], folder)
     if case.check is not None:
         faults += case.check(folder, ended)
-    word = last_of(case.commands[0].facts, ended[0].lines)
+    facts = case.commands[0].facts
+    # That it trains is the answer only where there is nothing to say before.
+    word = last_of([fact for fact in facts if fact != TRAINS] or facts, ended[0].lines)
     return Verdict(
         case,
         tuple(faults),

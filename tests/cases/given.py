@@ -44,18 +44,23 @@ def _saved_at_the_end(folder: Path, ended: Sequence[Ended]) -> list[str]:
     return [] if newest.env_steps < 40_000 else [f"it went on to {newest.env_steps} env steps"]
 
 
-def _starts(folder: Path, name: str) -> list[list[str]]:
+def _starts(folder: Path, name: str) -> list[list[list[float]]]:
     """What every process drew that played more than a trial."""
     files = [path.read_text().splitlines() for path in (folder / "draws" / name).glob("*.txt")]
-    return [rows for rows in files if len(rows) >= _LEAST_STARTS]
+    return [[json.loads(row) for row in rows] for rows in files if len(rows) >= _LEAST_STARTS]
 
 
 def _players_differ(folder: Path, ended: Sequence[Ended]) -> list[str]:
     starts = _starts(folder, "all")
     if len(starts) < 2:
         return [f"{len(starts)} players have played"]
-    same = [len(set(a) & set(b)) for a, b in itertools.combinations(starts, 2)]
-    return [f"{max(same)} beginnings are the same in two players"] if max(same) else []
+    faults = []
+    for column, generator in enumerate(("np.random", "random")):
+        drawn = [{row[column] for row in rows} for rows in starts]
+        same = max(len(one & other) for one, other in itertools.combinations(drawn, 2))
+        if same:
+            faults.append(f"two players drew {same} equal numbers from {generator}")
+    return faults
 
 
 def _repeats(folder: Path, ended: Sequence[Ended]) -> list[str]:
