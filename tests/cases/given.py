@@ -126,7 +126,7 @@ GIVEN = (
         (
             Command(
                 train("Stay-v0", "--stop-at-return", "50", steps=30_000),
-                (r"\b(cap|capped|cut off|cut short)\b.*\b\d[\d,]+", TRAINS),
+                (r"\bgames?\b.*\b(ended|capped|cut)\b.*\b\d[\d,]+ (env )?steps", TRAINS),
                 within_s=120,
             ),
             Command(("tinyqueue", "evaluate", "runs/stay-impala/1", "-n", "5"), (r"\b5\b",)),

@@ -42,7 +42,6 @@ PACKAGES = (
     ("gymnasium-robotics", "FetchReach-v4"),
     ("miniwob", "miniwob/click-test-2-v1"),
     ("lbforaging", "Foraging-8x8-2p-1f-v3"),
-    ("gymnasium-2048", "gymnasium_2048/TwentyFortyEight-v0"),
     ("gym-electric-motor", "Cont-CC-PMSM-v0"),
     ("vizdoom (not installed)", "VizdoomBasic-v1"),
 )
