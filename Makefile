@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed-all
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo install test faults services lint format bench docs wheel constraints clean
+.PHONY: help demo install test faults cases services lint format bench docs wheel constraints clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -32,6 +32,10 @@ test: $(INSTALLED) services  ## services, lint, types, import contracts and all 
 
 faults: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
 	TINYQUEUE_TEST_KILLS=50 $(WITH_VENV) python -m pytest -m faults
+
+cases: $(INSTALLED)  ## what users bring: every case, and a hundred of a grammar of faults
+	$(WITH_VENV) python tests/cases/table.py
+	$(WITH_VENV) python tests/cases/hundred.py --count 100 --seed 1
 
 services:  ## RabbitMQ and Redis for the tests: installed when missing, not started
 	@sh scripts/install-services.sh
