@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
-from tinyqueue.cli.experiments import allowing, chosen_for, configured, find_document, new_run
+from tinyqueue.cli.allowed import allowing
+from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run
 from tinyqueue.cli.views import view_beside
 from tinyqueue.envs.reentry import refuse_nested_training
 from tinyqueue.experiment.values import assignments, number, whole

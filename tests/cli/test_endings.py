@@ -1,5 +1,6 @@
 """What is said when training has ended."""
 
+import dataclasses
 import json
 import sys
 import time
@@ -236,3 +237,48 @@ def test_a_longer_run_stretches_the_schedule_that_ends_at_zero(ended, limit, ann
     outcome = Outcome(ended, 1000, 10, 9, 1.5)
 
     assert " ".join(_longer(outcome, make_experiment(document))) == options
+
+
+def test_how_actions_were_chosen_is_said_and_goes_into_what_comes_next(run, capsys):
+    remark = "12 of 100 games were ended at 10,000 steps"
+    outcome = dataclasses.replace(SOLVED, policy="sampled", remarks=(remark,))
+
+    tell(outcome, run, POLE, resume=RESUME, as_json=False)
+
+    said = capsys.readouterr().out
+    assert "solved: 499.6 ≥ 475, the sampled mean of 100 games" in said
+    assert remark in said
+    assert f"tinyqueue evaluate {run} -n 100 --sample" in said
+
+
+def test_a_mean_just_above_a_level_below_one_is_said_as_it_is():
+    outcome = dataclasses.replace(SOLVED, threshold=0.95, deciding_mean=0.96, fresh_mean=0.004)
+
+    first, second, *_ = sentences(outcome, solved_s=None, count=None)
+
+    assert first.startswith("solved: 0.96 ≥ 0.95, the greedy mean")
+    assert second.startswith("0.004 over 100 fresh games")
+
+
+def test_a_level_that_is_not_reached_stands_beside_what_the_last_games_came_to():
+    outcome = Outcome(
+        "max env steps", 1000, 10, 10, 1.0, 475.0, last_mean=474.96, last_games=100,
+        last_env_steps=990,
+    )  # fmt: skip
+
+    assert sentences(outcome, solved_s=None, count=None)[0] == (
+        "the limit of env steps is reached; the level 475 is not reached: 474.96, the greedy mean "
+        "of 100 games at 990 env steps"
+    )
+
+
+def test_a_level_that_no_fresh_games_confirmed_is_not_called_reached():
+    outcome = Outcome(
+        "stopped", 1000, 10, 10, 1.0, 475.0, deciding_mean=480.0, deciding_games=100,
+        last_mean=480.0, last_games=100, last_env_steps=990,
+    )  # fmt: skip
+
+    assert sentences(outcome, solved_s=None, count=None)[0] == (
+        "stopped; the level 475 is not confirmed: 100 greedy games came to 480.0, and no fresh "
+        "games have been played to the end"
+    )

@@ -1,11 +1,13 @@
 """``tinyqueue evaluate``."""
 
+import itertools
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, checkpoint, spec, trained_run
+from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
 from tinyqueue.evaluation.games import Games
 from tinyqueue.experiment.environment import EnvironmentConfig
@@ -160,3 +162,55 @@ def test_atari_has_a_human_normalised_score(tinyqueue, tmp_path, monkeypatch):
     assert result["protocol"] == "sticky 0.25, frame skip 4"
     pair = "random -20.7, human 14.6: Wang et al. 2016, without sticky actions"
     assert f"human-normalised 1.096 ({pair})" in said.out
+
+
+@pytest.fixture
+def break_off(monkeypatch):
+    """CartPole fails for good, or Ctrl-C comes, in the third wave of a policy that falls."""
+
+    def after(error, steps=24):
+        step, counts = CartPoleVectorEnv.step, itertools.count()
+
+        def failing(self, actions):
+            if next(counts) >= steps:
+                raise error
+            return step(self, actions)
+
+        monkeypatch.setattr(CartPoleVectorEnv, "step", failing)
+
+    return after
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "why"),
+    [(KeyboardInterrupt(), 130, "Ctrl-C"), (OSError("no simulator"), 1, "OSError: no simulator")],
+)
+def test_what_finished_is_kept_and_said(tinyqueue, tmp_path, break_off, error, code, why):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, FALLS))
+
+    break_off(error)
+    plain = tinyqueue("evaluate", run, "-n", 300)
+
+    assert plain.code == code
+    assert "200 of 300 games were played" in plain.out
+    assert "not all games were played; what finished first is over-represented" in plain.err
+    assert why in plain.err
+
+
+def test_json_says_how_many_of_how_many(tinyqueue, tmp_path, break_off):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, FALLS))
+
+    break_off(KeyboardInterrupt())
+    found = json.loads(tinyqueue("evaluate", run, "-n", 300, "--json").out)
+
+    assert (found["count"], found["asked"], found["ended_by"]) == (200, 300, "Ctrl-C")
+
+
+def test_where_no_game_finished_the_reason_alone_is_said(tinyqueue, tmp_path, break_off):
+    run = trained_run(tmp_path / "runs", checkpoint(1000, BALANCES))
+
+    break_off(OSError("no simulator"))
+    said = tinyqueue("evaluate", run, "-n", 5)
+
+    assert said.code == 1
+    assert "CartPole-v1 failed in step: OSError: no simulator" in said.err

@@ -98,14 +98,14 @@ def played_here(weights: Any, spec: Any, graph: bytes, request: str, seed: int) 
 def test_a_worker_is_waited_for_while_it_plays_and_replaced_when_it_is_killed(
     cluster: Cluster, worker: Process, games: RemoteGames
 ) -> None:
-    games.request(WEIGHTS, "first", seed=1)
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
     first = answer(cluster, games)
 
     assert first.player != "learner"
     assert first.returns.tolist() == [500.0]
     assert first.seconds > 2 * HERE_AFTER_S
 
-    games.request(WEIGHTS, "second", seed=2)
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
     played_s = time.monotonic() + HERE_AFTER_S
     while time.monotonic() < played_s:
         assert games.poll() is None

@@ -125,7 +125,7 @@ def test_an_evaluation_is_written_and_said(reporter, run, view):
     assert not reporter.is_evaluating
 
     reporter.evaluated(evaluated(), threshold=475.0)
-    assert view.messages[-1].startswith("fresh mean of 2 games: 480.0 (version 7")
+    assert view.messages[-1].startswith("fresh greedy mean of 2 games: 480.0 (version 7")
 
 
 def test_the_view_is_told_what_does_not_change_first(reporter, view):

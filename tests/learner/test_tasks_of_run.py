@@ -51,7 +51,7 @@ def test_evaluations_name_version_games_and_seed(spec):
         tasks, spec, b"graph", config, pin=lambda *a: pinned.append(a), play_here=None
     )
 
-    games.request(SimpleNamespace(version=9), "ask", seed=4)
+    games.request(SimpleNamespace(version=9), "ask", seed=4, actions="greedy")
 
     assert tasks.evaluated == {
         "ask": {
@@ -69,14 +69,14 @@ def test_evaluations_name_version_games_and_seed(spec):
 def test_games_played_here_use_spec_and_graph_of_the_run(spec):
     used = []
 
-    def play_here(weights, spec, graph, request, seed):
+    def play_here(weights, spec, graph, request, seed, actions):
         used.append((spec, graph))
         one = np.ones(1, np.int32)
         return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "me")
 
     config = EvaluationConfig(here_after_s=0)
     games = remote_games(Tasks(), spec, b"graph", config, pin=None, play_here=play_here)
-    games.request(SimpleNamespace(version=9), "ask", seed=4)
+    games.request(SimpleNamespace(version=9), "ask", seed=4, actions="greedy")
 
     answer = None
     while answer is None:

@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from tinyqueue.monitor.view import Header, Progress, Snapshot, duration, number
 
@@ -86,3 +88,49 @@ def test_numbers_have_their_thousands_apart_and_a_dash_for_nothing() -> None:
     assert number(302468.21, 0) == "302,468"
     assert number(-20.94) == "-20.9"
     assert number(math.nan) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12_345.4, "12,345"),
+        (-99_960.0, "-99,960"),
+        (476.52, "476.5"),
+        (9.351, "9.35"),
+        (4.0, "4.0"),
+        (0.9574, "0.957"),
+        (0.00432, "0.00432"),
+        (3.2e-12, "3.2e-12"),
+        (0.0, "0.0"),
+        (math.inf, "inf"),
+    ],
+)
+def test_a_number_has_the_digits_that_it_is_worth(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "level", "text"),
+    [
+        (0.96, 0.95, "0.96"),
+        (474.98, 475.0, "474.98"),
+        (475.0, 475.0, "475.0"),
+        (475.04, 475.0, "475.04"),
+        (-0.04, 0.0, "-0.04"),
+        (12_344.8, 12_345.0, "12,344.8"),
+    ],
+)
+def test_a_number_is_on_the_side_of_a_level_where_it_is(
+    value: float, level: float, text: str
+) -> None:
+    assert number(value, beside=level) == text
+
+
+@given(st.floats(-1e9, 1e9), st.integers(-1000, 1000))
+def test_a_rounded_number_never_crosses_a_level(value: float, level: int) -> None:
+    assume(abs(value - level) > 1e-6)
+
+    shown = float(number(value, beside=level).replace(",", ""))
+
+    assert (shown > level) == (value > level)
+    assert (shown < level) == (value < level)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import click
 
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.allowed import allowing
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.games import Games, Limits, Score, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec

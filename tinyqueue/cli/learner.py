@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import allowing, open_run
+from tinyqueue.cli.experiments import open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
 from tinyqueue.cli.output import json_option, print_json
