@@ -5,8 +5,10 @@ import json
 import pytest
 from balancing import graph, spec
 
+from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli import learner as learner_command
 from tinyqueue.cli.experiments import configured, new_run
+from tinyqueue.cli.learner import _as_given
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.store.client import connect
@@ -95,6 +97,16 @@ def test_start_makes_a_run_and_then_goes_on_with_it(tinyqueue, file, trained):
     assert runs == ["runs/pole/1", "runs/pole/1", "runs/pole/2"]
     (where,) = {where for _, _, where in trained}
     assert (where.services, where.players) == ("configured", 0)
+
+
+def test_a_run_that_dropped_something_unasked_is_still_the_same_experiment():
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    document = experiment.document()
+    document["environment"]["drop"] = ["mission"]
+    assert _as_given(document, experiment) == experiment.document()
+
+    named = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["name"]}})
+    assert _as_given(document, named) == document
 
 
 def test_other_settings_do_not_go_on_with_a_run(tinyqueue, file, trained):

@@ -51,6 +51,16 @@ def test_players_that_end_by_themselves_tell_why(settings, tmp_path):
     assert "paly" in ended
 
 
+def test_players_may_import_what_the_command_added(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES_FILE", "/nowhere")
+    more = settings.model_copy(update={"environment_modules": ("mine", "minigrid")})
+
+    environment = LocalPlayers(more, 1, ("play",), tmp_path / "players.log")._environment()
+
+    assert environment["TINYQUEUE_ENVIRONMENT_MODULES"] == "mine,minigrid"
+    assert "TINYQUEUE_ENVIRONMENT_MODULES_FILE" not in environment
+
+
 def test_nothing_runs_before_the_start(settings, tmp_path):
     players = LocalPlayers(settings, 1, ("play",), tmp_path / "players.log")
 

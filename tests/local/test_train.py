@@ -24,6 +24,23 @@ def new_run(tmp_path):
     run.close()
 
 
+def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
+    experiment = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["name"]}})
+    run = RunDirectory.create(tmp_path, experiment.document(), {})
+    said, view = [], SimpleNamespace()
+    view.message = said.append
+
+    for found in (("name",), ("name", "mission")):
+        train_module._keep_drops(experiment, SimpleNamespace(drop=found), run, view)
+
+    (notice,) = said
+    assert "'mission'" in notice
+    assert "name" not in notice
+    kept = make_experiment(run.document())
+    assert kept.environment.drop == ("name", "mission")
+    run.close()
+
+
 def test_training_ends_when_all_players_have_ended():
     stopped = threading.Event()
     service = SimpleNamespace(stop=stopped.set)

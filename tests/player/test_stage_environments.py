@@ -9,7 +9,7 @@ import pytest
 from gymnasium import spaces
 from watching import Watcher
 
-from tinyqueue.data.spaces import Leaf
+from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.errors import ConfigError, EnvironmentMismatchError, UnknownNameError
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import make_head
@@ -41,6 +41,7 @@ def contract(played):
         ("Acrobot-v1", 5),
         ("FrozenLake-v1", None),
         ("Taxi-v4", 9),
+        ("Blackjack-v1", None),
         ("Rooms-v0", 2),
         ("Countdown-v0", None),
     ],
@@ -105,8 +106,16 @@ def test_an_unknown_environment_is_refused_with_the_nearest(spec, stage):
 
 
 def test_continuous_actions_are_refused_where_the_head_cannot_choose_them(spec, stage):
+    # Given a spec that no learner here would write
+    pushes = {"": Leaf("float32", (1,), low=-2.0, high=2.0)}
+    wanted = spec("CartPole-v1", ticks=4, slots=2).model_copy(
+        update={
+            "environment": EnvironmentConfig(id="Pendulum-v1"),
+            "action_space": space_to_json(pushes),
+        }
+    )
     with pytest.raises(ConfigError, match="discrete"):
-        stage(spec("Pendulum-v1", ticks=4, slots=2))
+        stage(wanted)
 
 
 class Drawn(gymnasium.Env):
