@@ -108,6 +108,9 @@ def test_no_form_of_url_is_shown_with_its_password(password: str, form: str) -> 
     whole = f"{MARK}{password}{MARK}"
     if "password=" in form:
         whole = whole.replace("&", "").replace(";", "")
+    if form.endswith(":{}"):
+        # Nobody can tell what follows an @ there from a host.
+        whole = whole.replace("@", "")
 
     assert MARK not in masked(form.format(whole))
 
