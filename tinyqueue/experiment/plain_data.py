@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _MOST_VALUES, _MOST_DEPTH, _MOST_TEXT = 10_000, 8, 65_536
-_MOST_INTEGER = 2**63
-# TOML's integers have 64 bits.
+_MOST_INTEGER = 2**256
 
 
 def plain_table(value: object) -> dict[str, Any]:
@@ -45,7 +44,7 @@ class _Copy:
             return value
         if isinstance(value, int):
             if not -_MOST_INTEGER <= value < _MOST_INTEGER:
-                raise ValueError("holds an integer of over 64 bits")
+                raise ValueError("holds an integer of over 256 bits")
             return int(value)
         if isinstance(value, float):
             if not math.isfinite(value):
