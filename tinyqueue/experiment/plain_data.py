@@ -35,7 +35,7 @@ class _Copy:
         if isinstance(value, Mapping):
             if not all(isinstance(key, str) for key in value):
                 raise ValueError("holds a table with a key that is no text")
-            return {self._text(key): self.of(inner, depth + 1) for key, inner in value.items()}
+            return {self._text(key): self._named(key, inner, depth) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [self.of(inner, depth + 1) for inner in value]
         if isinstance(value, str):
@@ -54,6 +54,13 @@ class _Copy:
             f"holds a {type(value).__name__}, and can hold texts, numbers, booleans, lists and "
             "tables of these alone"
         )
+
+    def _named(self, key: str, value: object, depth: int) -> Any:
+        try:
+            return self.of(value, depth + 1)
+        except ValueError as error:
+            # The outermost key is enough to find it by.
+            raise ValueError(f"{key!r} {error}" if depth == 0 else str(error)) from None
 
     def _text(self, text: str) -> str:
         if len(text) > _MOST_TEXT:
