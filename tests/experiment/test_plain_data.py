@@ -47,7 +47,7 @@ def test_they_can_be_written_with_set():
         ({"a": None}, "NoneType"),
         ({"a": object()}, "object"),
         ({"a": {1: 2}}, "key"),
-        ({"a": 2**63}, "64 bits"),
+        ({"a": 2**256}, "256 bits"),
         ({"a": [0] * 20_000}, "10000 values"),
         ({"a": "x" * 70_000}, "65536"),
         (nested(9), "8 levels"),

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _MOST_VALUES, _MOST_DEPTH, _MOST_TEXT = 10_000, 8, 65_536
-_MOST_INTEGER = 2**63
-# TOML's integers have 64 bits.
+_MOST_INTEGER = 2**256
 
 
 def plain_table(value: object) -> dict[str, Any]:
@@ -36,7 +35,7 @@ class _Copy:
         if isinstance(value, Mapping):
             if not all(isinstance(key, str) for key in value):
                 raise ValueError("holds a table with a key that is no text")
-            return {self._text(key): self.of(inner, depth + 1) for key, inner in value.items()}
+            return {self._text(key): self._named(key, inner, depth) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [self.of(inner, depth + 1) for inner in value]
         if isinstance(value, str):
@@ -45,7 +44,7 @@ class _Copy:
             return value
         if isinstance(value, int):
             if not -_MOST_INTEGER <= value < _MOST_INTEGER:
-                raise ValueError("holds an integer of over 64 bits")
+                raise ValueError("holds an integer of over 256 bits")
             return int(value)
         if isinstance(value, float):
             if not math.isfinite(value):
@@ -55,6 +54,13 @@ class _Copy:
             f"holds a {type(value).__name__}, and can hold texts, numbers, booleans, lists and "
             "tables of these alone"
         )
+
+    def _named(self, key: str, value: object, depth: int) -> Any:
+        try:
+            return self.of(value, depth + 1)
+        except ValueError as error:
+            # The outermost key is enough to find it by.
+            raise ValueError(f"{key!r} {error}" if depth == 0 else str(error)) from None
 
     def _text(self, text: str) -> str:
         if len(text) > _MOST_TEXT:
