@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyqueue.cli.experiments import allowing, configured, find_document, new_run
+from tinyqueue.cli.allowing import allowing
+from tinyqueue.cli.experiments import configured, find_document, new_run
 from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.services import Choice
 from tinyqueue.local.train import Where

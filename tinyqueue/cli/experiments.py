@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.catalogue import make_experiment, preset_for, presets
-from tinyqueue.envs.known_packages import modules_for
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.settings import Settings, host_name
+from tinyqueue.settings import host_name
 
 GAMES_PRESET = "pong-ppo"
 """Whose settings an Atari game without a preset of its own gets."""
@@ -90,14 +89,6 @@ def configured(
     if stop:
         document["stop"] = stop
     return make_experiment(document)
-
-
-def allowing(settings: Settings, environment_id: str) -> Settings:
-    """Settings with the module of the known package that an environment belongs to, if it is
-    installed: a person who names its environment here means it.
-    """
-    modules = modules_for(environment_id, settings.environment_modules)
-    return settings.model_copy(update={"environment_modules": modules})
 
 
 def new_run(runs: Path, experiment: Experiment, modules: Sequence[str] = ()) -> RunDirectory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.allowing import allowing
 from tinyqueue.evaluation.games import Games, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import Head

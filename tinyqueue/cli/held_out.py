@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.allowing import allowing
 from tinyqueue.cli.policy_options import Choice
 from tinyqueue.errors import CheckpointError
 from tinyqueue.experiment.documents import read_document

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.allowing import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError

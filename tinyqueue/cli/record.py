@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinyqueue.cli.experiments import allowing
+from tinyqueue.cli.allowing import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
 from tinyqueue.cli.policy_options import Choice, chooses_policy

@@ -7,8 +7,8 @@ from typing import cast
 
 import click
 
+from tinyqueue.cli.allowing import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import allowing
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.views import view_beside
