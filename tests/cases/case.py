@@ -44,7 +44,7 @@ class Command:
     facts: tuple[str, ...] = (TRAINS,)
     never: tuple[str, ...] = ()
     exit_codes: tuple[int, ...] = (0,)
-    within_s: float = 60.0
+    within_s: float = 120.0
     keeps_run: bool | None = True
     environment: Mapping[str, str] = field(default_factory=dict)
 

@@ -9,6 +9,11 @@ ONE_OF_ALL = ("--players", "1", "--set", "session.slots=1", "--set", "evaluation
 
 _SLOW = (
     plays("01 slow", "reset of 1 s", "SlowReset", "slow", steps=1000, within_s=120),
+    told(
+        "01 slow", "32 × 32 of 40 ms asked for", "SlowStep", "slow",
+        r"\b[4-9]\d(\.\d+)? s\b", r"session\.(slots|ticks)",
+        more=("--set", "session.slots=32", "--set", "session.ticks=32"), steps=1000, within_s=200,
+    ),
     plays("01 slow", "after 100 steps", "SlowLater", "slow", steps=1500, within_s=150),
     fails(
         "01 slow", "3 s per step", "Snail", "slow", r"\b3(\.\d+)? ?s|3,?0\d\d(\.\d+)? ms",

@@ -1,6 +1,6 @@
 """Tries environments of the package index as a new user would, and prints docs' table.
 
-    python tests/cases/packages.py [--only minigrid] [--json] [--keep FOLDER]
+    python tests/cases/packages.py [--only minigrid] [--json] [--keep FOLDER] [--write]
 
 Needs the packages that PACKAGES names beside tinyqueue. The first command is one command and
 nothing else. Where it is refused with something to write, the next one has it written, as the
@@ -19,11 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from case import TRAINS, Command, judge, last_of, run_command
+from case import ROOT, TRAINS, Command, judge, last_of, run_command
 from terminal import Ended
 
 STEPS = 5000
 WITHIN_S = 150.0
+PAGE = ROOT / "docs" / "environments.md"
+_MARKER = "<!-- The table of tests/cases/packages.py. -->"
 _MOST_COMMANDS = 4
 _MODULES = re.compile(r"TINYQUEUE_ENVIRONMENT_MODULES=([\w.,]+)")
 _SETTING = re.compile(
@@ -136,9 +138,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="packages whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON object per command")
     parser.add_argument("--keep", type=Path, help="keep folders and what was printed here")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     options = parser.parse_args(words)
+    rows = ["| package | command | what happened |", "| --- | --- | --- |"]
     if not options.json:
-        print("| package | command | what happened |\n| --- | --- | --- |")
+        print("\n".join(rows))
     right = True
     with tempfile.TemporaryDirectory(prefix="packages-") as temporary:
         root = (options.keep or Path(temporary)).resolve()
@@ -149,7 +153,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 right = right and one.is_right
                 fields = {"package": package, "command": one.line, "happened": one.happened}
                 fields |= {"trains": one.trains, "seconds": round(one.seconds, 1)}
-                print(json.dumps(fields) if options.json else row(package, number, one), flush=True)
+                rows.append(row(package, number, one))
+                print(json.dumps(fields) if options.json else rows[-1], flush=True)
+    if options.write:
+        before, _, _ = PAGE.read_text().partition(_MARKER)
+        PAGE.write_text(f"{before}{_MARKER}\n\n" + "\n".join(rows) + "\n")
     return int(not right)
 
 

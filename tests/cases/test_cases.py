@@ -14,7 +14,8 @@ from case import Case, try_out
 from given import GIVEN
 from kin import KIN
 
-pytestmark = [pytest.mark.cases, pytest.mark.integration]
+# Each command has a bound of its own, which is what is judged.
+pytestmark = [pytest.mark.cases, pytest.mark.integration, pytest.mark.timeout(900)]
 
 ALL = (*GIVEN, *KIN)
 TRIED = [one for one in ALL if one.is_quick or os.environ.get("TINYQUEUE_TEST_CASES") == "all"]

@@ -24,7 +24,7 @@ def plays(
     *more: str,
     facts: tuple[str, ...] = (TRAINS,),
     steps: int = 4000,
-    within_s: float = 60.0,
+    within_s: float = 120.0,
     is_quick: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> Case:
