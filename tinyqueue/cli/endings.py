@@ -43,7 +43,7 @@ def tell(
     """
     result = document(outcome, run)
     _keep(result, run)
-    drawn = _draw(run)
+    drawn = _draw(run) if outcome.updates else "none: nothing was trained"
     if as_json:
         print_json(json.dumps(result))
         return

@@ -34,6 +34,8 @@ STEPPING_S = 1.2
 LEAST_TICKS = 3
 PATIENCE_S = 90.0
 """For one call, where no limit was set."""
+MOST_FAULTS = 3
+"""A trial of about a hundred steps with so many is refused; a rare fault is lived with."""
 SEEDS = (1, 2)
 """A fault that both seeds meet is refused. One alone may be rare, and a stage survives it."""
 
@@ -118,7 +120,9 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
                 raise
-            remarks.append(f"{error}. It did not happen again; players go on after such a fault")
+            remarks.append(
+                f"{error} With another seed it did not happen; players go on after such faults"
+            )
     return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
 
 
@@ -177,6 +181,12 @@ def _play(
         steps = _Steps(config.id, vector, observed, seed)
         steps.play(telling)
         faults = vector.take_faults() if isinstance(vector, SideBySide) else None
+        if faults is not None and faults.number >= MOST_FAULTS:
+            raise EnvironmentFailedError(
+                f"{faults.last}. {faults.number} calls failed in {steps.count} steps of {slots} "
+                "environments: correct it, or wrap it",
+                kind="many-faults",
+            )
         if faults is not None and faults.number:
             remarks.append(
                 f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "

@@ -80,6 +80,8 @@ class LearnerService:
         self._around = surroundings
         self._sessions = run.path / "sessions.db"
         self._stopping = threading.Event()
+        self.is_over = False
+        """Whether :meth:`run` has ended: nobody waits for games of this run any more."""
         self._broker = Broker(surroundings.settings.broker)
         self._redis = connect(surroundings.settings.redis)
         self._weights = WeightStore(self._redis, experiment.name)
@@ -120,6 +122,7 @@ class LearnerService:
             ) as ledger:
                 return self._train(built, ledger, epoch)
         finally:
+            self.is_over = True
             self._lease.release()
 
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:

@@ -17,6 +17,8 @@ REMIND_FIRST_S, REMIND_LAST_S = 10.0, 600.0
 """Between two counts of what goes on failing: doubled every time."""
 WARN_SHARE, END_SHARE = 0.05, 0.5
 """Of all session batches: set aside, above which a person is warned, and the run ends."""
+GOING_PATIENCE = 5
+"""How much longer a run is waited for that had got on for a while."""
 LEAST_BATCHES = 20
 """Shares of fewer say nothing."""
 MOST_KINDS = 32
@@ -63,7 +65,9 @@ class Setbacks:
         self._lock = threading.RLock()
         self._kinds: dict[str, _Kind] = {}
         self._first_s: float | None = None
+        self._latest_s = 0.0
         self._accepted = self._aside = 0
+        self._first_accepted_s = self._last_accepted_s = 0.0
         self._lost = 0
         self._warned = False
         self._window: deque[tuple[float, int, int]] = deque()
@@ -107,6 +111,9 @@ class Setbacks:
     def accepted(self) -> None:
         """A session batch was sound."""
         with self._lock:
+            self._last_accepted_s = self._clock()
+            if not self._accepted:
+                self._first_accepted_s = self._last_accepted_s
             self._accepted += 1
             self._add_to_window(1, 0)
 
@@ -129,13 +136,14 @@ class Setbacks:
         """Why the run cannot get anywhere; empty while it may."""
         with self._lock:
             now_s = self._clock()
-            if not self._accepted:
-                since = self._first_s
-                if since is None or now_s - since < self._give_up_after_s:
-                    return ""
+            first_s = self._first_s
+            if first_s is None:
+                return ""
+            since_s = max(first_s, self._last_accepted_s) if self._accepted else first_s
+            if now_s - since_s >= self._patience_s and self._latest_s > since_s - 1.0:
                 worst = max(self._setbacks(), key=lambda kind: kind.count)
                 return (
-                    f"no session batch was accepted within {now_s - since:.0f} s: {worst.text} "
+                    f"no session batch was accepted within {now_s - since_s:.0f} s: {worst.text} "
                     f"[{worst.count:,} times]"
                 )
             return self._mostly_aside(now_s)
@@ -150,6 +158,12 @@ class Setbacks:
         with self._lock:
             return Counter({name: kind.count for name, kind in self._kinds.items()})
 
+    @property
+    def _patience_s(self) -> float:
+        """A run that has been going is waited for longer: what fails may come back."""
+        went_s = self._last_accepted_s - self._first_accepted_s
+        return self._give_up_after_s * (GOING_PATIENCE if went_s > self._give_up_after_s else 1)
+
     def _setbacks(self) -> list[_Kind]:
         """Kinds because of which nothing is accepted."""
         return [
@@ -162,8 +176,10 @@ class Setbacks:
         self, name: str, text: str, player: str, count: int = 1, *, is_setback: bool = True
     ) -> None:
         with self._lock:
-            if is_setback and self._first_s is None:
-                self._first_s = self._clock()
+            if is_setback:
+                self._latest_s = self._clock()
+                if self._first_s is None:
+                    self._first_s = self._latest_s
             if name not in self._kinds and len(self._kinds) >= MOST_KINDS:
                 name = f"{name.partition(':')[0]}: other"
             first = name not in self._kinds

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.games import Limits, play_games
 from tinyqueue.evaluation.result import result_of
 from tinyqueue.experiment.experiment import Experiment
@@ -24,14 +25,21 @@ def play_here(
     request: str,
     seed: int,
     actions: str = "greedy",
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> EvaluationResult:
-    """Plays an experiment's evaluation games.
+    """Plays an experiment's evaluation games, as long as somebody waits for them.
 
     Raises:
+        TinyqueueError: Nobody does any more.
         EnvironmentFailedError: It failed several times in a row.
         TinyqueueError: It cannot be built here.
     """
     evaluation = experiment.evaluation
+
+    def go_on(done: int) -> None:
+        if not is_wanted():
+            raise TinyqueueError(f"the games of evaluation {request} are no longer waited for.")
+
     games = play_games(
         spec.environment,
         PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
@@ -42,6 +50,7 @@ def play_here(
         modules=modules,
         spaces=(spec.observations, spec.actions),
         limits=Limits(evaluation.max_steps_per_game, evaluation.timeout_s),
+        on_progress=go_on,
     )
     return result_of(
         games,

@@ -216,7 +216,17 @@ def make_learner(
 
     def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str) -> Any:
         modules = settings.environment_modules
-        return play_here(service.experiment, spec, modules, weights, graph, request, seed, actions)
+        return play_here(
+            service.experiment,
+            spec,
+            modules,
+            weights,
+            graph,
+            request,
+            seed,
+            actions,
+            is_wanted=lambda: not service.is_over,
+        )
 
     broker = Broker(settings.broker)
     tasks = TaskSender(
