@@ -118,11 +118,11 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ("cls", "says"),
     [
         (OldReset, r"older interface.*'seed'.*must take both arguments"),
-        (OldStep, r"older interface.*expected 5, got 4"),
+        (OldStep, r"step gave 4 values"),
         (OnlyObservation, r"Tried-v0"),
         (Raises, r"OSError: the simulator has gone \(at test_trial\.py:\d+\)"),
         (Exits, r"SystemExit: 3"),
-        (NanReward, r"reward nan in step 1 in slot 0.*learner\.max_abs_reward"),
+        (NanReward, r"step 1 in slot 0: the reward is nan"),
         (NanObservation, r"Tried-v0.*nan"),
     ],
 )
@@ -151,7 +151,7 @@ def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:
 
     trial = tried(Slow)
 
-    assert 0.02 <= trial.step_s < 0.2
+    assert 0.015 < trial.step_s < 0.2  # Ticks of resets are cheap.
     assert time.monotonic() - began_s < 5
 
 

@@ -68,9 +68,33 @@ def test_a_run_in_which_every_task_fails_ends_with_the_reason(
     assert "no display" in setbacks.hopeless()
 
 
-def test_one_accepted_batch_is_reason_to_go_on(setbacks: Setbacks, clock: Clock) -> None:
+def test_a_run_that_had_hardly_begun_ends_a_minute_after_its_last_batch(
+    setbacks: Setbacks, clock: Clock
+) -> None:
     setbacks.accepted()
+    for _ in range(62):
+        clock.now_s += 1
+        setbacks.failed(failure())
+
+    assert "no display" in setbacks.hopeless()
+
+
+def test_a_run_that_has_been_going_is_waited_for_longer(setbacks: Setbacks, clock: Clock) -> None:
+    for _ in range(100):
+        clock.now_s += 1
+        setbacks.accepted()
+    for second in range(400):
+        clock.now_s += 1
+        setbacks.failed(failure())
+        assert bool(setbacks.hopeless()) == (second >= 300)
+
+
+def test_failures_of_before_are_no_reason_once_batches_come_again(
+    setbacks: Setbacks, clock: Clock
+) -> None:
     setbacks.failed(failure())
+    clock.now_s += 30
+    setbacks.accepted()
     clock.now_s += 600
 
     assert setbacks.hopeless() == ""

@@ -43,7 +43,8 @@ def tell(
     """
     result = document(outcome, run)
     _keep(result, run)
-    drawn = _draw(run) if outcome.updates else "none: nothing was trained"
+    nothing = outcome.ended == "failed" and not outcome.updates
+    drawn = "none: nothing was trained" if nothing else _draw(run)
     if as_json:
         print_json(json.dumps(result))
         return
