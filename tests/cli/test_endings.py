@@ -282,3 +282,16 @@ def test_a_level_that_no_fresh_games_confirmed_is_not_called_reached():
         "stopped; the level 475 is not confirmed: 100 greedy games came to 480.0, and no fresh "
         "games have been played to the end"
     )
+
+
+def test_a_run_that_could_not_get_on_is_told_by_its_reason_and_not_to_be_resumed(run, capsys):
+    reason = "no session batch was accepted within 60 s: no display [12 times]"
+    outcome = Outcome("failed", 0, 0, 0, 0.0, reason=reason)
+
+    tell(outcome, run, POLE, resume=RESUME, as_json=False)
+
+    said = capsys.readouterr().out
+    assert reason in said
+    assert "players.log" in said
+    assert "--resume" not in said
+    assert "train for longer" not in said

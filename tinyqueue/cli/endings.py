@@ -145,7 +145,7 @@ def _next(
         yield command("tinyqueue", "evaluate", run, "-n", games, *how)
     if outcome.updates and draws_pictures(experiment.environment.id):
         yield command("tinyqueue", "record", run, *how) + _first_for_films()
-    if outcome.ended == "failed" and not outcome.updates:
+    if outcome.ended == "failed":
         # What was wrong is wrong on a resume too.
         yield command("less", run / "players.log")
         return
