@@ -37,7 +37,7 @@ def fit(shape: tuple[int, ...] = (4,), dtype: str = "float32", **changes: Any) -
             {"": Leaf("uint8", (), 2)},
             None,
             None,
-            replace(FAST, **changes),
+            trial=replace(FAST, **changes),
         )
         return fitted(make_experiment(tables), info, 2)
 

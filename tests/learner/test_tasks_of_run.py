@@ -28,7 +28,13 @@ def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
 
     assert sent == len(tasks.played) == feed.outstanding == 2
     assert list(tasks.played.values()) == 2 * [
-        {"experiment": "pole", "run": spec.run, "spec_version": spec.version, "budget_s": 2.0}
+        {
+            "experiment": "pole",
+            "run": spec.run,
+            "spec_version": spec.version,
+            "budget_s": 2.0,
+            "limit_s": 30.0,
+        }
     ]
 
 

@@ -49,6 +49,9 @@ class Reporter:
     def trained(self, batches):
         pass
 
+    def closing_advice(self):
+        return []
+
     def evaluated(self, evaluated, threshold):
         self.evaluations.append((evaluated.policy, evaluated.mean_return))
 

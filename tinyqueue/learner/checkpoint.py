@@ -76,7 +76,9 @@ class Checkpoint:
             CheckpointError: The text names what differs, with both values.
         """
         for key in _SAME_IN_SPEC:
-            mine, other = (_as_json(_comparable(of.get(key))) for of in (of_today(self.spec), spec))
+            mine, other = (
+                _as_json(_comparable(of.get(key))) for of in (of_today(self.spec), of_today(spec))
+            )
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
