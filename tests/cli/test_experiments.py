@@ -16,7 +16,7 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
         ("cartpole-a3c", "CartPole-v1", "preset cartpole-a3c"),
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
         ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
-        ("MountainCar-v0", "MountainCar-v0", "documented defaults (there is no preset for it)"),
+        ("Pendulum-v1", "Pendulum-v1", "documented defaults (there is no preset for it)"),
         (
             "ALE/Freeway-v5",
             "ALE/Freeway-v5",

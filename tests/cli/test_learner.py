@@ -101,12 +101,21 @@ def test_start_makes_a_run_and_then_goes_on_with_it(tinyqueue, file, trained):
 
 def test_a_run_that_dropped_something_unasked_is_still_the_same_experiment():
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
-    document = experiment.document()
-    document["environment"]["drop"] = ["mission"]
-    assert _as_given(document, experiment) == experiment.document()
+    kept = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["mission"]}})
+    assert _as_given(kept, experiment) == experiment.document()
 
     named = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["name"]}})
-    assert _as_given(document, named) == document
+    assert _as_given(kept, named) != named.document()
+
+
+def test_a_run_whose_shape_was_chosen_at_start_is_still_the_same_experiment():
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    chosen = {"session": {"slots": 4, "task_limit_s": 50.0}, "evaluation": {"episodes": 12}}
+    kept = make_experiment({**experiment.document(), **chosen})
+    assert _as_given(kept, experiment) == experiment.document()
+
+    wanted = make_experiment({"environment": {"id": "CartPole-v1"}, "session": {"slots": 8}})
+    assert _as_given(kept, wanted) != wanted.document()
 
 
 def test_other_settings_do_not_go_on_with_a_run(tinyqueue, file, trained):

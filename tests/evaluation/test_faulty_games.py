@@ -186,16 +186,16 @@ def test_a_simulator_that_dies_now_and_then_is_evaluated_and_its_failures_are_co
     assert games.returns.tolist() == [LENGTH] * 100
     assert games.failures > 10
     assert games.remarks == [
-        f"the environment failed {games.failures} times in these games: Faulty-v0 failed in step: "
-        f"RuntimeError: lost the simulator in step (at {games.failure.rpartition('at ')[2]}"
+        f"the environment failed {games.failures} times in these games: {games.failure}"
     ]
+    assert "RuntimeError: lost the simulator in step (at test_faulty_games.py:" in games.failure
 
 
 @pytest.mark.parametrize("reward", [float("nan"), float("inf"), 1e38], ids=str)
 def test_a_return_that_is_no_number_is_a_failure_of_the_environment(faulty, reward):
     faulty(reward=reward)
 
-    with pytest.raises(EnvironmentFailedError, match="NaN, infinite or too large"):
+    with pytest.raises(EnvironmentFailedError, match=r"the reward is|NaN, infinite or too large"):
         play()
 
 
@@ -241,7 +241,7 @@ def test_games_end_within_their_bound_with_an_answer_or_a_message(
         games, kind_said = None, error.kind
 
     if games is None:
-        assert kind_said in ("RuntimeError", "NotFinite")
+        assert kind_said in ("RuntimeError", "NotFinite", "reward-not-finite")
         assert kind not in ("never ends", "is slow", "raises once")
     else:
         assert 1 <= len(games.returns) <= 5

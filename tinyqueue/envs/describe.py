@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import IO, Any, Self
 
+import structlog
+
 from tinyqueue.data.spaces import Space, space_from_json, space_to_json
 from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.build import make_environment
@@ -244,6 +246,8 @@ def _ending(code: int) -> str:
 def _answer_as_child(parent: int) -> None:
     """Reads a request from stdin, answers on stdout. What the environment prints goes elsewhere."""
     end_with(parent)
+    # What the environment prints on standard output is remarked on, and log lines are not its.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     request = json.load(sys.stdin)
     out = os.dup(1)
     # An environment that closes its standard streams, or prints, touches neither of ours.
