@@ -31,7 +31,7 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     view.message = said.append
 
     for found in (("name",), ("name", "mission")):
-        train_module._keep_drops(experiment, SimpleNamespace(drop=found), run, view)
+        train_module._as_found(experiment, SimpleNamespace(drop=found), run, view)
 
     (notice,) = said
     assert "'mission'" in notice
@@ -118,10 +118,10 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
         # Nothing is told of players before it is known what they play.
         assert said == []
         found.set_result(info)
-        assert environment() is info
+        assert environment() == (experiment, info)
         raise KeyboardInterrupt
 
-    info, make_learner = SimpleNamespace(drop=()), Mock(side_effect=learn)
+    info, make_learner = SimpleNamespace(drop=(), trial=None), Mock(side_effect=learn)
     monkeypatch.setattr(train_module, "make_learner", make_learner)
     view = SimpleNamespace(message=said.append)
 
@@ -145,11 +145,18 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
     found = SimpleNamespace(settings=Settings())
     here = Mock(return_value=nullcontext())
-    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(Future()))
+    described: Future[object] = Future()
+    described.set_result(SimpleNamespace(drop=(), trial=None))
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(described))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "LocalPlayers", here)
-    make_learner = Mock(side_effect=KeyboardInterrupt)
-    monkeypatch.setattr(train_module, "make_learner", make_learner)
+    learned = []
+
+    def learn(*words, **_):
+        learned.append(words[4]()[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module, "make_learner", learn)
 
     # When training begins
     with pytest.raises(KeyboardInterrupt):
@@ -157,7 +164,7 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
 
     # Then the learner plays these games itself, or the players do
     assert here.call_args.args[2] == (("play", "evaluate") if evaluates else ("play",))
-    waits_s = make_learner.call_args.args[0].evaluation.here_after_s
+    waits_s = learned[0].evaluation.here_after_s
     assert waits_s == (experiment.evaluation.here_after_s if evaluates else 0)
 
 
