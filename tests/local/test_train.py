@@ -11,6 +11,7 @@ import pytest
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.learner.fitting import Fitted
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
@@ -38,6 +39,52 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     assert "name" not in notice
     kept = make_experiment(run.document())
     assert kept.environment.drop == ("name", "mission")
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("slots", "threshold", "single", "is_refused"),
+    [
+        (1, 475.0, "the port is in use", True),
+        (2, None, "the port is in use", True),
+        (1, None, "the port is in use", False),
+        (2, 475.0, "", False),
+    ],
+)
+def test_what_exists_once_is_not_played_beside_its_games(slots, threshold, single, is_refused):
+    experiment = make_experiment(
+        {
+            "environment": {"id": "CartPole-v1"},
+            "session": {"slots": slots},
+            "stop": {"max_env_steps": 1000},
+        }
+    )
+    trial = SimpleNamespace(single=single)
+    info = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
+
+    refused = pytest.raises(ConfigError, match=r"the port is in use.*Leave out --serial")
+    with refused if is_refused else nullcontext():
+        train_module._require_serial(experiment, info)
+
+
+def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
+    # Given a trial in which no second environment could be built
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    run = RunDirectory.create(tmp_path, experiment.document(), {})
+    said = []
+    chosen = Fitted(experiment, remarks=("slow",), single=True)
+    monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
+    info = SimpleNamespace(id="CartPole-v1", drop=())
+
+    # When what was left open is chosen
+    view = SimpleNamespace(message=said.append)
+    found = train_module._fitted(experiment, info, 2, run, view)
+
+    # Then a resumed run has it as well
+    assert said[0] == "slow"
+    assert "one player" in said[1]
+    assert found.environment.single
+    assert make_experiment(run.document()).document() == found.document()
     run.close()
 
 
