@@ -287,11 +287,14 @@ def test_a_level_that_no_fresh_games_confirmed_is_not_called_reached():
 def test_a_run_that_could_not_get_on_is_told_by_its_reason_and_not_to_be_resumed(run, capsys):
     reason = "no session batch was accepted within 60 s: no display [12 times]"
     outcome = Outcome("failed", 0, 0, 0, 0.0, reason=reason)
+    (run / "players.log").touch()
 
     tell(outcome, run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr().out
     assert reason in said
     assert "players.log" in said
+    # The learner of a service has no such file: its log is its operator's.
+    assert "learner.log" not in said
     assert "--resume" not in said
     assert "train for longer" not in said

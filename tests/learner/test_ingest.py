@@ -14,9 +14,11 @@ from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.stream_experience import StreamExperience
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
+from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
 HEAD = 50
+RUN = "c" * 32
 
 
 class Consumer:
@@ -282,3 +284,76 @@ def test_a_broken_evaluation_is_set_aside(ingest, consumer, evaluated, content_t
     ((_, mark, set_aside),) = consumer.settled
     assert mark is None
     assert set_aside == "malformed"
+
+
+def failure(**changes):
+    values = {"experiment": "pole", "run": RUN} | changes
+    return TaskFailure("t1", kind="OSError", text="no display", player="h:1", user="me", **values)
+
+
+def test_a_failed_task_goes_to_the_feed_and_not_to_the_ledger(ingest, consumer, failed, ledger):
+    ingest.on_delivery(Delivery(encode_failure(failure()), {}, "id", FAILURE_TYPE))
+    commit_all(ingest, consumer)
+
+    assert failed == [failure()]
+    assert [(mark, aside) for _, mark, aside in consumer.settled] == [(None, None)]
+    assert ledger.count().attempted == 0
+
+
+@pytest.mark.parametrize("changes", [{"run": "d" * 32}, {"experiment": "other"}])
+def test_a_failed_task_of_another_run_is_settled_and_forgotten(ingest, consumer, failed, changes):
+    ingest.on_delivery(Delivery(encode_failure(failure(**changes)), {}, "id", FAILURE_TYPE))
+
+    assert failed == []
+    assert [(mark, aside) for _, mark, aside in consumer.settled] == [(None, None)]
+
+
+def test_a_broken_failure_is_set_aside(ingest, consumer, failed):
+    ingest.on_delivery(Delivery(b"\x00", {}, "id", FAILURE_TYPE))
+
+    assert failed == []
+    assert [aside for _, _, aside in consumer.settled] == ["malformed"]
+
+
+def with_reward(batch, value):
+    rewards = batch.rewards.copy()
+    rewards[2, 1] = value
+    return replace(batch, rewards=rewards)
+
+
+def test_what_is_set_aside_is_said_with_its_value_setting_and_player(
+    ingest, said, heard, make_batch, delivered
+):
+    batch = make_batch(0, version=HEAD, ended_tasks=("t1",))
+    ingest.on_delivery(delivered(batch=with_reward(batch, -1e9)))
+
+    assert said == [
+        "a session batch is set aside: reward -1e+09 in slot 1: learner.max_abs_reward is 10 "
+        "(player host:1)"
+    ]
+    # The player is there, and its task is over, all the same.
+    assert heard == [("host:1", ("t1",))]
+
+
+def test_a_clipped_batch_is_trained_on_and_told(
+    ingest, contract, experience, said, make_batch, delivered
+):
+    ingest._contract = replace(contract, clips=True)
+    ingest.on_delivery(delivered(batch=with_reward(make_batch(0, version=HEAD), 1e9)))
+
+    assert train_one(experience).rewards[2, 1] == 10.0
+    assert said == [
+        "reward 1e+09 in slot 1: learner.max_abs_reward is 10, to which it is clipped "
+        "(player host:1)"
+    ]
+
+
+def test_faults_of_environments_are_told_and_their_batch_is_trained_on(
+    ingest, experience, said, delivered
+):
+    ingest.on_delivery(delivered(0, faults=2, fault="Maze-v3 failed in step 3 in slot 1: OSError"))
+
+    assert train_one(experience) is not None
+    (line,) = said
+    assert "Maze-v3 failed in step 3 in slot 1" in line
+    assert "host:1" in line

@@ -106,6 +106,39 @@ def test_silence_alone_is_no_reason_to_give_up(setbacks: Setbacks, clock: Clock)
     assert setbacks.hopeless() == ""
 
 
+def test_one_failure_and_then_silence_is_players_that_left(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for _ in range(100):
+        clock.now_s += 1
+        setbacks.accepted()
+    setbacks.failed(failure())
+    for _ in range(3600):
+        clock.now_s += 1
+        assert setbacks.hopeless() == ""
+
+
+def test_faults_of_one_kind_are_said_once_whatever_their_step_and_slot(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    for step in range(100):
+        slot = step % 8
+        setbacks.fault("host:1", f"Maze-v3 failed in step {step} in slot {slot}: OSError: lost", 1)
+    setbacks.fault("host:1", "Maze-v3 failed in step 7 in slot 1: ValueError: bad shape", 1)
+
+    assert len(said) == 2
+    assert [*setbacks.counts().values()] == [100, 1]
+
+
+def test_invented_faults_leave_room_for_failures(setbacks: Setbacks, said: list[str]) -> None:
+    for letter in range(1000):
+        setbacks.fault("host:1", f"{chr(0x4E00 + letter)}: lost", 1)
+    setbacks.failed(failure())
+
+    assert said[-1] == "player host:1 cannot play: no display"
+    assert len(said) <= MOST_KINDS + 2
+
+
 def test_a_run_that_sets_most_batches_aside_for_a_minute_ends(
     setbacks: Setbacks, clock: Clock
 ) -> None:

@@ -5,6 +5,7 @@ import time
 import psutil
 import pytest
 
+from tinyqueue.local.guard import end_guarded
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.settings import Settings
@@ -59,6 +60,31 @@ def test_players_may_import_what_the_command_added(settings, tmp_path, monkeypat
 
     assert environment["TINYQUEUE_ENVIRONMENT_MODULES"] == "mine,minigrid"
     assert "TINYQUEUE_ENVIRONMENT_MODULES_FILE" not in environment
+
+
+def test_players_that_are_replaced_have_not_ended_by_themselves(settings, tmp_path, monkeypatch):
+    # Given somebody who looks while the old ones are being ended
+    seen = []
+
+    def ending(guard):
+        end_guarded(guard)
+        seen.append((guard.poll() is not None, players.ended))
+
+    monkeypatch.setattr("tinyqueue.local.players.end_guarded", ending)
+    with LocalPlayers(settings, 1, ("play",), tmp_path / "players.log") as players:
+        before = players.pid
+        players.restart(1, ("play", "evaluate"))
+
+        assert seen == [(True, None)]
+        assert players.ended is None
+        assert players.pid not in (0, before)
+
+
+def test_players_that_were_not_started_are_not_replaced(settings, tmp_path):
+    players = LocalPlayers(settings, 0, ("play",), tmp_path / "players.log")
+    players.restart(1, ("play",))
+
+    assert players.pid == 0
 
 
 def test_nothing_runs_before_the_start(settings, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.learner.fitting import Fitted
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
@@ -30,15 +31,60 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     said, view = [], SimpleNamespace()
     view.message = said.append
 
-    for dropped in (("name",), ("name", "mission")):
-        found = SimpleNamespace(drop=dropped)
-        assert train_module._as_found(experiment, found, run, view).environment.drop == dropped
+    for found in (("name",), ("name", "mission")):
+        train_module._as_found(experiment, SimpleNamespace(drop=found), run, view)
 
     (notice,) = said
     assert "'mission'" in notice
     assert "name" not in notice
     kept = make_experiment(run.document())
     assert kept.environment.drop == ("name", "mission")
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("slots", "threshold", "single", "is_refused"),
+    [
+        (1, 475.0, "the port is in use", True),
+        (2, None, "the port is in use", True),
+        (1, None, "the port is in use", False),
+        (2, 475.0, "", False),
+    ],
+)
+def test_what_exists_once_is_not_played_beside_its_games(slots, threshold, single, is_refused):
+    experiment = make_experiment(
+        {
+            "environment": {"id": "CartPole-v1"},
+            "session": {"slots": slots},
+            "stop": {"max_env_steps": 1000},
+        }
+    )
+    trial = SimpleNamespace(single=single)
+    info = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
+
+    refused = pytest.raises(ConfigError, match=r"the port is in use.*Leave out --serial")
+    with refused if is_refused else nullcontext():
+        train_module._require_serial(experiment, info)
+
+
+def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
+    # Given a trial in which no second environment could be built
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+    run = RunDirectory.create(tmp_path, experiment.document(), {})
+    said = []
+    chosen = Fitted(experiment, remarks=("slow",), single=True)
+    monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
+    info = SimpleNamespace(id="CartPole-v1", drop=())
+
+    # When what was left open is chosen
+    view = SimpleNamespace(message=said.append)
+    found = train_module._fitted(experiment, info, 2, run, view)
+
+    # Then a resumed run has it as well
+    assert said[0] == "slow"
+    assert "one player" in said[1]
+    assert found.environment.single
+    assert make_experiment(run.document()).document() == found.document()
     run.close()
 
 
@@ -115,11 +161,11 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
     monkeypatch.setattr(train_module, "LocalPlayers", lambda *_: nullcontext())
 
-    def learn(experiment, run, settings, view, prepared, players_log):
+    def learn(experiment, run, settings, view, environment, players_log):
         # Nothing is told of players before it is known what they play.
         assert said == []
         found.set_result(info)
-        assert prepared() == (experiment, info)
+        assert environment() == (experiment, info)
         raise KeyboardInterrupt
 
     info, make_learner = SimpleNamespace(drop=(), trial=None), Mock(side_effect=learn)
@@ -146,15 +192,15 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
     found = SimpleNamespace(settings=Settings())
     here = Mock(return_value=nullcontext())
-    info: Future[object] = Future()
-    info.set_result(SimpleNamespace(drop=(), trial=None))
-    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(info))
+    described: Future[object] = Future()
+    described.set_result(SimpleNamespace(drop=(), trial=None))
+    monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(described))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "LocalPlayers", here)
-    trained = []
+    learned = []
 
-    def learn(experiment, run, settings, view, prepared, players_log):
-        trained.append(prepared()[0])
+    def learn(*words, **_):
+        learned.append(words[4]()[0])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train_module, "make_learner", learn)
@@ -165,7 +211,7 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
 
     # Then the learner plays these games itself, or the players do
     assert here.call_args.args[2] == (("play", "evaluate") if evaluates else ("play",))
-    waits_s = trained[0].evaluation.here_after_s
+    waits_s = learned[0].evaluation.here_after_s
     assert waits_s == (experiment.evaluation.here_after_s if evaluates else 0)
 
 

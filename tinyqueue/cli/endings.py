@@ -147,7 +147,8 @@ def _next(
         yield command("tinyqueue", "record", run, *how) + _first_for_films()
     if outcome.ended == "failed":
         # What was wrong is wrong on a resume too.
-        yield command("less", run / "players.log")
+        logs = run / "players.log", run / "learner.log"
+        yield from (command("less", log) for log in logs if log.is_file())
         return
     yield command(*resume, run, *_longer(outcome, experiment))
     yield command("tensorboard", "--logdir", run / "tb")

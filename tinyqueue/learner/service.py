@@ -228,7 +228,8 @@ class LearnerService:
                 training.waited()
             if training.is_over():
                 break
-            reason = setbacks.hopeless()
+            # What fails after the last env step is in the way of nothing.
+            reason = "" if training.is_spent else setbacks.hopeless()
             if reason:
                 break
         try:

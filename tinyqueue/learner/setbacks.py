@@ -4,6 +4,7 @@ and in the end a reason to give up.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -22,7 +23,8 @@ GOING_PATIENCE = 5
 LEAST_BATCHES = 20
 """Shares of fewer say nothing."""
 MOST_KINDS = 32
-"""Kinds that are told apart; a sender chooses its words."""
+"""Kinds that are told apart of failures, faults and so on each; a sender chooses its words."""
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Setbacks:
         """
         by = f" (player {player})" if player else ""
         told = f"an environment failed and was made anew, and others play on: {text}{by}"
-        self._note(f"fault: {text.partition(':')[0][:60]}", told, player, count, is_setback=False)
+        self._note(f"fault: {_kind_of_fault(text)}", told, player, count, is_setback=False)
 
     def aside(self, reason: str, detail: str, player: str = "") -> None:
         """A session batch was set aside."""
@@ -140,7 +142,9 @@ class Setbacks:
             if first_s is None:
                 return ""
             since_s = max(first_s, self._last_accepted_s) if self._accepted else first_s
-            if now_s - since_s >= self._patience_s and self._latest_s > since_s - 1.0:
+            # One failure and then silence is players that left: nobody is there to fail.
+            goes_on = now_s - self._latest_s <= self._give_up_after_s + 1.0
+            if now_s - since_s >= self._patience_s and goes_on and self._latest_s > since_s - 1.0:
                 worst = max(self._setbacks(), key=lambda kind: kind.count)
                 return (
                     f"no session batch was accepted within {now_s - since_s:.0f} s: {worst.text} "
@@ -180,8 +184,10 @@ class Setbacks:
                 self._latest_s = self._clock()
                 if self._first_s is None:
                     self._first_s = self._latest_s
-            if name not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                name = f"{name.partition(':')[0]}: other"
+            if name not in self._kinds:
+                group = f"{name.partition(':')[0]}: "
+                if sum(known.startswith(group) for known in self._kinds) >= MOST_KINDS:
+                    name = f"{group}other"
             first = name not in self._kinds
             kind = self._kinds.setdefault(name, _Kind(text))
             kind.count += count
@@ -230,3 +236,9 @@ class Setbacks:
                 "`tinyqueue info` counts them by reason"
             )
         self._say(text)
+
+
+def _kind_of_fault(text: str) -> str:
+    """The same whatever the step and slot: ``Env-vN failed in step N in slot N: ValueError``."""
+    where, _, said = text.partition(": ")
+    return f"{_NUMBER.sub('N', where)[:96]}: {said.partition(':')[0][:32]}"

@@ -28,6 +28,7 @@ class LocalPlayers:
         self._queues = queues
         self._log = log
         self._guard: subprocess.Popen[bytes] | None = None
+        self._is_ending = False
 
     def start(self) -> None:
         """Returns at once; the workers connect by themselves."""
@@ -51,8 +52,10 @@ class LocalPlayers:
     def stop(self) -> None:
         """Ends them: tasks that are being played are finished first, for ten seconds at most."""
         if self._guard is not None:
+            self._is_ending = True
             end_guarded(self._guard)
             self._guard = None
+            self._is_ending = False
 
     @property
     def pid(self) -> int:
@@ -61,10 +64,17 @@ class LocalPlayers:
 
     @property
     def ended(self) -> str | None:
-        """What the worker said last when it has ended by itself; None while it runs."""
-        if self._guard is None or self._guard.poll() is None:
+        """What the worker said last when it has ended by itself; None while it runs.
+
+        From any thread, also while others are started in its place.
+        """
+        guard = self._guard
+        if guard is None or self._is_ending or guard.poll() is None:
             return None
-        return tail(self._log) or f"exit code {self._guard.returncode}"
+        # It may have been told to end since.
+        if self._is_ending or guard is not self._guard:
+            return None
+        return tail(self._log) or f"exit code {guard.returncode}"
 
     def __enter__(self) -> Self:
         self.start()

@@ -21,7 +21,7 @@ from tinyqueue.envs.describe import EnvironmentInfo, describe_in_child
 from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.reentry import training
-from tinyqueue.errors import TinyqueueError, UnknownNameError
+from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.fitting import fitted
@@ -108,6 +108,7 @@ def _train(
     with _described(experiment, settings, view) as environment:
         if where.serial:
             info = environment.result()
+            _require_serial(experiment, info)
             experiment = _as_found(experiment, info, run, view)
             for remark in info.trial.remarks if info.trial else ():
                 view.message(remark)
@@ -152,6 +153,18 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
+    """Refuses what one process cannot play: games beside a stage, where only one can exist."""
+    single = info.trial.single if info.trial else ""
+    if single and (experiment.session.slots > 1 or stop_threshold(experiment, info) is not None):
+        raise ConfigError(
+            f"a second {info.id} cannot exist beside the first: {single}. With --serial all are "
+            "in one process, and games that decide are played beside those of training. Leave "
+            "out --serial: one player then plays both in turn; or give each its own number by "
+            '"{slot}" in environment.kwargs.'
+        )
 
 
 def _as_found(

@@ -22,6 +22,8 @@ from tinyqueue.errors import MessageError
 _ROUNDING = 1e-4
 """A float32 log-softmax of a near-certain action comes out this little above zero."""
 
+_FLOAT32 = np.dtype(np.float32)
+
 Kind = Literal["log-probability", "value"]
 Rows = Literal["ticks", "ticks+1"]
 
@@ -83,7 +85,9 @@ class Contract:
         """
         rewards, bound = batch.rewards, self.max_abs_reward
         previous = batch.carry.get("previous_reward")
-        if not self.clips or not rewards.size:
+        carried = rewards if previous is None else previous
+        if not self.clips or not rewards.size or {rewards.dtype, carried.dtype} != {_FLOAT32}:
+            # Of another type nothing is clipped: that is refused in check.
             return batch, "", 0
         before = 0.0 if previous is None or not previous.size else np.abs(previous).max()
         if rewards.max() <= bound and rewards.min() >= -bound and before <= bound:

@@ -1,0 +1,91 @@
+"""Rewards beyond the bound are clipped where that is wanted, and told of; nothing else changes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyqueue.errors import MessageError
+
+F32 = np.float32
+
+
+def with_reward(batch, value, tick=3, slot=2):
+    rewards = batch.rewards.copy()
+    rewards[tick, slot] = value
+    return replace(batch, rewards=rewards)
+
+
+@pytest.fixture
+def contract(make_contract):
+    return make_contract(max_abs_reward=100.0, clips=True)
+
+
+@pytest.fixture
+def batch(make_batch):
+    return make_batch()
+
+
+@pytest.mark.parametrize(("reward", "becomes"), [(-1e9, -100.0), (100.5, 100.0), (99.5, 99.5)])
+def test_a_large_reward_is_clipped_and_its_neighbours_are_left(contract, batch, reward, becomes):
+    given = with_reward(batch, reward)
+
+    sound, text, count = contract.clipped(given)
+    contract.check(sound)
+
+    assert sound.rewards[3, 2] == becomes
+    others = np.ones_like(given.rewards, bool)
+    others[3, 2] = False
+    np.testing.assert_array_equal(sound.rewards[others], given.rewards[others])
+    assert sound.rewards.dtype == F32
+    assert count == (reward != becomes)
+    assert bool(text) == (reward != becomes)
+
+
+def test_the_first_is_told_with_its_value_slot_and_setting(contract, batch):
+    _, text, count = contract.clipped(with_reward(with_reward(batch, -1e9), 1e7, tick=5))
+
+    assert count == 2
+    assert text == (
+        "reward -1e+09 in slot 2: learner.max_abs_reward is 100, to which it is clipped"
+    )
+
+
+def test_a_large_reward_that_was_carried_over_is_clipped_and_not_counted_again(contract, batch):
+    carry = {**batch.carry, "previous_reward": np.full(4, 1e9, F32)}
+
+    sound, text, count = contract.clipped(replace(batch, carry=carry))
+    contract.check(sound)
+
+    assert sound.carry["previous_reward"].tolist() == [100.0] * 4
+    assert (text, count) == ("", 0)
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_all_the_same(contract, batch, reward):
+    sound, _, count = contract.clipped(with_reward(batch, reward))
+
+    assert count == 0
+    with pytest.raises(MessageError, match="reward"):
+        contract.check(sound)
+
+
+def test_nothing_is_clipped_where_batches_are_to_be_set_aside(make_contract, batch):
+    contract = make_contract(max_abs_reward=100.0, clips=False)
+    given = with_reward(batch, 1e9)
+
+    assert contract.clipped(given) == (given, "", 0)
+    with pytest.raises(MessageError, match=r"reward 1e\+09 in slot 2: learner\.max_abs_reward"):
+        contract.check(given)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float64, np.float16])
+def test_rewards_of_another_type_are_left_to_be_refused(make_contract, batch, dtype):
+    contract = make_contract(max_abs_reward=0.5, clips=True)
+    carry = {**batch.carry, "previous_reward": np.ones(4, dtype)}
+    for given in (replace(batch, rewards=np.ones((8, 4), dtype)), replace(batch, carry=carry)):
+        sound, _, count = contract.clipped(given)
+
+        assert count == 0
+        with pytest.raises(MessageError):
+            contract.check(sound)
