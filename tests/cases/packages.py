@@ -22,7 +22,7 @@ from pathlib import Path
 from case import ROOT, TRAINS, Command, judge, last_of, run_command
 from terminal import Ended
 
-STEPS = 5000
+STEPS = 2000
 WITHIN_S = 150.0
 PAGE = ROOT / "docs" / "environments.md"
 _MARKER = "<!-- The table of tests/cases/packages.py. -->"
