@@ -161,3 +161,20 @@ def test_a_defect_shows_its_traceback(tinyqueue, monkeypatch):
 
 def test_the_version_is_the_packages(tinyqueue):
     assert tinyqueue("--version").out == "tinyqueue, version 0.1.0\n"
+
+
+def test_a_thread_that_an_environment_left_does_not_keep_the_command(tmp_path):
+    (tmp_path / "lingering.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    )
+    surroundings = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        "TINYQUEUE_ENVIRONMENT_MODULES": "lingering",
+    }
+    command = [sys.executable, "-m", "tinyqueue.cli.main", "train", "CartPoel-v1"]
+
+    ended = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert "did you mean 'CartPole-v1'" in ended.stderr

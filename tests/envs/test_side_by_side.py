@@ -240,3 +240,22 @@ def test_whatever_goes_wrong_it_is_counted_or_named_and_all_is_closed(faults):
     if error is not None:
         assert any(fault.always for fault in faults) or len(faults) >= MOST_FAILURES
         assert "Faulty-v0 failed in" in str(error)
+
+
+class NeverCloses(gymnasium.Env):
+    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def close(self):
+        time.sleep(600)
+
+
+def test_a_close_that_hangs_in_every_slot_is_given_up_within_a_bound(monkeypatch):
+    monkeypatch.setattr("tinyqueue.envs.side_by_side.CLOSE_S", 0.2)
+    vector = SideBySide(lambda slot: NeverCloses(), 50, "NeverCloses-v0")
+
+    began_s = time.monotonic()
+    vector.close()
+
+    assert 0.2 <= time.monotonic() - began_s < 10
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL

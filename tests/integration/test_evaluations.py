@@ -90,7 +90,9 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
     lease.release()
 
 
-def played_here(weights: Any, spec: Any, graph: bytes, request: str, seed: int) -> EvaluationResult:
+def played_here(
+    weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str
+) -> EvaluationResult:
     one = np.ones(1, np.int32)
     return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "learner")
 

@@ -200,7 +200,9 @@ def main(path: Path, notes: Notes) -> None:
     if not sys.stdin.readline():
         return
     run = RunDirectory.open(path)
-    around = service.Surroundings(load_settings(), lambda: None, _Quiet(), None, _Quiet())
+    around = service.Surroundings(
+        load_settings(), lambda: (EXPERIMENT, None), _Quiet(), None, _Quiet()
+    )
     learner = service.LearnerService(EXPERIMENT, run, around)
     signal.signal(signal.SIGTERM, lambda *_: learner.stop())
     try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
+import os
 import sys
+import threading
 from importlib.metadata import version
 
 import click
@@ -63,8 +67,24 @@ def main() -> None:
         code = 1
         if error.errno != errno.EPIPE:
             say(f"error: the output cannot be written: {error.strerror}.")
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise
+        code = ended.code or 0
     finally:
         let_go()
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """Ends the process, also where an environment has left threads that would keep it for ever."""
+    main_thread = threading.main_thread()
+    if any(not thread.daemon and thread is not main_thread for thread in threading.enumerate()):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
     if code:
         sys.exit(code)
 

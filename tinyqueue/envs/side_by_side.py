@@ -8,7 +8,7 @@ ignored, and a slot that raises, hangs or breaks its spaces is closed and built 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -22,6 +22,7 @@ from tinyqueue.data.spaces import Array
 from tinyqueue.envs.faults import (
     ONLY_ONE,
     BrokenRuleError,
+    HangError,
     advised,
     defined_at,
     failed,
@@ -36,6 +37,9 @@ from tinyqueue.errors import ConfigError, EnvironmentFailedError
 MOST_FAILURES = 5
 """In a row in one slot: with no step between them, or all at the same step of an episode, and no
 episode that ended by itself between them. The last one is raised."""
+
+CLOSE_S, LATER_CLOSE_S = 5.0, 0.05
+"""How long an environment may take to close, and how long after another one hung in it."""
 
 _CONSTRUCTOR = "its constructor"
 _NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
@@ -181,10 +185,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     def close(self, **kwargs: Any) -> None:
         """Closes every environment; what one of them raises is logged."""
-        with self._alarm:
-            for slot in range(self.num_envs):
-                self._close(slot)
         self._alarm.end()
+        close_all(self._envs, self._name)
+        self._envs = [None] * self.num_envs
         self.closed = True
 
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
@@ -315,11 +318,35 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         close(environment, self._name)
 
 
-def close(environment: gymnasium.Env[Any, Any], name: str) -> None:
-    """Closes an environment; what it raises then is logged, and of no consequence."""
+def close(environment: gymnasium.Env[Any, Any], name: str) -> bool:
+    """Closes an environment; what it raises then is logged, and of no consequence.
+
+    Returns:
+        Whether it had to be interrupted.
+    """
     try:
         environment.close()
     except BaseException as error:
         if not is_environments(error):
             raise
         log.warning("an environment failed in close", fault=str(failed(error, name, "close")))
+        return isinstance(error, HangError)
+    return False
+
+
+def close_all(environments: Iterable[gymnasium.Env[Any, Any] | None], name: str) -> None:
+    """Closes environments. After one that hangs, the others are given little time: there may be a
+    hundred of them, and somebody waits for the end.
+    """
+    most_s = CLOSE_S
+    for environment in environments:
+        if environment is None:
+            continue
+        alarm = Alarm(most_s)
+        try:
+            with alarm:
+                alarm.began_s = time.monotonic()
+                if close(environment, name):
+                    most_s = LATER_CLOSE_S
+        finally:
+            alarm.end()

@@ -18,7 +18,7 @@ from tinyqueue.envs.faults import ONLY_ONE, advised, defined_at, failed, is_envi
 from tinyqueue.envs.hanging import Alarm
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
-from tinyqueue.envs.side_by_side import close
+from tinyqueue.envs.side_by_side import close_all
 from tinyqueue.envs.slot_numbers import first_evaluated
 from tinyqueue.envs.spaces import Layout, empty
 from tinyqueue.errors import EnvironmentFailedError
@@ -180,11 +180,9 @@ class _Apart:
         return rewards, ended
 
     def close(self) -> None:
-        with self._alarm:
-            while self._environments:
-                self._alarm.began_s = time.monotonic()
-                close(self._environments.pop(), self._name)
         self._alarm.end()
+        close_all(self._environments, self._name)
+        self._environments.clear()
 
     def _build(self, make: Callable[[int], gymnasium.Env[Any, Any]], slot: int) -> None:
         self._alarm.began_s = time.monotonic()
