@@ -96,6 +96,18 @@ def test_a_task_that_keeps_coming_back_is_put_aside(deliver, task, kwargs):
     deliver(task, kwargs, redelivered=True, task_id="another")
 
 
+def test_a_learner_is_told_of_a_task_that_comes_back_and_when_it_is_over(deliver, monkeypatch):
+    told = []
+    monkeypatch.setattr(tasks.Player, "lost", lambda self, task, *, ended: told.append(ended))
+    deliver(tasks.play_episode, PLAY)
+    for _ in range(2):
+        deliver(tasks.play_episode, PLAY, redelivered=True)
+    with pytest.raises(Reject):
+        deliver(tasks.play_episode, PLAY, redelivered=True)
+
+    assert told == [False, False, True]
+
+
 def test_one_player_serves_all_tasks_of_a_process(deliver):
     deliver(tasks.play_episode, PLAY)
     first = tasks._player(1)

@@ -44,7 +44,7 @@ def play_episode(
     player: Player | None = None
     try:
         player = _player(os.getpid())
-        _refuse_poison(self, lambda: player.lost(task))
+        _refuse_poison(self, lambda is_over: player.lost(task, ended=is_over))
         player.play(task)
     except (Reject, SystemExit, KeyboardInterrupt):
         raise
@@ -81,7 +81,7 @@ def evaluate_policy(
         request, experiment, run, version, episodes, slots, seed, actions, max_steps, timeout_s
     )
     try:
-        _refuse_poison(self, lambda: None)
+        _refuse_poison(self, lambda is_over: None)
         _evaluator(os.getpid()).evaluate(task)
     except SoftTimeLimitExceeded:
         log.error("evaluation over its time limit", request=request, experiment=experiment)
@@ -99,14 +99,18 @@ def _evaluator(process: int) -> Evaluator:
     return Evaluator(load_settings(), make_room=lambda: _player(process).close())
 
 
-def _refuse_poison(task: Task[Any, Any], tell: Callable[[], None]) -> None:
-    """Puts a task aside that has ended its workers; ``tell`` is called where it may have."""
+def _refuse_poison(task: Task[Any, Any], tell: Callable[[bool], None]) -> None:
+    """Puts a task aside that has ended its workers.
+
+    Args:
+        tell: Called where it may have, with whether it is put aside now.
+    """
     info = task.request.delivery_info or {}
     if not info.get("redelivered"):
         return
-    tell()
     with connect(load_settings().redis) as redis:
         attempts = count_attempt(redis, str(task.request.id))
+    tell(attempts >= MAX_DELIVERIES)
     if attempts >= MAX_DELIVERIES:
         log.error(
             "task delivered too often; put aside", task=task.request.id, deliveries=attempts + 1

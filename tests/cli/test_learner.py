@@ -118,6 +118,13 @@ def test_a_run_whose_shape_was_chosen_at_start_is_still_the_same_experiment():
     assert _as_given(kept, wanted) != wanted.document()
 
 
+def test_a_setting_that_is_left_out_now_and_is_never_chosen_makes_another_experiment():
+    kept = make_experiment({"environment": {"id": "CartPole-v1", "max_episode_steps": 200}})
+    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
+
+    assert _as_given(kept, experiment) != experiment.document()
+
+
 def test_other_settings_do_not_go_on_with_a_run(tinyqueue, file, trained):
     tinyqueue("learner", "start", file)
 

@@ -96,6 +96,18 @@ class Rare(Sound):
         return super().step(action)
 
 
+class UnluckyAtFirst(Sound):
+    """Fails as often as is refused, with the first seed alone."""
+
+    left = 3
+
+    def step(self, action: Any) -> Any:
+        if self.steps == 5 and UnluckyAtFirst.left:
+            UnluckyAtFirst.left -= 1
+            raise ConnectionError("lost")
+        return super().step(action)
+
+
 class Slow(Sound):
     def step(self, action: Any) -> Any:
         time.sleep(0.02)
@@ -144,6 +156,13 @@ def test_a_fault_that_does_not_come_again_is_remarked_on_and_not_refused(tried: 
 
     assert "lost" in " ".join(trial.remarks)
     assert trial.slots == 2
+
+
+def test_faults_of_one_seed_alone_are_remarked_on_in_sentences(tried: Any) -> None:
+    (remark,) = tried(UnluckyAtFirst).remarks
+
+    assert "3 calls failed" in remark
+    assert "wrap it. With another seed it did not happen" in remark
 
 
 def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:

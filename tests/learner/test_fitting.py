@@ -108,6 +108,15 @@ def test_a_batch_that_was_set_too_large_for_the_wire_is_refused_with_bytes() -> 
         fit(shape=(96, 96, 3), dtype="uint8")({"session": {"slots": 32, "ticks": 32}})
 
 
+def test_a_run_is_not_given_up_before_the_first_slow_batch_may_come() -> None:
+    slow = fit(step_s=5.0, build_s=8.0)
+
+    found = slow().experiment
+    assert found.learner.give_up_after_s == found.session.task_limit_s > 60
+    assert slow({"learner": {"give_up_after_s": 20.0}}).experiment.learner.give_up_after_s == 20
+    assert fit()().experiment.learner.give_up_after_s == 60
+
+
 def test_what_exists_once_is_played_by_one() -> None:
     found = fit(single="the port is in use")()
 

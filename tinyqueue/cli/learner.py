@@ -16,6 +16,7 @@ from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.fitting import CHOSEN
 from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
@@ -117,8 +118,8 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
 def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:
     """A run's experiment, with whatever may be chosen at start as open as it is given now."""
     document, now = kept.document(), given.document()
-    for name in ("environment", "session", "evaluation"):
-        chosen = getattr(given, name).model_fields_set
-        is_set = {key: value for key, value in document[name].items() if key in chosen}
-        document[name] = {k: v for k, v in now[name].items() if k not in chosen} | is_set
+    for name, keys in CHOSEN.items():
+        is_open = [key for key in keys if key not in getattr(given, name).model_fields_set]
+        left = {key: value for key, value in document[name].items() if key not in is_open}
+        document[name] = left | {key: now[name][key] for key in is_open if key in now[name]}
     return document

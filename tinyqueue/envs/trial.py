@@ -120,8 +120,9 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
                 raise
+            said = str(error).removesuffix(".")
             remarks.append(
-                f"{error} With another seed it did not happen; players go on after such faults"
+                f"{said}. With another seed it did not happen; players go on after such faults"
             )
     return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
 

@@ -39,6 +39,13 @@ LEAST_TICKS = 8
 LEAST_GAMES = 10
 GAMES_S = 120.0
 """Longest evaluation that is chosen, if that is ten games at least."""
+CHOSEN = {
+    "environment": ("drop", "single", "hang_s"),
+    "session": ("ticks", "slots", "task_limit_s"),
+    "learner": ("give_up_after_s",),
+    "evaluation": ("slots", "episodes", "here_after_s"),
+}
+"""What may be chosen at start where it is left open, by section."""
 MEMORY_SHARE = 0.5
 """Of the memory that is free, what environments may take."""
 _STEP_BYTES = 40
@@ -149,6 +156,7 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
         experiment,
         environment=_with(experiment.environment, environment),
         session=_with(experiment.session, session),
+        learner=_with(experiment.learner, _patience(experiment, session)),
         evaluation=_with(experiment.evaluation, evaluation),
     )
     return Fitted(changed, tuple(remarks), single=bool(trial.single))
@@ -228,6 +236,15 @@ def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape) -> float:
     play_s = max(LEAST_LIMIT_S, 3 * experiment.session.task_budget_s, 3 * costs.batch_s(shape))
     # A round number: the same on every start, so that players need not open a new stage.
     return 10.0 * math.ceil((play_s + 3 * costs.build_s(shape.slots)) / 10)
+
+
+def _patience(experiment: Experiment, session: dict[str, Any]) -> dict[str, Any]:
+    """Gives up no sooner than the first batch of a slow environment may come."""
+    limit_s: float = session.get("task_limit_s", experiment.session.task_limit_s) or 0.0
+    learner = experiment.learner
+    if "give_up_after_s" in learner.model_fields_set or limit_s <= learner.give_up_after_s:
+        return {}
+    return {"give_up_after_s": limit_s}
 
 
 def _evaluation(

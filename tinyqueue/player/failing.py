@@ -57,7 +57,7 @@ class FailureTeller:
     """Tells the learner of failed tasks, from one player.
 
     Args:
-        publisher: Makes what publishes; called at the first failure, and again after trouble.
+        publisher: Makes what publishes; called at the first failure.
         sleep: Waits for so many seconds.
     """
 

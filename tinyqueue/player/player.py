@@ -136,13 +136,17 @@ class Player:
         )
         self._failing.rest()
 
-    def lost(self, task: PlayTask) -> None:
-        """Tells the learner that a task comes again, though somebody had it."""
+    def lost(self, task: PlayTask, *, ended: bool) -> None:
+        """Tells the learner that a task comes again, though somebody had it.
+
+        Args:
+            ended: Whether it is put aside, after too many times.
+        """
         text = (
             "a play task came again: the process that played it ended without a word (its "
             "environment crashed it, it ran out of memory, or it was killed), or lost its broker"
         )
-        self._tell(task, LOST, text, ended=False)
+        self._tell(task, LOST, text, ended=ended)
 
     def _tell(self, task: PlayTask, kind: str, text: str, *, ended: bool) -> None:
         self._failing.tell(
