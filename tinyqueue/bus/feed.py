@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 
 LIVE_S = 30.0
 """A player is live while its last session is younger than this."""
+UNHEARD = 4
+"""How much longer a task counts while no player is known: what nobody takes ends as a dead letter
+on RabbitMQ, and should not push others out."""
 SLACK_S = 0.5
 """Beyond its budget a task takes this long at most to be taken, and its last session to come."""
 _MOST_SILENCE_S = 600.0
@@ -54,7 +57,7 @@ class TaskFeed:
         self._is_ahead = is_ahead
         self._clock = clock
         self._lock = threading.Lock()
-        self._deadlines: dict[str, float] = {}
+        self._sent_s: dict[str, float] = {}
         self._heard: dict[str, float] = {}
         self._budget_s = budget_s
         self._silence_s = self._patience_s = budget_s + SLACK_S
@@ -64,7 +67,7 @@ class TaskFeed:
     @property
     def outstanding(self) -> int:
         with self._lock:
-            return len(self._deadlines)
+            return len(self._sent_s)
 
     @property
     def players(self) -> int:
@@ -86,12 +89,12 @@ class TaskFeed:
             self._silence_s = max(self._budget_s, slowest_s) + SLACK_S
             self._patience_s = self._silence_s
             for task in ended_tasks:
-                self._deadlines.pop(task, None)
+                self._sent_s.pop(task, None)
 
     def failed(self, task: str) -> None:
         """A task has ended without a session. Who failed is no live player for that."""
         with self._lock:
-            self._deadlines.pop(task, None)
+            self._sent_s.pop(task, None)
             self._last_s = self._clock()
 
     def tick(self) -> int:
@@ -104,7 +107,7 @@ class TaskFeed:
             task = self._send(self._expires_s)
             with self._lock:
                 self._last_s = self._clock()
-                self._deadlines[task] = self._last_s + self._expires_s
+                self._sent_s[task] = self._last_s
             sent += 1
         return sent
 
@@ -112,11 +115,12 @@ class TaskFeed:
         now_s = self._clock()
         with self._lock:
             self._heard = {p: at for p, at in self._heard.items() if now_s - at < LIVE_S}
-            self._deadlines = {t: end for t, end in self._deadlines.items() if now_s < end}
+            lasts_s = self._expires_s * (1 if self._heard else UNHEARD)
+            self._sent_s = {t: at for t, at in self._sent_s.items() if now_s - at < lasts_s}
             if now_s - self._last_s > self._patience_s:
-                self._deadlines.clear()
+                self._sent_s.clear()
                 self._last_s = now_s
                 self._patience_s *= 2
             per_player = 1 if self._is_ahead() else self._per_player
             wanted = max(self._floor, per_player * len(self._heard))
-            return wanted - len(self._deadlines)
+            return wanted - len(self._sent_s)

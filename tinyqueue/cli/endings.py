@@ -26,6 +26,8 @@ from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
 
+WORTH_RESUMING_S = 300.0
+"""Training of a run that failed, from which on it is told how to go on with it."""
 CURVE = Path("plots") / "learning_curve.png"
 
 
@@ -146,10 +148,11 @@ def _next(
     if outcome.updates and draws_pictures(experiment.environment.id):
         yield command("tinyqueue", "record", run, *how) + _first_for_films()
     if outcome.ended == "failed":
-        # What was wrong is wrong on a resume too.
         logs = run / "players.log", run / "learner.log"
         yield from (command("less", log) for log in logs if log.is_file())
-        return
+        if outcome.trained_s < WORTH_RESUMING_S:
+            # What was wrong is wrong on a resume too, and nothing would be lost.
+            return
     yield command(*resume, run, *_longer(outcome, experiment))
     yield command("tensorboard", "--logdir", run / "tb")
 
