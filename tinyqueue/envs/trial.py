@@ -20,7 +20,7 @@ from gymnasium.vector import VectorEnv
 
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.build import make_vector, reset_seeded
-from tinyqueue.envs.faults import ONLY_ONE, failed
+from tinyqueue.envs.faults import ONLY_ONE, advised, failed
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.spaces import Layout, action_layout, empty
@@ -115,7 +115,7 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
             return _play(config, slots, seed, single, remarks, telling)
         except _NotBuiltError as error:
             if attempt or slots == 1:
-                raise error.cause from error
+                raise _with_advice(error.cause, config) from error
             single, slots = str(error.cause).partition(f". {ONLY_ONE}")[0], 1
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
@@ -125,6 +125,14 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
                 f"{said}. With another seed it did not happen; players go on after such faults"
             )
     return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
+
+
+def _with_advice(error: TinyqueueError, config: EnvironmentConfig) -> TinyqueueError:
+    """What cannot even be built alone is best looked at alone."""
+    if not isinstance(error, EnvironmentFailedError) or is_of_its_interface(error):
+        return error
+    make = f"import gymnasium; gymnasium.make({config.id!r}).reset(seed=1)"
+    return advised(error, f'Correct it, or look at it alone: python -c "{make}"')
 
 
 def is_of_its_interface(error: EnvironmentFailedError) -> bool:
