@@ -29,7 +29,7 @@ from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.dropped import unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.parent import end_with
-from tinyqueue.envs.trial import Telling, Trial, Tried, try_out
+from tinyqueue.envs.trial import Telling, Trial, Tried, alone, try_out
 from tinyqueue.errors import ConfigError, EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.working_folder import python_of
@@ -102,7 +102,7 @@ def describe(
     telling(f"building the environment {config.id}")
     import_allowed(modules)
     spec = find_environment(config.id)
-    dropped, tried = _tried(config, telling)
+    dropped, tried = _tried(config, telling, modules)
     return EnvironmentInfo(
         id=config.id,
         observation_space=tried.observations,
@@ -114,11 +114,13 @@ def describe(
     )
 
 
-def _tried(config: EnvironmentConfig, telling: Telling) -> tuple[tuple[str, ...], Tried]:
+def _tried(
+    config: EnvironmentConfig, telling: Telling, modules: Sequence[str]
+) -> tuple[tuple[str, ...], Tried]:
     """The environment tried out, without those parts of its observations that are no arrays."""
     dropped = config.drop or ()
     try:
-        return dropped, try_out(config, telling)
+        return dropped, try_out(config, telling, modules)
     except EnvironmentFailedError:
         raise
     except ConfigError:
@@ -126,7 +128,7 @@ def _tried(config: EnvironmentConfig, telling: Telling) -> tuple[tuple[str, ...]
         if not unsupported:
             raise
     dropped = (*dropped, *unsupported)
-    return dropped, try_out(config.model_copy(update={"drop": dropped}), telling)
+    return dropped, try_out(config.model_copy(update={"drop": dropped}), telling, modules)
 
 
 def _unsupported(config: EnvironmentConfig) -> tuple[str, ...]:
@@ -170,7 +172,7 @@ class _Child:
     """The process that describes, with every process that its environments start."""
 
     def __init__(self, config: EnvironmentConfig, modules: Sequence[str]) -> None:
-        self._id = config.id
+        self._id, self._modules = config.id, modules
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             python_of("tinyqueue.envs.describe", str(os.getpid())),
@@ -216,8 +218,8 @@ class _Child:
             waited_s = time.monotonic() - since_s
             if waited_s > _TIMEOUT_S:
                 raise ConfigError(
-                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Try the environment alone: "
-                    f"python -c \"import gymnasium; gymnasium.make('{self._id}').reset(seed=1)\"."
+                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Look at it alone: "
+                    f"{alone(self._id, self._modules)}."
                 )
             if waited_s > _SAY_S and not said:
                 said = True

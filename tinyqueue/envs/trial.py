@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -93,12 +93,23 @@ class Tried:
     trial: Trial
 
 
-def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) -> Tried:
+def alone(environment_id: str, modules: Sequence[str]) -> str:
+    """The command by which a person sees an environment by itself."""
+    imports = ", ".join(("gymnasium", *modules))
+    return f'python -c "import {imports}; gymnasium.make({environment_id!r}).reset(seed=1)"'
+
+
+def try_out(
+    config: EnvironmentConfig,
+    telling: Telling = lambda doing: None,
+    modules: Sequence[str] = (),
+) -> Tried:
     """Plays two environments side by side; one, where a second cannot exist.
 
     Args:
         config: Which environment.
         telling: Told of each thing that may take long, before it is done.
+        modules: That register environments, for what a person is told to try.
 
     Raises:
         EnvironmentFailedError: It raises, or gives what its spaces do not hold, twice in a row.
@@ -115,7 +126,7 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
             return _play(config, slots, seed, single, remarks, telling)
         except _NotBuiltError as error:
             if attempt or slots == 1:
-                raise _with_advice(error.cause, config) from error
+                raise _with_advice(error.cause, alone(config.id, modules)) from error
             single, slots = str(error.cause).partition(f". {ONLY_ONE}")[0], 1
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
@@ -127,12 +138,11 @@ def try_out(config: EnvironmentConfig, telling: Telling = lambda doing: None) ->
     return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
 
 
-def _with_advice(error: TinyqueueError, config: EnvironmentConfig) -> TinyqueueError:
+def _with_advice(error: TinyqueueError, command: str) -> TinyqueueError:
     """What cannot even be built alone is best looked at alone."""
     if not isinstance(error, EnvironmentFailedError) or is_of_its_interface(error):
         return error
-    make = f"import gymnasium; gymnasium.make({config.id!r}).reset(seed=1)"
-    return advised(error, f'Correct it, or look at it alone: python -c "{make}"')
+    return advised(error, f"Correct it, or look at it alone: {command}")
 
 
 def is_of_its_interface(error: EnvironmentFailedError) -> bool:
