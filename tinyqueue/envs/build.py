@@ -16,7 +16,7 @@ from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.atari import make_game, make_slots, slower_because
 from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.dropped import drop
-from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place
+from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place, words
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.names import find_environment
@@ -210,11 +210,13 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
             f"the environment {config.id} needs packages that are not installed here: {error}"
         ) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
+        if not config.kwargs and not isinstance(error, gymnasium.error.Error):
+            raise failed(error, config.id, "its constructor") from error
         place = user_place(error.__traceback__)
         raise ConfigError(
             f"the environment {config.id} cannot be built with environment.kwargs = "
-            f"{config.kwargs}: {error}{f' (at {place})' if place else ''}. Correct the arguments "
-            "or choose another environment."
+            f"{config.kwargs}: {words(error)}{f' (at {place})' if place else ''}. Correct the "
+            "arguments or choose another environment."
         ) from error
     except BaseException as error:
         if not is_environments(error):

@@ -101,7 +101,7 @@ def failed(
         doing: What was asked of it, as for :func:`blaming`.
         place: Where it comes from, when no line of the traceback is the user's.
     """
-    said, kind = _words(error), type(error).__name__
+    said, kind = words(error), type(error).__name__
     place = user_place(error.__traceback__) or place
     if isinstance(error, BrokenRuleError | HangError):
         kind = error.kind
@@ -140,7 +140,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """What an exception says: one line, and not long."""
     try:
         return " ".join(str(error).split())[:_MOST_TEXT]
     except Exception:
