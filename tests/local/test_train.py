@@ -72,7 +72,7 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
     run = RunDirectory.create(tmp_path, experiment.document(), {})
     said = []
-    chosen = Fitted(experiment, remarks=("slow",), single=True)
+    chosen = Fitted(experiment, remarks=("slow",), single="the port is in use")
     monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
     info = SimpleNamespace(id="CartPole-v1", drop=())
 

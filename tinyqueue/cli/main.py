@@ -67,17 +67,23 @@ def main() -> None:
         code = 1
         if error.errno != errno.EPIPE:
             say(f"error: the output cannot be written: {error.strerror}.")
+    finally:
+        let_go()
+    if code:
+        sys.exit(code)
+
+
+def program() -> None:
+    """:func:`main` as a process of its own, which ends though an environment left threads that
+    would keep it for ever.
+    """
+    code = 0
+    try:
+        main()
     except SystemExit as ended:
         if isinstance(ended.code, str):
             raise
         code = ended.code or 0
-    finally:
-        let_go()
-    _leave(code)
-
-
-def _leave(code: int) -> None:
-    """Ends the process, also where an environment has left threads that would keep it for ever."""
     main_thread = threading.main_thread()
     if any(not thread.daemon and thread is not main_thread for thread in threading.enumerate()):
         logging.shutdown()
@@ -109,4 +115,4 @@ def _run() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -61,12 +61,13 @@ class Fitted:
     Attributes:
         experiment: With them.
         remarks: What was chosen and why, for people.
-        single: No second environment can exist on a machine beside the first.
+        single: Why no second environment can exist on a machine beside the first; empty where one
+            can.
     """
 
     experiment: Experiment
     remarks: tuple[str, ...] = ()
-    single: bool = False
+    single: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
         learner=_with(experiment.learner, _patience(experiment, session)),
         evaluation=_with(experiment.evaluation, evaluation),
     )
-    return Fitted(changed, tuple(remarks), single=bool(trial.single))
+    return Fitted(changed, tuple(remarks), single=trial.single)
 
 
 def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shape, str]:

@@ -192,8 +192,9 @@ def _fitted(
     chosen = found.experiment
     if found.single:
         view.message(
-            f"a second {info.id} cannot exist beside the first: one player with one environment, "
-            "which plays the evaluation games too"
+            f"a second {info.id} cannot exist beside the first: {found.single}. So there is one "
+            "player with one environment (--players 1, session.slots=1), which plays the games of "
+            'evaluations too. "{slot}" in environment.kwargs can give each its own number'
         )
         alone = chosen.environment.model_copy(update={"single": True})
         patient = chosen.evaluation.model_copy(update={"here_after_s": _SINGLE_PATIENCE_S})
