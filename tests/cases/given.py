@@ -58,7 +58,8 @@ def _players_differ(folder: Path, ended: Sequence[Ended]) -> list[str]:
     for column, generator in enumerate(("np.random", "random")):
         drawn = [{row[column] for row in rows} for rows in starts]
         same = max(len(one & other) for one, other in itertools.combinations(drawn, 2))
-        if same:
+        # Of thousands of 32-bit numbers a few are equal by chance (the birthday problem).
+        if same > min(map(len, drawn)) // 100:
             faults.append(f"two players drew {same} equal numbers from {generator}")
     return faults
 
@@ -228,5 +229,8 @@ GIVEN = (
         "--set", 'environment.kwargs={number="{slot}"}', within_s=120, variables=_port(),
     ),
     plays("16 children", "a helper, waited for", "Helper", "parents", within_s=90),
-    plays("16 children", "a helper that stays", "LastingHelper", "parents", within_s=90),
+    plays(
+        "16 children", "a helper that stays", "LastingHelper", "parents",
+        "--set", "session.slots=4", "--set", "evaluation.slots=4", within_s=90,
+    ),
 )  # fmt: skip
