@@ -42,6 +42,8 @@ CLOSE_S, LATER_CLOSE_S = 5.0, 0.05
 """How long an environment may take to close, and how long after another one hung in it."""
 
 _CONSTRUCTOR = "its constructor"
+SPACES = "spaces"
+"""Kind of the failure to have the same spaces in every slot, which is no matter of luck."""
 _NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
 # Reward, terminated, truncated.
 
@@ -221,7 +223,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         for name in ("observation_space", "action_space"):
             here, wanted = getattr(built, name), getattr(self, f"single_{name}")
             if here != wanted:
-                raise BrokenRuleError("spaces", f"{name} is {here}, and slot 0 has {wanted}")
+                raise BrokenRuleError(SPACES, f"{name} is {here}, and slot 0 has {wanted}")
 
     def _begin(self, slot: int, seed: int | None = None) -> None:
         """Starts an episode in a slot, in a new environment where the old one fails or is gone."""
@@ -288,6 +290,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             self._logged.add((failure.kind, failure.place))
             log.warning("environment closed and made anew", fault=self._last)
             log.info(failure.traceback)
+        if failure.kind == SPACES:
+            raise failure from error
         if self._in_a_row[slot] >= MOST_FAILURES:
             if slot and doing == _CONSTRUCTOR and ONLY_ONE not in self._last:
                 failure = advised(failure, ONLY_ONE)
