@@ -28,7 +28,7 @@ from tinyqueue.envs.faults import (
     failed,
     is_environments,
 )
-from tinyqueue.envs.hanging import Alarm
+from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.spaces import Layout
@@ -92,7 +92,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         hang_s: float | None = None,
     ) -> None:
         self._make, self._name = make, name
-        self._alarm = Alarm(hang_s)
+        self._hang_s = HANG_S if hang_s is None else hang_s
+        self._alarm = Alarm(self._hang_s)
         self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
         self.num_envs = slots
         self._steps, self._failed_at, self._in_a_row = [0] * slots, [0] * slots, [0] * slots
@@ -127,6 +128,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def begin_batch(self) -> None:
         """The ticks so far have been sent: none of them can be marked as truncated any more."""
         self._unmarkable = [True] * self.num_envs
+        self._alarm.allow(self._hang_s)
 
     def reset(
         self,
@@ -281,6 +283,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             raise error
         self._count += 1
         self._last = str(failure)
+        if isinstance(error, HangError):
+            # Where one hangs others may, and all of them are to be over within the task's limit.
+            self._alarm.allow(self._hang_s / self.num_envs)
         steps = self._steps[slot]
         again = steps in (0, self._failed_at[slot])
         self._in_a_row[slot] = self._in_a_row[slot] + 1 if again else 1
