@@ -149,9 +149,10 @@ def test_one_that_hangs_is_made_anew():
 
 
 def test_slots_that_hang_together_cost_little_more_than_one():
-    hangs = [Fault("hang", "step", slot=slot, call=call) for slot in range(SLOTS) for call in (2, 5)]
+    slots = range(SLOTS)
+    hangs = [Fault("hang", "step", slot=slot, call=call) for slot in slots for call in (2, 5)]
     vector = side_by_side(World(hangs), hang_s=0.6)
-    vector.reset(seed=list(range(SLOTS)))
+    vector.reset(seed=list(slots))
     for _ in range(2):
         vector.begin_batch()
         began_s = time.monotonic()
