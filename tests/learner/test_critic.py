@@ -9,11 +9,11 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.envs.describe import describe
 from tinyqueue.errors import CheckpointError
 from tinyqueue.learner.build import build
-from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.learner.critic import Critic
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Q_MAX, Q_TAKEN
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.sessions import decode_session, encode_session
 
 

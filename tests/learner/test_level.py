@@ -5,8 +5,8 @@ import pytest
 
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.learner.level import Evaluated, Level
+from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from taking import taken
 
-from tinyqueue.learner.checkpoints import Checkpoint
 from tinyqueue.learner.level import Evaluated
-from tinyqueue.learner.marks import Count
-from tinyqueue.learner.reporter import Reporter, count_document
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.learner.reporter import Reporter
+from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.wire.evaluations import EvaluationResult
 
 COUNT = Count(
@@ -209,10 +209,6 @@ def test_the_status_is_json_from_the_start(reporter, run):
         "env_steps": 0,
         "unbalanced": 0,
     }
-
-
-def test_a_count_that_does_not_balance_says_so():
-    assert count_document(Count(attempted=3, accepted=1, missing=1))["unbalanced"] == 1
 
 
 def test_scalars_reach_tensorboard(reporter, run, make_batch):

@@ -5,7 +5,7 @@ import pytest
 from taking import taken
 
 from tinyqueue.errors import CheckpointError
-from tinyqueue.learner.checkpoint import ReplayState
+from tinyqueue.run.checkpoint import ReplayState
 
 
 def test_the_clock_counts_valid_ticks_and_updates(make_trainer, make_batch, algorithm):

@@ -6,9 +6,9 @@ from taking import Nothing, taken
 
 from tinyqueue.errors import LeaseLostError
 from tinyqueue.learner import training as training_module
-from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.level import Level, NoAnswer
 from tinyqueue.learner.training import Training
+from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
 
 

@@ -1,7 +1,7 @@
 """What a trainer is given, by hand."""
 
-from tinyqueue.learner.checkpoint import ReplayState
-from tinyqueue.learner.experience import Source, Taken
+from tinyqueue.experience.source import Source, Taken
+from tinyqueue.run.checkpoint import ReplayState
 
 
 def taken(batches):

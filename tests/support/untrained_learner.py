@@ -25,12 +25,12 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner import reporter, service
 from tinyqueue.learner.build import Built
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.ledger_file import LedgerFile
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.training import Training
+from tinyqueue.ledger.ledger_file import LedgerFile
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 from tinyqueue.replay.replay import Replay
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import load_settings
 from tinyqueue.wire.contract import Contract, Extra
 

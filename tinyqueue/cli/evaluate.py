@@ -16,8 +16,8 @@ from tinyqueue.evaluation.games import Games
 from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.learner.json_text import json_line
 from tinyqueue.policy.heads import Uniform, single_discrete
+from tinyqueue.run.json_text import json_line
 
 _INTERRUPTED = 130
 

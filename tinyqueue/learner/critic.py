@@ -11,10 +11,10 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import Network
 from tinyqueue.models.registry import MODELS
+from tinyqueue.run.checkpoint import Checkpoint
 
 _MODEL = "model/"
 

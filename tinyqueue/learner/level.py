@@ -12,7 +12,7 @@ from tinyqueue.errors import ConfigError, EnvironmentFailedError
 from tinyqueue.evaluation.score import remarks_on
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.checkpoints import Checkpoint
+from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 

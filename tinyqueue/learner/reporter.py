@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.json_text import finite
 from tinyqueue.learner.level import Evaluated
-from tinyqueue.learner.marks import Count
 from tinyqueue.learner.rates import Rate
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer
+from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.flat_runs import FlatRun
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
 from tinyqueue.monitor.view import Header, Snapshot, View, number, shown
+from tinyqueue.run.json_text import finite
+from tinyqueue.run.run_directory import RunDirectory
 
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
@@ -200,7 +200,7 @@ class Reporter:
             **finite(self._numbers(snapshot)),
         }
         if self._count is not None:
-            document["count"] = count_document(self._count())
+            document["count"] = self._count().document()
         if self._setbacks is not None:
             document["setbacks"] = self._setbacks.document()
         return document
@@ -279,18 +279,3 @@ class Reporter:
         }
         self._run.append("episodes", line)
         self._returns, self._lengths = [], []
-
-
-def count_document(count: Count) -> dict[str, Any]:
-    """A ledger's count as plain values: attempted = accepted + set aside + dropped + missing."""
-    return {
-        "attempted": count.attempted,
-        "accepted": count.accepted,
-        "set_aside": dict(count.set_aside),
-        "dropped": dict(count.dropped),
-        "missing": count.missing,
-        "duplicates": count.duplicates,
-        "late_drops": count.late_drops,
-        "env_steps": count.env_steps,
-        "unbalanced": count.unbalanced,
-    }

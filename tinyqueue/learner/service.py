@@ -19,28 +19,28 @@ from tinyqueue.errors import (
     ServiceUnreachableError,
     TinyqueueError,
 )
+from tinyqueue.experience.make import make_experience
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Experience, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.experience import Experience, Taken
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.level import Level
-from tinyqueue.learner.make_experience import make_experience
-from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
-from tinyqueue.learner.versions import Versions
 from tinyqueue.learner.weight_publisher import WeightPublisher
+from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import has_probabilities
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.run.versions import Versions
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
@@ -128,7 +128,8 @@ class LearnerService:
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
         experience = make_experience(
             self._experiment,
-            built,
+            built.algorithm.replay,
+            built.contract,
             ledger,
             self._sessions,
             updates=lambda: trainer.clock.updates,

@@ -10,11 +10,11 @@ from tinyqueue.algorithms.base import Algorithm, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
+from tinyqueue.experience.source import Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.checkpoint import Checkpoint, ReplayState
-from tinyqueue.learner.experience import Taken
 from tinyqueue.policy.export import PolicyExport
+from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 from tinyqueue.wire.weights import WeightVersion
 
 

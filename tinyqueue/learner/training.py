@@ -12,16 +12,16 @@ import structlog
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import CheckpointError, LeaseLostError
+from tinyqueue.experience.source import Source, Taken
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.checkpoint import Checkpoint
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.experience import Source, Taken
-from tinyqueue.learner.ledger import Ledger
 from tinyqueue.learner.level import Evaluated, Level, NoAnswer
-from tinyqueue.learner.outcome import Outcome
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
+from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.monitor.view import number
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
 
 _RETRY_S = 60.0
 """Between two tries to write the state that a run ends with."""

@@ -11,25 +11,25 @@ from dataclasses import replace
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.experience.replay_memory import ReplayMemory
+from tinyqueue.experience.serial import Play, SerialReplay, SerialStream, SoundPlay
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.checkpoints import Checkpoints
 from tinyqueue.learner.level import Level
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
-from tinyqueue.learner.versions import Versions
 from tinyqueue.local.games import GamesHere
-from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream, SoundPlay
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.run.versions import Versions
 from tinyqueue.settings import Settings
 from tinyqueue.wire.weights import WeightVersion
 

@@ -25,8 +25,6 @@ from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.fitting import fitted
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.games import play_here
 from tinyqueue.local.interruption import Interruption, interruptible
@@ -36,6 +34,8 @@ from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 _SINGLE_PATIENCE_S = 120.0
