@@ -13,11 +13,11 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import ConfigError
+from tinyqueue.evaluation.threshold import Level
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Taken
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.level import Level
 from tinyqueue.learner.training import Training
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark, StoredBody

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from taking import taken
 
-from tinyqueue.learner.level import Evaluated
+from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric

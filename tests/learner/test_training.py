@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from taking import Nothing, taken
 
-from tinyqueue.learner.level import Level
+from tinyqueue.evaluation.threshold import Level
 from tinyqueue.learner.training import Training
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult

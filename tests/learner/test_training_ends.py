@@ -5,8 +5,8 @@ import pytest
 from taking import Nothing, taken
 
 from tinyqueue.errors import LeaseLostError
+from tinyqueue.evaluation.threshold import Level, NoAnswer
 from tinyqueue.learner import training as training_module
-from tinyqueue.learner.level import Level, NoAnswer
 from tinyqueue.learner.training import Training
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult

@@ -211,7 +211,7 @@ def _range(wanted: str, ticks: int) -> range:
 
 
 def _judged(run: Path, batch: SessionBatch) -> Arrays:
-    from tinyqueue.learner.critic import Critic
+    from tinyqueue.evaluation.critic import Critic
 
     checkpoint = CheckpointReader(run / "checkpoints").newest()
     if checkpoint is None:

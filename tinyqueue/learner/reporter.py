@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.level import Evaluated
 from tinyqueue.learner.rates import Rate
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.trainer import Trainer

@@ -19,6 +19,8 @@ from tinyqueue.errors import (
     ServiceUnreachableError,
     TinyqueueError,
 )
+from tinyqueue.evaluation.remote_games import RemoteGames
+from tinyqueue.evaluation.threshold import Level
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Experience, Taken
@@ -26,8 +28,6 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.level import Level
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed

@@ -12,9 +12,9 @@ import structlog
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import CheckpointError, LeaseLostError
+from tinyqueue.evaluation.threshold import Evaluated, Level, NoAnswer
 from tinyqueue.experience.source import Source, Taken
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.level import Evaluated, Level, NoAnswer
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.ledger.ledger import Ledger

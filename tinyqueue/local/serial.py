@@ -11,16 +11,16 @@ from dataclasses import replace
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.evaluation.local_games import GamesHere
+from tinyqueue.evaluation.threshold import Level
 from tinyqueue.experience.replay_memory import ReplayMemory
 from tinyqueue.experience.serial import Play, SerialReplay, SerialStream, SoundPlay
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.level import Level
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.trainer import Trainer
 from tinyqueue.learner.training import Training
-from tinyqueue.local.games import GamesHere
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage

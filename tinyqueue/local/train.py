@@ -22,11 +22,11 @@ from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
+from tinyqueue.evaluation.local_games import play_here
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.fitting import fitted
 from tinyqueue.learner.service import LearnerService, Surroundings
-from tinyqueue.local.games import play_here
 from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from whole_runs import constant, untrained
 
+from tinyqueue.evaluation.critic import Critic, expected
+from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.critic import Critic
-from tinyqueue.learner.held_out import expected
-from tinyqueue.player.held_out import held_out_states
+from tinyqueue.player.stage import Stage
 
 
 def document(algorithm, **model):
@@ -22,7 +22,9 @@ def document(algorithm, **model):
 
 
 def states_of(checkpoint, ticks=60, slots=3):
-    batch = held_out_states(PlaySpec.model_validate(checkpoint.spec), ticks=ticks, slots=slots)
+    batch = held_out_states(
+        PlaySpec.model_validate(checkpoint.spec), Stage, ticks=ticks, slots=slots
+    )
     assert np.count_nonzero(~batch.valid) > 0
     return batch
 

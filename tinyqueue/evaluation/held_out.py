@@ -11,12 +11,12 @@ and middle, such as half a game of Pong, and nothing that only a good player rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Uniform, single_discrete
 
 TICKS, SLOTS = 512, 8
@@ -24,7 +24,17 @@ SEED = 2**64
 """No stage of a run has it: theirs have 63 bits at most."""
 
 
-class _NoPolicy:
+class RandomStage(Protocol):
+    """Environments that are played side by side, as by :class:`tinyqueue.player.stage.Stage`."""
+
+    def play(self, runner: NoPolicy, task: str) -> SessionBatch:
+        """The next session batch."""
+
+    def close(self) -> None:
+        """Closes the environments."""
+
+
+class NoPolicy:
     """Random actions ask nothing of a network, so none is run; a state stays nought."""
 
     version = env_steps = 0
@@ -38,6 +48,7 @@ class _NoPolicy:
 
 def held_out_states(
     spec: PlaySpec,
+    open_stage: Callable[..., RandomStage],
     *,
     modules: Sequence[str] = (),
     ticks: int = TICKS,
@@ -51,15 +62,16 @@ def held_out_states(
 
     Args:
         spec: Of the policies that are to be compared.
+        open_stage: :class:`tinyqueue.player.stage.Stage`, which is above this package.
         modules: This machine's modules that register environments.
         ticks, slots: T and B.
         seed: Where every draw comes from: the same seed gives the same states.
 
     Raises:
         EnvironmentMismatchError, UnknownNameError, ConfigError, MissingExtraError: As of
-            :class:`Stage`.
+            ``open_stage``.
     """
-    stage = Stage(
+    stage = open_stage(
         spec.model_copy(update={"ticks": ticks, "slots": slots}),
         user="",
         player="",
@@ -68,6 +80,6 @@ def held_out_states(
         head=Uniform(single_discrete(spec.actions)),
     )
     try:
-        return stage.play(_NoPolicy(), task="")
+        return stage.play(NoPolicy(), task="")
     finally:
         stage.close()

@@ -8,8 +8,8 @@ import pytest
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.envs.describe import describe
 from tinyqueue.errors import CheckpointError
+from tinyqueue.evaluation.critic import Critic
 from tinyqueue.learner.build import build
-from tinyqueue.learner.critic import Critic
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Q_MAX, Q_TAKEN
 from tinyqueue.policy.runner import PolicyRunner

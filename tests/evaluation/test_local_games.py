@@ -4,7 +4,7 @@ from balancing import BALANCES, FALLS, graph, spec, version
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.local.games import GamesHere, play_here
+from tinyqueue.evaluation.local_games import GamesHere, play_here
 
 EXPERIMENT = make_experiment(
     {

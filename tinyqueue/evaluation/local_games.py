@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.games import Limits, play_games
 from tinyqueue.evaluation.result import result_of
+from tinyqueue.evaluation.threshold import NoAnswer
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.level import NoAnswer
 from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.evaluations import EvaluationResult

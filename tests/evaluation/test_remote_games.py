@@ -13,8 +13,8 @@ from tinyqueue.errors import (
     MissingVersionError,
     ServiceUnreachableError,
 )
+from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EvaluationResult
 

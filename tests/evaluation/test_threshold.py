@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import ConfigError
+from tinyqueue.evaluation.threshold import Evaluated, Level
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.level import Evaluated, Level
 from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
 

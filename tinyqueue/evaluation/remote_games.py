@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.threshold import NoAnswer
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.level import NoAnswer
 from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
