@@ -4,7 +4,7 @@ from balancing import BALANCES, FALLS, graph, spec, version
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.evaluation.local_games import GamesHere, play_here
+from tinyqueue.evaluation.local_games import LocalGames, play_here
 
 EXPERIMENT = make_experiment(
     {
@@ -24,7 +24,7 @@ def test_games_are_those_of_the_experiment():
 
 
 def test_a_serial_run_has_its_answer_at_once_and_once():
-    games = GamesHere(EXPERIMENT, spec(), (), graph())
+    games = LocalGames(EXPERIMENT, spec(), (), graph())
     assert games.poll() is None
 
     games.request(version(7, BALANCES), "first", seed=1, actions="greedy")
@@ -53,7 +53,7 @@ def test_an_environment_that_fails_is_an_answer_of_a_serial_run(monkeypatch):
 
     monkeypatch.setattr(CartPoleVectorEnv, "step", fails)
     monkeypatch.setattr(CartPoleEnv, "step", fails)
-    games = GamesHere(EXPERIMENT, spec(), (), graph())
+    games = LocalGames(EXPERIMENT, spec(), (), graph())
 
     games.request(version(7, BALANCES), "first", seed=1, actions="greedy")
 

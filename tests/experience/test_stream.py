@@ -49,13 +49,13 @@ def test_it_is_settled_when_the_ledger_knows_what_was_trained_on(arrive, known):
     stream = StreamExperience(1, known.__contains__, log_every_s=60.0)
     stream.offer(arrive(0))
     taken = stream.take(timeout_s=1)
-    assert stream.is_settled()
+    assert stream.wait_until_settled()
 
     stream.trained(taken, Update({}))
-    assert not stream.is_settled(timeout_s=0.01)
+    assert not stream.wait_until_settled(timeout_s=0.01)
 
     known.add(taken.arrived[0].header.batch_id)
-    assert stream.is_settled(timeout_s=0.01)
+    assert stream.wait_until_settled(timeout_s=0.01)
 
 
 def test_one_batch_in_a_while_is_kept_in_the_session_log(arrive, settled, known):

@@ -1,4 +1,4 @@
-"""The parts around a trainer: an algorithm that only counts, and a view that remembers."""
+"""The parts around an updater: an algorithm that only counts, and a view that remembers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.data.spaces import space_to_json
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.trainer import Trainer
+from tinyqueue.learner.updater import Updater
 
 GRAPH = b"an acting graph"
 
@@ -101,16 +101,16 @@ def export(algorithm, spec):
 
 @pytest.fixture
 def published():
-    """The weight versions that the trainer of ``make_trainer`` has published."""
+    """The weight versions that the updater of ``make_updater`` has published."""
     return []
 
 
 @pytest.fixture
-def make_trainer(make_experiment_of, algorithm, export, spec, published):
+def make_updater(make_experiment_of, algorithm, export, spec, published):
     numbers = count()
 
     def make(**sections):
-        return Trainer(
+        return Updater(
             make_experiment_of(**sections),
             algorithm,
             export,

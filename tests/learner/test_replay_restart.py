@@ -13,12 +13,12 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import ConfigError
-from tinyqueue.evaluation.threshold import Level
+from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Taken
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.training import Training
+from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark, StoredBody
 from tinyqueue.ledger.session_log import SessionLog
@@ -310,15 +310,17 @@ def tear(folder):
     [(cut_in_half, "replay.bin"), (flip_a_bit, "replay.bin"), (tear, "manifest.json")],
 )
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
-    start, deliver, experiment, make_trainer, tmp_path, damage, named
+    start, deliver, experiment, make_updater, tmp_path, damage, named
 ):
     said, checkpoints = [], Checkpoints(tmp_path / "checkpoints", keep=3)
 
     def training_of(learner):
-        trainer = make_trainer()
-        level = Level(None, experiment.evaluation, None, 0)
+        updater = make_updater()
+        threshold = ReturnThreshold(None, experiment.evaluation, None, 0)
         reporter = SimpleNamespace(message=said.append)
-        return Training(experiment, trainer, checkpoints, level, reporter, learner.experience)
+        return TrainingRun(
+            experiment, updater, checkpoints, threshold, reporter, learner.experience
+        )
 
     learner = start()
     training = training_of(learner)

@@ -62,7 +62,7 @@ def play_here(
     )
 
 
-class GamesHere:
+class LocalGames:
     """Plays every request at once, in the caller's thread: the serial loop's evaluator."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Is the level reached? Games of a frozen version decide, never the training mean."""
+"""Is the threshold reached? Games of a frozen version decide, never the training mean."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ERRORS = 2.0
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Games that could not be played to their end.
+    """GameRequests that could not be played to their end.
 
     Attributes:
         request: Which they were for.
@@ -44,7 +44,7 @@ class NoAnswer:
         return cls(request, kind, str(error) or name)
 
 
-class Games(Protocol):
+class GameRequests(Protocol):
     """Plays games of one weight version somewhere, one request at a time."""
 
     def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
@@ -109,7 +109,7 @@ class _Waiting:
     training_mean: float
 
 
-class Level:
+class ReturnThreshold:
     """Decides when to evaluate and whether the level is reached.
 
     Args:
@@ -127,7 +127,7 @@ class Level:
         self,
         threshold: float | None,
         config: EvaluationConfig,
-        games: Games,
+        games: GameRequests,
         seed: int,
         *,
         can_sample: bool = False,
@@ -137,7 +137,7 @@ class Level:
                 'evaluation.actions = "sample" needs a policy with probabilities (impala, a3c, '
                 'ppo). Write evaluation.actions = "greedy", or leave it out.'
             )
-        self.threshold = threshold
+        self.value = threshold
         self.actions = "sample" if config.actions == "sample" else "greedy"
         self._config = config
         self._games = games
@@ -166,11 +166,11 @@ class Level:
             first_mean: … of the run's first ones; None before there were enough of them.
             env_steps: The clock.
         """
-        if self.threshold is None or self._waiting is not None or first_mean is None:
+        if self.value is None or self._waiting is not None or first_mean is None:
             return False
         if self._asked_at is not None and env_steps - self._asked_at < self.interval:
             return False
-        return mean >= first_mean + self._config.near * (self.threshold - first_mean)
+        return mean >= first_mean + self._config.near * (self.value - first_mean)
 
     def is_due(self, mean: float, first_mean: float | None, env_steps: int, length: float) -> bool:
         """Whether to evaluate now: the level is near, or nobody has looked for long.
@@ -183,7 +183,7 @@ class Level:
             mean, first_mean, env_steps: As of :meth:`is_near`.
             length: Mean length of the last training episodes; NaN before the first.
         """
-        if self.threshold is None or self._waiting is not None:
+        if self.value is None or self._waiting is not None:
             return False
         if self.is_near(mean, first_mean, env_steps):
             return True
@@ -237,8 +237,8 @@ class Level:
         """Whether the games reached the level. Half a game may have any return, so games that
         were ended because the time was over cannot."""
         return (
-            self.threshold is not None
-            and evaluated.mean_return >= self.threshold
+            self.value is not None
+            and evaluated.mean_return >= self.value
             and not evaluated.result.cut
         )
 
@@ -249,10 +249,10 @@ class Level:
         single disaster in the fresh games makes their own error as large as the doubt that it
         raises. Games that are all alike have no error, so these must reach the level.
         """
-        if self.threshold is None or fresh.result.cut:
+        if self.value is None or fresh.result.cut:
             return False
         error = min(decided.summary.standard_error, fresh.summary.standard_error)
-        return fresh.mean_return >= self.threshold - _ERRORS * error
+        return fresh.mean_return >= self.value - _ERRORS * error
 
     def wants_sampled(self, evaluated: Evaluated) -> bool:
         """Whether greedy games stand still where the same policy, sampled, has reached the level.
@@ -262,11 +262,11 @@ class Level:
         """
         if self._config.actions != "auto" or not self._can_sample:
             return False
-        if self.threshold is None or evaluated.actions != "greedy" or self.is_reached(evaluated):
+        if self.value is None or evaluated.actions != "greedy" or self.is_reached(evaluated):
             return False
         summary, result = evaluated.summary, evaluated.result
-        is_below = summary.mean + _ERRORS * summary.standard_error < self.threshold
-        return evaluated.training_mean >= self.threshold and (is_below or result.capped > 0)
+        is_below = summary.mean + _ERRORS * summary.standard_error < self.value
+        return evaluated.training_mean >= self.value and (is_below or result.capped > 0)
 
     def compared(self, greedy: Evaluated, sampled: Evaluated) -> None:
         """From now on actions are chosen as in the better of two sets of the same weights."""

@@ -1,1 +1,1 @@
-"""Where a trainer's experience comes from: the stream, the replay, and their serial forms."""
+"""Where the updater's experience comes from: the stream, the replay, and their serial forms."""

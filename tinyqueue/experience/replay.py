@@ -1,8 +1,8 @@
 """Experience of replay algorithms: stored for good before the ack, drawn many times after it.
 
 The consumer's thread has batches committed to the session log; a thread of its own adds them to
-the replay in the log's order, draws samples ahead of the trainer, and writes priorities back, so
-that the trainer waits for neither.
+the replay in the log's order, draws samples ahead of the updater, and writes priorities back, so
+that the updater waits for neither.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 AHEAD = 2
-"""Samples that are drawn ahead of the trainer."""
+"""Samples that are drawn ahead of the updater."""
 COMMIT_S = 10.0
 """How long the end of a run waits for the ledger: a commit takes a millisecond."""
 _LOOK_S = 0.05
@@ -77,7 +77,7 @@ class ReplayExperience:
         self._arrived: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
         self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         self._ahead: deque[Sample] = deque()
-        """Drawn and not trained on yet: what waits, and what the trainer has in hand."""
+        """Drawn and not trained on yet: what waits, and what the updater has in hand."""
         self._updated: queue.SimpleQueue[tuple[Sample, Update]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._is_draining = False
@@ -122,7 +122,7 @@ class ReplayExperience:
         if update.priorities is not None:
             self._updated.put((taken.experience, update))
 
-    def is_settled(self) -> bool:
+    def wait_until_settled(self) -> bool:
         """Batches count when they are committed: a checkpoint is never ahead."""
         return True
 

@@ -1,4 +1,4 @@
-"""Experience for the serial loop: played when it is needed, in the trainer's own thread."""
+"""Experience for the serial loop: played when it is needed, in the updater's own thread."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class SerialStream(Source):
     def trained(self, taken: Taken, update: Update) -> None:
         """Nothing is kept of it."""
 
-    def is_settled(self) -> bool:
+    def wait_until_settled(self) -> bool:
         return True
 
     def state(self) -> ReplayState:
@@ -128,7 +128,7 @@ class SerialReplay(Source):
             sample = taken.experience
             self._memory.replay.update_priorities(sample.rows, sample.births, update.priorities)
 
-    def is_settled(self) -> bool:
+    def wait_until_settled(self) -> bool:
         return True
 
     def state(self) -> ReplayState:

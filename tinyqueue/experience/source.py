@@ -1,4 +1,4 @@
-"""Where a trainer's experience comes from: the stream of session batches, or a replay of it."""
+"""Where the updater's experience comes from: the stream of session batches, or a replay of it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a trainer is given at once.
+    """What the updater is given at once.
 
     Attributes:
         arrived: Session batches that count from now on, for clocks and statistics.
@@ -71,7 +71,7 @@ OVER = "max env steps"
 
 
 class Source(Protocol):
-    """Gives a trainer its experience. In the trainer's thread."""
+    """Gives the updater its experience, in the updater's thread."""
 
     def take(self, timeout_s: float) -> Taken | None:
         """What there is to do next; None when nothing came for so long."""
@@ -79,7 +79,7 @@ class Source(Protocol):
     def trained(self, taken: Taken, update: Update) -> None:
         """The algorithm was updated with it."""
 
-    def is_settled(self) -> bool:
+    def wait_until_settled(self) -> bool:
         """Waits until the ledger knows what was trained on; whether it does. A checkpoint that
         is ahead of the ledger would have a batch trained on again.
         """
@@ -136,7 +136,7 @@ class Experience(Source, Protocol):
 
 @dataclass
 class Waits:
-    """Seconds that a trainer has waited, by what it waited for.
+    """Seconds that the updater has waited, by what it waited for.
 
     Attributes:
         sampling_s: A sample was allowed and not ready.

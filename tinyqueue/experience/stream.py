@@ -79,7 +79,7 @@ class StreamExperience:
             arrival.accept(store=store)
         self._taken = []
 
-    def is_settled(self, timeout_s: float = COMMIT_S) -> bool:
+    def wait_until_settled(self, timeout_s: float = COMMIT_S) -> bool:
         deadline_s = time.monotonic() + timeout_s
         while not all(map(self._is_known, self._trained)):
             if time.monotonic() >= deadline_s:
@@ -97,7 +97,7 @@ class StreamExperience:
         return {}
 
     def start(self) -> None:
-        """The trainer's thread does all the work."""
+        """The updater's thread does all the work."""
 
     def close(self) -> None:
         self._is_closed = True

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from amqp.exceptions import UnexpectedFrame
 
-from tinyqueue.bus.frames import FrameReader
+from tinyqueue.bus.amqp_frames import FrameReader
 
 
 def frame(payload: bytes, kind: int = 3, channel: int = 1) -> bytes:

@@ -5,9 +5,9 @@ import pytest
 from taking import Nothing, taken
 
 from tinyqueue.errors import LeaseLostError
-from tinyqueue.evaluation.threshold import Level, NoAnswer
-from tinyqueue.learner import training as training_module
-from tinyqueue.learner.training import Training
+from tinyqueue.evaluation.threshold import NoAnswer, ReturnThreshold
+from tinyqueue.learner import training_run as training_module
+from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
 
@@ -67,14 +67,14 @@ def checkpoints(tmp_path):
 
 
 @pytest.fixture
-def make_training(make_trainer, make_experiment_of, checkpoints, reporter):
+def make_training(make_updater, make_experiment_of, checkpoints, reporter):
     def make(games, can_sample=False, **sections):
         sections = {"evaluation": {"near": 0.5, "every_env_steps": 1}, **sections}
         experiment = make_experiment_of(**sections)
-        level = Level(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
+        threshold = ReturnThreshold(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
         source = Nothing(lambda: True)
-        trainer = make_trainer(**sections)
-        return Training(experiment, trainer, checkpoints, level, reporter, source)
+        updater = make_updater(**sections)
+        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
 
     return make
 

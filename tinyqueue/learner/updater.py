@@ -33,7 +33,7 @@ class Clock:
 
 
 @dataclass
-class Progress:
+class RecentUpdates:
     """What the last updates were like."""
 
     returns: RunningReturns = field(default_factory=RunningReturns)
@@ -42,7 +42,7 @@ class Progress:
     """Weight versions published between playing a batch and training on it; a running mean."""
 
 
-class Trainer:
+class Updater:
     """Updates an algorithm and publishes what it learned.
 
     Args:
@@ -67,7 +67,7 @@ class Trainer:
         publish: Callable[[WeightVersion], None],
     ) -> None:
         self.clock = Clock()
-        self.progress = Progress()
+        self.recent = RecentUpdates()
         self._experiment = experiment
         self._algorithm = algorithm
         self._export = export
@@ -91,7 +91,7 @@ class Trainer:
         update = None
         if taken.experience is not None:
             update = self._algorithm.update(taken.experience, clock.env_steps)
-            self.progress.metrics = update.metrics
+            self.recent.metrics = update.metrics
             clock.updates += 1
         self._count(taken.arrived)
         if update and clock.updates % self._experiment.learner.publish_every_updates == 0:
@@ -102,11 +102,11 @@ class Trainer:
         clock = self.clock
         for batch in batches:
             clock.env_steps += batch.env_steps
-            self.progress.returns.add(batch.episodes)
+            self.recent.returns.add(batch.episodes)
             lag = clock.version - batch.header.policy_version
-            self.progress.policy_lag += 0.02 * (lag - self.progress.policy_lag)
-        if clock.first_mean is None and self.progress.returns.is_full:
-            clock.first_mean = self.progress.returns.mean_return
+            self.recent.policy_lag += 0.02 * (lag - self.recent.policy_lag)
+        if clock.first_mean is None and self.recent.returns.is_full:
+            clock.first_mean = self.recent.returns.mean_return
         now_s = time.monotonic()
         clock.trained_s += 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s

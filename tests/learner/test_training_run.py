@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from taking import Nothing, taken
 
-from tinyqueue.evaluation.threshold import Level
-from tinyqueue.learner.training import Training
+from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
 
@@ -65,14 +65,14 @@ def checkpoints(tmp_path):
 
 
 @pytest.fixture
-def make_training(make_trainer, make_experiment_of, checkpoints, reporter):
+def make_training(make_updater, make_experiment_of, checkpoints, reporter):
     def make(games=None, threshold=100.0, committed=lambda: True, **sections):
         evaluation = {"near": 0.5, "every_env_steps": 1}
         experiment = make_experiment_of(evaluation=evaluation, **sections)
-        level = Level(threshold, experiment.evaluation, games or Games(), 0)
-        trainer = make_trainer(evaluation=evaluation, **sections)
+        reached = ReturnThreshold(threshold, experiment.evaluation, games or Games(), 0)
+        updater = make_updater(evaluation=evaluation, **sections)
         source = Nothing(committed)
-        return Training(experiment, trainer, checkpoints, level, reporter, source), trainer
+        return TrainingRun(experiment, updater, checkpoints, reached, reporter, source), updater
 
     return make
 
@@ -93,22 +93,22 @@ def play(make_batch):
 
 
 def test_a_new_run_has_nothing_to_restore(make_training, reporter):
-    training, trainer = make_training()
+    training, updater = make_training()
 
     training.restore(SimpleNamespace(env_steps=0))
 
     assert reporter.messages == []
-    assert trainer.clock.updates == 0
+    assert updater.clock.updates == 0
 
 
 def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
     make_training, make_batch, reporter, algorithm
 ):
-    training, trainer = make_training()
+    training, updater = make_training()
     for n in range(3):
         training.update(taken([make_batch(n)]))
     training.save()
-    resumed, trainer = make_training()
+    resumed, updater = make_training()
 
     # 24 env steps are in the checkpoint; the ledger has accepted 40.
     resumed.restore(SimpleNamespace(env_steps=40))
@@ -118,8 +118,8 @@ def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
         "updates on 16 env steps accepted since are lost"
     ]
     # The clock counts what was accepted, so that schedules do not go back.
-    assert trainer.clock.env_steps == 40
-    assert trainer.clock.updates == 3
+    assert updater.clock.env_steps == 40
+    assert updater.clock.updates == 3
 
 
 def test_a_run_that_was_stopped_in_peace_has_lost_nothing_and_says_nothing_of_it(
@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_in_peace_has_lost_nothing_and_says_nothing_of_it
 
 
 def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training, reporter):
-    training, trainer = make_training()
+    training, updater = make_training()
 
     training.restore(SimpleNamespace(env_steps=40))
 
@@ -144,8 +144,8 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training,
         "the run has no checkpoint yet: training begins anew, and updates on 40 env steps "
         "accepted since are lost"
     ]
-    assert trainer.clock.env_steps == 40
-    assert trainer.clock.updates == 0
+    assert updater.clock.env_steps == 40
+    assert updater.clock.updates == 0
 
 
 def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, make_batch):
@@ -153,23 +153,23 @@ def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, 
     for n in range(3):
         serial.update(taken([make_batch(n)]))
     serial.save()
-    distributed, trainer = make_training()
+    distributed, updater = make_training()
 
     distributed.restore(SimpleNamespace(env_steps=0))
 
-    assert trainer.clock.env_steps == 24
+    assert updater.clock.env_steps == 24
 
 
 def test_without_a_ledger_nothing_is_lost(make_training, make_batch, reporter):
     training, _ = make_training()
     training.update(taken([make_batch(0)]))
     training.save()
-    resumed, trainer = make_training()
+    resumed, updater = make_training()
 
     resumed.restore(None)
 
     assert reporter.messages == ["resumed from the checkpoint at 8 env steps (update 1)"]
-    assert trainer.clock.env_steps == 8
+    assert updater.clock.env_steps == 8
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
@@ -180,11 +180,11 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
         training.update(taken([make_batch(n)]))
         training.save()
     (checkpoints.directory / "000000000016" / "state.bin").write_bytes(b"torn")
-    resumed, trainer = make_training()
+    resumed, updater = make_training()
 
     resumed.restore(None)
 
-    assert trainer.clock.env_steps == 8
+    assert updater.clock.env_steps == 8
     assert "000000000016" in reporter.messages[0]
     assert "checkpoint at 8 env steps" in reporter.messages[1]
 
@@ -193,7 +193,7 @@ def test_the_level_is_decided_by_games_and_told_with_a_second_set(
     make_training, play, reporter, checkpoints
 ):
     games = Games(104.0, 101.0)
-    training, trainer = make_training(games)
+    training, updater = make_training(games)
 
     over = play(training, 120, mean=90.0)
     outcome = training.finish()
@@ -208,7 +208,7 @@ def test_the_level_is_decided_by_games_and_told_with_a_second_set(
     first, second = games.weights
     assert first.version == second.version == outcome.version
     assert np.array_equal(first.arrays["w"], second.arrays["w"])
-    assert trainer.clock.updates > outcome.updates
+    assert updater.clock.updates > outcome.updates
     assert checkpoints.best().score == 104.0
     assert checkpoints.best().env_steps == outcome.env_steps
 
@@ -272,13 +272,13 @@ def test_a_resumed_run_measures_its_progress_from_the_first_start(make_training,
     play(training, 90, mean=90.0)
     training.finish()
     games = Games(100.0, 100.0)
-    resumed, trainer = make_training(games)
+    resumed, updater = make_training(games)
     resumed.restore(None)
 
     # From 0 half of the way to 100 is 50; from the 90 that it goes on with it would be 95.
     over = play(resumed, 160, mean=90.0)
 
-    assert trainer.clock.first_mean == 0.0
+    assert updater.clock.first_mean == 0.0
     assert over
 
 

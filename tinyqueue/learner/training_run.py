@@ -12,11 +12,11 @@ import structlog
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import CheckpointError, LeaseLostError
-from tinyqueue.evaluation.threshold import Evaluated, Level, NoAnswer
+from tinyqueue.evaluation.threshold import Evaluated, NoAnswer, ReturnThreshold
 from tinyqueue.experience.source import Source, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.trainer import Trainer
+from tinyqueue.learner.updater import Updater
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.monitor.view import number
 from tinyqueue.run.checkpoint import Checkpoint
@@ -32,14 +32,14 @@ LAST_GAMES_S = 120.0
 log = structlog.get_logger(__name__)
 
 
-class Training:
-    """Joins a trainer with its checkpoints, its level and its reports. Knows no broker.
+class TrainingRun:
+    """Joins an updater with its checkpoints, its threshold and its reports. Knows no broker.
 
     Args:
         experiment: What is trained.
-        trainer: Does the updates.
+        updater: Does the updates.
         checkpoints: Where the run's states are kept.
-        level: Decides when it is solved.
+        threshold: Decides when it is solved.
         reporter: Tells people and files.
         source: Where its experience comes from.
     """
@@ -47,16 +47,16 @@ class Training:
     def __init__(
         self,
         experiment: Experiment,
-        trainer: Trainer,
+        updater: Updater,
         checkpoints: Checkpoints,
-        level: Level,
+        threshold: ReturnThreshold,
         reporter: Reporter,
         source: Source,
     ) -> None:
         self._experiment = experiment
-        self._trainer = trainer
+        self._updater = updater
         self._checkpoints = checkpoints
-        self._level = level
+        self._threshold = threshold
         self._reporter = reporter
         self._source = source
         self._saved_s = time.monotonic()
@@ -87,8 +87,8 @@ class Training:
         for warning in self._checkpoints.warnings:
             self._reporter.message(warning)
         if checkpoint is not None:
-            self._trainer.restore(checkpoint)
-        clock = self._trainer.clock
+            self._updater.restore(checkpoint)
+        clock = self._updater.clock
         accepted = ledger.env_steps if ledger else clock.env_steps
         lost = max(0, accepted - clock.env_steps)
         self._say_restored(checkpoint, lost)
@@ -123,19 +123,19 @@ class Training:
         Raises:
             TinyqueueError: The loss is not finite.
         """
-        update = self._trainer.update(taken)
+        update = self._updater.update(taken)
         self._reporter.trained(taken.arrived)
         if update is not None:
             self._source.trained(taken, update)
-        clock, returns = self._trainer.clock, self._trainer.progress.returns
-        if self._decided is None and self._level.is_due(
+        clock, returns = self._updater.clock, self._updater.recent.returns
+        if self._decided is None and self._threshold.is_due(
             returns.mean_return, clock.first_mean, clock.env_steps, returns.mean_length
         ):
             self._evaluate()
 
     def count(self, rest: Sequence[SessionBatch]) -> None:
         """At the end: what was accepted and not trained on belongs to the clock all the same."""
-        self._trainer.update(Taken(rest))
+        self._updater.update(Taken(rest))
         self._reporter.trained(rest)
 
     def save_if_due(self) -> None:
@@ -159,7 +159,7 @@ class Training:
     def is_spent(self) -> bool:
         """Whether the last env step is reached: nothing more is trained on."""
         limit = self._experiment.stop.max_env_steps
-        return limit is not None and self._trainer.clock.env_steps >= limit
+        return limit is not None and self._updater.clock.env_steps >= limit
 
     def is_over(self) -> bool:
         """Whether the level or the last step is reached. Takes in evaluations that have come.
@@ -167,11 +167,11 @@ class Training:
         When games reach the level, the same weights play a second set, and training goes on until
         these are back: players that wait for room in the queue would otherwise hold up the answer.
         """
-        answer = self._level.answer()
+        answer = self._threshold.answer()
         if isinstance(answer, NoAnswer):
             self._say_no_answer(answer)
         elif answer is not None:
-            self._reporter.evaluated(answer, self._level.threshold)
+            self._reporter.evaluated(answer, self._threshold.value)
             self._judge(answer)
         if self._fresh is not None:
             self._write_last()
@@ -183,12 +183,12 @@ class Training:
         now_s = time.monotonic()
         if self._until_s is None:
             self._until_s = now_s + LAST_GAMES_S
-            if self._level.is_waiting or self._is_unjudged:
+            if self._threshold.is_waiting or self._is_unjudged:
                 self._reporter.message(
                     "the last env step is reached; evaluation games are waited for, at most "
                     f"{LAST_GAMES_S:.0f} s"
                 )
-        if not self._level.is_waiting:
+        if not self._threshold.is_waiting:
             if not self._is_unjudged:
                 return True
             self._evaluate()
@@ -202,12 +202,12 @@ class Training:
 
     @property
     def _is_unjudged(self) -> bool:
-        updates = self._trainer.clock.updates
-        return self._level.threshold is not None and 0 < updates != self._judged_update
+        updates = self._updater.clock.updates
+        return self._threshold.value is not None and 0 < updates != self._judged_update
 
     def finish(self) -> Outcome:
         """Saves what was reached and says how it ended."""
-        clock = self._trainer.clock
+        clock = self._updater.clock
         self._save_all()
         if self._decided is not None and self._fresh is not None:
             return self._solved(self._decided, self._fresh)
@@ -218,7 +218,7 @@ class Training:
             clock.updates,
             clock.version,
             clock.trained_s,
-            self._level.threshold,
+            self._threshold.value,
             deciding_mean=decided.mean_return if decided else None,
             deciding_games=len(decided.result.returns) if decided else 0,
             policy=last.policy if last else "greedy",
@@ -236,8 +236,8 @@ class Training:
             env_steps=checkpoint.env_steps,
             updates=checkpoint.updates,
             version=checkpoint.version,
-            trained_s=self._trainer.clock.trained_s,
-            threshold=self._level.threshold,
+            trained_s=self._updater.clock.trained_s,
+            threshold=self._threshold.value,
             deciding_mean=decided.mean_return,
             deciding_games=len(decided.result.returns),
             evaluated_at_s=self._decided_at_s,
@@ -287,10 +287,10 @@ class Training:
         self._saved_s = time.monotonic()
 
     def _checkpoint(self) -> Checkpoint:
-        return self._trainer.checkpoint(self._source.state())
+        return self._updater.checkpoint(self._source.state())
 
     def _write(self, checkpoint: Checkpoint, *, is_last: bool = False) -> bool:
-        if self._source.is_settled():
+        if self._source.wait_until_settled():
             return self._checkpoints.save(checkpoint, is_last=is_last) is not None
         log.warning("no checkpoint written: the ledger has not taken the last batches yet")
         return False
@@ -306,17 +306,17 @@ class Training:
 
     def _evaluate(self) -> None:
         """Has the present weights evaluated."""
-        self._trainer.publish_if_changed()
+        self._updater.publish_if_changed()
         checkpoint = self._checkpoint()
         self._judged_update = checkpoint.updates
-        self._ask(checkpoint, self._trainer.progress.returns.mean_return)
+        self._ask(checkpoint, self._updater.recent.returns.mean_return)
 
     def _ask(
         self, checkpoint: Checkpoint, training_mean: float, actions: str | None = None
     ) -> None:
-        weights = replace(self._trainer.weights(checkpoint.version), arrays=checkpoint.weights)
+        weights = replace(self._updater.weights(checkpoint.version), arrays=checkpoint.weights)
         self._reporter.is_evaluating = True
-        self._level.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
+        self._threshold.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
 
     def _say_no_answer(self, answer: NoAnswer) -> None:
         """Each kind once. Games that were to confirm others have not done so."""
@@ -328,24 +328,24 @@ class Training:
             self._unanswered.add(answer.kind)
             self._reporter.message(
                 f"the evaluation has no result: {answer.text} Training goes on; it is tried again "
-                f"in {self._level.interval:,} env steps."
+                f"in {self._threshold.interval:,} env steps."
             )
         else:
             log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
 
     def _judge(self, evaluated: Evaluated) -> None:
-        level, self._last = self._level, evaluated
+        threshold, self._last = self._threshold, evaluated
         greedy, self._greedy = self._greedy, None
         if self._decided is not None:
             self._confirm(self._decided, evaluated)
             return
         if greedy is not None:
-            level.compared(greedy, evaluated)
-        if level.is_reached(evaluated):
+            threshold.compared(greedy, evaluated)
+        if threshold.is_reached(evaluated):
             self._decided, self._decided_at_s = evaluated, time.time()
             self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions)
             return
-        if level.wants_sampled(evaluated):
+        if threshold.wants_sampled(evaluated):
             self._greedy = evaluated
             self._reporter.message(
                 "greedy games stay below the level that sampled play has reached in training, so "
@@ -355,17 +355,17 @@ class Training:
         self._keep_if_best(evaluated)
 
     def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
-        if self._level.is_confirmed(decided, fresh):
+        if self._threshold.is_confirmed(decided, fresh):
             self._fresh, self._unwritten = fresh, _scored(decided)
             return
         self._decided = None
         self._keep_if_best(fresh)
-        level = self._level.threshold
+        wanted = self._threshold.value
         self._reporter.message(
             f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
-            f"{number(decided.mean_return, beside=level)}, and {len(fresh.result.returns)} fresh "
-            f"ones of the same weights to {number(fresh.mean_return, beside=level)}. Training "
-            f"goes on; it is asked again in {self._level.interval:,} env steps."
+            f"{number(decided.mean_return, beside=wanted)}, and {len(fresh.result.returns)} fresh "
+            f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
+            f"goes on; it is asked again in {self._threshold.interval:,} env steps."
         )
 
     def _keep_if_best(self, evaluated: Evaluated) -> None:
