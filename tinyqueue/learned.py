@@ -14,12 +14,12 @@ from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec, of_today
 from tinyqueue.experiment.validation import explained
-from tinyqueue.learner.checkpoint import Checkpoint, read_version
-from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import is_sample, read_sample
 from tinyqueue.policy.seen import unseen, with_newest
+from tinyqueue.run.checkpoint import Checkpoint, read_version
+from tinyqueue.run.checkpoints import CheckpointReader
 
 _PREVIOUS_ACTION = "previous:action"
 _FRAMES = "frames:"
