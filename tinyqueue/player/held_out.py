@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.spaces import Arrays
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Uniform
+from tinyqueue.policy.rollout import Previous
 
 TICKS, SLOTS = 512, 8
 SEED = 2**64
@@ -31,7 +32,7 @@ class _NoPolicy:
     uses_previous = False
 
     def run(
-        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
+        self, observations: Arrays, state: Arrays, previous: Previous | None = None
     ) -> tuple[Arrays, Arrays]:
         return {}, state
 
