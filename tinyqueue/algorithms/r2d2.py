@@ -50,6 +50,7 @@ class R2d2:
         self._config = config
         self._network = network
         self._action_dtype = single_discrete(actions).dtype
+        (self._action_path,) = actions
         self._paths = list(network.observations)
         self._training = ValueTraining(config, network, self._loss)
 
@@ -156,7 +157,7 @@ class R2d2:
                 {path: x[part] for path, x in observations.items()},
                 before,
                 starts[part],
-                previous_actions[part],
+                {self._action_path: previous_actions[part]},
                 previous_rewards[part],
                 variables,
             )

@@ -177,7 +177,10 @@ class StreamActorCritic(ABC):
 
         def unroll(part: slice, state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             rows = {path: x[part] for path, x in observations.items()}
-            return self._network.unroll(rows, state, starts[part], *(x[part] for x in previous))
+            before = [x[part] for x in previous]
+            if before:
+                before[0] = {self._action_path: before[0]}
+            return self._network.unroll(rows, state, starts[part], *before)
 
         before = {path: carried[f"state/{path}"][0] for path in self._network.state}
         outputs, after = unroll(slice(-1), before)

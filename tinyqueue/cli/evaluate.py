@@ -22,7 +22,7 @@ from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.learned import Learned
 from tinyqueue.player.stage import Stage
-from tinyqueue.policy.heads import Uniform, single_discrete
+from tinyqueue.policy.heads import Uniform
 from tinyqueue.policy.sample import is_sample
 from tinyqueue.run.json_text import json_line
 from tinyqueue.settings import load_settings
@@ -84,7 +84,7 @@ def evaluate(
     games, ended_by = played(head, "playing", watch=max_q)
     random = None
     if compare_random and not ended_by:
-        random, ended_by = played(Uniform(single_discrete(spec.actions)), "playing at random")
+        random, ended_by = played(Uniform(spec.actions), "playing at random")
     found = _findings(spec.environment.id, games, random, max_q)
     found |= _ends(games, ended_by)
     if expected is not None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.spaces import Arrays
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.policy.heads import Uniform, single_discrete
+from tinyqueue.policy.heads import Uniform
+from tinyqueue.policy.rollout import Previous
 
 TICKS, SLOTS = 512, 8
 SEED = 2**64
@@ -41,7 +42,7 @@ class NoPolicy:
     uses_previous = False
 
     def run(
-        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
+        self, observations: Arrays, state: Arrays, previous: Previous | None = None
     ) -> tuple[Arrays, Arrays]:
         return {}, state
 
@@ -77,7 +78,7 @@ def held_out_states(
         player="",
         seed=seed,
         modules=modules,
-        head=Uniform(single_discrete(spec.actions)),
+        head=Uniform(spec.actions),
     )
     try:
         return stage.play(NoPolicy(), task="")
