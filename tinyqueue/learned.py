@@ -115,7 +115,7 @@ class Learned:
             previous = last, np.array([reward if state is not None else 0.0], np.float32)
         outputs, after = self.runner.run(seen, before, previous)
         self._greedy.begin(1, 1, self._rng, self.env_steps)
-        action = self._greedy.act(0, outputs)
+        (action,) = self._greedy.act(0, outputs).values()
         # The runner's buffers are overwritten by its next run.
         kept = {path: values.copy() for path, values in after.items()}
         if previous:

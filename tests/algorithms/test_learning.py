@@ -125,7 +125,7 @@ def play(
     observations, actions, results = [corridor.cells.astype(np.uint8)], [], []
     for tick in range(TICKS):
         outputs, _ = runner.run({"": observations[-1]}, {})
-        actions.append(head.act(tick, outputs))  # type: ignore[attr-defined]
+        actions.append(head.act(tick, outputs)[""])  # type: ignore[attr-defined]
         results.append(corridor.step(actions[-1]))
         observations.append(corridor.cells.astype(np.uint8))
     rewards, terminated, truncated, valid = (np.stack(x) for x in zip(*results, strict=True))

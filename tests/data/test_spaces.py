@@ -26,6 +26,7 @@ LEAVES = st.builds(
     n=st.integers(0, 10**6),
     low=BOUND,
     high=BOUND,
+    nvec=st.lists(st.integers(1, 300), max_size=3).map(tuple),
 )
 
 
@@ -35,6 +36,19 @@ def test_a_space_survives_json_with_the_order_of_its_paths(space: Space) -> None
 
     assert found == space
     assert list(found) == list(space)
+
+
+def test_what_is_at_its_default_is_left_out_of_json() -> None:
+    keys = ["dtype", "shape", "n", "low", "high"]
+    assert list(Leaf("uint8", (), n=2).to_json()) == keys
+    assert list(Leaf("float32", (3,), low=-1.0, high=1.0).to_json()) == keys
+    assert Leaf("uint8", (2,), n=3, nvec=(2, 3)).to_json()["nvec"] == [2, 3]
+
+
+def test_entries_are_counted_one_by_one_or_all_alike() -> None:
+    assert Leaf("uint8", (), n=7).counts == (7,)
+    assert Leaf("int8", (2, 2), n=2).counts == (2, 2, 2, 2)
+    assert Leaf("uint8", (3,), n=5, nvec=(2, 5, 3)).counts == (2, 5, 3)
 
 
 def test_infinite_bounds_are_no_bounds() -> None:

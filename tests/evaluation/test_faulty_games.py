@@ -19,7 +19,7 @@ from tinyqueue.evaluation.games import Limits, Score, most_steps, play_games
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import Greedy
 
-HEAD = Greedy(Leaf("uint8", (), n=2), "logits")
+HEAD = Greedy({"": Leaf("uint8", (), n=2)}, "logits")
 OBSERVATION = np.zeros(2, np.float32)
 LENGTH = 10
 # Steps of a sound game.

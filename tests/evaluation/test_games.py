@@ -22,7 +22,7 @@ from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 
 FLOAT = TensorProto.FLOAT
-LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space[""], "logits")
+LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space, "logits")
 
 
 class Lengths(gymnasium.Env):
@@ -157,11 +157,11 @@ def test_recurrent_state_begins_at_nought_in_every_wave_and_stays_with_its_slot(
     chosen = []
 
     class Watching(Greedy):
-        def act(self, tick, outputs):
+        def act(self, tick, outputs, mask=None):
             chosen.append(outputs["logits"][:, 0].tolist())
-            return super().act(tick, outputs)
+            return super().act(tick, outputs, mask)
 
-    watching = Watching(make_table(lengths, 1).actions.space[""], "logits")
+    watching = Watching(make_table(lengths, 1).actions.space, "logits")
     Lengths.built = 15  # Games of 16, 17 and 18 steps; the shortest fills one stretch.
     play(lengths, linear(np.tile([0.25, 0], (4, 1)), sums=True), 4, 3, head=watching)
     all_three = [[16 * k, 17 * k, 18 * k] for k in range(1, 17)]
@@ -174,12 +174,12 @@ def test_the_previous_action_and_reward_are_nought_at_first_and_stay_with_their_
     seen = []
 
     class Watching(Greedy):
-        def act(self, tick, outputs):
+        def act(self, tick, outputs, mask=None):
             rewards = outputs["logits"][:, 1] * 1024 - 512
             seen.append([outputs["logits"][:, 0].tolist(), rewards.tolist()])
-            return super().act(tick, outputs)
+            return super().act(tick, outputs, mask)
 
-    watching = Watching(make_table(lengths, 1).actions.space[""], "logits")
+    watching = Watching(make_table(lengths, 1).actions.space, "logits")
     policy = PolicyRunner(alternating_graph(), {"w": np.full(1, 1 / 1024, np.float32)}, 1)
     Lengths.built = 15  # Games of 16 and 17 steps; one stretch has 16 ticks.
     play(lengths, policy, 3, 2, head=watching)
@@ -282,7 +282,7 @@ def test_a_game_of_lives_is_played_to_its_end_and_each_life_begins_anew(crop):
         watcher,
         1,
         1,
-        head=Greedy(Leaf("uint8", (), n=4), "logits"),
+        head=Greedy({"": Leaf("uint8", (), n=4)}, "logits"),
     ).lengths
 
     assert 100 < length < 400  # An idle player loses five balls, each served by FIRE.

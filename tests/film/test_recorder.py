@@ -152,7 +152,7 @@ def test_the_seed_decides_the_game(tmp_path):
 def test_atari_is_filmed_in_its_own_colours_at_its_own_pace(tmp_path):
     config = EnvironmentConfig(id="ALE/Pong-v5", max_episode_steps=20)
     with Recorder(config, tmp_path) as recorder:
-        (actions,) = Layout(gymnasium.spaces.Discrete(6), "actions").space.values()
+        actions = Layout(gymnasium.spaces.Discrete(6), "actions").space
         recorder.play(NoNetwork(), Uniform(actions), seed=0)
         take = recorder.end()
 

@@ -17,7 +17,7 @@ from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.learner.json_text import json_line
-from tinyqueue.policy.heads import Uniform, single_discrete
+from tinyqueue.policy.heads import Uniform
 
 _INTERRUPTED = 130
 
@@ -78,7 +78,7 @@ def evaluate(
     games, ended_by = played(head, "playing", watch=max_q)
     random = None
     if compare_random and not ended_by:
-        random, ended_by = played(Uniform(single_discrete(spec.actions)), "playing at random")
+        random, ended_by = played(Uniform(spec.actions), "playing at random")
     found = _findings(spec.environment.id, games, random, max_q)
     found |= _ends(games, ended_by)
     if expected is not None:

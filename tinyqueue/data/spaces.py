@@ -32,6 +32,8 @@ class Leaf:
         high: Upper bound likewise.
         stack: Frames that a network sees at once, oldest first; above 1 they are the first axis
             of ``shape``. What environments give, and what travels, is 1.
+        nvec: Number of values of every entry where entries differ, flattened in C order, as a
+            MultiDiscrete action space has them; ``n`` is then the largest. Empty elsewhere.
     """
 
     dtype: str
@@ -40,10 +42,21 @@ class Leaf:
     low: float | None = None
     high: float | None = None
     stack: int = 1
+    nvec: tuple[int, ...] = ()
 
     @property
     def is_discrete(self) -> bool:
         return self.n > 0
+
+    @property
+    def size(self) -> int:
+        """Number of entries: the product of ``shape``."""
+        return math.prod(self.shape)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of values of every entry of a discrete leaf, flattened in C order."""
+        return self.nvec or (self.n,) * self.size
 
     @property
     def frame(self) -> Leaf:
@@ -58,6 +71,7 @@ class Leaf:
             "low": self.low,
             "high": self.high,
             **({"stack": self.stack} if self.stack > 1 else {}),
+            **({"nvec": list(self.nvec)} if self.nvec else {}),
         }
 
     @classmethod
@@ -69,6 +83,7 @@ class Leaf:
             low=_bound(value["low"]),
             high=_bound(value["high"]),
             stack=int(value.get("stack", 1)),
+            nvec=tuple(int(count) for count in value.get("nvec", ())),
         )
 
 

@@ -74,7 +74,7 @@ class Wave:
             playing = slots[on]
             if self._watch:
                 self._watch(outputs, on)
-            actions = self._head.act(tick, outputs)
+            (actions,) = self._head.act(tick, outputs).values()
             with blaming(self._name, "step"):
                 rewards, ended = self._table.step(playing, actions[on])
             if previous:

@@ -17,7 +17,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.stage import Stage
-from tinyqueue.policy.heads import Uniform, single_discrete
+from tinyqueue.policy.heads import Uniform
 
 TICKS, SLOTS = 512, 8
 SEED = 2**64
@@ -65,7 +65,7 @@ def held_out_states(
         player="",
         seed=seed,
         modules=modules,
-        head=Uniform(single_discrete(spec.actions)),
+        head=Uniform(spec.actions),
     )
     try:
         return stage.play(_NoPolicy(), task="")

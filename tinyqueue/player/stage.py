@@ -190,7 +190,7 @@ class Stage:
         see = self._frames.seen if stacks else rows.__getitem__
         for tick in range(self._spec.ticks):
             outputs, state = run(see(tick), state, previous)
-            action = act(tick, outputs)
+            action = act(tick, outputs)[path]
             actions[tick] = action
             observed, rewards[tick], terminated[tick], truncated[tick], _ = step(
                 unflatten({path: action})

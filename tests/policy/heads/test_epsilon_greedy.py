@@ -23,7 +23,7 @@ def constant(epsilon: float) -> dict[str, Any]:
 def play(head: Head, q: Array, ticks: int, env_steps: int = 0, seed: int = 1) -> Array:
     """Actions ``[T, B]``, where the network always says ``q``."""
     head.begin(ticks, len(q), np.random.default_rng(seed), env_steps)
-    return np.stack([head.act(tick, {"q": q}) for tick in range(ticks)])
+    return np.stack([head.act(tick, {"q": q})[""] for tick in range(ticks)])
 
 
 def test_each_slot_explores_as_often_as_its_header_says_by_chi_square() -> None:
@@ -84,7 +84,7 @@ def test_a_reused_output_buffer_does_not_change_what_was_recorded() -> None:
 def test_actions_of_the_last_batch_outlive_the_next_begin() -> None:
     head = head_with(constant(0.0), n=2)
     head.begin(1, 8, np.random.default_rng(0), 0)
-    first = head.act(0, {"q": np.tile(np.float32([0, 1]), (8, 1))})
+    first = head.act(0, {"q": np.tile(np.float32([0, 1]), (8, 1))})[""]
     play(head, np.tile(np.float32([1, 0]), (8, 1)), 1)
     assert first.tolist() == [1] * 8
 

@@ -26,7 +26,7 @@ def test_every_head_acts_in_the_wire_type(name: str, greedy: bool) -> None:
     values = np.zeros((2, 300), np.float32)
     values[:, 299] = 100
     (output,) = head.outputs
-    actions = head.act(0, {output: values})
+    actions = head.act(0, {output: values})[""]
     assert actions.dtype == np.uint16
     assert actions.tolist() == [299, 299]
 
@@ -66,7 +66,7 @@ def test_a_policy_is_evaluated_greedily_unless_asked_otherwise() -> None:
     for head in (sampled, exploring):
         head.begin(200, 2, np.random.default_rng(0), 0)
         outputs = {name: np.float32([[0, 1, 0]] * 2) for name in head.outputs}
-        assert len({int(head.act(tick, outputs)[0]) for tick in range(200)}) == 3
+        assert len({int(head.act(tick, outputs)[""][0]) for tick in range(200)}) == 3
     assert exploring.epsilons == (0.25, 0.25)
 
 

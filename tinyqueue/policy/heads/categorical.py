@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyqueue.data.spaces import Array, Arrays, Leaf
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.experiment.sections import Section
+from tinyqueue.policy.heads.head import single_discrete
+from tinyqueue.policy.heads.masks import mask_out
 from tinyqueue.wire.contract import Extra
 
 LOG_PROB = "behaviour_log_prob"
@@ -39,9 +41,10 @@ class Categorical:
     outputs = ("logits",)
     epsilons: tuple[float, ...] = ()
 
-    def __init__(self, actions: Leaf, *, record_entropy: bool = False) -> None:
-        self._n = actions.n
-        self._dtype = np.dtype(actions.dtype)
+    def __init__(self, actions: Space, *, record_entropy: bool = False) -> None:
+        leaf = single_discrete(actions)
+        (self._path,) = actions
+        self._n, self._dtype = leaf.n, np.dtype(leaf.dtype)
         self._record_entropy = record_entropy
         self._resize(0, 0)
 
@@ -58,13 +61,15 @@ class Categorical:
         np.log(self._noise, out=self._noise)
         self._actions = np.empty((ticks, slots), self._dtype)
 
-    def act(self, tick: int, outputs: Arrays) -> Array:
+    def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         logits = self._logits[tick]
         logits[...] = outputs["logits"]
+        if mask is not None:
+            mask_out(logits, mask)
         np.subtract(logits, self._noise[tick], out=self._scores)
-        actions: Array = self._actions[tick]
+        actions = self._actions[tick]
         actions[...] = self._scores.argmax(axis=1)
-        return actions
+        return {self._path: actions}
 
     def recorded(self) -> Arrays:
         # Actions first: NumPy reduces a short last axis four times slower.

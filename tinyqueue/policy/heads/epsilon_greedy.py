@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyqueue.data.spaces import Array, Arrays, Leaf
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.policy.heads.exploration import Exploration
+from tinyqueue.policy.heads.head import single_discrete
+from tinyqueue.policy.heads.masks import ValidDraws, mask_out
 from tinyqueue.wire.contract import Extra
 
 Q_TAKEN, Q_MAX = "q_taken", "q_max"
@@ -26,15 +28,17 @@ class EpsilonGreedy:
     outputs = ("q",)
     extras: Mapping[str, Extra] = {Q_TAKEN: Extra("float32"), Q_MAX: Extra("float32")}
 
-    def __init__(self, actions: Leaf, exploration: Exploration, stage: str) -> None:
-        self._n = actions.n
-        self._dtype = np.dtype(actions.dtype)
+    def __init__(self, actions: Space, exploration: Exploration, stage: str) -> None:
+        leaf = single_discrete(actions)
+        (self._path,) = actions
+        self._n, self._dtype = leaf.n, np.dtype(leaf.dtype)
         self._exploration = exploration
         self._stage = stage
         self._q = np.empty((0, 0, self._n), np.float32)
         self._actions = np.empty((0, 0), self._dtype)
         self._is_greedy = np.empty((0, 0), bool)
         self._epsilons = np.empty(0)
+        self._valid_draws = ValidDraws()
 
     @property
     def epsilons(self) -> tuple[float, ...]:
@@ -46,13 +50,17 @@ class EpsilonGreedy:
         self._epsilons = self._exploration.epsilons(self._stage, slots, env_steps)
         self._is_greedy = rng.random((ticks, slots)) >= self._epsilons
         self._actions = rng.integers(self._n, size=(ticks, slots), dtype=self._dtype)
+        self._valid_draws.begin(ticks, slots, rng)
 
-    def act(self, tick: int, outputs: Arrays) -> Array:
+    def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         q = self._q[tick]
         q[...] = outputs["q"]
-        actions: Array = self._actions[tick]
+        actions = self._actions[tick]
+        if mask is not None:
+            mask_out(q, mask)
+            actions[...] = self._valid_draws.draw(tick, mask)
         np.copyto(actions, q.argmax(axis=1), where=self._is_greedy[tick], casting="unsafe")
-        return actions
+        return {self._path: actions}
 
     def recorded(self) -> Arrays:
         # Actions first: NumPy reduces a short last axis four times slower.

@@ -41,13 +41,15 @@ class Head(Protocol):
                 player's own count, so that all players are as far as the learner is.
         """
 
-    def act(self, tick: int, outputs: Arrays) -> Array:
-        """Actions ``[B]`` in the integer type of the wire, valid until the next ``begin``.
+    def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """Actions, path → ``[B, *act]`` in the types of the wire, valid until the next ``begin``.
 
         Args:
             tick: 0 … T−1, ascending.
             outputs: Network outputs by name, ``[B, …]``; read before returning, so that
                 their buffers may be used again.
+            mask: ``[B, n]`` bool, which actions are valid, at least one in every row; read
+                before returning. None: all are.
         """
 
     def recorded(self) -> Arrays:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.data.spaces import Space
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.policy.heads.categorical import Categorical, CategoricalConfig
 from tinyqueue.policy.heads.epsilon_greedy import EpsilonGreedy
 from tinyqueue.policy.heads.exploration import Exploration
 from tinyqueue.policy.heads.greedy import Greedy
-from tinyqueue.policy.heads.head import Head, single_discrete
+from tinyqueue.policy.heads.head import Head
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class HeadEntry:
 
     config: Any
     ranking: str
-    make: Callable[[Leaf, Any, str], Head]
+    make: Callable[[Space, Any, str], Head]
 
 
-def _categorical(actions: Leaf, config: CategoricalConfig, stage: str) -> Head:
+def _categorical(actions: Space, config: CategoricalConfig, stage: str) -> Head:
     return Categorical(actions, record_entropy=config.record_entropy)
 
 
@@ -58,7 +58,6 @@ def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: st
         ConfigError: A key or value that the head does not take, or a space that it cannot act in.
     """
     entry = _entry(name)
-    leaf = single_discrete(actions)
     try:
         checked = TypeAdapter(entry.config).validate_python(dict(config))
     except ValidationError as error:
@@ -68,7 +67,7 @@ def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: st
             f"the action head {name} cannot be made of {dict(config)}: {at}: {found['msg']}. "
             "Mend or remove that key."
         ) from None
-    return entry.make(leaf, checked, stage)
+    return entry.make(actions, checked, stage)
 
 
 def has_probabilities(of: str) -> bool:
@@ -86,7 +85,7 @@ def greedy_head(of: str, actions: Space) -> Head:
     Raises:
         UnknownNameError, ConfigError: As of :func:`make_head`.
     """
-    return Greedy(single_discrete(actions), _entry(of).ranking)
+    return Greedy(actions, _entry(of).ranking)
 
 
 def evaluation_head(

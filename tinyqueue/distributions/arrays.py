@@ -1,0 +1,13 @@
+"""Names for what formulas take: arrays of either library, and the module that computes them.
+
+NumPy and Keras share no static types, so both names stand for ``Any``; they say what is meant.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+ArrayModule: TypeAlias = Any
+"""``numpy`` or ``keras.ops``."""
+Tensor: TypeAlias = Any
+"""A NumPy array, or a tensor of Keras or TensorFlow."""

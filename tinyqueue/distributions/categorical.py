@@ -1,0 +1,80 @@
+"""One of n values with probabilities softmax(logits).
+
+A logit of −∞ makes a value impossible: its probability is 0, and it adds nothing to entropy,
+divergence or gradient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array
+from tinyqueue.distributions.arrays import ArrayModule, Tensor
+
+PARAMETERS: tuple[str, ...] = ("logits",)
+STATE_INDEPENDENT: tuple[str, ...] = ()
+IS_DENSITY = False
+
+_TINY = np.finfo(np.float32).tiny
+
+
+def log_probs(xp: ArrayModule, logits: Tensor) -> Tensor:
+    """``[..., n]`` log-probabilities of all values: log softmax.
+
+    Args:
+        xp: ``numpy`` or ``keras.ops``.
+        logits: ``[..., n]``, at least one of the n finite.
+    """
+    scores = logits - xp.max(logits, axis=-1, keepdims=True)
+    return scores - xp.log(xp.sum(xp.exp(scores), axis=-1, keepdims=True))
+
+
+def log_prob(xp: ArrayModule, logits: Tensor, actions: Tensor) -> Tensor:
+    """``[...]`` log-probability of the actions.
+
+    Args:
+        xp: ``numpy`` or ``keras.ops``.
+        logits: ``[..., n]``.
+        actions: ``[...]`` integers, 0 … n−1.
+    """
+    chosen = xp.equal(xp.expand_dims(actions, -1), xp.arange(logits.shape[-1]))
+    return xp.sum(xp.where(chosen, log_probs(xp, logits), 0.0), axis=-1)
+
+
+def entropy(xp: ArrayModule, logits: Tensor) -> Tensor:
+    """``[...]`` entropy in nats: −Σ p log p."""
+    log_p = log_probs(xp, logits)
+    p = xp.exp(log_p)
+    return -xp.sum(p * xp.where(p > 0, log_p, 0.0), axis=-1)
+
+
+def kl(xp: ArrayModule, p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """``[...]`` divergence of q from p in nats: Σ p (log p − log q).
+
+    Infinite where q excludes a value that p allows.
+    """
+    log_p, log_q = log_probs(xp, p_logits), log_probs(xp, q_logits)
+    p = xp.exp(log_p)
+    allowed = p > 0
+    terms = xp.where(allowed, log_p, 0.0) - xp.where(allowed, log_q, 0.0)
+    return xp.sum(p * terms, axis=-1)
+
+
+def mode(logits: Array) -> Array:
+    """``[...]`` the most probable value, the first of equals."""
+    values: Array = logits.argmax(axis=-1)
+    return values
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Standard Gumbel noise of the logits' shape, float32: −log E, E standard exponential."""
+    draws = rng.standard_exponential(shape, dtype=np.float32)
+    np.maximum(draws, _TINY, out=draws)
+    np.log(draws, out=draws)
+    return np.negative(draws, out=draws)
+
+
+def draw(logits: Array, noise: Array) -> Array:
+    """``[...]`` a draw by the Gumbel-max trick: argmax(logits + noise) (Gumbel, 1954)."""
+    values: Array = (logits + noise).argmax(axis=-1)
+    return values

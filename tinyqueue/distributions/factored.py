@@ -1,0 +1,247 @@
+"""The distribution of a whole action: the product of one family per leaf of the action space.
+
+Discrete and MultiDiscrete leaves are categorical, one per entry; MultiBinary is Bernoulli; a Box
+is Gaussian or tanh-squashed Gaussian. Entries are independent given the state, so
+log-probabilities, entropies and divergences add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Literal, Protocol
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
+from tinyqueue.distributions import bernoulli, categorical, gaussian, squashed_gaussian
+from tinyqueue.distributions.arrays import ArrayModule, Tensor
+from tinyqueue.errors import ConfigError
+
+POLICY_OUTPUTS = ("logits", "mean", "log_std")
+"""Kinds of network outputs that say something of actions: an output is named by its kind for the
+path ``""``, and ``<kind>/<path>`` for any other."""
+
+BoxFamily = Literal["gaussian", "squashed_gaussian"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A network output that a distribution is made of.
+
+    Attributes:
+        size: Numbers per row.
+        state_independent: It is one variable, which starts at 0, and the same in every row.
+    """
+
+    size: int
+    state_independent: bool = False
+
+
+class Family(Protocol):
+    """What the module of a family has. Parameters come before actions, in the order of
+    ``PARAMETERS``."""
+
+    PARAMETERS: tuple[str, ...]
+    STATE_INDEPENDENT: tuple[str, ...]
+    IS_DENSITY: bool
+
+    @property
+    def log_prob(self) -> Callable[..., Tensor]: ...
+    @property
+    def entropy(self) -> Callable[..., Tensor]: ...
+    @property
+    def kl(self) -> Callable[..., Tensor]: ...
+    @property
+    def mode(self) -> Callable[..., Array]: ...
+    @property
+    def noise(self) -> Callable[[np.random.Generator, tuple[int, ...]], Array]: ...
+    @property
+    def draw(self) -> Callable[..., Array]: ...
+
+
+class Factored:
+    """The distribution of the actions of one space.
+
+    Everywhere ``outputs`` maps an output's name to ``[..., size]``, and ``actions`` a path to
+    ``[..., *shape]``, with the same leading axes; both may hold more than is asked for.
+
+    Args:
+        actions: The action space.
+        box: The family of Box leaves. The squashed one needs bounded leaves.
+
+    Attributes:
+        parameters: The outputs that it is made of, by name.
+        is_density: Whether a leaf is continuous: :meth:`log_prob` is then a log-density, which
+            may be above 0.
+
+    Raises:
+        ConfigError: ``box`` is squashed, and a leaf is not bounded.
+    """
+
+    def __init__(self, actions: Space, box: BoxFamily = "gaussian") -> None:
+        self._parts = [_part(path, leaf, box) for path, leaf in actions.items()]
+        self.parameters: dict[str, Parameter] = {
+            name: Parameter(part.size, kind in part.family.STATE_INDEPENDENT)
+            for part in self._parts
+            for kind, name in part.names.items()
+        }
+        self.is_density = any(part.family.IS_DENSITY for part in self._parts)
+
+    def log_prob(
+        self, xp: ArrayModule, outputs: Mapping[str, Tensor], actions: Mapping[str, Tensor]
+    ) -> Tensor:
+        """``[...]`` log-probability, or log-density, of whole actions: the sum over leaves.
+
+        Args:
+            xp: ``numpy`` or ``keras.ops``.
+            outputs, actions: As above.
+        """
+        return _total(
+            part.summed(
+                xp,
+                part.family.log_prob(
+                    xp, *part.read(xp, outputs), part.flat(xp, actions[part.path])
+                ),
+            )
+            for part in self._parts
+        )
+
+    def entropy(self, xp: ArrayModule, outputs: Mapping[str, Tensor]) -> Tensor:
+        """``[...]`` entropy in nats: the sum over leaves."""
+        return _total(
+            part.summed(xp, part.family.entropy(xp, *part.read(xp, outputs)))
+            for part in self._parts
+        )
+
+    def kl(self, xp: ArrayModule, p: Mapping[str, Tensor], q: Mapping[str, Tensor]) -> Tensor:
+        """``[...]`` divergence of q from p in nats: the sum over leaves."""
+        return _total(
+            part.summed(xp, part.family.kl(xp, *part.read(xp, p), *part.read(xp, q)))
+            for part in self._parts
+        )
+
+    def mode(self, outputs: Arrays) -> Arrays:
+        """The most probable action by path, in the wire's types; new arrays."""
+        return {
+            part.path: part.as_action(part.family.mode(*part.read(np, outputs)))
+            for part in self._parts
+        }
+
+    def noise(self, rng: np.random.Generator, *lead: int) -> Arrays:
+        """All that :meth:`draw` needs of chance, path → ``[*lead, …]`` float32.
+
+        Indexed by its leading axes, it serves as many draws.
+        """
+        return {
+            part.path: part.family.noise(rng, (*lead, *part.noise_shape)) for part in self._parts
+        }
+
+    def draw(self, outputs: Arrays, noise: Arrays) -> Arrays:
+        """A drawn action by path, in the wire's types; new arrays.
+
+        Args:
+            outputs: As above.
+            noise: Of the same leading axes.
+        """
+        return {
+            part.path: part.as_action(part.family.draw(*part.read(np, outputs), noise[part.path]))
+            for part in self._parts
+        }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One leaf: its family, and how its entries lie in network outputs.
+
+    Attributes:
+        size: Of each of its outputs.
+        names: Kind of parameter → name of the output.
+        noise_shape: Of what one draw needs.
+        index: ``[k, n]`` place of every value of every entry in ``[..., size]``, where entries
+            have different numbers of values; None elsewhere.
+        exists: ``[k, n]`` bool: the entry has that value.
+    """
+
+    path: str
+    leaf: Leaf
+    family: Family
+    size: int
+    names: Mapping[str, str]
+    noise_shape: tuple[int, ...]
+    index: Array | None = None
+    exists: Array | None = None
+
+    def read(self, xp: ArrayModule, outputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Parameters as the family takes them: ``[..., k]``, or logits ``[..., k, n]``.
+
+        Those of a leaf of shape ``()`` have no axis for its one entry: ``[...]``, ``[..., n]``.
+        """
+        tensors = [outputs[name] for name in self.names.values()]
+        for tensor in tensors:
+            assert tensor.shape[-1] == self.size, (self.path, tensor.shape, self.size)
+        if self.index is not None:
+            (logits,) = tensors
+            return [xp.where(self.exists, xp.take(logits, self.index, axis=-1), -np.inf)]
+        return [self._arranged(xp, tensor) for tensor in tensors]
+
+    def flat(self, xp: ArrayModule, actions: Tensor) -> Tensor:
+        """``[..., *shape]`` → ``[..., k]``; of a leaf of shape ``()`` as it is."""
+        rank = len(self.leaf.shape)
+        if rank < 2:
+            return actions
+        return xp.reshape(actions, (*xp.shape(actions)[:-rank], self.leaf.size))
+
+    def summed(self, xp: ArrayModule, terms: Tensor) -> Tensor:
+        """``[..., k]`` → ``[...]``: the entries' terms added."""
+        return xp.sum(terms, axis=-1) if self.leaf.shape else terms
+
+    def as_action(self, values: Array) -> Array:
+        """``[..., k]`` → ``[..., *shape]`` in the leaf's type."""
+        lead = values.shape[: values.ndim - 1] if self.leaf.shape else values.shape
+        return np.array(values, self.leaf.dtype).reshape(*lead, *self.leaf.shape)
+
+    def _arranged(self, xp: ArrayModule, tensor: Tensor) -> Tensor:
+        """``[..., size]`` → ``[..., *noise_shape]``."""
+        if self.noise_shape == (self.size,):
+            return tensor
+        return xp.reshape(tensor, (*xp.shape(tensor)[:-1], *self.noise_shape))
+
+
+def _part(path: str, leaf: Leaf, box: BoxFamily) -> _Part:
+    if not leaf.is_discrete:
+        family: Family = gaussian
+        if box == "squashed_gaussian":
+            family = squashed_gaussian
+            if leaf.low is None or leaf.high is None:
+                raise ConfigError(
+                    f"the action {path or 'space'} is an unbounded Box, and this algorithm draws "
+                    "actions between bounds. Give the Box finite bounds, or wrap the environment "
+                    "with gymnasium.wrappers.RescaleAction."
+                )
+        return _Part(
+            path, leaf, family, leaf.size, _names(path, family), leaf.shape and (leaf.size,)
+        )
+    if leaf.shape and leaf.n == 2 and not leaf.nvec:
+        return _Part(path, leaf, bernoulli, leaf.size, _names(path, bernoulli), (leaf.size,))
+    names, counts = _names(path, categorical), leaf.counts
+    if not leaf.shape:
+        return _Part(path, leaf, categorical, leaf.n, names, (leaf.n,))
+    shape = (len(counts), max(counts))
+    if len(set(counts)) == 1:
+        return _Part(path, leaf, categorical, sum(counts), names, shape)
+    values = np.arange(max(counts))
+    exists = values < np.array(counts)[:, None]
+    first = np.cumsum([0, *counts[:-1]])[:, None]
+    index = np.where(exists, first + values, 0).astype(np.int32)
+    return _Part(path, leaf, categorical, sum(counts), names, shape, index, exists)
+
+
+def _names(path: str, family: Family) -> dict[str, str]:
+    return {kind: f"{kind}/{path}" if path else kind for kind in family.PARAMETERS}
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return reduce(add, terms)

@@ -1,0 +1,88 @@
+"""tanh of a Gaussian: a real number between −1 and 1.
+
+SAC (Haarnoja et al., 2018, arXiv:1812.05905) draws its actions so.
+
+``mean`` and ``log_std`` are those of the Gaussian before the tanh, and ``log_std`` depends on the
+state and is kept within −20 … 2, as in the paper's code. The log-density has the correction
+−log(1 − tanh² u) (appendix C).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array
+from tinyqueue.distributions import gaussian
+from tinyqueue.distributions.arrays import ArrayModule, Tensor
+from tinyqueue.distributions.bernoulli import softplus
+
+PARAMETERS: tuple[str, ...] = ("mean", "log_std")
+STATE_INDEPENDENT: tuple[str, ...] = ()
+IS_DENSITY = True
+
+MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
+
+_LARGEST = 1.0 - 2.0**-24
+"""The largest float32 below 1. A float32 tanh is 1 from u = 9 on, whose inverse is infinite."""
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
+
+
+def log_prob(xp: ArrayModule, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    """Log-density of each action, of the shape of ``mean``; may be above 0.
+
+    Args:
+        xp: ``numpy`` or ``keras.ops``.
+        mean: Any shape.
+        log_std: Of the same shape.
+        actions: −1 … 1, of the same shape. An action at the very end counts as the float32
+            next to it.
+    """
+    before = xp.arctanh(xp.clip(actions, -_LARGEST, _LARGEST))
+    return gaussian.log_prob(xp, mean, _kept(xp, log_std), before) - _log_slope(xp, before)
+
+
+def entropy(xp: ArrayModule, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Differential entropy in nats, of the shape of ``mean``.
+
+    It has no closed form: H(u) + E log(1 − tanh² u), the expectation by Gauss–Hermite quadrature
+    of 64 nodes. Its error is below 0.0001 for standard deviations up to e, and 0.03 at e².
+    """
+    log_std = _kept(xp, log_std)
+    nodes = xp.array(_NODES, dtype=mean.dtype)
+    weights = xp.array(_WEIGHTS, dtype=mean.dtype)
+    before = xp.expand_dims(mean, -1) + xp.expand_dims(xp.exp(log_std), -1) * nodes
+    slope = xp.sum(_log_slope(xp, before) * weights, axis=-1)
+    return gaussian.entropy(xp, mean, log_std) + slope
+
+
+def kl(
+    xp: ArrayModule, p_mean: Tensor, p_log_std: Tensor, q_mean: Tensor, q_log_std: Tensor
+) -> Tensor:
+    """Divergence of q from p in nats: that of the Gaussians, since both are squashed alike."""
+    return gaussian.kl(xp, p_mean, _kept(xp, p_log_std), q_mean, _kept(xp, q_log_std))
+
+
+def mode(mean: Array, log_std: Array) -> Array:
+    """tanh of the mean, with which SAC is evaluated: the median. The density may peak elsewhere."""
+    return np.tanh(mean)
+
+
+noise = gaussian.noise
+
+
+def draw(mean: Array, log_std: Array, noise: Array) -> Array:
+    """tanh(mean + std · noise)."""
+    return np.tanh(gaussian.draw(mean, _kept(np, log_std), noise))
+
+
+def _kept(xp: ArrayModule, log_std: Tensor) -> Tensor:
+    return xp.clip(log_std, MIN_LOG_STD, MAX_LOG_STD)
+
+
+def _log_slope(xp: ArrayModule, before: Tensor) -> Tensor:
+    """log(1 − tanh² u), which is 2 (log 2 − u − log(1 + e⁻²ᵘ)) and finite for every u."""
+    return 2.0 * (math.log(2.0) - before - softplus(xp, -2.0 * before))
