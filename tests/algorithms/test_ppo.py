@@ -75,16 +75,16 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
     starts = np.concatenate([np.zeros_like(batch.valid[:1]), ~batch.valid])
 
     def outputs(slots: Any) -> tuple[Any, Any]:
-        previous = [
+        acted, rewarded = (
             np.concatenate([batch.carry[name][None], np.where(batch.valid, rest, 0)])[:, slots]
             for name, rest in (
                 ("previous_action", batch.actions[""]),
                 ("previous_reward", batch.rewards),
             )
-        ]
+        )
         state = {path: batch.carry[f"state/{path}"][slots] for path in network.state}
         seen = {"": tf.constant(batch.observations[""][:, slots])}
-        made, _ = network.unroll(seen, state, starts[:, slots], *previous)
+        made, _ = network.unroll(seen, state, starts[:, slots], {"": acted}, rewarded)
         return made["logits"], made["value"]
 
     _, before = outputs(np.arange(batch.slots))

@@ -129,15 +129,15 @@ def test_with_a_core_and_the_previous_action_it_is_unrolled(name: str, core: str
     starts = np.zeros((3, 2), bool)
     acted, rewarded = np.ones((3, 2), np.uint8), np.ones((3, 2), np.float32)
 
-    outputs, after = network.unroll({"": seen}, state, starts, acted, rewarded)
+    outputs, after = network.unroll({"": seen}, state, starts, {"": acted}, rewarded)
 
     assert outputs["q"].shape == (3, 2, 4)
     assert set(after) == ({"hidden", "cell"} if core == "lstm" else {"hidden"})
     # What was done before matters, and so do earlier frames.
-    other, _ = network.unroll({"": seen}, state, starts, acted + 1, rewarded)
+    other, _ = network.unroll({"": seen}, state, starts, {"": acted + 1}, rewarded)
     assert np.abs(other["q"] - outputs["q"]).max() > 1e-6
     seen[0] = 255 - seen[0]
-    other, _ = network.unroll({"": seen}, state, starts, acted, rewarded)
+    other, _ = network.unroll({"": seen}, state, starts, {"": acted}, rewarded)
     assert np.abs(other["q"][-1] - outputs["q"][-1]).max() > 1e-6
 
 

@@ -5,6 +5,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tinyqueue.data.spaces import Leaf
+from tinyqueue.models.layers import layer_name
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network, Output
 
@@ -36,6 +37,29 @@ def test_towers_are_separate_unless_shared() -> None:
     # 4·8+8 per tower, 8·3+3 and 8+1 for the heads
     assert separate.step.count_params() == 40 + 40 + 27 + 9
     assert shared.step.count_params() == 40 + 27 + 9
+
+
+def test_all_that_a_policy_is_made_of_stands_on_one_tower() -> None:
+    outputs = {"mean/left arm": Output(2), "logits/grip": Output(3), "value": Output(1)}
+    model = build(PLAIN, ACTIONS, outputs, MlpConfig(hidden=(8,)), 0)
+    shapes = {v.path: tuple(v.shape) for v in model.step.variables if "kernel" in v.path}
+    assert shapes == {
+        "mean.2f.left.20.arm_hidden_0/kernel": (4, 8),
+        "mean.2f.left.20.arm/kernel": (8, 2),
+        "logits.2f.grip/kernel": (8, 3),
+        "value_hidden_0/kernel": (4, 8),
+        "value/kernel": (8, 1),
+    }
+    kernels = {v.path: v.numpy() for v in model.step.variables}
+    for name in ("mean.2f.left.20.arm", "logits.2f.grip"):
+        assert np.linalg.norm(kernels[f"{name}/kernel"], 2) == pytest.approx(0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("pair", [("a/b", "a b"), ("a/b", "a.2f.b"), ("ä", "a"), (".2f.", "/")])
+def test_layers_of_different_outputs_have_different_names(pair: tuple[str, str]) -> None:
+    first, second = map(layer_name, pair)
+    assert first != second
+    assert "/" not in first + second
 
 
 def test_the_value_tower_may_have_its_own_layers() -> None:

@@ -51,7 +51,7 @@ def sequence(seed: int = 0) -> dict[str, Any]:
             "room": rng.integers(0, 5, (TICKS, SLOTS)).astype(np.uint8),
         },
         "starts": starts,
-        "previous_actions": np.where(starts, 0, actions).astype(np.uint8),
+        "previous_actions": {"": np.where(starts, 0, actions).astype(np.uint8)},
         "previous_rewards": np.where(starts, 0, rewards).astype(np.float32),
     }
 
@@ -89,7 +89,7 @@ def test_a_player_and_the_learner_compute_the_same(name: str) -> None:
     for tick in range(TICKS):
         for values in state.values():
             values[rows["starts"][tick]] = 0
-        previous = rows["previous_actions"][tick], rows["previous_rewards"][tick]
+        previous = rows["previous_actions"][""][tick], rows["previous_rewards"][tick]
         seen = {path: values[tick] for path, values in rows["observations"].items()}
         outputs, state = runner.run(seen, state, previous if network.uses_previous else None)
         # Then each tick's logits are those of the unrolled rows
@@ -117,8 +117,8 @@ def test_the_previous_action_and_reward_are_seen() -> None:
     network = network_of(CONFIGS["feed-forward with previous"])
     rows = sequence()
     expected, _ = unrolled(network, rows)
-    other = (rows["previous_actions"] + 1) % 3
-    acted, _ = unrolled(network, rows, previous_actions=other.astype(np.uint8))
+    other = (rows["previous_actions"][""] + 1) % 3
+    acted, _ = unrolled(network, rows, previous_actions={"": other.astype(np.uint8)})
     given, _ = unrolled(network, rows, previous_rewards=rows["previous_rewards"] + 1)
     assert (acted["logits"] != expected["logits"]).all(axis=2).all()
     assert (given["logits"] != expected["logits"]).all(axis=2).all()
@@ -218,10 +218,61 @@ def test_the_seed_decides_the_weights_of_a_core(core: Any) -> None:
     assert all((a != b).any() for a, b in zip(kernels(3), kernels(4), strict=True))
 
 
-def test_previous_actions_of_an_environment_with_several_are_refused() -> None:
-    arms = {"left": Leaf("uint8", (), n=2), "right": Leaf("uint8", (), n=2)}
-    with pytest.raises(ConfigError, match=r"model\.previous = true needs one action"):
-        build(OBSERVATIONS, arms, OUTPUTS, MlpConfig(previous=True), 0)
+@pytest.mark.parametrize("core", ["none", "gru"])
+def test_every_part_of_a_previous_action_is_seen(core: Any) -> None:
+    # Given an arm that turns by two numbers and grips or not, beside three switches
+    arm = {
+        "arm/turn": Leaf("float32", (2,), low=-1.0, high=1.0),
+        "arm/grip": Leaf("uint8", (), n=2),
+        "switches": Leaf("uint8", (3,), n=4, nvec=(2, 4, 3)),
+    }
+    config = MlpConfig(hidden=(8,), core=core, core_units=6, previous=True)
+    network = build(OBSERVATIONS, arm, OUTPUTS, config, 0)
+    assert {"previous:action/arm/turn", "previous:action/switches"} < set(network.step.input)
+    rng = np.random.default_rng(4)
+    actions = {
+        "arm/turn": rng.normal(size=(TICKS, SLOTS, 2)).astype(np.float32),
+        "arm/grip": rng.integers(0, 2, (TICKS, SLOTS)).astype(np.uint8),
+        "switches": rng.integers(0, 2, (TICKS, SLOTS, 3)).astype(np.uint8),
+    }
+    rows = sequence() | {"previous_actions": actions}
+    expected, _ = unrolled(network, rows)
+    # Then another value of each makes another output
+    for path, values in actions.items():
+        other = actions | {path: (1 - values).astype(values.dtype)}
+        changed, _ = unrolled(network, rows, previous_actions=other)
+        assert (changed["value"] != expected["value"]).all()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MlpConfig(hidden=(8,)),
+        MlpConfig(hidden=(8,), shared=True),
+        MlpConfig(hidden=(8,), core="lstm", core_units=6),
+    ],
+    ids=["towers", "shared", "lstm"],
+)
+def test_a_state_independent_output_is_one_variable_in_every_row(config: MlpConfig) -> None:
+    tf, _ = import_keras()
+    outputs = {
+        "mean": Output(2),
+        "log_std": Output(2, state_independent=True),
+        "value": Output(1),
+    }
+    network, rows = build(OBSERVATIONS, ACTIONS, outputs, config, 1), sequence()
+    # Given its start at 0, and then other values
+    assert not unrolled(network, rows)[0]["log_std"].any()
+    network.variables["log_std/value"].assign([-0.5, 1.5])
+    # Then every row has them, and the gradient is that of all rows
+    with tf.GradientTape() as tape:
+        said, _ = network.unroll(state=state_of(network), **rows)
+        total = tf.reduce_sum(said["log_std"])
+    assert said["log_std"].shape == (TICKS, SLOTS, 2)
+    assert (said["log_std"].numpy() == np.float32([-0.5, 1.5])).all()
+    gradient = tape.gradient(total, network.trainable_variables["log_std/value"])
+    assert gradient.numpy().tolist() == [TICKS * SLOTS] * 2
+    assert not any(path.startswith("log_std_hidden") for path in network.variables)
 
 
 def test_a_tower_of_its_own_for_the_value_and_a_core_are_refused() -> None:

@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from tinyqueue.data.spaces import Array, Leaf, Space, stacked
+from tinyqueue.distributions import Factored
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.mlp import MlpConfig, build
@@ -72,6 +73,36 @@ def test_onnx_gives_what_keras_gives(space: str, config: str) -> None:
         gain, shift = (50, 0.0) if variable.path == "logits/kernel" else (1, 0.01)
         variable.assign(variable.numpy() * gain + shift)
     agree(model, export, runner.with_weights(export.arrays(), 1), SPACES[space])
+
+
+def test_outputs_of_several_actions_and_state_independent_ones_reach_players() -> None:
+    # Given a network for an arm that turns and grips, one of whose outputs looks at nothing
+    arm: Space = {"arm/turn": Leaf("float32", (2,)), "grip now": Leaf("uint8", (), n=3)}
+    outputs = {
+        name: Output(parameter.size, state_independent=parameter.state_independent)
+        for name, parameter in Factored(arm).parameters.items()
+    }
+    model = build(SPACES["box"], arm, outputs | {"value": Output(1)}, MlpConfig(), 1)
+    model.variables["log_std.2f.arm.2f.turn/value"].assign([-0.5, 1.5])
+    export = PolicyExport(model, tuple(outputs))
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    # When a player runs it in 9 slots
+    observations = {"": sample(SPACES["box"][""], 9, np.random.default_rng(5))}
+    said, _ = runner.run(observations, {})
+    # Then it says what the learner's says, row by row
+    assert {name: x.shape for name, x in said.items()} == {
+        "mean/arm/turn": (9, 2),
+        "log_std/arm/turn": (9, 2),
+        "logits/grip now": (9, 3),
+    }
+    assert (said["log_std/arm/turn"] == np.float32([-0.5, 1.5])).all()
+    expected = model.apply(observations)
+    for name, rows in said.items():
+        np.testing.assert_allclose(rows, np.asarray(expected[name]), atol=1e-6)
+    # And with other weights, other ones
+    model.variables["log_std.2f.arm.2f.turn/value"].assign([3.0, 4.0])
+    said, _ = runner.with_weights(export.arrays(), 1).run(observations, {})
+    assert (said["log_std/arm/turn"] == np.float32([3.0, 4.0])).all()
 
 
 def test_the_graph_holds_no_weights_and_only_the_acting_half() -> None:
@@ -170,7 +201,7 @@ def test_players_compute_images_in_float32_whatever_they_are_trained_in(
     # Then it is what the network says in float32, to rounding; in bfloat16 to eight bits
     for learner, tolerance in ((network("float32"), 1e-5), (trained, 0.05)):
         rows = {path: array[None] for path, array in observations.items()}
-        before = [array[None] for array in previous]
+        before = [{"": previous[0][None]}, previous[1][None]] if previous else []
         said, states = learner.unroll(rows, state, np.zeros((1, 5), bool), *before)
         np.testing.assert_allclose(outputs["q"], np.asarray(said["q"])[0], atol=tolerance)
         assert set(after) == set(states)

@@ -171,12 +171,14 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
         """``[U+1, N, n]``: Q after the burn-in, through which no gradient flows."""
         import tensorflow as tf
 
+        (path,) = self._actions
+
         def unroll(part: slice, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
             return self._network.unroll(
                 {path: x[part] for path, x in given.observations.items()},
                 before,
                 given.starts[part],
-                given.previous_actions[part],
+                {path: given.previous_actions[part]},
                 given.previous_rewards[part],
                 variables,
             )

@@ -64,6 +64,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     def __init__(self, config: S, network: Network, actions: Space) -> None:
         self._config = config
         self._network = network
+        self._actions = actions
         self._layout = TrajectoryLayout(network, actions)
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
@@ -102,7 +103,9 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
         def rows(part: slice, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
             seen = {path: x[part] for path, x in given.observations.items()}
-            previous = (x[part] for x in given.previous)
+            previous = [x[part] for x in given.previous]
+            if previous:
+                previous[0] = dict.fromkeys(self._actions, previous[0])
             return self._network.unroll(seen, state, given.starts[part], *previous)
 
         outputs, state = rows(slice(-1), given.state)

@@ -130,6 +130,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
 
         self._config = config
         self._network = network
+        self._actions = actions
         self._action_dtype = single_discrete(actions).dtype
         self._online = dict(network.variables)
         self.target = {

@@ -69,13 +69,13 @@ class Critic:
         taken = np.take_along_axis(q, actions[..., None].astype(np.int64), -1)[..., 0]
         return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
 
-    def _previous(self, batch: SessionBatch) -> tuple[Array, Array]:
+    def _previous(self, batch: SessionBatch) -> tuple[Arrays, Array]:
         """Previous actions and rewards of T+1 rows; nought before an episode's first."""
         name = "/".join(["previous_action", *filter(None, [self._action_path])])
         actions = np.where(batch.valid, batch.actions[self._action_path], 0)
         rewards = np.where(batch.valid, batch.rewards, np.float32(0))
         return (
-            _shifted(actions.astype(np.int64), batch.carry[name]),
+            {self._action_path: _shifted(actions.astype(np.int64), batch.carry[name])},
             _shifted(rewards, batch.carry["previous_reward"]),
         )
 

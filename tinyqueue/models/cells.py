@@ -7,10 +7,12 @@ GRU: Cho et al., 2014, with the reset after the recurrent product, as in cuDNN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from tinyqueue.data.seeds import seed32
-from tinyqueue.models.keras_import import import_keras
+from tinyqueue.distributions.arrays import Tensor
+from tinyqueue.models.keras_import import Initializer, import_keras
 
 CellName = Literal["lstm", "gru"]
 _GATES = {"lstm": 4, "gru": 3}
@@ -45,7 +47,7 @@ class Cell:
             name="core_recurrent",
         )
 
-    def tick(self, product: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    def tick(self, product: Tensor, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The next state.
 
         Args:
@@ -56,11 +58,11 @@ class Cell:
 
     def unroll(
         self,
-        products: Any,
-        state: Mapping[str, Any],
-        starts: Any,
-        variables: Mapping[str, Any] | None,
-    ) -> tuple[Any, dict[str, Any]]:
+        products: Tensor,
+        state: Mapping[str, Tensor],
+        starts: Tensor,
+        variables: Mapping[str, Tensor] | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs ``[T, B, units]`` and the last state: T ticks written out, inside a graph.
 
         Args:
@@ -83,7 +85,9 @@ class Cell:
             hidden.append(state["hidden"])
         return tf.stack(hidden), state
 
-    def _next(self, product: Any, recurrent: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    def _next(
+        self, product: Tensor, recurrent: Tensor, state: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         from keras import ops
 
         if self._kind == "lstm":
@@ -98,8 +102,8 @@ class Cell:
         return {"hidden": update * state["hidden"] + (1.0 - update) * candidate}
 
 
-def _forget_bias(keras: Any, units: int) -> Any:
-    def bias(shape: Any, dtype: Any = None) -> Any:
+def _forget_bias(keras: ModuleType, units: int) -> Initializer:
+    def bias(shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         parts = [
             keras.ops.zeros(units, dtype),
             keras.ops.ones(units, dtype),

@@ -13,11 +13,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from tinyqueue.models.keras_import import import_keras, take_onednn_notice
+from tinyqueue.distributions.arrays import Tensor
+from tinyqueue.models.keras_import import Initializer, KerasLayer, import_keras, take_onednn_notice
 
 
 @cache
-def frame_convolution() -> Any:
+def frame_convolution() -> KerasLayer:
     """The Keras layer ``[N, k, H, W]`` or ``[N, k, H, W, c]`` → ``[N, h, w, filters]``.
 
     Its kernel is ``[size, size, k·c, filters]``, as that of a convolution with the frames in its
@@ -36,7 +37,7 @@ def frame_convolution() -> Any:
             stride: int,
             *,
             padding: str,
-            initializer: Any,
+            initializer: Initializer,
             scale: float,
             **options: Any,
         ) -> None:
@@ -46,13 +47,13 @@ def frame_convolution() -> Any:
             self.initializer = initializer
             self.scale = scale
 
-        def build(self, shape: Any) -> None:
+        def build(self, shape: tuple[int, ...]) -> None:
             channels = shape[1] * (shape[4] if len(shape) == 5 else 1)
             taps = (self.size, self.size, channels, self.filters)
             self.kernel = self.add_weight(shape=taps, initializer=self.initializer, name="kernel")
             self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
-        def call(self, frames: Any, training: bool = False) -> Any:
+        def call(self, frames: Tensor, training: bool = False) -> Tensor:
             if frames.dtype == tf.bool:
                 # Four of them cannot be bitcast to one number.
                 frames = tf.cast(frames, tf.uint8)
@@ -78,7 +79,7 @@ def frame_convolution() -> Any:
     return FrameConvolution
 
 
-def _channels_last(frames: Any) -> Any:
+def _channels_last(frames: Tensor) -> Tensor:
     """``[N, k, H, W]`` → ``[N, H, W, k]``; ``[N, k, H, W, c]`` → ``[N, H, W, k·c]``."""
     import tensorflow as tf
 
@@ -89,7 +90,7 @@ def _channels_last(frames: Any) -> Any:
     return tf.reshape(pixels, [-1, height, width, stack * colours])
 
 
-def _blocks(frames: Any, size: int, stride: int) -> Any:
+def _blocks(frames: Tensor, size: int, stride: int) -> Tensor:
     """``[N, k, H, W, …]`` → ``[N, H/s, W/s, k·s·s·c]``; pixels that no tap reaches are cut off."""
     import tensorflow as tf
 
@@ -107,7 +108,7 @@ def _blocks(frames: Any, size: int, stride: int) -> Any:
     return tf.reshape(blocks, [-1, high, wide, stack * stride * stride * colours])
 
 
-def _block_kernel(kernel: Any, stack: int, stride: int) -> Any:
+def _block_kernel(kernel: Tensor, stack: int, stride: int) -> Tensor:
     """``[size, size, k·c, F]`` → ``[size/s, size/s, k·s·s·c, F]`` in the order of blocks."""
     import tensorflow as tf
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.frames import frame_convolution
 from tinyqueue.models.inputs import observation_inputs, previous_features, previous_inputs
@@ -42,7 +42,7 @@ class Convolution:
 
 _PIXELS = ("uint8", "bool")
 
-Convolve = Callable[[Layers, Leaf, Any], Any]
+Convolve = Callable[[Layers, Leaf, Tensor], Tensor]
 """``(layers, leaf, frames [N, k, H, W, …])`` → features ``[N, h, w, c]``."""
 
 
@@ -59,8 +59,7 @@ def image_network(
     The streams of a dueling output without a core begin at the convolutions, as in the paper.
 
     Raises:
-        ConfigError: There is not exactly one image to see; or ``previous`` is set, and there is
-            more than one leaf of actions.
+        ConfigError: There is not exactly one image to see.
     """
     _, keras = import_keras()
     ((path, leaf),) = _image(observations).items()
@@ -76,7 +75,7 @@ def image_network(
         inputs |= previous_inputs(actions)
         before = previous_features(inputs, actions)
 
-    def joined(x: Any) -> Any:
+    def joined(x: Tensor) -> Tensor:
         return keras.layers.Concatenate(axis=-1)([x, *before]) if before else x
 
     if config.core != "none":
@@ -94,7 +93,7 @@ def image_network(
 def convolutions(parts: Sequence[Convolution]) -> Convolve:
     """Convolutions one after the other, each with a ReLU, kernels orthogonal with gain √2."""
 
-    def convolve(layers: Layers, leaf: Leaf, frames: Any) -> Any:
+    def convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
         _, keras = import_keras()
         _require_size(leaf, parts)
         first, *rest = parts

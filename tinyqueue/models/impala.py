@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.frames import frame_convolution
 from tinyqueue.models.images import ImageConfig, byte_scale, image_network
-from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.keras_import import Initializer, import_keras
 from tinyqueue.models.layers import Layers
 from tinyqueue.models.network import Network, Output
 
@@ -41,7 +41,7 @@ def build(
     return image_network(observations, actions, outputs, config, seed, _convolve)
 
 
-def _convolve(layers: Layers, leaf: Leaf, frames: Any) -> Any:
+def _convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
     _, keras = import_keras()
     x = frames
     for index, filters in enumerate(SECTIONS):
@@ -55,7 +55,7 @@ def _convolve(layers: Layers, leaf: Leaf, frames: Any) -> Any:
     return keras.ops.relu(x)
 
 
-def _first(layers: Layers, leaf: Leaf, frames: Any) -> Any:
+def _first(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
     return frame_convolution()(
         SECTIONS[0],
         3,
@@ -68,7 +68,7 @@ def _first(layers: Layers, leaf: Leaf, frames: Any) -> Any:
     )(frames)
 
 
-def _convolution(layers: Layers, name: str, filters: int, x: Any) -> Any:
+def _convolution(layers: Layers, name: str, filters: int, x: Tensor) -> Tensor:
     _, keras = import_keras()
     return keras.layers.Conv2D(
         filters,
@@ -80,6 +80,6 @@ def _convolution(layers: Layers, name: str, filters: int, x: Any) -> Any:
     )(x)
 
 
-def _initializer(layers: Layers) -> Any:
+def _initializer(layers: Layers) -> Initializer:
     _, keras = import_keras()
     return keras.initializers.LecunNormal(seed=layers.next_seed())

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinyqueue.data.spaces import Leaf, Space
-from tinyqueue.errors import ConfigError
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.network import PREVIOUS_ACTION, PREVIOUS_REWARD
+from tinyqueue.models.network import PREVIOUS_REWARD, previous_action_key
 
 MOST_ONE_HOT = 8192
 """Columns that one leaf may fill as one-hot: a first layer of 64 units then has half a million
 weights. A million states would be four megabytes for every row of a batch."""
 
 
-def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Any:
+def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Tensor:
     """A Keras input for a model that is called with a dict, under any key."""
     _, keras = import_keras()
     # A layer's name may be neither empty nor hold a "/" or ":", as keys do; Keras matches the
@@ -25,38 +24,31 @@ def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Any:
     return tensor
 
 
-def observation_inputs(space: Space) -> dict[str, Any]:
+def observation_inputs(space: Space) -> dict[str, Tensor]:
     """One Keras input per leaf, by path, so that a model is called with ``{path: [B, *obs]}``."""
     return {path: named_input(leaf.shape, leaf.dtype, path) for path, leaf in space.items()}
 
 
-def previous_inputs(actions: Space) -> dict[str, Any]:
-    """Inputs for the previous action ``[B]`` in its type on the wire, and the reward ``[B]``.
+def previous_inputs(actions: Space) -> dict[str, Tensor]:
+    """Inputs for the previous action, ``[B, *act]`` per leaf in its type on the wire, and reward
+    ``[B]``."""
+    keys = {previous_action_key(path): leaf for path, leaf in actions.items()}
+    inputs = {key: named_input(leaf.shape, leaf.dtype, key) for key, leaf in keys.items()}
+    return inputs | {PREVIOUS_REWARD: named_input((), "float32", PREVIOUS_REWARD)}
 
-    Raises:
-        ConfigError: There is more than one leaf of actions.
+
+def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]:
+    """``[B, n]`` per leaf of actions, and ``[B, 1]`` tanh of the reward: it may be of any size.
+
+    Leaves are seen as those of observations are: discrete ones one-hot, numbers as they are.
     """
-    if len(actions) != 1:
-        raise ConfigError(
-            f"model.previous = true needs one action, and the environment has {len(actions)}: "
-            f"{', '.join(actions)}. Set it to false."
-        )
-    ((_, leaf),) = actions.items()
-    return {
-        PREVIOUS_ACTION: named_input(leaf.shape, leaf.dtype, PREVIOUS_ACTION),
-        PREVIOUS_REWARD: named_input((), "float32", PREVIOUS_REWARD),
-    }
-
-
-def previous_features(inputs: dict[str, Any], actions: Space) -> list[Any]:
-    """``[B, n]`` one-hot action and ``[B, 1]`` tanh of the reward: it may be of any size."""
     _, keras = import_keras()
-    ((_, leaf),) = actions.items()
     reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[PREVIOUS_REWARD]))
-    return [_columns(inputs[PREVIOUS_ACTION], leaf), reward]
+    seen = [_columns(inputs[previous_action_key(path)], leaf) for path, leaf in actions.items()]
+    return [*seen, reward]
 
 
-def features(inputs: dict[str, Any], space: Space) -> Any:
+def features(inputs: dict[str, Tensor], space: Space) -> Tensor:
     """``[B, F]`` float32: every leaf flattened, in the order of the space.
 
     Discrete values become one-hot, or binary digits where that would be more than
@@ -68,10 +60,10 @@ def features(inputs: dict[str, Any], space: Space) -> Any:
     return columns[0] if len(columns) == 1 else keras.layers.Concatenate(axis=-1)(columns)
 
 
-def _columns(tensor: Any, leaf: Leaf) -> Any:
+def _columns(tensor: Tensor, leaf: Leaf) -> Tensor:
     _, keras = import_keras()
     if leaf.is_discrete:
-        is_small = leaf.n * math.prod(leaf.shape) <= MOST_ONE_HOT
+        is_small = leaf.n * leaf.size <= MOST_ONE_HOT
         tensor = _one_hot(tensor, leaf.n) if is_small else _digits(tensor, leaf.n)
     elif not leaf.dtype.startswith("float"):
         tensor = keras.ops.cast(tensor, "float32")
@@ -79,18 +71,15 @@ def _columns(tensor: Any, leaf: Leaf) -> Any:
             tensor = (tensor - leaf.low) / (leaf.high - leaf.low)
     if len(tensor.shape) == 2:
         return tensor
-    size = 1
-    for width in tensor.shape[1:]:
-        size *= width
-    return keras.layers.Reshape((size,))(tensor)
+    return keras.layers.Reshape((math.prod(tensor.shape[1:]),))(tensor)
 
 
-def _one_hot(tensor: Any, n: int) -> Any:
+def _one_hot(tensor: Tensor, n: int) -> Tensor:
     _, keras = import_keras()
     return keras.ops.one_hot(keras.ops.cast(tensor, "int32"), n, dtype="float32")
 
 
-def _digits(tensor: Any, n: int) -> Any:
+def _digits(tensor: Tensor, n: int) -> Tensor:
     """``[…, ⌈log₂ n⌉]`` of 0 and 1: every value is told from every other, at little cost."""
     _, keras = import_keras()
     whole = keras.ops.expand_dims(keras.ops.cast(tensor, "int32"), -1)

@@ -15,9 +15,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tinyqueue.errors import ConfigError, MissingExtraError
+
+KerasModel: TypeAlias = Any
+"""A ``keras.Model``. Keras publishes no types, and is imported inside functions only."""
+KerasLayer: TypeAlias = Any
+"""A ``keras.layers.Layer``, or the class of one."""
+Initializer: TypeAlias = Any
+"""A ``keras.initializers.Initializer``, or a function that does the same."""
 
 _NOTICES = (
     b"oneDNN custom operations are on",

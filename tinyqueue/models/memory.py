@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tinyqueue.data.spaces import Space
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.cells import Cell
 from tinyqueue.models.inputs import named_input
 from tinyqueue.models.keras_import import import_keras
@@ -28,8 +29,8 @@ class MemoryConfig:
 
 
 def with_core(
-    inputs: dict[str, Any],
-    seen: Any,
+    inputs: dict[str, Tensor],
+    seen: Tensor,
     observations: Space,
     outputs: Mapping[str, Output],
     layers: Layers,

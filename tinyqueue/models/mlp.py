@@ -1,12 +1,16 @@
-"""Multilayer perceptrons: one tower per output, or one torso for all, with or without a memory."""
+"""Multilayer perceptrons, with or without a memory.
+
+One tower for the policy and one for each other output, or one torso for all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tinyqueue.data.spaces import Space
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.inputs import (
     features,
     observation_inputs,
@@ -14,7 +18,7 @@ from tinyqueue.models.inputs import (
     previous_inputs,
 )
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.layers import Layers, Widths
+from tinyqueue.models.layers import Layers, Widths, is_of_policy, layer_name
 from tinyqueue.models.memory import MemoryConfig, with_core
 from tinyqueue.models.network import Network, Output
 
@@ -50,9 +54,6 @@ def build(
         outputs: What it says.
         config: Its layers.
         seed: Of the initial weights; the same seed gives the same weights.
-
-    Raises:
-        ConfigError: ``previous`` is set, and there is more than one leaf of actions.
     """
     _, keras = import_keras()
     inputs = observation_inputs(observations)
@@ -69,18 +70,25 @@ def build(
 
 
 def _towers(
-    layers: Layers, config: MlpConfig, x: Any, outputs: Mapping[str, Output]
-) -> dict[str, Any]:
-    """Every output of a feed-forward network, behind its own tower or behind one for all."""
+    layers: Layers, config: MlpConfig, x: Tensor, outputs: Mapping[str, Output]
+) -> dict[str, Tensor]:
+    """Every output of a feed-forward network, behind its role's tower or behind one for all."""
     if config.shared:
         torso = layers.tower("hidden", config.hidden, x)
         return layers.heads(torso, outputs, config.hidden[-1] if config.hidden else 0)
+    towers: dict[str, Tensor] = {}
     results = {}
     for name, output in outputs.items():
+        if output.state_independent:
+            results[name] = layers.head(name, output, x, 0)
+            continue
         widths = config.hidden
         if name == "value" and config.value_hidden is not None:
             widths = config.value_hidden
         stream = widths[-1] if output.dueling and widths else 0
-        behind = layers.tower(f"{name}_hidden", widths[:-1] if stream else widths, x)
-        results[name] = layers.head(name, output, behind, stream)
+        role = "policy" if is_of_policy(name) else name
+        if role not in towers:
+            tower = f"{layer_name(name)}_hidden"
+            towers[role] = layers.tower(tower, widths[:-1] if stream else widths, x)
+        results[name] = layers.head(name, output, towers[role], stream)
     return results

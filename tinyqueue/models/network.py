@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tinyqueue.data.spaces import Space
+from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
+from tinyqueue.models.cells import Cell
+from tinyqueue.models.keras_import import KerasModel
 
-STATE, PREVIOUS_ACTION, PREVIOUS_REWARD = "state:", "previous:action", "previous:reward"
-"""Keys of a step's inputs beside the paths of observations."""
+STATE, PREVIOUS_REWARD = "state:", "previous:reward"
+"""Keys of a step's inputs beside the paths of observations and previous actions."""
+
+
+def previous_action_key(path: str) -> str:
+    """Key of a step's input for the previous action at a path of the action space."""
+    return f"previous:action/{path}" if path else "previous:action"
 
 
 @dataclass(frozen=True)
@@ -20,10 +27,12 @@ class Output:
     Attributes:
         size: Numbers per row; ``value`` of size 1 comes as ``[N]``.
         dueling: ``Q = V + A − mean A`` of two streams (Wang et al., 2016, arXiv:1511.06581).
+        state_independent: It is one variable, which starts at 0, and the same in every row.
     """
 
     size: int
     dueling: bool = False
+    state_independent: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,9 @@ class Recurrence:
         heads: ``keras.Model`` from ``[N, units]`` to the outputs.
     """
 
-    torso: Any
-    cell: Any
-    heads: Any
+    torso: KerasModel
+    cell: Cell
+    heads: KerasModel
 
 
 class Network:
@@ -47,8 +56,9 @@ class Network:
 
     Args:
         step: ``keras.Model`` of one tick: a dict of inputs by observation path, ``state:<path>``
-            and, with previous actions, ``previous:action`` and ``previous:reward``; a dict of
-            outputs by name and ``state:<path>``.
+            and, with previous actions, ``previous:action`` for the path ``""``,
+            ``previous:action/<path>`` for any other, and ``previous:reward``; a dict of outputs
+            by name and ``state:<path>``.
         observations: What it sees.
         recurrence: Its parts; None for a feed-forward network.
 
@@ -58,10 +68,10 @@ class Network:
         variables, trainable_variables: ``tf.Variable`` by path.
     """
 
-    def __init__(self, step: Any, observations: Space, recurrence: Recurrence | None = None):
+    def __init__(self, step: KerasModel, observations: Space, recurrence: Recurrence | None = None):
         self.step = step
         self.observations = observations
-        self.uses_previous = PREVIOUS_ACTION in step.input
+        self.uses_previous = PREVIOUS_REWARD in step.input
         self.state: Mapping[str, tuple[int, ...]] = {
             name.removeprefix(STATE): tuple(tensor.shape[1:])
             for name, tensor in step.input.items()
@@ -72,8 +82,8 @@ class Network:
         self._recurrence = recurrence
 
     def apply(
-        self, observations: Mapping[str, Any], variables: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+        self, observations: Mapping[str, Tensor], variables: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Outputs of rows that know of no time, ``{name: [N, …]}``.
 
         Args:
@@ -90,18 +100,18 @@ class Network:
                 "sees the previous action. Set model.core = 'none' and model.previous = false, or "
                 "train with an algorithm that learns from sequences."
             )
-        outputs: dict[str, Any] = _called(self.step, dict(observations), variables)
+        outputs: dict[str, Tensor] = _called(self.step, dict(observations), variables)
         return outputs
 
     def unroll(
         self,
-        observations: Mapping[str, Any],
-        state: Mapping[str, Any],
-        starts: Any,
-        previous_actions: Any = None,
-        previous_rewards: Any = None,
-        variables: Mapping[str, Any] | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        observations: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
+        starts: Tensor,
+        previous_actions: Mapping[str, Tensor] | None = None,
+        previous_rewards: Tensor = None,
+        variables: Mapping[str, Tensor] | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Outputs of rows in time, and the state after the last one.
 
         Everything but the cell runs once, over all rows together.
@@ -110,8 +120,8 @@ class Network:
             observations: path → ``[T, B, *obs]``; T known when the graph is built.
             state: path → ``[B, *state]`` before the first row.
             starts: ``[T, B]`` bool: the state is nought before this row.
-            previous_actions: ``[T, B]``, nought before an episode's first row; not looked at
-                without ``uses_previous``.
+            previous_actions: path → ``[T, B, *act]``, zeros before an episode's first row; not
+                looked at without ``uses_previous``.
             previous_rewards: ``[T, B]`` likewise.
             variables: By path, instead of its own.
 
@@ -120,7 +130,9 @@ class Network:
         """
         rows = dict(observations)
         if self.uses_previous:
-            rows |= {PREVIOUS_ACTION: previous_actions, PREVIOUS_REWARD: previous_rewards}
+            assert previous_actions is not None
+            rows |= {previous_action_key(path): x for path, x in previous_actions.items()}
+            rows[PREVIOUS_REWARD] = previous_rewards
         ticks = next(iter(rows.values())).shape[0]
         flat = {name: _flat(tensor) for name, tensor in rows.items()}
         if self._recurrence is None:
@@ -133,7 +145,7 @@ class Network:
         return {name: _in_time(tensor, ticks) for name, tensor in outputs.items()}, after
 
 
-def _called(model: Any, inputs: Any, variables: Mapping[str, Any] | None) -> Any:
+def _called(model: KerasModel, inputs: Tensor, variables: Mapping[str, Tensor] | None) -> Tensor:
     if variables is None:
         return model(inputs, training=True)
     outputs, _ = model.stateless_call(
@@ -145,13 +157,13 @@ def _called(model: Any, inputs: Any, variables: Mapping[str, Any] | None) -> Any
     return outputs
 
 
-def _flat(tensor: Any) -> Any:
+def _flat(tensor: Tensor) -> Tensor:
     import tensorflow as tf
 
     return tf.reshape(tensor, [-1, *tensor.shape[2:]])
 
 
-def _in_time(tensor: Any, ticks: int) -> Any:
+def _in_time(tensor: Tensor, ticks: int) -> Tensor:
     import tensorflow as tf
 
     return tf.reshape(tensor, [ticks, -1, *tensor.shape[1:]])
