@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinyqueue.algorithms.observed import Observed
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import find
 from tinyqueue.algorithms.state import restore_variables
+from tinyqueue.algorithms.trajectories import Observed
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
@@ -41,8 +41,7 @@ class Critic:
     def __init__(self, experiment: Experiment, checkpoint: Checkpoint) -> None:
         import_keras()
         spec = PlaySpec.model_validate(checkpoint.spec)
-        algorithms = ALGORITHMS[experiment.algorithm_name]
-        outputs = algorithms.outputs(spec.actions, experiment.algorithm)
+        outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
         seen = stacked(spec.observations, spec.environment.stack)
         self._network: Network = MODELS[experiment.model_name].build(
             seen, spec.actions, outputs, experiment.model, experiment.seed

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import find
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
@@ -191,7 +191,7 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
     """Whether the algorithm can be trained on batches of this shape, such as by its minibatches."""
     rows = shape.slots * experiment.learner.batches_per_update
     try:
-        ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, rows)
+        find(experiment.algorithm_name).check(experiment.algorithm, rows)
     except ConfigError:
         return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tinyqueue.algorithms.base import Algorithm, Update
 from tinyqueue.data.episodes import RunningReturns
@@ -58,7 +59,7 @@ class Updater:
     def __init__(
         self,
         experiment: Experiment,
-        algorithm: Algorithm,
+        algorithm: Algorithm[Any, Any],
         export: PolicyExport,
         spec: PlaySpec,
         *,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.gae import gae
+from tinyqueue.algorithms.returns import gae
 
 
 def column(*numbers: float) -> np.ndarray:
@@ -13,8 +13,8 @@ def column(*numbers: float) -> np.ndarray:
 
 
 def result(**given: Any) -> tuple[np.ndarray, np.ndarray]:
-    advice = gae(**given)
-    return np.asarray(advice.targets), np.asarray(advice.advantages)
+    estimates = gae(**given)
+    return np.asarray(estimates.targets), np.asarray(estimates.advantages)
 
 
 def test_a_hand_calculation() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyqueue.algorithms.observed import Observed
+from tinyqueue.algorithms.trajectories import Observed
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Leaf, stacked
 from tinyqueue.models.keras_import import import_keras

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.vtrace import vtrace
+from tinyqueue.algorithms.returns import vtrace
 
 ONES = {"rho_clip": 1.0, "c_clip": 1.0, "pg_rho_clip": 1.0, "lambda_": 1.0}
 
@@ -15,8 +15,8 @@ def column(*numbers: float) -> np.ndarray:
 
 
 def result(**given: Any) -> tuple[np.ndarray, np.ndarray]:
-    trace = vtrace(**given)
-    return np.asarray(trace.targets), np.asarray(trace.advantages)
+    estimates = vtrace(**given)
+    return np.asarray(estimates.targets), np.asarray(estimates.advantages)
 
 
 def test_a_hand_calculation() -> None:
@@ -159,3 +159,26 @@ def test_random_batches_equal_the_loop(seed: int) -> None:
     expected = naive(np.exp(log_rhos), rewards, values, terminated, valid, 0.97, 0.95)
     np.testing.assert_allclose(targets, expected[0], atol=2e-5)
     np.testing.assert_allclose(advantages, expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"values": column(1, 2)}, r"values must be float32\[3, 1\], not float32\[2, 1\]"),
+        ({"rewards": np.float32([1, -1])}, r"rewards must be float32\[…, …\], not float32\[2\]"),
+        ({"valid": column(1, 1)}, r"valid must be bool\[2, 1\], not float32\[2, 1\]"),
+        ({"log_rhos": column(0)}, r"log_rhos must be float32\[2, 1\], not float32\[1, 1\]"),
+    ],
+)
+def test_shapes_that_would_broadcast_to_nonsense_are_refused(
+    wrong: dict[str, np.ndarray], said: str
+) -> None:
+    fitting = {
+        "log_rhos": column(0, 0),
+        "rewards": column(1, -1),
+        "values": column(1, 2, 3),
+        "terminated": column(0, 0) > 0,
+        "valid": column(1, 1) > 0,
+    }
+    with pytest.raises(ValueError, match=said):
+        vtrace(**(fitting | wrong), gamma=0.9, lambda_=1.0)

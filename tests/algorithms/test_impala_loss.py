@@ -2,26 +2,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from stream_batches import trajectories
 
-from tinyqueue.algorithms.actor_critic_loss import METRICS, loss_and_metrics
-from tinyqueue.algorithms.impala_config import A3cConfig, ActorCriticConfig, ImpalaConfig
+from tinyqueue.algorithms.impala import METRICS, A3cConfig, ImpalaConfig, impala_loss
 
 LN3 = np.log(3)
 
 
-def metrics_of(config: ActorCriticConfig, rewards: list[float]) -> dict[str, float]:
+def metrics_of(config: ImpalaConfig, rewards: list[float]) -> dict[str, float]:
     """One slot whose policy is uniform over 3, μ = 1/2 of every action taken, V = 0."""
     ticks = len(rewards)
-    rows = np.zeros((ticks, 1))
-    loss, rest = loss_and_metrics(
-        config,
-        (np.zeros((ticks + 1, 1, 3), np.float32), np.zeros((ticks + 1, 1), np.float32)),
-        actions=rows.astype(np.int32) + 2,
-        log_mu=np.log(np.float32(rows + 0.5)),
-        rewards=np.float32(rewards)[:, None],
-        terminated=rows > 0,
+    rows = np.zeros((ticks, 1), np.float32)
+    batch = trajectories(
+        actions=rows.astype(np.uint8) + 2,
+        log_mu=np.log(rows + np.float32(0.5)),
         valid=rows == 0,
+        rewards=np.float32(rewards)[:, None],
     )
+    logits, values = np.zeros((ticks, 1, 3), np.float32), np.zeros((ticks + 1, 1), np.float32)
+    loss, rest = impala_loss(config, logits, values, batch)
     names = [name for name in METRICS if name != "grad_norm"]
     return dict(zip(names, (float(x) for x in (loss, *rest)), strict=True))
 
