@@ -132,7 +132,9 @@ def measure(
             queues = (experiment.session.queue, "evaluate")
             with LocalPlayers(services.settings, count, queues, log) as players:
                 view = LineView(sys.stderr)
-                learner = make_learner(experiment, run, services.settings, view, lambda: info)
+                learner = make_learner(
+                    experiment, run, services.settings, view, lambda: (experiment, info)
+                )
                 samples: list[Sample] = []
                 threading.Thread(
                     target=_sample, args=(run.path, seconds, learner, samples, log), daemon=True
