@@ -13,8 +13,15 @@ INSTALLED := $(VENV)/.installed-all
 
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+PYTEST := $(WITH_VENV) python -m pytest
+# Unit tests start no server and train nothing for minutes. Files stay whole on one process, because
+# tests share fixtures within a file. Tests of real processes measure time: two files at once at most.
+UNIT := not integration and not faults and not learning and not cases
+IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+TWO_AT_ONCE := -n 2 --dist loadfile
 
-.PHONY: help demo install test faults cases services lint format bench docs wheel constraints clean
+.PHONY: help demo install check test unit faults cases services lint format bench docs wheel \
+    constraints clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -26,12 +33,18 @@ demo: $(DEMO_INSTALLED)  ## install what training needs, and train CartPole-v1 o
 
 install: $(INSTALLED)  ## everything, for development
 
-test: $(INSTALLED) services  ## services, lint, types, import contracts and all tests
-	@$(MAKE) --no-print-directory lint
-	$(WITH_VENV) python -m pytest
+check: $(INSTALLED) lint unit  ## lint, types, import contracts and the unit tests: before a commit
+
+test: $(INSTALLED) services lint  ## everything: what check does with coverage, then real servers
+	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)" --cov --cov-report=
+	@echo "unit tests run $$($(BIN)/coverage report --format=total) % of all lines; by file: coverage report"
+	$(PYTEST) $(TWO_AT_ONCE) -m "not ($(UNIT))"
+
+unit: $(INSTALLED)  ## the unit tests, on all cores
+	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)"
 
 faults: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
-	TINYQUEUE_TEST_KILLS=50 $(WITH_VENV) python -m pytest -m faults
+	TINYQUEUE_TEST_KILLS=50 $(PYTEST) -m faults
 
 cases: $(INSTALLED)  ## what users bring: every case, and a hundred of a grammar of faults
 	$(WITH_VENV) python tests/cases/table.py
