@@ -14,11 +14,12 @@ INSTALLED := $(VENV)/.installed-all
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(WITH_VENV) python -m pytest
-# Unit tests start no server and train nothing for minutes. Files stay whole on one process, because
-# tests share fixtures within a file. Tests of real processes measure time: two files at once at most.
+# Unit tests start no server. Their files stay whole on one process, since they share fixtures. Tests of
+# real processes measure time: two at once at most, and given out singly, because the longest lie in few
+# files. Named servers are shared and emptied between tests, which then run one after the other.
 UNIT := not integration and not faults and not learning and not cases
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
-TWO_AT_ONCE := -n 2 --dist loadfile
+TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 2 --dist load --maxschedchunk 1)
 
 .PHONY: help demo install check test unit faults cases services lint format bench docs wheel \
     constraints clean
