@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import (
     EPISODE_STEPS,
     PREVIOUS_REWARD,
@@ -82,6 +83,12 @@ class Contract:
     state: Mapping[str, Leaf] = field(default_factory=dict)
     needs_carry: bool = False
     stack: int = 1
+
+    @property
+    def mask_size(self) -> int:
+        """n of the action masks in every batch; 0 without them."""
+        mask = self.extras.get(ACTION_MASK)
+        return 0 if mask is None else mask.shape[0]
 
     def clipped(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
         """The batch with rewards that may be trained on, as far as clipping makes them so.
