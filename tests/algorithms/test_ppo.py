@@ -85,7 +85,7 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
         ]
         state = {path: batch.carry[f"state/{path}"][slots] for path in network.state}
         seen = {"": tf.constant(batch.observations[""][:, slots])}
-        made, _ = network.unroll(seen, state, starts[:, slots], *previous)
+        made, _ = network.unroll(seen, state, starts[:, slots], {"": previous[0]}, previous[1])
         return made["logits"], made["value"]
 
     _, before = outputs(np.arange(batch.slots))

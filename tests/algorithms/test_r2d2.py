@@ -175,7 +175,7 @@ def test_the_burn_in_gives_a_state_and_nothing_else() -> None:
         {"": sample.observations[""][:2]},
         sample.state,
         sample.starts[:2],
-        sample.previous_actions[:2],
+        {"": sample.previous_actions[:2]},
         sample.previous_rewards[:2],
     )
     cut = replace(

@@ -24,7 +24,7 @@ _ROUNDING = 1e-4
 
 _FLOAT32 = np.dtype(np.float32)
 
-Kind = Literal["log-probability", "value"]
+Kind = Literal["log-probability", "log-density", "value"]
 Rows = Literal["ticks", "ticks+1"]
 
 
@@ -36,7 +36,8 @@ class Extra:
         dtype: By NumPy name.
         shape: Behind the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
-        kind: ``log-probability`` is at most 0; ``value`` is any finite number.
+        kind: ``log-probability`` is at most 0; ``log-density``, where an action holds real numbers,
+            and ``value`` are any finite number.
     """
 
     dtype: str
@@ -243,6 +244,8 @@ def _check_leaf(name: str, leaf: Leaf, array: Array, axes: tuple[int, ...]) -> N
     if leaf.is_discrete:
         if array.max() >= leaf.n or (array.dtype.kind == "i" and array.min() < 0):
             raise MessageError("range", f"{name} holds a value outside 0 … {leaf.n - 1}")
+        if leaf.nvec and (array >= np.reshape(leaf.nvec, leaf.shape)).any():
+            raise MessageError("range", f"{name} holds a value that its entry does not have")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"{name} holds NaN or infinity")
 
