@@ -54,11 +54,11 @@ class Categorical:
         self._actions = np.empty((ticks, slots), self._dtype)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
-        logits = self._logits[tick]
+        logits, noise = self._rows[tick]
         logits[...] = outputs[self._output]
         if mask is not None:
             mask_out(logits, mask)
-        np.subtract(logits, self._noise[tick], out=self._scores)
+        np.subtract(logits, noise, out=self._scores)
         actions = self._actions[tick]
         actions[...] = self._scores.argmax(axis=1)
         return {self._path: actions}
@@ -81,5 +81,6 @@ class Categorical:
     def _resize(self, ticks: int, slots: int) -> None:
         self._noise = np.empty((ticks, slots, self._n), np.float32)
         self._logits = np.empty_like(self._noise)
+        self._rows = list(zip(self._logits, self._noise, strict=True))
         self._scores = np.empty((slots, self._n), np.float32)
         self._actions = np.empty((ticks, slots), self._dtype)
