@@ -18,16 +18,15 @@ from stream_batches import (
     network_of,
     played,
     random_batch,
+    trajectories,
     weights,
 )
 
 from tinyqueue.algorithms import ppo as ppo_module
 from tinyqueue.algorithms.base import LossNotFiniteError
-from tinyqueue.algorithms.gae import gae
 from tinyqueue.algorithms.optimisers import make_optimiser
-from tinyqueue.algorithms.ppo import Ppo, minibatches_of
-from tinyqueue.algorithms.ppo_config import PpoConfig
-from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
+from tinyqueue.algorithms.ppo import METRICS, Minibatch, Ppo, PpoConfig, minibatches_of, ppo_loss
+from tinyqueue.algorithms.returns import Estimates, gae
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import ConfigError
@@ -76,20 +75,20 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
     starts = np.concatenate([np.zeros_like(batch.valid[:1]), ~batch.valid])
 
     def outputs(slots: Any) -> tuple[Any, Any]:
-        previous = [
+        acted, rewarded = (
             np.concatenate([batch.carry[name][None], np.where(batch.valid, rest, 0)])[:, slots]
             for name, rest in (
                 ("previous_action", batch.actions[""]),
                 ("previous_reward", batch.rewards),
             )
-        ]
+        )
         state = {path: batch.carry[f"state/{path}"][slots] for path in network.state}
         seen = {"": tf.constant(batch.observations[""][:, slots])}
-        made, _ = network.unroll(seen, state, starts[:, slots], {"": previous[0]}, previous[1])
+        made, _ = network.unroll(seen, state, starts[:, slots], {"": acted}, rewarded)
         return made["logits"], made["value"]
 
     _, before = outputs(np.arange(batch.slots))
-    advice = gae(
+    estimates = gae(
         log_rhos=np.zeros_like(batch.rewards),
         rewards=batch.rewards,
         values=before,
@@ -104,13 +103,17 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
             loss, _ = ppo_loss(
                 config,
                 np.float32(config.clip),
-                (logits[:-1], values[:-1]),
-                actions=batch.actions[""][:, slots].astype(np.int32),
-                log_mu=batch.extras[LOG_PROB][:, slots],
-                valid=batch.valid[:, slots],
-                advantages=np.asarray(advice.advantages)[:, slots],
-                targets=np.asarray(advice.targets)[:, slots],
-                old_values=np.asarray(before)[:-1, slots],
+                logits[:-1],
+                values[:-1],
+                Minibatch(
+                    trajectories(
+                        batch.actions[""][:, slots],
+                        batch.extras[LOG_PROB][:, slots],
+                        batch.valid[:, slots],
+                    ),
+                    Estimates(*(np.asarray(x)[:, slots] for x in estimates)),
+                    np.asarray(before)[:-1, slots],
+                ),
             )
         cut, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), config.max_grad_norm)
         optimiser.apply(cut, tf.constant(config.learning_rate))

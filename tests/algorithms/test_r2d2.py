@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.algorithms import r2d2 as r2d2_module
-from tinyqueue.algorithms.r2d2 import R2d2
-from tinyqueue.algorithms.r2d2_config import R2d2Config
+from tinyqueue.algorithms.r2d2 import R2d2, R2d2Config
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network
