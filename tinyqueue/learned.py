@@ -97,7 +97,8 @@ class Learned:
                 taken from there.
 
         Returns:
-            The action, with discrete values counted from 0, and the state for the next call: the
+            The action, with discrete values counted from 0 and numbers of a bounded Box in the
+            policy's units, where −1 and 1 are its bounds, and the state for the next call: the
             recurrent one, ``[1, …]`` per path, under ``previous:action`` this action where it is
             seen (``previous:action/<path>`` of a Dict or Tuple space), and under ``frames:<path>``
             the stack ``[1, k, *frame]`` of a policy that sees k at once.

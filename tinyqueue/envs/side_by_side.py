@@ -33,7 +33,7 @@ from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.masks import Masks
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
-from tinyqueue.envs.spaces import Layout
+from tinyqueue.envs.spaces import Layout, action_layout
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 
 MOST_FAILURES = 5
@@ -214,12 +214,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
         """Takes the first environment's spaces as those of all."""
         slots, name = self.num_envs, self._name
-        for space, what in (
-            (first.observation_space, "observations"),
-            (first.action_space, "actions"),
-        ):
-            # Refuses what is not supported.
-            Layout(space, f"the {what} of {name}")
+        # Refuse what is not supported.
+        Layout(first.observation_space, f"the observations of {name}")
+        action_layout(first.action_space, name)
         self.single_observation_space = first.observation_space
         self.single_action_space = first.action_space
         self.observation_space = batch_space(first.observation_space, slots)

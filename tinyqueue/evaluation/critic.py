@@ -13,6 +13,8 @@ from tinyqueue.algorithms.registry import find
 from tinyqueue.algorithms.state import restore_variables
 from tinyqueue.algorithms.trajectories import Observed
 from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.joint_actions import JointActions
+from tinyqueue.data.names import PREVIOUS_REWARD, carried_action
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
 from tinyqueue.experiment.experiment import Experiment
@@ -47,7 +49,7 @@ class Critic:
             seen, spec.actions, outputs, experiment.model, experiment.seed
         )
         self._observed = Observed(seen)
-        (self._action_path,) = spec.actions
+        self._actions = spec.actions
         saved = {name: a for name, a in checkpoint.state.items() if name.startswith(_MODEL)}
         restore_variables(
             {f"{_MODEL}{path}": variable for path, variable in self._network.variables.items()},
@@ -62,7 +64,7 @@ class Critic:
         """
         import tensorflow as tf
 
-        network, actions = self._network, batch.actions[self._action_path]
+        network = self._network
         state = {path: batch.carry[f"state/{path}"] for path in network.state}
         outputs, _ = network.unroll(
             self._observed.tensors([tf.constant(rows) for rows in self._observed.arrays(batch)]),
@@ -73,18 +75,20 @@ class Critic:
         if "value" in outputs:
             return _at_valid(batch, value=outputs["value"].numpy()[:-1])
         q = outputs["q"].numpy()[:-1]
-        taken = np.take_along_axis(q, actions[..., None].astype(np.int64), -1)[..., 0]
+        joint = JointActions(self._actions)
+        index = joint.index(batch.actions[joint.path]).astype(np.int64)
+        taken = np.take_along_axis(q, index[..., None], -1)[..., 0]
         return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
 
     def _previous(self, batch: SessionBatch) -> tuple[Arrays, Array]:
         """Previous actions and rewards of T+1 rows; nought before an episode's first."""
-        name = "/".join(["previous_action", *filter(None, [self._action_path])])
-        actions = np.where(batch.valid, batch.actions[self._action_path], 0)
+        actions = {}
+        for path, rows in batch.actions.items():
+            known = rows.copy()
+            known[~batch.valid] = 0
+            actions[path] = _shifted(known, batch.carry[carried_action(path)])
         rewards = np.where(batch.valid, batch.rewards, np.float32(0))
-        return (
-            {self._action_path: _shifted(actions.astype(np.int64), batch.carry[name])},
-            _shifted(rewards, batch.carry["previous_reward"]),
-        )
+        return actions, _shifted(rewards, batch.carry[PREVIOUS_REWARD])
 
 
 @dataclass(frozen=True)
