@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyqueue.experience.replay import ReplayExperience
 from tinyqueue.experience.replay_memory import ReplayMemory
-from tinyqueue.experience.serial import Play, SerialReplay, SerialSource, SerialStream
+from tinyqueue.experience.replay_source import ReplayExperience
+from tinyqueue.experience.serial_sources import Play, SerialReplay, SerialSource, SerialStream
 from tinyqueue.experience.source import Experience
-from tinyqueue.experience.stream import StreamExperience
+from tinyqueue.experience.stream_source import StreamExperience
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.logged_batches import LoggedBatches

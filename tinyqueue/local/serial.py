@@ -15,7 +15,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.evaluation.local_games import LocalGames
 from tinyqueue.experience.make import make_serial_source
-from tinyqueue.experience.serial import SerialSource, SoundPlay
+from tinyqueue.experience.serial_sources import SerialSource, SoundPlay
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.assemble import Ends, assemble
