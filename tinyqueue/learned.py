@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
+from tinyqueue.data.masks import checked_mask, mask_counts
 from tinyqueue.data.names import action_input
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
@@ -77,7 +78,11 @@ class Learned:
         self._rng = np.random.default_rng(0)
 
     def act(
-        self, observation: Array | Observations, state: Arrays | None = None, reward: float = 0.0
+        self,
+        observation: Array | Observations,
+        state: Arrays | None = None,
+        reward: float = 0.0,
+        mask: Any = None,
     ) -> tuple[Action, Arrays]:
         """The greedy action for one observation.
 
@@ -87,6 +92,9 @@ class Learned:
                 there or not. Values of a Discrete space count from 0.
             state: What the call before returned; None begins an episode.
             reward: That the action before was given; only a policy that sees it needs it.
+            mask: Which actions are valid, as the environment's info says: for a run with
+                ``environment.action_mask = "info:…"``. A mask that is part of the observation is
+                taken from there.
 
         Returns:
             The action, with discrete values counted from 0 and numbers of a bounded Box in the
@@ -96,8 +104,8 @@ class Learned:
             the stack ``[1, k, *frame]`` of a policy that sees k at once.
 
         Raises:
-            EnvironmentMismatchError: The observation is not one of the environment that the
-                policy was trained with.
+            EnvironmentMismatchError: The observation, or mask, is not one of the environment that
+                the policy was trained with.
         """
         given = dict(by_path(observation))
         frames = {path: self._row(path, given) for path in self.spec.observations}
@@ -106,12 +114,30 @@ class Learned:
         if state is not None:
             _recall(rollout, stacks, state, reward)
         rollout.begin(self.runner, self._greedy, 1, self._rng)
-        actions = rollout.act(0, stacks.push(frames, np.array([state is None])))
+        seen = stacks.push(frames, np.array([state is None]))
+        actions = rollout.act(0, seen, self._mask(mask, given))
         kept = dict(rollout.state)
         if self.runner.uses_previous:
             kept |= {action_input(path): values.copy() for path, values in actions.items()}
         kept |= {f"{_FRAMES}{path}": stack for path, stack in stacks.frames.items()}
         return _of_one(actions), kept
+
+    def _mask(self, mask: Any, observation: Mapping[str, Any]) -> Array | None:
+        """``[1, n]`` bool; None for a run without masks."""
+        environment = self.spec.environment
+        if environment.action_mask is None:
+            return None
+        found = observation.get(environment.mask_path or "") if environment.mask_path else mask
+        counts = mask_counts(self.spec.actions)
+        try:
+            return checked_mask(found, counts)[None]
+        except ValueError as error:
+            where = (
+                f"of the observation, at {environment.mask_path!r},"
+                if environment.mask_path
+                else f"given as mask=info[{environment.mask_key!r}]"
+            )
+            raise EnvironmentMismatchError(f"the action mask {where} {error}.") from None
 
     def _row(self, path: str, observation: Mapping[str, Any]) -> Array:
         """``[1, *frame]`` of the policy's type."""

@@ -211,7 +211,7 @@ def test_an_unknown_environment_is_refused():
 def test_a_given_environment_is_played_in_and_left_open(lengths):
     Lengths.built = 4
     environment = gymnasium.make("Lengths-v0", disable_env_checker=True)
-    table = table_of(environment, "Lengths-v0")
+    table = table_of(environment, lengths)
 
     for _ in range(2):
         games = play(lengths, linear(IDLE), 2, 9, table=table)

@@ -27,9 +27,13 @@ import tinyqueue.bus.redis_consuming
 tinyqueue.bus.redis_consuming._WAIT_S = 1
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
+class Handler:
+    def on_delivery(self, delivery, settle):
+        print(delivery.message_id, flush=True)
+    def commit(self, settled):
+        pass
 ExperienceConsumer(
-    Broker(sys.argv[1]), sys.argv[2], queue_batches=2, prefetch=3, commit=lambda group: None,
-    on_delivery=lambda delivery: print(delivery.message_id, flush=True),
+    Broker(sys.argv[1]), sys.argv[2], Handler(), queue_batches=2, prefetch=3
 ).start()
 print("ready", flush=True)
 threading.Event().wait()

@@ -73,16 +73,15 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
         failed=unused,
         setbacks=unused,
         evaluated=games.arrived,
+        check_lease=unused,
     )
     consumer = ExperienceConsumer(
         broker,
         "pole",
+        SimpleNamespace(on_delivery=ingest.on_delivery, commit=lambda settled: None),
         queue_batches=2,
         prefetch=2,
-        on_delivery=ingest.on_delivery,
-        commit=lambda settled: None,
     )
-    ingest.attach(consumer)
     consumer.start()
     yield games
     consumer.stop(5)

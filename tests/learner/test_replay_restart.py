@@ -46,8 +46,8 @@ class Learner:
             failed=lambda _: None,
             setbacks=Setbacks(lambda _: None, 60.0),
             evaluated=lambda _: None,
+            check_lease=lambda: None,
         )
-        self.ingest.attach(self)
         self.settled = []
         self.arrived = Counter()
 
@@ -61,7 +61,7 @@ class Learner:
     def take_in(self, *deliveries):
         """Delivers, lets the replay work, and commits: all of them together."""
         for delivery in deliveries:
-            self.ingest.on_delivery(delivery)
+            self.ingest.on_delivery(delivery, self.settle)
         self._until(lambda: len(self.settled) == len(deliveries))
         group, self.settled = self.settled, []
         self.ingest.commit(group)

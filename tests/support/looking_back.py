@@ -52,6 +52,61 @@ def summing_graph() -> bytes:
     return _serialised(helper.make_graph(nodes, "policy", inputs, outputs))
 
 
+def everything_graph(columns: int, stack: int, state: int, actions: int) -> bytes:
+    """Looks back in every way: next state = tanh(x · ``weight:w``), logits = state · ``weight:u``,
+    where x is the stack flattened, the previous action and reward, and the state.
+
+    Observations are ``[B, stack, columns]``; ``w`` is ``[stack·columns + 2 + state, state]`` and
+    ``u`` ``[state, actions]``.
+    """
+    width = stack * columns
+    inputs = [
+        helper.make_tensor_value_info("observation:", FLOAT, ["B", stack, columns]),
+        helper.make_tensor_value_info("state:n", FLOAT, ["B", state]),
+        helper.make_tensor_value_info("previous:action", TensorProto.UINT8, ["B"]),
+        helper.make_tensor_value_info("previous:reward", FLOAT, ["B"]),
+        helper.make_tensor_value_info("weight:w", FLOAT, [width + 2 + state, state]),
+        helper.make_tensor_value_info("weight:u", FLOAT, [state, actions]),
+    ]
+    constants = [
+        helper.make_tensor("flat", TensorProto.INT64, [2], [-1, width]),
+        helper.make_tensor("column", TensorProto.INT64, [2], [-1, 1]),
+    ]
+    nodes = [
+        helper.make_node("Reshape", ["observation:", "flat"], ["seen"]),
+        helper.make_node("Cast", ["previous:action"], ["acted"], to=FLOAT),
+        helper.make_node("Reshape", ["acted", "column"], ["action"]),
+        helper.make_node("Reshape", ["previous:reward", "column"], ["reward"]),
+        helper.make_node("Concat", ["seen", "action", "reward", "state:n"], ["x"], axis=1),
+        helper.make_node("MatMul", ["x", "weight:w"], ["product"]),
+        helper.make_node("Tanh", ["product"], ["next_state:n"]),
+        helper.make_node("MatMul", ["next_state:n", "weight:u"], ["output:logits"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("output:logits", FLOAT, ["B", actions]),
+        helper.make_tensor_value_info("next_state:n", FLOAT, ["B", state]),
+    ]
+    return _serialised(helper.make_graph(nodes, "policy", inputs, outputs, constants))
+
+
+def two_leaves_graph() -> bytes:
+    """``output:logits`` ``[B, 3]``: the previous action's ``arm`` ``[B, 2]``, then its ``gear``."""
+    inputs = [
+        helper.make_tensor_value_info("observation:", FLOAT, ["B", 1]),
+        helper.make_tensor_value_info("previous:action/gear", TensorProto.UINT8, ["B"]),
+        helper.make_tensor_value_info("previous:action/arm", FLOAT, ["B", 2]),
+        helper.make_tensor_value_info("previous:reward", FLOAT, ["B"]),
+    ]
+    constants = [helper.make_tensor("column", TensorProto.INT64, [2], [-1, 1])]
+    nodes = [
+        helper.make_node("Cast", ["previous:action/gear"], ["number"], to=FLOAT),
+        helper.make_node("Reshape", ["number", "column"], ["gear"]),
+        helper.make_node("Concat", ["previous:action/arm", "gear"], ["output:logits"], axis=1),
+    ]
+    outputs = [helper.make_tensor_value_info("output:logits", FLOAT, ["B", 3])]
+    return _serialised(helper.make_graph(nodes, "policy", inputs, outputs, constants))
+
+
 def _serialised(graph: onnx.GraphProto) -> bytes:
     opset = [helper.make_opsetid("", 17)]
     return bytes(helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())

@@ -55,11 +55,6 @@ class Broker:
         return self.kind == "rabbitmq"
 
     @property
-    def refuses_when_full(self) -> bool:
-        """Whether the queue itself has a limit. On Redis the publisher's script keeps it."""
-        return self.kind == "rabbitmq"
-
-    @property
     def reports_no_route(self) -> bool:
         """Whether the broker knows of a learner. On Redis the publisher asks for its lease."""
         return self.kind == "rabbitmq"

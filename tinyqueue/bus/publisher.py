@@ -10,18 +10,13 @@ import structlog
 
 from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.links import PublishingLink
 from tinyqueue.bus.messages import Outgoing, PublishOutcome
-from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqExperience
 from tinyqueue.bus.redis_publishing import RedisPublishing
-from tinyqueue.bus.topology import (
-    EXPERIENCE_EXCHANGE,
-    experience_routing_key,
-)
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 __all__ = ["ExperiencePublisher", "Outgoing", "PublishOutcome"]
-
-APP_ID = "tinyqueue"
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +51,7 @@ class ExperiencePublisher:
         self._queue_batches = queue_batches
         self._learner_is_alive = learner_is_alive
         self._confirm_timeout_s = confirm_timeout_s
-        self._link: RabbitmqPublishing | RedisPublishing | None = None
+        self._link: PublishingLink | None = None
         self._backoff = backoff or Backoff()
         self._in_trouble = False
 
@@ -110,7 +105,7 @@ class ExperiencePublisher:
         except ServiceUnreachableError as error:
             return self._trouble(error)
         try:
-            outcome = self._publish(link, outgoing, timeout_s)
+            outcome = link.send(outgoing, timeout_s)
         except amqp.exceptions.NotFound:
             # No exchange: no learner has been here.
             self.close()
@@ -134,36 +129,10 @@ class ExperiencePublisher:
             self._in_trouble = False
         return outcome
 
-    def _connect(self) -> RabbitmqPublishing | RedisPublishing:
+    def _connect(self) -> PublishingLink:
         if self._broker.kind == "redis":
             return RedisPublishing(self._broker, self._queue_batches)
-        return RabbitmqPublishing(self._broker)
-
-    def _publish(
-        self, link: RabbitmqPublishing | RedisPublishing, outgoing: Outgoing, timeout_s: float
-    ) -> PublishOutcome:
-        if isinstance(link, RedisPublishing):
-            return link.publish(
-                outgoing.body,
-                experiment=outgoing.experiment,
-                headers=dict(outgoing.headers),
-                timeout_s=timeout_s,
-                content_type=outgoing.content_type,
-                message_id=outgoing.message_id,
-                correlation_id=outgoing.correlation_id,
-            )
-        return link.publish(
-            outgoing.body,
-            exchange=EXPERIENCE_EXCHANGE,
-            routing_key=experience_routing_key(outgoing.experiment, self._user),
-            timeout_s=timeout_s,
-            application_headers=dict(outgoing.headers),
-            content_type=outgoing.content_type,
-            message_id=outgoing.message_id,
-            correlation_id=outgoing.correlation_id,
-            user_id=self._user,
-            app_id=APP_ID,
-        )
+        return RabbitmqExperience(self._broker, self._user)
 
     def _trouble(self, error: BaseException) -> PublishOutcome:
         if not self._in_trouble:

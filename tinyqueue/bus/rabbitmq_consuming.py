@@ -54,7 +54,7 @@ class RabbitmqConsuming:
         self.errors = broker.errors(self._connection)
         self._received: list[Delivery] = []
         self._retiring = ""
-        self._retiring_in_hand: set[object] = set()
+        self._retiring_in_hand: set[int | None] = set()
         with broker.preparing(self._connection):
             try:
                 self._open(experiment, queue_batches, prefetch, queue_type, declare)

@@ -12,8 +12,10 @@ from kombu import Queue
 
 from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
-from tinyqueue.bus.messages import PublishOutcome
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_routing_key
 
+APP_ID = "tinyqueue"
 _PERSISTENT = 2
 
 
@@ -103,3 +105,31 @@ class RabbitmqPublishing:
 
     def _on_return(self, *_: object) -> None:
         self._unroutable = True
+
+
+class RabbitmqExperience(RabbitmqPublishing):
+    """The same, for what a player sends to the learner of an experiment.
+
+    Args:
+        broker: Where to.
+        user: The login at the broker, which RabbitMQ compares with the message's own.
+    """
+
+    def __init__(self, broker: Broker, user: str) -> None:
+        super().__init__(broker)
+        self._user = user
+
+    def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
+        """Publishes to the experience exchange; outcomes and errors are as of :meth:`publish`."""
+        return self.publish(
+            outgoing.body,
+            exchange=EXPERIENCE_EXCHANGE,
+            routing_key=experience_routing_key(outgoing.experiment, self._user),
+            timeout_s=timeout_s,
+            application_headers=dict(outgoing.headers),
+            content_type=outgoing.content_type,
+            message_id=outgoing.message_id,
+            correlation_id=outgoing.correlation_id,
+            user_id=self._user,
+            app_id=APP_ID,
+        )

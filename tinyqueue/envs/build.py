@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -19,6 +20,7 @@ from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place, words
 from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.known_packages import advice, known_package
+from tinyqueue.envs.masks import make_masks, with_mask_in_info
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
@@ -70,6 +72,8 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    if config.mask_path is not None:
+        environment = with_mask_in_info(environment, config.mask_path)
     if config.drop is not None:
         environment = drop(environment, config.drop)
     return environment if config.keep is None else keep(environment, config.keep)
@@ -100,7 +104,9 @@ def make_vector(
     def make(slot: int) -> gymnasium.Env[Any, Any]:
         return make_environment(config, number=first + slot)
 
-    return SideBySide(make, slots, config.id, config.hang_s)
+    return SideBySide(
+        make, slots, config.id, config.hang_s, masks=partial(make_masks, config, slots=slots)
+    )
 
 
 def slower_form(config: EnvironmentConfig) -> str | None:
@@ -134,9 +140,9 @@ def make_vectorised(
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)
-    if spec.vector_entry_point is None or spec.additional_wrappers or config.drop:
+    if spec.vector_entry_point is None or spec.additional_wrappers:
         return None
-    if is_numbered(config.kwargs):
+    if config.drop or config.action_mask or is_numbered(config.kwargs):
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space

@@ -2,7 +2,8 @@
 
 As Gymnasium's SyncVectorEnv with autoreset on the next step, but for what it does with an
 environment that is not perfect: observations and rewards are cast where they fit, infos are
-ignored, and a slot that raises, hangs or breaks its spaces is closed and built anew.
+ignored but for action masks, and a slot that raises, hangs or breaks its spaces is closed and
+built anew.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tinyqueue.envs.faults import (
     is_environments,
 )
 from tinyqueue.envs.hanging import HANG_S, Alarm
+from tinyqueue.envs.masks import Masks
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.spaces import Layout, action_layout
@@ -75,6 +77,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         slots: B, at least 1.
         name: Of the environment, for errors.
         hang_s: How long one call may take; 30 s when None.
+        masks: Makes what takes action masks, given the action space; None where it makes none.
 
     Attributes:
         restarted: Slots whose episode turned out to be over a tick ago.
@@ -90,8 +93,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         slots: int,
         name: str,
         hang_s: float | None = None,
+        masks: Callable[[gymnasium.Space[Any]], Masks | None] = lambda actions: None,
     ) -> None:
-        self._make, self._name = make, name
+        self._make, self._name, self._make_masks = make, name, masks
         self._hang_s = HANG_S if hang_s is None else hang_s
         self._alarm = Alarm(self._hang_s)
         self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
@@ -105,6 +109,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self.restarted: list[int] = []
         self._observed: Observed
         self._before: Observed
+        self._masks: Masks | None
+        self._masks_before: Masks | None
         try:
             with self._alarm:
                 self._lay_out(self._build(0))
@@ -118,6 +124,12 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self._results = [_NOTHING] * slots
         self._ended, self._unmarkable = [False] * slots, [True] * slots
+
+    @property
+    def action_masks(self) -> Array | None:
+        """``[B, n]`` bool, the valid actions in the states shown last; the call after the next
+        overwrites it. None without masks."""
+        return None if self._masks is None else self._masks.values
 
     def take_faults(self) -> Faults:
         """What failed since the last call."""
@@ -162,10 +174,12 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             EnvironmentFailedError: A slot failed :data:`MOST_FAILURES` times in a row.
         """
         self._observed, self._before = self._before, self._observed
+        self._masks, self._masks_before = self._masks_before, self._masks
         self.restarted = []
         self._faulted.clear()
         alarm, take, envs, steps = self._alarm, self._observed.take, self._envs, self._steps
         ended, results, clock = self._ended, self._results, time.monotonic
+        masks = self._masks
         with alarm:
             for slot, action in enumerate(iterate(self.action_space, actions)):
                 if ended[slot]:
@@ -174,8 +188,11 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                     continue
                 alarm.began_s = clock()
                 try:
-                    observation, results[slot] = step_values(envs[slot].step(action))  # type: ignore[union-attr]
+                    given = envs[slot].step(action)  # type: ignore[union-attr]
+                    observation, results[slot] = step_values(given)
                     take(slot, observation)
+                    if masks is not None:
+                        masks.take(slot, given[4], is_over=True in results[slot][1:])
                 except BaseException as error:
                     self._failed_step(slot, error)
                 else:
@@ -205,6 +222,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(first.observation_space, slots)
         self.action_space = batch_space(first.action_space, slots)
         self._observed, self._before = (Observed(first.observation_space, slots) for _ in range(2))
+        self._masks, self._masks_before = (self._make_masks(first.action_space) for _ in range(2))
 
     def _build(self, slot: int) -> gymnasium.Env[Any, Any]:
         """Builds a slot's environment, again where that fails."""
@@ -236,6 +254,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                 result = environment.reset() if seed is None else environment.reset(seed=seed)
                 self._observed.take(slot, first_observation(result))
                 self._observed.check_slot(slot)
+                if self._masks is not None:
+                    self._masks.take(slot, result[1])
                 return
             except BaseException as error:
                 self._fault(slot, "reset", error)
@@ -253,6 +273,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         if self._unmarkable[slot]:
             self._results[slot] = _CUT
             self._observed.repeat(slot, self._before)
+            if self._masks is not None and self._masks_before is not None:
+                self._masks.repeat(slot, self._masks_before)
         else:
             self._begin(slot)
             self.restarted.append(slot)

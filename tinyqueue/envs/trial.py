@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import VectorEnv
 
 from tinyqueue.data.spaces import Array, Space
@@ -246,7 +247,7 @@ class _Steps:
         telling(f"stepping {self._name}")
         while self.count < TICKS and (self.count < LEAST_TICKS or self.seconds < STEPPING_S):
             doing = f"step {self.count + 1}"
-            actions = self._vector.action_space.sample()
+            actions = self._sample()
             began_s = time.perf_counter()
             with _explained(self._name, doing):
                 observed, rewards, terminated, truncated, _ = self._vector.step(actions)
@@ -260,6 +261,19 @@ class _Steps:
             self.ended += int(np.count_nonzero(terminated | truncated))
             if taken_s > STEPPING_S:
                 telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
+
+    def _sample(self) -> Any:
+        """Random actions, of those that are valid."""
+        masks = self._vector.action_masks if isinstance(self._vector, SideBySide) else None
+        space = self._vector.action_space
+        if masks is None:
+            return space.sample()
+        masks = masks.astype(np.int8)
+        one = self._vector.single_action_space
+        if not isinstance(one, MultiDiscrete):
+            return space.sample(mask=tuple(masks))
+        ends = np.cumsum(one.nvec)[:-1]
+        return space.sample(mask=tuple(tuple(np.split(row, ends)) for row in masks))
 
     def _see(self, doing: str, rewards: Array) -> None:
         wrong = np.flatnonzero(~np.isfinite(rewards))

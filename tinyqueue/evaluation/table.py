@@ -16,6 +16,7 @@ from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_environment, make_vectorised, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, advised, defined_at, failed, is_environments
 from tinyqueue.envs.hanging import Alarm
+from tinyqueue.envs.masks import make_masks
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.side_by_side import close_all
@@ -32,6 +33,7 @@ class Table(Protocol):
         slots: B.
         observations, actions: Layouts of the spaces.
         rows: Current observations, path → ``[B, *obs]``; a slot keeps its last one.
+        masks: ``[B, n]`` bool, valid actions in those; None without masks.
         begun: ``[B]`` bool, whether that is the first of an episode; in a game whose lost lives
             ended episodes in training, this may be in the middle of it.
     """
@@ -41,6 +43,9 @@ class Table(Protocol):
     actions: Layout
     rows: Arrays
     begun: Array
+
+    @property
+    def masks(self) -> Array | None: ...
 
     def reset(self, slots: int, seed: int, *path: int) -> None:
         """Starts a game in each of the first ``slots``; draws follow from the seed and path."""
@@ -74,20 +79,26 @@ def make_table(config: EnvironmentConfig, slots: int) -> Table:
     def make(slot: int) -> gymnasium.Env[Any, Any]:
         return make_environment(config, whole_games=True, number=first + slot)
 
-    return _Apart(make, slots, config.id, config.hang_s)
+    return _Apart(make, slots, config)
 
 
-def table_of(environment: gymnasium.Env[Any, Any], name: str) -> Table:
+def table_of(environment: gymnasium.Env[Any, Any], config: EnvironmentConfig) -> Table:
     """One environment that is there already, such as one that is filmed.
 
+    Args:
+        environment: Made of ``config``, perhaps wrapped.
+        config: Which environment it is. Its ``hang_s`` is not looked at.
+
     Raises:
-        ConfigError: Its spaces are not supported; the text calls it ``name``.
+        ConfigError: Its spaces are not supported.
     """
-    return _Apart(lambda slot: environment, 1, name)
+    return _Apart(lambda slot: environment, 1, config.model_copy(update={"hang_s": None}))
 
 
 class _Together:
     """One vectorised environment: all slots step at once, at the price of one."""
+
+    masks = None
 
     def __init__(self, vector: VectorEnv[Any, Any, Any], name: str) -> None:
         self.slots = vector.num_envs
@@ -126,19 +137,19 @@ class _Apart:
         self,
         make: Callable[[int], gymnasium.Env[Any, Any]],
         slots: int,
-        name: str,
-        hang_s: float | None = None,
+        config: EnvironmentConfig,
     ) -> None:
-        self.slots, self._name = slots, name
-        self._alarm = Alarm(hang_s)
+        self.slots, self._name = slots, config.id
+        self._alarm = Alarm(config.hang_s)
         self._environments: list[gymnasium.Env[Any, Any]] = []
         try:
             with self._alarm:
                 for slot in range(slots):
                     self._build(make, slot)
             first = self._environments[0]
-            self.observations = Layout(first.observation_space, f"the observations of {name}")
-            self.actions = action_layout(first.action_space, name)
+            self.observations = Layout(first.observation_space, f"the observations of {config.id}")
+            self.actions = action_layout(first.action_space, config.id)
+            self._masks = make_masks(config, first.action_space, slots)
         except BaseException:
             self.close()
             raise
@@ -151,6 +162,10 @@ class _Apart:
         ]
         self._steps = [0] * slots
 
+    @property
+    def masks(self) -> Array | None:
+        return None if self._masks is None else self._masks.values
+
     def reset(self, slots: int, seed: int, *path: int) -> None:
         with self._alarm:
             for slot in range(slots):
@@ -159,6 +174,8 @@ class _Apart:
                 with self._blaming(environment, "reset", slot):
                     result = environment.reset(seed=seed32(seed, *path, slot))
                     self._show(slot, first_observation(result))
+                    if self._masks is not None:
+                        self._masks.take(slot, result[1])
                 self._steps[slot] = 0
         self.begun[:] = True
 
@@ -174,6 +191,8 @@ class _Apart:
                     observed, (rewards[i], terminated, truncated) = step_values(result)
                     self._show(slot, observed)
                     self.begun[slot] = _life_begun(result[4])
+                    if self._masks is not None:
+                        self._masks.take(slot, result[4], is_over=terminated or truncated)
                 self._steps[slot] += 1
                 ended[i] = terminated or truncated
         return rewards, ended

@@ -61,7 +61,9 @@ class Wave:
             begun = self._table.begun[slots]
             if begun.any():
                 rollout.forget(begun)
-            actions = rollout.act(tick, self._stacks.push(frames, begun))
+            masks = self._table.masks
+            mask = None if masks is None else masks[slots]
+            actions = rollout.act(tick, self._stacks.push(frames, begun), mask)
             playing = slots[on]
             if self._watch:
                 self._watch(rollout.outputs, on)

@@ -52,6 +52,7 @@ class ReplayMemory:
             capacity_steps=config.capacity_steps,
             capacity_bytes=config.capacity_bytes,
             stack=contract.stack,
+            mask_size=contract.mask_size,
         )
         _require_room(config, plan, self.replay.capacity)
         batch_steps = contract.ticks * contract.slots

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tinyqueue.algorithms.base import Update
-from tinyqueue.bus.consumer import Delivery
+from tinyqueue.bus.messages import Delivery, Settle
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.ledger.marks import Mark, StoredBody
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
@@ -26,7 +26,7 @@ class Arrival:
 
     batch: SessionBatch
     delivery: Delivery
-    settle: Callable[[Delivery, Mark], None]
+    settle: Settle[Mark]
 
     def accept(self, *, store: bool) -> None:
         """Marks the batch accepted; the ack follows the commit.

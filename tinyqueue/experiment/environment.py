@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.experiment.plain_data import plain_table
 from tinyqueue.experiment.sections import Section
 
@@ -19,6 +20,9 @@ Cut = Annotated[int, Field(ge=0)]
 ATARI_NAMESPACE = "ALE/"
 ATARI_STACK = 4
 """Frames in a policy's observation of an Atari game, where nothing else is said."""
+
+_IN_INFO = "info:"
+# Before the key of an info, in action_mask.
 
 
 class AtariConfig(Section):
@@ -130,6 +134,12 @@ class EnvironmentConfig(Section):
         description="Parts of a Dict or Tuple observation that are left out, by path, such as "
         '"mission" or "arm/angle"; a run adds those that are not supported.',
     )
+    action_mask: str | None = Field(
+        None,
+        min_length=1,
+        description="Where the environment says which actions are valid now: the path of a part of "
+        'its Dict observation, which the policy then does not see, or "info:action_mask".',
+    )
     stack: int = Field(
         1,
         gt=0,
@@ -157,6 +167,32 @@ class EnvironmentConfig(Section):
     def observes_ram(self) -> bool:
         """Whether an Atari game shows its 128 bytes of memory: ``kwargs.obs_type = "ram"``."""
         return self.atari is not None and self.kwargs.get("obs_type") == "ram"
+
+    @property
+    def mask_path(self) -> str | None:
+        """The part of an observation that is the action mask; None where that is in the info."""
+        mask = self.action_mask
+        return None if mask is None or mask.startswith(_IN_INFO) else mask
+
+    @property
+    def mask_key(self) -> str:
+        """Where an info holds the action mask, if there is one."""
+        mask = self.action_mask or ""
+        return mask.removeprefix(_IN_INFO) if mask.startswith(_IN_INFO) else ACTION_MASK
+
+    @model_validator(mode="after")
+    def _has_a_mask_of_its_own(self) -> EnvironmentConfig:
+        if self.action_mask is None:
+            return self
+        if self.atari is not None:
+            raise ValueError("action_mask is not for Atari games: all of their actions are valid")
+        if self.action_mask == _IN_INFO:
+            raise ValueError('action_mask = "info:" lacks a key; write "info:action_mask"')
+        if self.mask_path in (self.drop or ()):
+            raise ValueError(
+                f"action_mask and drop both have {self.action_mask!r}; remove it from drop"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

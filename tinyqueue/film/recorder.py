@@ -93,7 +93,7 @@ class Recorder:
         self._record: Any = _Recording(
             self._captioned or environment, folder / "record", _addable(self._per_s)
         )
-        self._table = table_of(self._record, config.id)
+        self._table = table_of(self._record, config)
 
     def play(
         self,

@@ -10,6 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import find
+from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
@@ -19,7 +20,7 @@ from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.registry import MODELS
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
-from tinyqueue.wire.contract import Contract
+from tinyqueue.wire.contract import Contract, Extra
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,10 @@ def build(
         seed=experiment.seed,
         state={path: list(shape) for path, shape in network.state.items()},
     )
+    masks = {}
+    if experiment.environment.action_mask is not None:
+        n = sum(mask_counts(info.action_space))
+        masks[ACTION_MASK] = Extra("bool", (n,), "ticks+1", "mask")
     contract = Contract(
         experiment=experiment.name,
         run=run,
@@ -123,7 +128,7 @@ def build(
         actions=info.action_space,
         ticks=session.ticks,
         slots=session.slots,
-        extras=head.extras,
+        extras={**head.extras, **masks},
         max_abs_reward=experiment.learner.max_abs_reward,
         clips=experiment.learner.beyond_max_reward == "clip",
         state={path: Leaf("float32", shape) for path, shape in network.state.items()},

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
+from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.errors import (
     LeaseHeldError,
@@ -35,6 +33,7 @@ from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import Updater
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.run.checkpoints import Checkpoints
@@ -178,6 +177,7 @@ class LearnerService:
             failed=failed,
             setbacks=setbacks,
             evaluated=games.arrived,
+            check_lease=self._lease.check,
         )
         consumer = self._consumer(ingest)
         with ExitStack() as endings:
@@ -210,7 +210,7 @@ class LearnerService:
         self,
         training: TrainingRun,
         experience: Experience,
-        consumer: ExperienceConsumer,
+        consumer: ExperienceConsumer[Mark | None],
         housekeeping: Housekeeping,
         setbacks: Setbacks,
     ) -> Outcome:
@@ -250,26 +250,17 @@ class LearnerService:
         self._stopping.wait(_TAKE_S)
         return None
 
-    def _consumer(self, ingest: Ingest) -> ExperienceConsumer:
+    def _consumer(self, ingest: Ingest) -> ExperienceConsumer[Mark | None]:
         learner = self._experiment.learner
-
-        def commit(settled: Sequence[tuple[Delivery, Any]]) -> None:
-            # What is trained on after the lease has passed to another is that one's to accept.
-            self._lease.check()
-            ingest.commit(settled)
-
-        consumer = ExperienceConsumer(
+        return ExperienceConsumer(
             self._broker,
             self._experiment.name,
+            ingest,
             queue_batches=learner.queue_batches,
             prefetch=learner.batches_per_update + 1,
             queue_type=self._around.settings.queue_type,
-            on_delivery=ingest.on_delivery,
-            commit=commit,
             declare=self._around.settings.declare,
         )
-        ingest.attach(consumer)
-        return consumer
 
     def _training(
         self,
@@ -297,7 +288,7 @@ class LearnerService:
         updater: Updater,
         ledger: Ledger,
         feed: TaskFeed,
-        consumer: ExperienceConsumer,
+        consumer: ExperienceConsumer[Mark | None],
         experience: Experience,
         setbacks: Setbacks,
     ) -> Reporter:

@@ -18,7 +18,7 @@ from tinyqueue.wire.weights import WeightVersion
 def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> TaskFeed:
     """Keeps play tasks for this spec outstanding, fewer while players are ahead of training."""
 
-    def send(expires_s: float) -> str:
+    def send() -> str:
         task_id = new_id()
         tasks.play(
             task_id,

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyqueue.data.episodes import EpisodeAccumulator
 from tinyqueue.data.identity import new_id
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import EPISODE_STEPS, PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import Header, SessionBatch
@@ -138,6 +139,9 @@ class Stage:
         self._acted_rows = [
             [(path, rows[tick]) for path, rows in self._actions.items()] for tick in range(ticks)
         ]
+        shown = self._apart.action_masks if self._apart else None
+        self._masks = None if shown is None else np.ones((ticks + 1, *shown.shape), bool)
+        self._mask_rows = [None] * ticks if self._masks is None else list(self._masks)
         self._rewards = np.zeros((ticks, slots), np.float32)
         self._terminated, self._truncated, self._valid = np.zeros((3, ticks, slots), bool)
         self._ended_last = np.zeros(slots, bool)
@@ -147,6 +151,8 @@ class Stage:
         with blaming(name, "reset"):
             first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
         self._observed.write(first, self._frames.rows[-1])
+        if self._masks is not None and self._apart:
+            self._masks[-1] = self._apart.action_masks
         self._episodes.begin(time.perf_counter())
 
     def _begin(self) -> Arrays:
@@ -156,6 +162,8 @@ class Stage:
         tick 0 ``episode_steps`` is 0 too: the episode of that row is over.
         """
         self._frames.begin()
+        if self._masks is not None:
+            self._masks[0] = self._masks[-1]
         rollout = self._rollout
         carry = {
             EPISODE_STEPS: self._episodes.lengths.astype(np.int32),
@@ -168,17 +176,20 @@ class Stage:
     def _play_ticks(self) -> None:
         rollout, act, step, apart = self._rollout, self._rollout.act, self._step, self._apart
         unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
-        acted_rows, rewards = self._acted_rows, self._rewards
+        acted_rows, mask_rows, rewards = self._acted_rows, self._mask_rows, self._rewards
+        masks = self._masks
         terminated, truncated = self._terminated, self._truncated
         ended = self._ended_last.copy()
         stacks, looks_back = self._spec.environment.stack > 1, rollout.looks_back
         see = self._frames.seen if stacks else rows.__getitem__
         for tick in range(self._spec.ticks):
-            actions = act(tick, see(tick))
+            actions = act(tick, see(tick), mask_rows[tick])
             for path, acted in acted_rows[tick]:
                 acted[...] = actions[path]
             observed, rewards[tick], terminated[tick], truncated[tick], _ = step(unflatten(actions))
             write(observed, rows[tick + 1])
+            if masks is not None and apart:
+                masks[tick + 1] = apart.action_masks
             if apart and apart.restarted:
                 # Their episodes were over a tick ago, and this is the tick of their autoreset.
                 truncated[tick - 1, apart.restarted] = True
@@ -208,6 +219,9 @@ class Stage:
         self._ended_last = ended[-1]
         self._rollout.remember(dict(self._acted_rows[-1]), self._rewards[-1])
         self._rollout.forget(~valid[-1])
+        extras = self._head.recorded()
+        if self._masks is not None:
+            extras[ACTION_MASK] = self._masks
         return SessionBatch(
             header=header,
             observations=dict(self._frames.observations),
@@ -216,7 +230,7 @@ class Stage:
             terminated=self._terminated,
             truncated=self._truncated,
             valid=valid,
-            extras=self._head.recorded(),
+            extras=extras,
             carry=carry,
             episodes=self._episodes.add(self._rewards, ended, valid, start_s, end_s),
         )

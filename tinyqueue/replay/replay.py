@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.errors import ConfigError
@@ -32,12 +33,14 @@ class _Stage:
         next_n: Number of the batch that goes on from it.
         block: Its newest block.
         final: path → ``[B, *obs]``, the newest batch's bootstrap row.
+        final_mask: ``[B, n]`` bool, its action masks, where there are any.
         track: What the items keep of it.
     """
 
     next_n: int
     block: int
     final: Arrays
+    final_mask: Array | None
     track: Any
 
 
@@ -55,6 +58,7 @@ class Replay:
         capacity_steps: Rows held at most; whole batches are kept and evicted.
         capacity_bytes: Memory at most; the smaller of the two bounds counts.
         stack: Frames per observation.
+        mask_size: n of the action masks ``[T+1, B, n]`` in every batch's extras; 0 without masks.
 
     Raises:
         ConfigError: The capacity is less than two batches, or the stack too high.
@@ -72,8 +76,10 @@ class Replay:
         capacity_steps: int,
         capacity_bytes: int,
         stack: int = 1,
+        mask_size: int = 0,
     ) -> None:
         row_bytes: float = frame_bytes(observations) + frame_bytes(actions) + _ROW_BYTES
+        row_bytes += mask_size
         if plan.is_sequence:
             row_bytes += sum(4 * math.prod(shape) for shape in state.values()) / ticks
         rows = min(capacity_steps, int(capacity_bytes / row_bytes))
@@ -81,8 +87,15 @@ class Replay:
         _check(blocks, stack, f"{capacity_steps} steps or {capacity_bytes} bytes", ticks, slots)
         self._plan = plan
         self._ring = Ring(
-            observations, actions, blocks=blocks, ticks=ticks, slots=slots, stack=stack
+            observations,
+            actions,
+            blocks=blocks,
+            ticks=ticks,
+            slots=slots,
+            stack=stack,
+            mask_size=mask_size,
         )
+        self._has_masks = mask_size > 0
         self._items: Items = (
             Sequences(plan, self._ring, state)
             if plan.is_sequence
@@ -153,7 +166,8 @@ class Replay:
         self._numbers[block], self._env_steps[block] = number, batch.env_steps
         self._stage_of[block] = name
         final = {path: rows[-1].copy() for path, rows in batch.observations.items()}
-        self._stages[name] = _Stage(n + 1, block, final, track)
+        final_mask = batch.extras[ACTION_MASK][-1].copy() if self._has_masks else None
+        self._stages[name] = _Stage(n + 1, block, final, final_mask, track)
         self._admit(self._items.add(track, block, batch))
 
     def sample(self, rng: np.random.Generator, updates: int) -> TransitionSample | SequenceSample:
@@ -212,7 +226,7 @@ class Replay:
         self._gaps += 1
         self._make_room()
         if self._stages.pop(name, None) is not None:
-            block = self._ring.write_final(stage.block, stage.final)
+            block = self._ring.write_final(stage.block, stage.final, stage.final_mask)
             self._numbers[block], self._env_steps[block] = NONE, 0
             self._stage_of[block] = ""
             self._admit(self._items.close(stage.track, block))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import EPISODE_STEPS
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
@@ -29,6 +30,7 @@ class Ring:
         blocks: Session batches held.
         ticks, slots: T and B.
         stack: k, frames per observation; 1 leaves observations as they are.
+        mask_size: n of the action masks that batches hold; 0 where they hold none.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Ring:
         ticks: int,
         slots: int,
         stack: int,
+        mask_size: int = 0,
     ) -> None:
         self.blocks, self.ticks, self.slots, self.stack = blocks, ticks, slots, stack
         self.block_rows = ticks * slots
@@ -50,6 +53,7 @@ class Ring:
             for path, leaf in observations.items()
         }
         self._actions = np.empty((self.rows, *action.shape), action.dtype)
+        self._masks = np.empty((self.rows, mask_size), bool) if mask_size else None
         self.ages = np.empty(self.rows, np.uint8)
         """Ticks since the first row of the row's episode, 255 at most."""
         self.previous_block = np.full(blocks, NONE, np.int64)
@@ -99,15 +103,26 @@ class Ring:
             frames[here].reshape(rows.shape)[...] = rows
         actions = batch.actions[self.action_path].swapaxes(0, 1)
         self._actions[here].reshape(actions.shape)[...] = actions
+        if self._masks is not None:
+            masks = batch.extras[ACTION_MASK][: self.ticks].swapaxes(0, 1)
+            self._masks[here].reshape(masks.shape)[...] = masks
         self.ages[here].reshape(shape)[...] = self._ages(previous, batch).T
         return block
 
-    def write_final(self, previous: int, final: Arrays) -> int:
-        """A closing block: row T of ``previous``, path → ``[B, *obs]``, and nothing after it."""
+    def write_final(self, previous: int, final: Arrays, mask: Array | None = None) -> int:
+        """A closing block: row T of ``previous``, and nothing after it.
+
+        Args:
+            previous: The block that it follows.
+            final: path → ``[B, *obs]``.
+            mask: ``[B, n]`` bool, where the ring holds masks.
+        """
         block = self._open(previous)
         rows = self.block_table(block)[0]
         for path, frames in self._frames.items():
             frames[rows] = final[path]
+        if self._masks is not None:
+            self._masks[rows] = mask
         last = self.block_table(previous)[-1]
         self.ages[rows] = np.minimum(self.ages[last], MAX_STACK - 2) + 1
         return block
@@ -161,6 +176,10 @@ class Ring:
 
     def actions(self, rows: Array) -> Array:
         return self._actions.take(rows, axis=0)
+
+    def masks(self, rows: Array) -> Array | None:
+        """``[…, n]`` bool, the valid actions in the states of rows; None where none are held."""
+        return None if self._masks is None else self._masks.take(rows, axis=0)
 
     def _open(self, previous: int) -> int:
         block = self.place

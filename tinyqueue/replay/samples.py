@@ -24,6 +24,8 @@ class TransitionSample:
         returns: ``[N]`` float32, R = Σ_{i<m} γ^i r_{t+i}.
         discounts: ``[N]`` float32, D = γ^m (1 − terminated). It is not γ^n.
         weights: ``[N]`` float32 importance weights, 1 at most; all 1 when drawn uniformly.
+        action_masks, next_action_masks: ``[N, n]`` bool, the valid actions in ``observations`` and
+            ``next_observations``; None where the environment has no action masks.
     """
 
     rows: Array
@@ -34,6 +36,8 @@ class TransitionSample:
     discounts: Array
     next_observations: Arrays
     weights: Array
+    action_masks: Array | None = None
+    next_action_masks: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class SequenceSample:
             input; 0 before an episode's first row.
         state: path → ``[N, *state]``, the recurrent state before row 0.
         weights: ``[N]`` float32 importance weights, as in a :class:`TransitionSample`.
+        action_masks: ``[L+1, N, n]`` bool, the valid actions in ``observations``; None where the
+            environment has no action masks.
     """
 
     rows: Array
@@ -71,3 +77,4 @@ class SequenceSample:
     previous_rewards: Array
     state: Arrays
     weights: Array
+    action_masks: Array | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.replay.items import Ready, shaped_rewards
@@ -43,7 +44,7 @@ class Sequences:
         action = ring.actions(np.empty(0, np.int64))
         self._previous_actions = np.empty((*of_slots, *action.shape[1:]), action.dtype)
         self._previous_rewards = np.empty(of_slots, np.float32)
-        self._previous_action_name = f"previous_action/{ring.action_path}".rstrip("/")
+        self._previous_action_name = carried_action(ring.action_path)
         self.unfinished = 0
         """Sequences without a tick to train on when a gap or an eviction cut them short."""
 
@@ -98,13 +99,14 @@ class Sequences:
             previous_rewards=self._previous(rewards, self._previous_rewards, rows, tick, length),
             state={path: self._carried(values, rows) for path, values in self._state.items()},
             weights=weights,
+            action_masks=ring.masks(held),
         )
 
     def _keep_carry(self, block: int, carry: Arrays) -> None:
         for path, values in self._state.items():
-            values[block] = carry[f"state/{path}"]
+            values[block] = carry[carried_state(path)]
         self._previous_actions[block] = carry.get(self._previous_action_name, 0)
-        self._previous_rewards[block] = carry.get("previous_reward", 0)
+        self._previous_rewards[block] = carry.get(PREVIOUS_REWARD, 0)
 
     def _learn_errors(self, table: Array, complete: Complete) -> None:
         self._errors[table] = np.nan

@@ -43,6 +43,7 @@ class Transitions:
 
     def gather(self, rows: Array, births: Array, weights: Array) -> TransitionSample:
         """A :class:`TransitionSample` of ``[N]`` items."""
+        next_rows = self._next_rows.take(rows)
         return TransitionSample(
             rows=rows,
             births=births,
@@ -50,8 +51,10 @@ class Transitions:
             actions=self._ring.actions(rows),
             returns=self._returns.take(rows),
             discounts=self._discounts.take(rows),
-            next_observations=self._ring.observations(self._next_rows.take(rows)),
+            next_observations=self._ring.observations(next_rows),
             weights=weights,
+            action_masks=self._ring.masks(rows),
+            next_action_masks=self._ring.masks(next_rows),
         )
 
     def _keep(self, complete: Complete) -> Ready:

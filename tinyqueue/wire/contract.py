@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import (
     EPISODE_STEPS,
     PREVIOUS_REWARD,
@@ -30,7 +31,7 @@ _ROUNDING = 1e-4
 
 _FLOAT32 = np.dtype(np.float32)
 
-Kind = Literal["log-probability", "log-density", "value"]
+Kind = Literal["log-probability", "log-density", "value", "mask"]
 Rows = Literal["ticks", "ticks+1"]
 
 
@@ -43,7 +44,7 @@ class Extra:
         shape: Behind the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
         kind: ``log-probability`` is at most 0; ``log-density``, where an action holds real numbers,
-            and ``value`` are any finite number.
+            and ``value`` are any finite number; ``mask`` allows some action in every row.
     """
 
     dtype: str
@@ -82,6 +83,12 @@ class Contract:
     state: Mapping[str, Leaf] = field(default_factory=dict)
     needs_carry: bool = False
     stack: int = 1
+
+    @property
+    def mask_size(self) -> int:
+        """n of the action masks in every batch; 0 without them."""
+        mask = self.extras.get(ACTION_MASK)
+        return 0 if mask is None else mask.shape[0]
 
     def clipped(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
         """The batch with rewards that may be trained on, as far as clipping makes them so.
@@ -268,5 +275,8 @@ def _check_extra(name: str, extra: Extra, array: Array) -> None:
     if extra.kind == "log-probability":
         if not (array.max() <= _ROUNDING and array.min() > -np.inf):
             raise MessageError("probability", f"extras/{name} are no logarithms of probabilities")
+    elif extra.kind == "mask":
+        if not array.any(axis=-1).all():
+            raise MessageError("range", f"extras/{name} allow no action in some row")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"extras/{name} holds NaN or infinity")

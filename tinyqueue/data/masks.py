@@ -1,0 +1,67 @@
+"""Action masks: which actions are valid now, ``[…, n]`` bool, as an environment says.
+
+n is that of a Discrete action space, or the sum over the entries of a MultiDiscrete one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyqueue.data.spaces import Array, Space
+from tinyqueue.errors import ConfigError
+
+ACTION_MASK = "action_mask"
+"""The extra of a batch that holds the mask of every row, ``[T+1, B, n]``."""
+
+_MOST_SHOWN = 80
+
+
+def mask_counts(actions: Space) -> tuple[int, ...]:
+    """Number of values of every entry that a mask is about; a mask has the sum of them.
+
+    Raises:
+        ConfigError: The space is not one Discrete or MultiDiscrete leaf.
+    """
+    leaves = list(actions.values())
+    leaf = leaves[0]
+    if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not leaf.nvec):
+        raise ConfigError(
+            "environment.action_mask is for one Discrete or MultiDiscrete action space, and this "
+            f"environment's is {actions}. Remove it, or wrap the environment."
+        )
+    return leaf.counts
+
+
+def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
+    """A mask as an environment gives it, as ``[n]`` bool.
+
+    Args:
+        value: An array of 0 and 1, or a tuple of one for every entry.
+        counts: As of :func:`mask_counts`.
+
+    Raises:
+        ValueError: It is anything else, or allows no action; the text goes on from "the mask".
+    """
+    parts = value if isinstance(value, tuple | list) else (value,)
+    try:
+        flat = np.concatenate([np.asarray(part).ravel() for part in parts])
+        is_mask = flat.size == sum(counts) and bool(np.isin(flat, (0, 1)).all())
+    except (TypeError, ValueError):
+        is_mask = False
+    if not is_mask:
+        raise ValueError(f"is {_shown(value)}, and should be {sum(counts)} times 0 or 1")
+    mask: Array = flat.astype(bool)
+    if not allows_something(mask, counts):
+        raise ValueError(f"is {_shown(value)}, which allows no action")
+    return mask
+
+
+def allows_something(mask: Array, counts: tuple[int, ...]) -> bool:
+    """Whether every entry of the action has a valid value, in every row of ``[…, n]``."""
+    starts = np.cumsum((0, *counts[:-1]))
+    return bool(np.logical_or.reduceat(mask, starts, axis=-1).all())
+
+
+def _shown(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
