@@ -10,23 +10,25 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
+from tinyqueue.data.names import action_input
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec, of_today
 from tinyqueue.experiment.validation import explained
-from tinyqueue.learner.checkpoint import Checkpoint, read_version
-from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
+from tinyqueue.policy.rollout import Rollout, Stacks
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import is_sample, read_sample
-from tinyqueue.policy.seen import unseen, with_newest
+from tinyqueue.run.checkpoint import Checkpoint, read_version
+from tinyqueue.run.checkpoints import CheckpointReader
 
-_PREVIOUS_ACTION = "previous:action"
 _FRAMES = "frames:"
-
 
 Observations = Mapping[str, Any] | tuple[Any, ...]
 """An observation of a Dict or Tuple space, nested or by path."""
+
+Action = int | Array | Arrays
+"""A whole number, an array ``[*act]``, or, of a space of several leaves, path → array."""
 
 
 class Policy(Protocol):
@@ -76,7 +78,7 @@ class Learned:
 
     def act(
         self, observation: Array | Observations, state: Arrays | None = None, reward: float = 0.0
-    ) -> tuple[int, Arrays]:
+    ) -> tuple[Action, Arrays]:
         """The greedy action for one observation.
 
         Args:
@@ -87,9 +89,11 @@ class Learned:
             reward: That the action before was given; only a policy that sees it needs it.
 
         Returns:
-            The action, counted from 0, and the state for the next call: the recurrent one,
-            ``[1, …]`` per path, under ``previous:action`` this action where it is seen, and under
-            ``frames:<path>`` the stack ``[1, k, *frame]`` of a policy that sees k at once.
+            The action, with discrete values counted from 0 and numbers of a bounded Box in the
+            policy's units, where −1 and 1 are its bounds, and the state for the next call: the
+            recurrent one, ``[1, …]`` per path, under ``previous:action`` this action where it is
+            seen (``previous:action/<path>`` of a Dict or Tuple space), and under ``frames:<path>``
+            the stack ``[1, k, *frame]`` of a policy that sees k at once.
 
         Raises:
             EnvironmentMismatchError: The observation is not one of the environment that the
@@ -97,32 +101,17 @@ class Learned:
         """
         given = dict(by_path(observation))
         frames = {path: self._row(path, given) for path in self.spec.observations}
-        before = {} if state is None else state
-        if state is None:
-            before = {
-                path: np.zeros((1, *shape), np.float32)
-                for path, shape in self.runner.state_shapes.items()
-            }
-        stack = self.spec.environment.stack
-        stacks = {
-            path: before.get(f"{_FRAMES}{path}", nothing)
-            for path, nothing in unseen(self.spec.observations, 1, stack).items()
-        }
-        seen = with_newest(stacks, frames, np.array([state is None]))
-        previous = None
+        rollout = Rollout(self.spec.actions, self.runner.state_shapes, 1)
+        stacks = Stacks(self.spec.observations, 1, self.spec.environment.stack)
+        if state is not None:
+            _recall(rollout, stacks, state, reward)
+        rollout.begin(self.runner, self._greedy, 1, self._rng)
+        actions = rollout.act(0, stacks.push(frames, np.array([state is None])))
+        kept = dict(rollout.state)
         if self.runner.uses_previous:
-            last = before.get(_PREVIOUS_ACTION, np.zeros(1, np.int64))
-            previous = last, np.array([reward if state is not None else 0.0], np.float32)
-        outputs, after = self.runner.run(seen, before, previous)
-        self._greedy.begin(1, 1, self._rng, self.env_steps)
-        (action,) = self._greedy.act(0, outputs).values()
-        # The runner's buffers are overwritten by its next run.
-        kept = {path: values.copy() for path, values in after.items()}
-        if previous:
-            kept[_PREVIOUS_ACTION] = action.copy()
-        if stacks:
-            kept |= {f"{_FRAMES}{path}": frames for path, frames in seen.items()}
-        return int(action[0]), kept
+            kept |= {action_input(path): values.copy() for path, values in actions.items()}
+        kept |= {f"{_FRAMES}{path}": stack for path, stack in stacks.frames.items()}
+        return _of_one(actions), kept
 
     def _row(self, path: str, observation: Mapping[str, Any]) -> Array:
         """``[1, *frame]`` of the policy's type."""
@@ -238,6 +227,26 @@ def by_path(observation: Any, at: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, part in parts:
         yield from by_path(part, f"{at}/{key}" if at else key)
+
+
+def _recall(rollout: Rollout, stacks: Stacks, state: Arrays, reward: float) -> None:
+    """Puts what :meth:`Learned.act` returned back to where it came from."""
+    for path, values in rollout.state.items():
+        values[...] = state[path]
+    for path, values in rollout.previous_actions.items():
+        values[...] = state.get(action_input(path), 0)
+    rollout.previous_rewards[...] = reward
+    for path, frames in stacks.frames.items():
+        frames[...] = state.get(f"{_FRAMES}{path}", 0)
+
+
+def _of_one(actions: Arrays) -> Action:
+    """The action of a batch of one."""
+    if len(actions) > 1:
+        return {path: rows[0] for path, rows in actions.items()}
+    (rows,) = actions.values()
+    action: Array = rows[0]
+    return int(action) if action.shape == () and action.dtype.kind != "f" else action
 
 
 def _of_sample(folder: Path) -> Learned:

@@ -13,9 +13,9 @@ from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import describe
+from tinyqueue.experience.replay_memory import ReplayMemory
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Q_MAX, Q_TAKEN
 from tinyqueue.policy.runner import PolicyRunner

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyqueue.data.names import carried_frames
 from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.data.stacks import ages, carried_name, stack_rows, with_frames_before
+from tinyqueue.data.stacks import ages, stack_rows, with_frames_before
 
 HEADER = Header("pong", "f" * 32, "e" * 32, 0, "rack", "host", 1, 2)
 
@@ -62,7 +63,7 @@ def batch_of(history) -> tuple[SessionBatch, tuple]:
         nothing,
         nothing,
         valid[before:],
-        carry={"episode_steps": steps.astype(np.int32), carried_name("eye"): carried},
+        carry={"episode_steps": steps.astype(np.int32), carried_frames("eye"): carried},
     )
     return batch, (frames, age, valid)
 
@@ -109,8 +110,3 @@ def test_a_reset_repeats_the_first_frame_and_never_looks_into_the_episode_before
         [6, 6, 6, 7],
         [6, 6, 7, 8],
     ]
-
-
-def test_names_of_carried_frames_follow_the_path():
-    assert carried_name("") == "frames"
-    assert carried_name("camera/left") == "frames/camera/left"

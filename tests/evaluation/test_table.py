@@ -33,7 +33,7 @@ def table():
 def play(table, steps):
     table.reset(3, 7)
     slots = np.arange(3)
-    return [table.step(slots, np.zeros(3, np.uint8)) for _ in range(steps)]
+    return [table.step(slots, {"": np.zeros(3, np.uint8)}) for _ in range(steps)]
 
 
 def test_games_without_faults_are_played(table):

@@ -8,10 +8,10 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.stream import StreamExperience
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.setbacks import Setbacks
-from tinyqueue.learner.stream_experience import StreamExperience
+from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure

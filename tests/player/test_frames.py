@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from watching import Watcher
 
-from tinyqueue.data.stacks import carried_name, stack_rows, with_frames_before
+from tinyqueue.data.names import carried_frames
+from tinyqueue.data.stacks import stack_rows, with_frames_before
 from tinyqueue.experiment.environment import AtariConfig
 
 BREAKOUT = AtariConfig(sticky=0, noop_max=3, life_loss=True, size=32)
@@ -94,7 +95,7 @@ def test_the_carried_frames_go_on_from_batch_to_batch(spec, stage):
     batches = [batch for batch, _ in watched(played, 4, stage)]
 
     for before, after in pairwise(batches):
-        carried = after.carry[carried_name("")]
+        carried = after.carry[carried_frames("")]
         assert carried.shape == (3, 3, 4)
         assert np.array_equal(carried.swapaxes(0, 1), before.observations[""][-4:-1])
         assert np.array_equal(after.observations[""][0], before.observations[""][-1])

@@ -12,7 +12,7 @@ import redis
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.bus.topology import DEAD_LETTERS
 
 EXPERIMENT = "cartpole"
@@ -78,7 +78,7 @@ class Bus:
     def publish(self, publisher: ExperiencePublisher, *ids: str) -> None:
         for message_id in ids:
             outcome = publisher.publish_patiently(self.message(message_id), for_s=20)
-            assert outcome is Outcome.CONFIRMED
+            assert outcome is PublishOutcome.CONFIRMED
 
     def take(self, count: int, within_s: float = 10.0) -> list[Delivery]:
         deadline_s = time.monotonic() + within_s

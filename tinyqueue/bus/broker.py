@@ -11,7 +11,7 @@ import structlog
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from tinyqueue.bus.frames import tolerant_frame_handler
+from tinyqueue.bus.amqp_frames import tolerant_frame_handler
 from tinyqueue.bus.tls import VerifiedConnection
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked

@@ -19,7 +19,7 @@ class Outgoing:
     headers: Mapping[str, str | int]
 
 
-class Outcome(enum.Enum):
+class PublishOutcome(enum.Enum):
     """What became of a publish."""
 
     CONFIRMED = "confirmed"

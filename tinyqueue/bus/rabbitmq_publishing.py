@@ -10,9 +10,9 @@ import amqp
 from amqp import spec
 from kombu import Queue
 
+from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
-from tinyqueue.bus.frames import FrameReader
-from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.messages import PublishOutcome
 
 _PERSISTENT = 2
 
@@ -43,7 +43,7 @@ class RabbitmqPublishing:
             self._channel.confirm_select()
         self._number = 0
         self._timeout_s = 0.0
-        self._answer: Outcome | None = None
+        self._answer: PublishOutcome | None = None
         self._unroutable = False
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
@@ -57,7 +57,7 @@ class RabbitmqPublishing:
         routing_key: str,
         timeout_s: float,
         **properties: Any,
-    ) -> Outcome:
+    ) -> PublishOutcome:
         """Publishes, and waits for the broker's answer: anything but UNKNOWN.
 
         Args:
@@ -78,12 +78,12 @@ class RabbitmqPublishing:
         arguments = (0, exchange, routing_key, True, False)
         self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, message)
         answer = self._wait(deadline_s)
-        return Outcome.NO_LEARNER if self._unroutable else answer
+        return PublishOutcome.NO_LEARNER if self._unroutable else answer
 
     def close(self) -> None:
         drop(self._connection)
 
-    def _wait(self, deadline_s: float) -> Outcome:
+    def _wait(self, deadline_s: float) -> PublishOutcome:
         self._amqp.blocking_read()
         while self._answer is None:
             left_s = deadline_s - time.monotonic()
@@ -95,11 +95,11 @@ class RabbitmqPublishing:
 
     def _on_ack(self, number: int, multiple: bool) -> None:
         if number == self._number or (multiple and number > self._number):
-            self._answer = Outcome.CONFIRMED
+            self._answer = PublishOutcome.CONFIRMED
 
     def _on_nack(self, number: int, multiple: bool) -> None:
         if number == self._number or (multiple and number > self._number):
-            self._answer = Outcome.FULL
+            self._answer = PublishOutcome.FULL
 
     def _on_return(self, *_: object) -> None:
         self._unroutable = True

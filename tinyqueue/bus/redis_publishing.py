@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
-from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.messages import PublishOutcome
 from tinyqueue.bus.redis_lists import PUSH_IF_ROOM, list_key, pack
 
 
@@ -38,7 +38,7 @@ class RedisPublishing:
         headers: dict[str, Any],
         timeout_s: float,
         **properties: Any,
-    ) -> Outcome:
+    ) -> PublishOutcome:
         """CONFIRMED or FULL.
 
         Raises:
@@ -53,7 +53,7 @@ class RedisPublishing:
             pack(body, properties, headers),
         )
         pushed = self._redis.read_response(timeout=timeout_s)
-        return Outcome.CONFIRMED if pushed else Outcome.FULL
+        return PublishOutcome.CONFIRMED if pushed else PublishOutcome.FULL
 
     def close(self) -> None:
         drop(self._connection)

@@ -88,7 +88,8 @@ class SessionBatch:
         extras: What the action head recorded: name → ``[T, B, …]``, or ``[T+1, B, …]``
             for value-like ones.
         carry: What came before tick 0: name → ``[B, …]``. ``episode_steps``,
-            ``previous_action``, ``previous_reward``, ``state/<path>``.
+            ``previous_reward``, ``previous_action/<path>``, ``state/<path>``, ``frames/<path>``
+            (:mod:`tinyqueue.data.names`).
         episodes: What finished in this batch.
     """
 

@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyqueue.data.names import EPISODE_STEPS, carried_frames
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array
-
-EPISODE_STEPS = "episode_steps"
-
-
-def carried_name(path: str) -> str:
-    """Name in a batch's carry of the k−1 frames before row 0, ``[B, k−1, *frame]``."""
-    return f"frames/{path}" if path else "frames"
 
 
 def ages(batch: SessionBatch) -> Array:
@@ -52,5 +46,5 @@ def stack_rows(batch: SessionBatch, stack: int) -> Array:
 
 def with_frames_before(batch: SessionBatch, path: str) -> Array:
     """``[k−1+T+1, B, *frame]``: the carried frames, then the rows of the batch."""
-    before = batch.carry[carried_name(path)].swapaxes(0, 1)
+    before = batch.carry[carried_frames(path)].swapaxes(0, 1)
     return np.concatenate([before, batch.observations[path]])

@@ -20,7 +20,7 @@ from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.side_by_side import close_all
 from tinyqueue.envs.slot_numbers import first_evaluated
-from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -45,12 +45,12 @@ class Table(Protocol):
     def reset(self, slots: int, seed: int, *path: int) -> None:
         """Starts a game in each of the first ``slots``; draws follow from the seed and path."""
 
-    def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
+    def step(self, slots: Array, actions: Arrays) -> tuple[Array, Array]:
         """Steps some slots, none of which has ended; the others may or may not move.
 
         Args:
             slots: ``[n]`` their indices.
-            actions: ``[n]`` in the wire's type.
+            actions: path → ``[n, *act]`` in the wire's types.
 
         Returns:
             Rewards ``[n]`` float32 and ``[n]`` bool, whether that was the game's last step.
@@ -93,7 +93,7 @@ class _Together:
         self.slots = vector.num_envs
         self._vector = vector
         self.observations = Layout(vector.single_observation_space, f"the observations of {name}")
-        self.actions = Layout(vector.single_action_space, f"the actions of {name}")
+        self.actions = action_layout(vector.single_action_space, name)
         self.rows = empty(self.observations.space, self.slots)
         self.begun = np.ones(self.slots, bool)
         self._acted = empty(self.actions.space, self.slots)
@@ -102,9 +102,9 @@ class _Together:
         self.observations.write(reset_seeded(self._vector, seed, *path), self.rows)
         self.begun[:] = True
 
-    def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
-        for acted in self._acted.values():
-            acted[slots] = actions
+    def step(self, slots: Array, actions: Arrays) -> tuple[Array, Array]:
+        for path, acted in self._acted.items():
+            acted[slots] = actions[path]
         observed, rewards, terminated, truncated, info = self._vector.step(
             self.actions.unflatten(self._acted)
         )
@@ -138,11 +138,10 @@ class _Apart:
                     self._build(make, slot)
             first = self._environments[0]
             self.observations = Layout(first.observation_space, f"the observations of {name}")
-            self.actions = Layout(first.action_space, f"the actions of {name}")
+            self.actions = action_layout(first.action_space, name)
         except BaseException:
             self.close()
             raise
-        (self._action_path,) = self.actions.space
         self._observed = Observed(first.observation_space, slots)
         self.rows = empty(self.observations.space, slots)
         self.begun = np.ones(slots, bool)
@@ -163,11 +162,11 @@ class _Apart:
                 self._steps[slot] = 0
         self.begun[:] = True
 
-    def step(self, slots: Array, actions: Array) -> tuple[Array, Array]:
+    def step(self, slots: Array, actions: Arrays) -> tuple[Array, Array]:
         rewards, ended = np.zeros(len(slots), np.float32), np.zeros(len(slots), bool)
         with self._alarm:
             for i, slot in enumerate(slots.tolist()):
-                action = self.actions.unflatten({self._action_path: actions[i]})
+                action = self.actions.unflatten({path: a[i] for path, a in actions.items()})
                 self._alarm.began_s = time.monotonic()
                 environment = self._environments[slot]
                 with self._blaming(environment, "step", slot):

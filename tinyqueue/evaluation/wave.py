@@ -11,8 +11,8 @@ from tinyqueue.envs.faults import blaming
 from tinyqueue.evaluation.table import Table
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.policy.heads import Head
+from tinyqueue.policy.rollout import Rollout, Stacks
 from tinyqueue.policy.runner import PolicyRunner
-from tinyqueue.policy.seen import unseen, with_newest
 
 _STRETCH = 16
 # Ticks for which a head draws its noise, and between two calls of on_progress. Slots whose game
@@ -21,7 +21,7 @@ _STRETCH = 16
 
 Watch = Callable[[Arrays, Array], None]
 """Takes a tick's network outputs, ``[B, …]``, and ``[B]`` bool: whose game is still on. Called
-before the head acts; the outputs are overwritten afterwards."""
+before the environments step; the outputs are overwritten afterwards."""
 
 
 class Wave:
@@ -48,38 +48,29 @@ class Wave:
         self.capped = np.zeros(games, bool)
         self.playing = np.arange(games)
         self.returns, self.lengths = np.zeros(games), np.zeros(games, np.int32)
-        self._state: Arrays = {
-            path: np.zeros((games, *shape), np.float32)
-            for path, shape in runner.state_shapes.items()
-        }
-        before = np.zeros(games, np.int64), np.zeros(games, np.float32)
-        self._previous = before if runner.uses_previous else None
-        self._stacks = unseen(table.observations.space, games, environment.stack)
+        self._rollout = Rollout(table.actions.space, runner.state_shapes, games)
+        self._stacks = Stacks(table.observations.space, games, environment.stack)
 
     def play_stretch(self, rng: np.random.Generator) -> None:
         """Plays on for a few ticks, or until every game is over."""
-        slots, state, previous = self.playing, self._state, self._previous
-        stacks = self._stacks
-        self._head.begin(_STRETCH, len(slots), rng, self._runner.env_steps)
-        on = np.ones(len(slots), bool)
+        slots, rollout = self.playing, self._rollout
+        rollout.begin(self._runner, self._head, _STRETCH, rng)
+        on, rewards = np.ones(len(slots), bool), np.zeros(len(slots), np.float32)
         for tick in range(_STRETCH):
             frames = {path: rows[slots] for path, rows in self._table.rows.items()}
             begun = self._table.begun[slots]
             if begun.any():
-                for values in (*state.values(), *(previous or ())):
-                    values[begun] = 0
-            seen = with_newest(stacks, frames, begun)
-            stacks = seen if stacks else stacks
-            outputs, state = self._runner.run(seen, state, previous)
+                rollout.forget(begun)
+            actions = rollout.act(tick, self._stacks.push(frames, begun))
             playing = slots[on]
             if self._watch:
-                self._watch(outputs, on)
-            (actions,) = self._head.act(tick, outputs).values()
+                self._watch(rollout.outputs, on)
             with blaming(self._name, "step"):
-                rewards, ended = self._table.step(playing, actions[on])
-            if previous:
-                previous[0][...], previous[1][on] = actions, rewards
-            self.returns[playing] += rewards
+                rewards[on], ended = self._table.step(
+                    playing, {path: values[on] for path, values in actions.items()}
+                )
+            rollout.remember(actions, rewards)
+            self.returns[playing] += rewards[on]
             self.lengths[playing] += 1
             beyond = ~ended & (self.lengths[playing] >= self._max_steps)
             self.capped[playing] = beyond
@@ -88,6 +79,5 @@ class Wave:
             if ended.all():
                 break
         self.playing = slots[on]
-        self._state = {path: values[on] for path, values in state.items()}
-        self._previous = (previous[0][on], previous[1][on]) if previous else None
-        self._stacks = {path: frames[on] for path, frames in stacks.items()}
+        rollout.keep(on)
+        self._stacks.keep(on)

@@ -263,7 +263,8 @@ def _evaluation(
         if slots != evaluation.slots:
             chosen["slots"] = slots
     steps = info.max_episode_steps or trial.episode_steps or 1000
-    game_s = steps * trial.step_s + (trial.build_s + trial.reset_s if trial.single else 0.0)
+    # A short trial may hold no reset but the first, so a reset counts apart.
+    game_s = trial.reset_s + steps * trial.step_s + (trial.build_s if trial.single else 0.0)
     if "episodes" not in evaluation.model_fields_set and evaluation.episodes * game_s > GAMES_S:
         games = max(LEAST_GAMES, int(GAMES_S / game_s))
         if games < evaluation.episodes:

@@ -13,9 +13,10 @@ from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.errors import MessageError
-from tinyqueue.learner.experience import Arrival, Experience
-from tinyqueue.learner.ledger import Ledger, Mark
-from tinyqueue.learner.setbacks import Setbacks
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Arrival, Experience
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
+from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyqueue.data.names import carried_frames
 from tinyqueue.data.spaces import Array, Arrays, Space
-from tinyqueue.data.stacks import carried_name
 from tinyqueue.envs.spaces import empty
 
 
@@ -54,7 +54,7 @@ class Frames:
             return {}
         before = self._stack - 1
         return {
-            carried_name(path): np.ascontiguousarray(frames[:before].swapaxes(0, 1))
+            carried_frames(path): np.ascontiguousarray(frames[:before].swapaxes(0, 1))
             for path, frames in self._frames.items()
         }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from tinyqueue.data.episodes import EpisodeAccumulator
 from tinyqueue.data.identity import new_id
+from tinyqueue.data.names import EPISODE_STEPS, PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.seeds import generator
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
@@ -19,27 +20,14 @@ from tinyqueue.envs.global_draws import seed_global_draws
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.side_by_side import Faults, SideBySide
 from tinyqueue.envs.slot_numbers import first_played
-from tinyqueue.envs.spaces import Layout, empty, require_equal
+from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
 from tinyqueue.policy.heads import Head, make_head
+from tinyqueue.policy.rollout import Rollout, Runner
 
 _ENVIRONMENTS, _HEAD = 0, 1
 # What a generator derived from the stage's seed is for.
-
-
-class Runner(Protocol):
-    """What a stage asks of a policy, as :class:`tinyqueue.policy.runner.PolicyRunner` has it."""
-
-    version: int
-    env_steps: int
-
-    @property
-    def uses_previous(self) -> bool: ...
-
-    def run(
-        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
-    ) -> tuple[Arrays, Arrays]: ...
 
 
 class Stage:
@@ -123,8 +111,8 @@ class Stage:
             self._apart.begin_batch()
         start_s = time.perf_counter()
         carry = self._begin()
-        self._head.begin(self._spec.ticks, self._spec.slots, self._rng, runner.env_steps)
-        self._play_ticks(runner)
+        self._rollout.begin(runner, self._head, self._spec.ticks, self._rng)
+        self._play_ticks()
         end_s = time.perf_counter()
         header = self._header(runner.version, task, end_s - start_s)
         batch = self._finish(header, carry, start_s, end_s)
@@ -141,22 +129,20 @@ class Stage:
         spec, vector = self._spec, self._environments
         name = spec.environment.id
         self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
-        self._acted = Layout(vector.single_action_space, f"the actions of {name}")
+        self._acted = action_layout(vector.single_action_space, name)
         require_equal(f"the observations of {name}", self._observed.space, spec.observations)
         require_equal(f"the actions of {name}", self._acted.space, spec.actions)
         ticks, slots = spec.ticks, spec.slots
         self._frames = Frames(spec.observations, ticks, slots, spec.environment.stack)
         self._actions = empty(spec.actions, ticks, slots)
-        (self._action_path,) = self._actions
-        self._previous_action_name = "/".join(["previous_action", *filter(None, self._actions)])
+        self._acted_rows = [
+            [(path, rows[tick]) for path, rows in self._actions.items()] for tick in range(ticks)
+        ]
         self._rewards = np.zeros((ticks, slots), np.float32)
         self._terminated, self._truncated, self._valid = np.zeros((3, ticks, slots), bool)
         self._ended_last = np.zeros(slots, bool)
-        self._previous_action = np.zeros_like(self._actions[self._action_path][0])
-        self._previous_reward = np.zeros(slots, np.float32)
-        self._state: Arrays = {
-            path: np.zeros((slots, *shape), np.float32) for path, shape in spec.state.items()
-        }
+        state = {path: tuple(shape) for path, shape in spec.state.items()}
+        self._rollout = Rollout(spec.actions, state, slots)
         self._episodes = EpisodeAccumulator(slots)
         with blaming(name, "reset"):
             first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
@@ -170,47 +156,41 @@ class Stage:
         tick 0 ``episode_steps`` is 0 too: the episode of that row is over.
         """
         self._frames.begin()
+        rollout = self._rollout
         carry = {
-            "episode_steps": self._episodes.lengths.astype(np.int32),
-            self._previous_action_name: self._previous_action,
-            "previous_reward": self._previous_reward,
+            EPISODE_STEPS: self._episodes.lengths.astype(np.int32),
+            PREVIOUS_REWARD: rollout.previous_rewards.copy(),
         }
-        state = {f"state/{path}": values for path, values in self._state.items()}
-        return carry | state | self._frames.before()
+        actions = {carried_action(p): v.copy() for p, v in rollout.previous_actions.items()}
+        state = {carried_state(p): v.copy() for p, v in rollout.state.items()}
+        return carry | actions | state | self._frames.before()
 
-    def _play_ticks(self, runner: Runner) -> None:
-        run, act, step, apart = runner.run, self._head.act, self._step, self._apart
+    def _play_ticks(self) -> None:
+        rollout, act, step, apart = self._rollout, self._rollout.act, self._step, self._apart
         unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
-        actions, rewards = self._actions[self._action_path], self._rewards
+        acted_rows, rewards = self._acted_rows, self._rewards
         terminated, truncated = self._terminated, self._truncated
-        path, state, ended = self._action_path, self._state, self._ended_last.copy()
-        before = self._previous_action.copy(), self._previous_reward.copy()
-        previous = before if runner.uses_previous else None
-        stacks = self._spec.environment.stack > 1
+        ended = self._ended_last.copy()
+        stacks, looks_back = self._spec.environment.stack > 1, rollout.looks_back
         see = self._frames.seen if stacks else rows.__getitem__
         for tick in range(self._spec.ticks):
-            outputs, state = run(see(tick), state, previous)
-            action = act(tick, outputs)[path]
-            actions[tick] = action
-            observed, rewards[tick], terminated[tick], truncated[tick], _ = step(
-                unflatten({path: action})
-            )
+            actions = act(tick, see(tick))
+            for path, acted in acted_rows[tick]:
+                acted[...] = actions[path]
+            observed, rewards[tick], terminated[tick], truncated[tick], _ = step(unflatten(actions))
             write(observed, rows[tick + 1])
             if apart and apart.restarted:
                 # Their episodes were over a tick ago, and this is the tick of their autoreset.
                 truncated[tick - 1, apart.restarted] = True
                 ended[apart.restarted] = True
-            if previous:
-                previous[0][...], previous[1][...] = action, rewards[tick]
-            if state or previous or stacks:
-                # A slot that had ended before this tick now shows its next episode's first row.
-                for values in (*state.values(), *(previous or ())):
-                    values[ended] = 0
-                if stacks:
-                    self._frames.advance(ended)
+            # A slot that had ended before this tick now shows its next episode's first row.
+            if looks_back:
+                rollout.remember(actions, rewards[tick])
+                rollout.forget(ended)
+            if stacks:
+                self._frames.advance(ended)
+            if looks_back or stacks:
                 ended = terminated[tick] | truncated[tick]
-        # The runner's buffers are overwritten by its next run.
-        self._state = {name: values.copy() for name, values in state.items()}
 
     def _step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         try:
@@ -226,10 +206,8 @@ class Stage:
         np.logical_not(self._ended_last, out=valid[0])
         np.logical_not(ended[:-1], out=valid[1:])
         self._ended_last = ended[-1]
-        last = self._actions[self._action_path][-1]
-        mask = valid[-1].reshape((-1,) + (1,) * (last.ndim - 1))
-        self._previous_action = np.where(mask, last, np.zeros_like(last))
-        self._previous_reward = np.where(valid[-1], self._rewards[-1], np.float32(0))
+        self._rollout.remember(dict(self._acted_rows[-1]), self._rewards[-1])
+        self._rollout.forget(~valid[-1])
         return SessionBatch(
             header=header,
             observations=dict(self._frames.observations),

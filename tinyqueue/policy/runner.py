@@ -1,8 +1,8 @@
 """Runs an exported policy with ONNX Runtime: one thread, buffers bound once, weights swapped in.
 
-Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` and
-``previous:reward``, ``weight:<path>``; outputs ``output:<name>``, ``next_state:<path>`` (ONNX
-wants input and output names apart).
+Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` (of one leaf;
+else ``previous:action/<path>``) and ``previous:reward``, ``weight:<path>``; outputs
+``output:<name>``, ``next_state:<path>`` (ONNX wants input and output names apart).
 
 Weights below 1 MB are graph inputs: a new version is a new binding (20 µs, measured for
 six arrays) and a run of a 64-64 network at 64 slots takes 14 µs. Above, they are external
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyqueue.data.names import REWARD_INPUT, action_of_input
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import ConfigError
 
@@ -95,15 +96,15 @@ class PolicyRunner:
         return any(i.name.startswith("previous:") for i in self._session.get_inputs())
 
     def run(
-        self, observations: Arrays, state: Arrays, previous: tuple[Array, Array] | None = None
+        self, observations: Arrays, state: Arrays, previous: tuple[Arrays, Array] | None = None
     ) -> tuple[Arrays, Arrays]:
         """The network's outputs for one tick.
 
         Args:
             observations: path → ``[B, *obs]``.
             state: path → ``[B, *state]``; empty for a policy without one.
-            previous: Actions ``[B]`` and rewards ``[B]`` of the tick before, nought before an
-                episode's first observation; for a policy that ``uses_previous``.
+            previous: Actions, path → ``[B, *act]``, and rewards ``[B]`` of the tick before, zeros
+                before an episode's first observation; for a policy that ``uses_previous``.
 
         Returns:
             Outputs by name and the next state by path. Both are buffers of this runner that
@@ -117,8 +118,11 @@ class PolicyRunner:
         for path, buffer in self._state:
             buffer[...] = state[path]
         if previous is not None:
-            for buffer, values in zip(self._previous, previous, strict=True):
-                buffer[...] = values
+            actions, rewards = previous
+            for path, buffer in self._previous_actions:
+                buffer[...] = actions[path]
+            if self._previous_rewards is not None:
+                self._previous_rewards[...] = rewards
         self._run(self._binding, None)
         return self._outputs, self._next_state
 
@@ -147,8 +151,13 @@ class PolicyRunner:
         self._buffers: list[ort.OrtValue] = []
         self._observations = self._bound("observation:", slots)
         self._state = self._bound("state:", slots)
-        previous = dict(self._bound("previous:", slots))
-        self._previous = [previous[name] for name in ("action", "reward") if name in previous]
+        previous = self._bound("previous:", slots)
+        self._previous_actions = [
+            (path, buffer)
+            for name, buffer in previous
+            if (path := action_of_input(f"previous:{name}")) is not None
+        ]
+        self._previous_rewards = dict(previous).get(_path(REWARD_INPUT))
         self._outputs = dict(self._bound("output:", slots))
         self._next_state = dict(self._bound("next_state:", slots))
         self._slots = slots

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tinyqueue.data.names import EPISODE_STEPS
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
 
@@ -173,7 +174,7 @@ class Ring:
     def _ages(self, previous: int, batch: SessionBatch) -> Array:
         """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to the
         episode of the batch before."""
-        at_start = batch.carry.get("episode_steps", np.zeros(self.slots, np.int32))
+        at_start = batch.carry.get(EPISODE_STEPS, np.zeros(self.slots, np.int32))
         if previous != NONE:
             before = self.ages[self.block_table(previous)[-1]].astype(np.int64) + 1
             at_start = np.where(batch.valid[0], at_start, before)

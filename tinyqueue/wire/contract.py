@@ -14,9 +14,15 @@ from typing import Literal
 
 import numpy as np
 
+from tinyqueue.data.names import (
+    EPISODE_STEPS,
+    PREVIOUS_REWARD,
+    carried_action,
+    carried_frames,
+    carried_state,
+)
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
-from tinyqueue.data.stacks import EPISODE_STEPS, carried_name
 from tinyqueue.errors import MessageError
 
 _ROUNDING = 1e-4
@@ -24,7 +30,7 @@ _ROUNDING = 1e-4
 
 _FLOAT32 = np.dtype(np.float32)
 
-Kind = Literal["log-probability", "value"]
+Kind = Literal["log-probability", "log-density", "value"]
 Rows = Literal["ticks", "ticks+1"]
 
 
@@ -36,7 +42,8 @@ class Extra:
         dtype: By NumPy name.
         shape: Behind the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
-        kind: ``log-probability`` is at most 0; ``value`` is any finite number.
+        kind: ``log-probability`` is at most 0; ``log-density``, where an action holds real numbers,
+            and ``value`` are any finite number.
     """
 
     dtype: str
@@ -84,7 +91,7 @@ class Contract:
             Returns of episodes stay what the environment gave.
         """
         rewards, bound = batch.rewards, self.max_abs_reward
-        previous = batch.carry.get("previous_reward")
+        previous = batch.carry.get(PREVIOUS_REWARD)
         carried = rewards if previous is None else previous
         if not self.clips or not rewards.size or {rewards.dtype, carried.dtype} != {_FLOAT32}:
             # Of another type nothing is clipped: that is refused in check.
@@ -98,7 +105,7 @@ class Contract:
             text = f"{self._reward_told('rewards', rewards, beyond)}, to which it is clipped"
         carry = dict(batch.carry)
         if previous is not None:
-            carry["previous_reward"] = _clip(previous, bound)
+            carry[PREVIOUS_REWARD] = _clip(previous, bound)
         sound = replace(batch, rewards=_clip(rewards, bound), carry=carry)
         return sound, text, int(np.count_nonzero(beyond))
 
@@ -171,37 +178,38 @@ class Contract:
         if self.stack > 1:
             wanted.append(EPISODE_STEPS)
         if self.needs_carry:
-            wanted += [EPISODE_STEPS, "previous_reward"]
-            wanted += ["/".join(filter(None, ["previous_action", path])) for path in self.actions]
+            wanted += [EPISODE_STEPS, PREVIOUS_REWARD, *map(carried_action, self.actions)]
         absent = [name for name in dict.fromkeys(wanted) if name not in carry]
         if absent:
             raise MessageError("missing", f"carry lacks {', '.join(absent)}")
         for name, (leaf, axes) in whole.items():
             _check_leaf(f"carry/{name}", leaf, carry[name], axes)
+        actions = {carried_action(path): leaf for path, leaf in self.actions.items()}
         for name, array in carry.items():
-            group, slash, path = name.partition("/")
             if name in whole:
                 continue
             if name == EPISODE_STEPS:
                 _check_type("carry/episode_steps", array, "int32", slots)
                 if array.min() < 0:
                     raise MessageError("range", "carry/episode_steps holds a negative count")
-            elif name == "previous_reward":
+            elif name == PREVIOUS_REWARD:
                 _check_type("carry/previous_reward", array, "float32", slots)
                 self._check_rewards("carry/previous_reward", array)
-            elif group == "previous_action" and path in self.actions and bool(slash) == bool(path):
-                _check_leaf(f"carry/{name}", self.actions[path], array, slots)
+            elif name in actions:
+                _check_leaf(f"carry/{name}", actions[name], array, slots)
             else:
                 raise MessageError("unknown", f"carry holds {name[:64]!r}")
 
     def _whole_carry(self) -> dict[str, tuple[Leaf, tuple[int, ...]]]:
         """Name → leaf, and the axes before its own, of what must be carried for every slot."""
         whole: dict[str, tuple[Leaf, tuple[int, ...]]] = {
-            f"state/{path}": (leaf, (self.slots,)) for path, leaf in self.state.items()
+            carried_state(path): (leaf, (self.slots,)) for path, leaf in self.state.items()
         }
         if self.stack > 1:
             axes = (self.slots, self.stack - 1)
-            whole |= {carried_name(path): (leaf, axes) for path, leaf in self.observations.items()}
+            whole |= {
+                carried_frames(path): (leaf, axes) for path, leaf in self.observations.items()
+            }
         return whole
 
     def _check_episodes(self, batch: SessionBatch) -> None:
@@ -243,6 +251,8 @@ def _check_leaf(name: str, leaf: Leaf, array: Array, axes: tuple[int, ...]) -> N
     if leaf.is_discrete:
         if array.max() >= leaf.n or (array.dtype.kind == "i" and array.min() < 0):
             raise MessageError("range", f"{name} holds a value outside 0 … {leaf.n - 1}")
+        if leaf.nvec and (array >= np.reshape(leaf.nvec, leaf.shape)).any():
+            raise MessageError("range", f"{name} holds a value that its entry does not have")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"{name} holds NaN or infinity")
 
