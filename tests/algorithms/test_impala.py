@@ -11,9 +11,10 @@ from stream_batches import random_batch as played
 from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.algorithms.impala import A3cConfig, Impala, ImpalaConfig
+from tinyqueue.algorithms.registry import find
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf
-from tinyqueue.errors import ConfigError
+from tinyqueue.models.layers import layer_name
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.policy.heads import LOG_PROB
 
@@ -205,6 +206,61 @@ def test_a_dict_of_observations_is_fed_by_path() -> None:
     assert again.update([reordered], 0) == update
 
 
-def test_continuous_actions_are_refused() -> None:
-    with pytest.raises(ConfigError, match="Discrete"):
-        Impala.outputs({"": Leaf("float32", (2,), low=-1.0, high=1.0)}, ImpalaConfig())
+ARM = {
+    "grip": Leaf("uint8", (), n=2),
+    "turn": Leaf("float32", (2,), low=-1.0, high=1.0),
+    "fingers": Leaf("uint8", (3,), n=4, nvec=(2, 4, 3)),
+    "lamps": Leaf("int8", (2, 2), n=2),
+}
+
+
+@pytest.mark.parametrize("name", ["impala", "ppo"])
+@pytest.mark.parametrize("previous", [False, True])
+def test_actions_of_any_space_are_learned_from(name: str, previous: bool) -> None:
+    # Given actions of four kinds side by side, of a batch with invalid ticks
+    kind = find(name)
+    config = kind.Config(learning_rate=0.01)
+    outputs = kind.outputs(ARM, config)
+    network = build(OBSERVATIONS, ARM, outputs, MlpConfig(hidden=(8,), previous=previous), 0)
+    trained = kind(config, network, ARM)
+    assert set(outputs) == {*trained.acting_outputs, "value"}
+    rng = np.random.default_rng(0)
+    actions = {
+        path: rng.integers(0, 2, (5, 4, *leaf.shape)).astype(leaf.dtype)
+        for path, leaf in ARM.items()
+    }
+    batch = replace(
+        played(),
+        actions=actions,
+        carry={
+            "previous_reward": np.zeros(4, np.float32),
+            **{f"previous_action/{p}": np.zeros((4, *x.shape), x.dtype) for p, x in ARM.items()},
+        },
+    )
+    trained.prepare(5, 4)
+    before = trained.state()
+    # When it is trained on, then everything that the policy is made of has moved
+    trained.update([batch, batch], 0)
+    after = trained.state()
+    for output in outputs:
+        moved = [p for p in network.variables if p.startswith(f"{layer_name(output)}/")]
+        assert moved
+        for path in moved:
+            assert (after[f"model/{path}"] != before[f"model/{path}"]).any(), path
+    # … and other actions teach other things, of every kind, but at invalid ticks
+    for path, taken in actions.items():
+        valid = batch.valid.reshape(5, 4, *[1] * len(ARM[path].shape))
+        assert not learned_equal(trained, before, batch, path, np.where(valid, 1 - taken, taken))
+        assert learned_equal(trained, before, batch, path, np.where(valid, taken, 1 - taken))
+
+
+def learned_equal(
+    trained: Any, before: Arrays, batch: SessionBatch, path: str, actions: np.ndarray
+) -> bool:
+    """Whether an update is the same with these actions instead of the batch's own."""
+    learned = []
+    for given in (batch.actions, {**batch.actions, path: actions.astype(ARM[path].dtype)}):
+        trained.restore(before)
+        trained.update([replace(batch, actions=given)], 0)
+        learned.append(weights(trained))
+    return not differ(*learned)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from stream_batches import trajectories
+from stream_batches import ACTIONS, trajectories
 
 from tinyqueue.algorithms.impala import METRICS, A3cConfig, ImpalaConfig, impala_loss
+from tinyqueue.distributions import Factored
 
 LN3 = np.log(3)
 
@@ -19,8 +20,9 @@ def metrics_of(config: ImpalaConfig, rewards: list[float]) -> dict[str, float]:
         valid=rows == 0,
         rewards=np.float32(rewards)[:, None],
     )
-    logits, values = np.zeros((ticks, 1, 3), np.float32), np.zeros((ticks + 1, 1), np.float32)
-    loss, rest = impala_loss(config, logits, values, batch)
+    outputs = {"logits": np.zeros((ticks, 1, 3), np.float32)}
+    values = np.zeros((ticks + 1, 1), np.float32)
+    loss, rest = impala_loss(config, Factored(ACTIONS), outputs, values, batch)
     names = [name for name in METRICS if name != "grad_norm"]
     return dict(zip(names, (float(x) for x in (loss, *rest)), strict=True))
 

@@ -21,9 +21,11 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
 
     of_batch = impala_module.impala_loss
 
-    def impala_loss(config: Any, logits: Any, values: Any, batch: Any) -> tuple[Any, list[Any]]:
-        loss, metrics = of_batch(config, logits, values, batch)
-        log_pi = tf.nn.log_softmax(logits)
+    def impala_loss(
+        config: Any, policy: Any, outputs: Any, values: Any, batch: Any
+    ) -> tuple[Any, list[Any]]:
+        loss, metrics = of_batch(config, policy, outputs, values, batch)
+        log_pi = tf.nn.log_softmax(outputs["logits"])
         chosen = tf.gather(log_pi, tf.cast(batch.actions[""], tf.int32), batch_dims=2)
         apart = tf.abs(chosen - batch.log_mu) * tf.cast(batch.valid, tf.float32)
         return loss, [tf.reduce_max(apart), *metrics[1:]]

@@ -29,6 +29,7 @@ from tinyqueue.algorithms.ppo import METRICS, Minibatch, Ppo, PpoConfig, minibat
 from tinyqueue.algorithms.returns import Estimates, gae
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
+from tinyqueue.distributions import Factored
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network
@@ -103,7 +104,8 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
             loss, _ = ppo_loss(
                 config,
                 np.float32(config.clip),
-                logits[:-1],
+                Factored(PUSHES),
+                {"logits": logits[:-1]},
                 values[:-1],
                 Minibatch(
                     trajectories(

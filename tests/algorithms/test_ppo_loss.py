@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from stream_batches import trajectories
+from stream_batches import PUSHES, trajectories
 
 from tinyqueue.algorithms.ppo import METRICS, Minibatch, PpoConfig, ppo_loss
 from tinyqueue.algorithms.returns import Estimates
+from tinyqueue.data.spaces import Leaf
+from tinyqueue.distributions import Factored
 
 PLAIN = {"normalise_advantages": False, "entropy_weight": 0.0, "value_weight": 0.0}
 
@@ -21,7 +23,9 @@ def minibatch(
 
 
 def metrics_of(config: PpoConfig, logits: Any, values: Any, **batch: Any) -> dict[str, float]:
-    loss, rest = ppo_loss(config, np.float32(0.2), logits, values, minibatch(**batch))
+    policy = Factored({"": Leaf("uint8", (), n=logits.shape[-1])})
+    outputs = {"logits": logits}
+    loss, rest = ppo_loss(config, np.float32(0.2), policy, outputs, values, minibatch(**batch))
     names = [name for name in METRICS if name != "grad_norm"]
     return dict(zip(names, (float(x) for x in (loss, *rest)), strict=True))
 
@@ -34,7 +38,8 @@ def four_ticks(config: PpoConfig, ratios: list[float], advantages: list[float]) 
         loss, rest = ppo_loss(
             config,
             np.float32(0.2),
-            logits,
+            Factored(PUSHES),
+            {"logits": logits},
             np.zeros(shape, np.float32),
             minibatch(
                 actions=np.zeros(shape, np.int32),

@@ -47,6 +47,19 @@ def test_every_joint_action_has_an_index_and_comes_back(leaf: Leaf) -> None:
     assert actions.reshape(joint.n, -1) @ np.array(joint.strides) == pytest.approx(indices.ravel())
 
 
+def test_a_joint_action_is_valid_where_all_its_entries_are() -> None:
+    joint = JointActions({"": Leaf("uint8", (2,), n=3, nvec=(2, 3))})
+    mask = np.array([[True, False, True, False, True], [True, True, False, False, True]])
+    assert joint.valid(mask).tolist() == [
+        [True, False, True, False, False, False],
+        [False, False, True, False, False, True],
+    ]
+    assert joint.places.tolist()[0] == [0, 2]
+    assert joint.places.tolist()[-1] == [1, 4]
+    single = JointActions({"": Leaf("uint8", (), n=5)})
+    assert single.valid(mask) is mask
+
+
 @pytest.mark.parametrize(
     ("space", "said"),
     [

@@ -185,3 +185,20 @@ def test_outputs_of_another_size_are_noticed() -> None:
     factored = Factored(SPACES["discrete"])
     with pytest.raises(AssertionError):
         factored.entropy(np, {"logits": np.zeros((2, 4), np.float32)})
+
+
+def test_a_mask_takes_values_away_in_both_modules() -> None:
+    from keras import ops
+
+    # Given two entries, of which one value each is not valid
+    factored = Factored({"": Leaf("uint8", (2,), n=3, nvec=(2, 3))})
+    outputs = outputs_of(factored, (4,), 3) | {"value": np.ones(4, np.float32)}
+    mask = np.tile([True, False, True, False, True], (4, 1))
+    masked = factored.masked(np, outputs, mask)
+    # Then the rest has all the probability, and what is no logit is as it was
+    every = [{"": np.tile(np.uint8([0, last]), (4, 1))} for last in (0, 2)]
+    told = [np.exp(factored.log_prob(np, masked, actions)) for actions in every]
+    np.testing.assert_allclose(np.sum(told, axis=0), 1.0, rtol=1e-6)
+    assert masked["value"] is outputs["value"]
+    assert np.isfinite(factored.entropy(np, masked)).all()
+    np.testing.assert_array_equal(factored.masked(ops, outputs, mask)["logits"], masked["logits"])

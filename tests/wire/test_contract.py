@@ -181,6 +181,24 @@ def test_entries_of_an_action_are_each_in_their_own_range(
         assert _reason(contract, replace(batch, carry=carry)) == "range"
 
 
+def test_a_mask_must_allow_a_value_of_every_entry(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    # Given entries of two and three values
+    contract = make_contract(
+        actions={"": Leaf("uint8", (2,), 3, nvec=(2, 3))},
+        extras={"action_mask": Extra("bool", (5,), "ticks+1", "mask")},
+    )
+    mask = np.zeros((9, 4, 5), bool)
+    mask[..., [1, 2]] = True
+    actions = {"": np.broadcast_to(np.uint8([1, 0]), (8, 4, 2))}
+    batch = replace(make_batch(), actions=actions, extras={"action_mask": mask}, carry={})
+    # Then one of each is enough, and two of one are not
+    contract.check(batch)
+    without = _set(_set(mask, (8, 3, 2), False), (8, 3, 0), True)
+    assert _reason(contract, replace(batch, extras={"action_mask": without})) == "range"
+
+
 def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:

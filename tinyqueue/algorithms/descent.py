@@ -11,8 +11,9 @@ from tinyqueue.algorithms.base import LossNotFiniteError, Update
 from tinyqueue.algorithms.optimisers import OptimiserName, descend, make_optimiser
 from tinyqueue.data.schedules import Constant, Linear, Schedule
 from tinyqueue.data.spaces import Array
+from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network
-from tinyqueue.models.tensors import GradientTape, Tensor, Variable
+from tinyqueue.models.tensors import GradientTape, Variable
 from tinyqueue.monitor.metrics import Metric
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from tinyqueue.algorithms.q_targets import error_losses, state_values, taken
 from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.value import QLearning, ValueConfig
-from tinyqueue.models.tensors import Tensor
+from tinyqueue.distributions import Tensor
 from tinyqueue.replay.samples import TransitionSample
 
 

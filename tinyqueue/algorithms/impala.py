@@ -6,7 +6,7 @@ the same stream and loss without the importance correction: what V-trace buys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,15 +20,13 @@ from tinyqueue.algorithms.stream import (
     StreamActorCritic,
     StreamConfig,
     ValidTicks,
-    entropies,
-    log_probabilities,
     shaped_rewards,
 )
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array
+from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.errors import ConfigError
-from tinyqueue.models.tensors import Tensor
 from tinyqueue.monitor.metrics import Metric
 
 
@@ -73,13 +71,18 @@ METRICS = (
 
 
 def impala_loss(
-    config: ImpalaConfig, logits: Tensor, values: Tensor, batch: Trajectories[Tensor]
+    config: ImpalaConfig,
+    policy: Factored,
+    outputs: Mapping[str, Tensor],
+    values: Tensor,
+    batch: Trajectories[Tensor],
 ) -> tuple[Tensor, list[Tensor]]:
     """``Σ −log π(a|x)·A + c_v·½Σ(v − V)² − c_e·Σ H(π)`` over valid ticks, or the mean of it.
 
     Args:
         config: Weights and clips.
-        logits: ``[T, B, n]``.
+        policy: What outputs say of actions.
+        outputs: ``[T, B, …]`` by name.
         values: ``[T+1, B]``.
         batch: What was played.
 
@@ -87,10 +90,10 @@ def impala_loss(
         The loss, and the rest of :data:`METRICS` after the gradient norm.
     """
     import tensorflow as tf
+    from keras import ops
 
     ticks = ValidTicks(batch.valid)
-    (actions,) = batch.actions.values()
-    log_pi = log_probabilities(logits, actions)
+    log_pi = policy.log_prob(ops, outputs, batch.actions)
     log_rhos = log_pi - batch.log_mu
     targets, advantages = vtrace(
         log_rhos=log_rhos if config.correction == "vtrace" else tf.zeros_like(log_rhos),
@@ -110,7 +113,7 @@ def impala_loss(
     errors = (targets - values[:-1]) * ticks.mask
     policy_loss = -share * tf.reduce_sum(log_pi * advantages)
     value_loss = share * 0.5 * tf.reduce_sum(tf.square(errors))
-    entropy = ticks.total(entropies(logits))
+    entropy = ticks.total(policy.entropy(ops, outputs))
     loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * share * entropy
     return loss, [
         policy_loss,
@@ -122,8 +125,7 @@ def impala_loss(
 
 
 class Impala(StreamActorCritic[ImpalaConfig]):
-    """``impala``: one network with the outputs ``logits`` and ``value``, trained on every batch
-    once."""
+    """``impala``: a policy and its value, trained on every batch once."""
 
     Config = ImpalaConfig
 
@@ -152,7 +154,7 @@ class Impala(StreamActorCritic[ImpalaConfig]):
         (rate,) = settings
         with tf.GradientTape() as tape:
             outputs, values = self._unroll(batch)
-            loss, metrics = impala_loss(self._config, outputs["logits"], values, batch)
+            loss, metrics = impala_loss(self._config, self._policy, outputs, values, batch)
         norm = self._descent.step(tape, loss, rate)
         return tf.stack([loss, norm, *metrics])
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
-from tinyqueue.models.tensors import Tensor, Variable
+from tinyqueue.distributions import Tensor
+from tinyqueue.models.tensors import Variable
 
 OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 

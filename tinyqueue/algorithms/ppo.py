@@ -14,7 +14,7 @@ Stable-Baselines3 and the settings for CartPole-v1 of its zoo; Sample Factory (P
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -29,16 +29,15 @@ from tinyqueue.algorithms.stream import (
     StreamActorCritic,
     StreamConfig,
     ValidTicks,
-    entropies,
-    log_probabilities,
     shaped_rewards,
 )
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
+from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.network import Network
-from tinyqueue.models.tensors import Tensor, require
+from tinyqueue.models.tensors import require
 from tinyqueue.monitor.metrics import Metric
 
 
@@ -113,14 +112,20 @@ class Minibatch(NamedTuple):
 
 
 def ppo_loss(
-    config: PpoConfig, clip: Tensor, logits: Tensor, values: Tensor, part: Minibatch
+    config: PpoConfig,
+    clip: Tensor,
+    policy: Factored,
+    outputs: Mapping[str, Tensor],
+    values: Tensor,
+    part: Minibatch,
 ) -> tuple[Tensor, list[Tensor]]:
     """``mean of −min(ρA, cut(ρ)A) + c_v·½(v − V)² − c_e·H(π)`` over valid ticks, ρ = π/μ.
 
     Args:
         config: Weights and cuts.
         clip: ε, a scalar: cut(ρ) is in 1 ± ε.
-        logits: ``[T, B, n]``.
+        policy: What outputs say of actions.
+        outputs: ``[T, B, …]`` by name.
         values: ``[T, B]`` V.
         part: What was played.
 
@@ -128,15 +133,16 @@ def ppo_loss(
         The loss, and the rest of :data:`METRICS` after the gradient norm.
     """
     import tensorflow as tf
+    from keras import ops
 
     batch, (targets, advantages), old_values = part
     require(tuple(batch.rewards.shape), "float32", values=values, targets=targets)
     ticks = ValidTicks(batch.valid)
     if config.normalise_advantages:
         advantages = ticks.normalised(advantages)
-    (actions,) = batch.actions.values()
     most = math.log(config.max_ratio)
-    log_rhos = tf.clip_by_value(log_probabilities(logits, actions) - batch.log_mu, -most, most)
+    log_pi = policy.log_prob(ops, outputs, batch.actions)
+    log_rhos = tf.clip_by_value(log_pi - batch.log_mu, -most, most)
     rhos = tf.exp(log_rhos)
     gains = tf.minimum(
         rhos * advantages, tf.clip_by_value(rhos, 1.0 - clip, 1.0 + clip) * advantages
@@ -148,7 +154,7 @@ def ppo_loss(
         moved = tf.clip_by_value(values - old_values, -config.value_clip, config.value_clip)
         squares = tf.maximum(squares, tf.square(targets - old_values - moved) * ticks.mask)
     value_loss = 0.5 * tf.reduce_sum(squares) / ticks.count
-    entropy = ticks.mean(entropies(logits))
+    entropy = ticks.mean(policy.entropy(ops, outputs))
     loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropy
     return loss, [
         policy_loss,
@@ -163,8 +169,7 @@ def ppo_loss(
 
 
 class Ppo(StreamActorCritic[PpoConfig]):
-    """``ppo``: one network with the outputs ``logits`` and ``value``, trained on every batch
-    several times."""
+    """``ppo``: a policy and its value, trained on every batch several times."""
 
     Config = PpoConfig
 
@@ -216,7 +221,9 @@ class Ppo(StreamActorCritic[PpoConfig]):
             part = tf.nest.map_structure(lambda x: tf.gather(x, order[index], axis=1), whole)
             with tf.GradientTape() as tape:
                 outputs, values = self._unroll(part.batch)
-                loss, metrics = ppo_loss(self._config, clip, outputs["logits"], values[:-1], part)
+                loss, metrics = ppo_loss(
+                    self._config, clip, self._policy, outputs, values[:-1], part
+                )
             norm = self._descent.step(tape, loss, rate)
             numbers = tf.stack([loss, norm, *metrics])
             is_sound = tf.math.is_finite(loss + norm)
@@ -235,12 +242,12 @@ class Ppo(StreamActorCritic[PpoConfig]):
         """All slots, with targets and advantages by the weights before the first step, which are
         kept through all of them."""
         import tensorflow as tf
+        from keras import ops
 
         outputs, values = self._unroll(batch)
         log_rhos = tf.zeros_like(batch.log_mu)
         if self._config.advantages == "vtrace":
-            (actions,) = batch.actions.values()
-            log_rhos = log_probabilities(outputs["logits"], actions) - batch.log_mu
+            log_rhos = self._policy.log_prob(ops, outputs, batch.actions) - batch.log_mu
         estimates = gae(
             log_rhos=log_rhos,
             rewards=shaped_rewards(self._config, batch.rewards),

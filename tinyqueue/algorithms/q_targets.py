@@ -6,7 +6,8 @@ Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: 
 
 from __future__ import annotations
 
-from tinyqueue.models.tensors import Tensor, require
+from tinyqueue.distributions import Tensor
+from tinyqueue.models.tensors import require
 from tinyqueue.replay.value_rescaling import EPSILON
 
 

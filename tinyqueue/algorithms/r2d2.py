@@ -24,7 +24,8 @@ from tinyqueue.algorithms.q_targets import (
 )
 from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.value import QLearning, ValueConfig
-from tinyqueue.models.tensors import Tensor, Variable
+from tinyqueue.distributions import Tensor
+from tinyqueue.models.tensors import Variable
 from tinyqueue.replay.plan import ReplayPlan
 from tinyqueue.replay.samples import SequenceSample
 

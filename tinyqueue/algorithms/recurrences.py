@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyqueue.models.tensors import Tensor
+from tinyqueue.distributions import Tensor
 
 
 def suffix_sum(deltas: Tensor, decays: Tensor) -> Tensor:

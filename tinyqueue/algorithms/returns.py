@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tinyqueue.algorithms.recurrences import suffix_sum
-from tinyqueue.models.tensors import Tensor, require
+from tinyqueue.distributions import Tensor
+from tinyqueue.models.tensors import require
 
 
 class Estimates(NamedTuple):

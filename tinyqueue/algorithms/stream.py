@@ -13,9 +13,9 @@ from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Shar
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
+from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.models.network import Network, Output
-from tinyqueue.models.tensors import Tensor, require
-from tinyqueue.policy.heads import single_discrete
+from tinyqueue.models.tensors import require
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     """A policy and its value in one network, trained on every session batch in one update."""
 
     head = "categorical"
-    acting_outputs = ("logits",)
     records_entropy = True
 
     def __init__(self, config: S, network: Network, actions: Space) -> None:
         self._config = config
         self._network = network
-        self._actions = actions
+        self._policy = Factored(actions)
+        self.acting_outputs = tuple(self._policy.parameters)
         self._layout = TrajectoryLayout(network, actions)
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
@@ -75,7 +75,11 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
     @classmethod
     def outputs(cls, actions: Space, config: S) -> dict[str, Output]:
-        return {"logits": Output(single_discrete(actions).n), "value": Output(1)}
+        policy = {
+            name: Output(parameter.size, state_independent=parameter.state_independent)
+            for name, parameter in Factored(actions).parameters.items()
+        }
+        return {**policy, "value": Output(1)}
 
     @abstractmethod
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
@@ -102,11 +106,10 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         given = self._layout.inputs(batch)
 
         def rows(part: slice, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
-            seen = {path: x[part] for path, x in given.observations.items()}
-            previous = [x[part] for x in given.previous]
-            if previous:
-                previous[0] = dict.fromkeys(self._actions, previous[0])
-            return self._network.unroll(seen, state, given.starts[part], *previous)
+            seen, starts, previous = tf.nest.map_structure(
+                lambda x: x[part], (given.observations, given.starts, given.previous)
+            )
+            return self._network.unroll(seen, state, starts, *previous)
 
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
@@ -126,22 +129,6 @@ def shaped_rewards(config: StreamConfig, rewards: Tensor) -> Tensor:
     if config.reward_clip is not None:
         rewards = tf.clip_by_value(rewards, -config.reward_clip, config.reward_clip)
     return rewards * config.reward_scale
-
-
-def log_probabilities(logits: Tensor, actions: Tensor) -> Tensor:
-    """``[T, B]`` log π(a|x) of logits ``[T, B, n]`` and integer actions ``[T, B]``."""
-    import tensorflow as tf
-
-    require((None, None, None), "float32", logits=logits)
-    return -tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(actions, tf.int32), logits)
-
-
-def entropies(logits: Tensor) -> Tensor:
-    """``[T, B]`` H(π) in nats, of logits ``[T, B, n]``."""
-    import tensorflow as tf
-
-    log_policy = tf.nn.log_softmax(logits)
-    return -tf.reduce_sum(tf.exp(log_policy) * log_policy, axis=-1)
 
 
 class ValidTicks:

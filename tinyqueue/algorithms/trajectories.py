@@ -15,8 +15,8 @@ import numpy as np
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.data.stacks import stack_rows, with_frames_before
+from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network
-from tinyqueue.models.tensors import Tensor
 from tinyqueue.policy.heads import LOG_PROB
 
 X = TypeVar("X")
@@ -51,14 +51,14 @@ class NetworkInputs(NamedTuple):
         observations: path → ``[T+1, B, *obs]``.
         state: path → ``[B, *state]`` before the first row.
         starts: ``[T+1, B]`` bool: a row that begins an episode within the batch.
-        previous: Actions and rewards before each row, ``[T+1, B]``; empty where the network does
-            not look at them.
+        previous: Before each row, actions by path, ``[T+1, B, *act]``, and rewards, ``[T+1, B]``;
+            empty where the network does not look at them.
     """
 
     observations: dict[str, Tensor]
     state: dict[str, Tensor]
     starts: Tensor
-    previous: tuple[Tensor, ...]
+    previous: tuple[()] | tuple[dict[str, Tensor], Tensor]
 
 
 class TrajectoryLayout:
@@ -66,7 +66,7 @@ class TrajectoryLayout:
 
     Args:
         network: What is trained.
-        actions: One discrete leaf.
+        actions: The action space.
     """
 
     def __init__(self, network: Network, actions: Space) -> None:
@@ -130,13 +130,14 @@ class TrajectoryLayout:
         import tensorflow as tf
 
         def before(name: str, rows: Tensor) -> Tensor:
-            rows = tf.where(batch.valid, rows, tf.zeros_like(rows))
+            is_valid = tf.reshape(batch.valid, [*batch.valid.shape, *[1] * (len(rows.shape) - 2)])
+            rows = tf.where(is_valid, rows, tf.zeros_like(rows))
             return tf.concat([batch.carried[name], rows], axis=0)
 
-        previous: tuple[Tensor, ...] = ()
+        previous: tuple[()] | tuple[dict[str, Tensor], Tensor] = ()
         if self._previous:
-            ((name, path),) = self._previous.items()
-            previous = (before(name, batch.actions[path]), before(REWARD, batch.rewards))
+            actions = {path: before(n, batch.actions[path]) for n, path in self._previous.items()}
+            previous = (actions, before(REWARD, batch.rewards))
         return NetworkInputs(
             self._observed.tensors(batch.seen),
             {path: batch.carried[f"state/{path}"][0] for path in self._state},

@@ -25,8 +25,8 @@ from tinyqueue.algorithms.ranges import (
     Share,
 )
 from tinyqueue.data.spaces import Arrays, Space
+from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network, Output
-from tinyqueue.models.tensors import Tensor
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import single_discrete
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan

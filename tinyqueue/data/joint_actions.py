@@ -30,6 +30,7 @@ class JointActions:
         dtype: Of indices: the leaf's own for a Discrete, else the smallest that holds them.
         is_flattened: Whether an index is something else than the action itself.
         strides: By how much each entry's value counts in the index; ``()`` for a Discrete.
+        places: ``[n, entries]`` where each joint action's values are in a mask.
 
     Raises:
         ConfigError: The space is another, or has too many joint actions.
@@ -50,9 +51,10 @@ class JointActions:
         if self.is_flattened:
             self.strides = tuple(math.prod(counts[place + 1 :]) for place in range(len(counts)))
             self.dtype = smallest_integer_dtype(self.n)
-            entries = np.stack(np.unravel_index(np.arange(self.n), counts), axis=-1)
-            self._entries = entries.astype(leaf.dtype).reshape(self.n, *leaf.shape)
+        joint = np.stack(np.unravel_index(np.arange(self.n), counts), axis=-1)
+        self.places: Array = joint + np.cumsum((0, *counts[:-1]))
         self._rank = len(leaf.shape)
+        self._entries = joint.astype(leaf.dtype).reshape(self.n, *leaf.shape)
 
     def entries(self, indices: Array) -> Array:
         """``[..., *shape]`` actions in the wire's type, of ``[...]`` indices."""
@@ -65,6 +67,12 @@ class JointActions:
         flat = actions.reshape(*actions.shape[: actions.ndim - self._rank], -1)
         found: Array = (flat.astype(np.int64) @ np.array(self.strides)).astype(self.dtype)
         return found
+
+    def valid(self, mask: Array) -> Array:
+        """``[..., n]`` bool, which joint actions a mask ``[..., values of all entries]`` allows."""
+        if not self.is_flattened:
+            return mask
+        return np.asarray(mask[..., self.places].all(axis=-1))
 
 
 _WHERE = (

@@ -15,7 +15,24 @@ PARAMETERS: tuple[str, ...] = ("logits",)
 STATE_INDEPENDENT: tuple[str, ...] = ()
 IS_DENSITY = False
 
+MASKED = -1e9
+"""In place of the logit or value of an action that is not valid.
+
+A finite log 0: its probability is exactly 0 in float32, and p·log p is 0 and not NaN.
+"""
+
 _TINY = np.finfo(np.float32).tiny
+
+
+def masked(xp: ArrayModule, logits: Tensor, mask: Tensor) -> Tensor:
+    """``[..., n]`` logits, or action values, of which only valid ones count.
+
+    Args:
+        xp: ``numpy`` or ``keras.ops``.
+        logits: ``[..., n]``.
+        mask: ``[..., n]`` bool, which values are valid.
+    """
+    return xp.where(mask, logits, MASKED)
 
 
 def log_probs(xp: ArrayModule, logits: Tensor) -> Tensor:

@@ -123,6 +123,19 @@ class Factored:
             for part in self._parts
         )
 
+    def masked(
+        self, xp: ArrayModule, outputs: Mapping[str, Tensor], mask: Tensor
+    ) -> dict[str, Tensor]:
+        """The outputs, of which only valid actions count.
+
+        Args:
+            xp: ``numpy`` or ``keras.ops``.
+            outputs: Of one Discrete or MultiDiscrete leaf.
+            mask: ``[..., n]`` bool, n summed over entries; every entry has a valid value.
+        """
+        (name,) = self.parameters
+        return {**outputs, name: categorical.masked(xp, outputs[name], mask)}
+
     def mode(self, outputs: Arrays) -> Arrays:
         """The most probable action by path, in the wire's types; new arrays."""
         return {

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import gymnasium
@@ -48,32 +47,28 @@ class _Field:
     """One leaf: where it is in the nested value, and what the environment calls it.
 
     Attributes:
-        start: The environment's value for 0, of every entry or of each ``[*shape]``.
+        start: The environment's value for 0, of every entry or of each ``[*shape]``; None: 0.
         scale: What becomes of numbers on their way to the environment; None: nothing.
     """
 
     keys: Keys
     leaf: Leaf
     dtype: np.dtype[Any]
-    start: int | Array = 0
+    start: int | Array | None = None
     scale: _Scale | None = None
 
     def given(self, values: Array) -> Array:
         """Values of the environment → as they travel."""
         if self.scale is not None:
             return self.scale.given(values)
-        return values - self.start if self.is_moved else values
+        return values if self.start is None else values - self.start
 
     def native(self, array: Array) -> Array:
         """Values as they travel → as the environment wants them; a copy."""
         if self.scale is not None:
             return self.scale.native(array, self.dtype)
         values = array.astype(self.dtype)
-        return values + self.start if self.is_moved else values
-
-    @cached_property
-    def is_moved(self) -> bool:
-        return bool(np.any(self.start))
+        return values if self.start is None else values + self.start
 
 
 @dataclass(frozen=True)
@@ -234,9 +229,9 @@ def _field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
         # One range for all entries, so that a leaf has one n.
         start = int(space.start.min())
         count = int((space.start + space.nvec).max()) - start
-        return _Field(keys, _discrete(count, space.shape), dtype, start)
+        return _Field(keys, _discrete(count, space.shape), dtype, start or None)
     if isinstance(space, spaces.Discrete):
-        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start))
+        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start) or None)
     if isinstance(space, spaces.MultiBinary):
         return _Field(keys, _discrete(2, space.shape), dtype)
     assert isinstance(space, spaces.Box)
@@ -252,7 +247,7 @@ def _action_field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
     if isinstance(space, spaces.MultiDiscrete):
         nvec = tuple(int(count) for count in space.nvec.flat)
         leaf = replace(_discrete(max(nvec), space.shape), nvec=nvec)
-        return _Field(keys, leaf, np.dtype(space.dtype), space.start)
+        return _Field(keys, leaf, np.dtype(space.dtype), space.start if space.start.any() else None)
     if not isinstance(space, spaces.Box):
         return _field(keys, space, of)
     low, high = _bounds(space.low), _bounds(space.high)

@@ -1,12 +1,11 @@
-"""Names for tensors in signatures, and what is asserted of them when a graph is built."""
+"""TensorFlow, which publishes no types, in signatures; and what is asserted of tensors when a graph
+is built."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-Tensor: TypeAlias = Any
-"""A TensorFlow tensor, or where mathematics is tried by hand a NumPy array. TensorFlow publishes
-no types."""
+from tinyqueue.distributions import Tensor
 
 Variable: TypeAlias = Any
 """A ``tf.Variable``."""

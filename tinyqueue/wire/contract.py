@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from tinyqueue.data.masks import ACTION_MASK
+from tinyqueue.data.masks import ACTION_MASK, allows_something, mask_counts
 from tinyqueue.data.names import (
     EPISODE_STEPS,
     PREVIOUS_REWARD,
@@ -141,6 +141,8 @@ class Contract:
             array = batch.extras[name]
             _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
             _check_extra(name, extra, array)
+            if extra.kind == "mask" and not allows_something(array, mask_counts(self.actions)):
+                raise MessageError("range", f"extras/{name} allow no action in some row")
         if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
         self._check_episodes(batch)
@@ -275,8 +277,5 @@ def _check_extra(name: str, extra: Extra, array: Array) -> None:
     if extra.kind == "log-probability":
         if not (array.max() <= _ROUNDING and array.min() > -np.inf):
             raise MessageError("probability", f"extras/{name} are no logarithms of probabilities")
-    elif extra.kind == "mask":
-        if not array.any(axis=-1).all():
-            raise MessageError("range", f"extras/{name} allow no action in some row")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"extras/{name} holds NaN or infinity")

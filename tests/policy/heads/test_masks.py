@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from formulas import chi_squared
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.policy.heads import (
@@ -15,6 +16,8 @@ from tinyqueue.policy.heads import (
     EpsilonGreedy,
     Greedy,
     Head,
+    Mode,
+    Sampling,
     Uniform,
 )
 from tinyqueue.policy.heads.exploration import Annealed
@@ -52,6 +55,43 @@ def test_only_valid_actions_are_taken_and_share_the_chances(head: Head, share: f
     assert set(actions[:, 0].tolist()) <= {0, 2}
     # Then the first is taken with the share of the valid ones alone; 5 σ of 5,000 draws
     assert (actions[:, 0] == 0).mean() == pytest.approx(share, abs=0.036)
+
+
+PAIR = {"": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
+PAIR_MASK = np.array([[False, True, True, False, True], [True, True, False, True, False]])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        Sampling(PAIR),
+        Mode(PAIR),
+        Uniform(PAIR),
+        EpsilonGreedy(PAIR, always(0.5), "a"),
+        Greedy(PAIR, "q"),
+    ],
+    ids=["sampling", "mode", "uniform", "epsilon-greedy", "greedy"],
+)
+def test_entries_of_an_action_have_valid_values_each(head: Head) -> None:
+    # Given entries of two and three values, and a network that likes them evenly
+    head.begin(TICKS, 2, np.random.default_rng(4), 0)
+    outputs = {name: np.zeros((2, 6 if name == "q" else 5), np.float32) for name in head.outputs}
+    rows = [head.act(tick, outputs, PAIR_MASK)[""] for tick in range(TICKS)]
+    actions = np.stack(rows)
+    allowed = [{(1, 0), (1, 2)}, {(0, 1), (1, 1)}]
+    for slot, every in enumerate(allowed):
+        taken = set(map(tuple, actions[:, slot].tolist()))
+        assert taken == ({min(every)} if isinstance(head, Mode | Greedy) else every)
+
+
+def test_random_entries_are_drawn_independently_where_a_mask_allows_all() -> None:
+    head = Uniform(PAIR)
+    head.begin(TICKS, 2, np.random.default_rng(4), 0)
+    everything = np.ones((2, 5), bool)
+    actions = np.stack([head.act(tick, {}, everything)[""] for tick in range(TICKS)])
+    counts = np.bincount(actions[..., 0].ravel() * 3 + actions[..., 1].ravel(), minlength=6)
+    # One in 1,000 of χ² with 5 degrees of freedom is above 20.52.
+    assert chi_squared(counts, np.full(6, 1 / 6)) < 20.52
 
 
 def test_log_probabilities_and_entropy_are_of_the_valid_actions() -> None:

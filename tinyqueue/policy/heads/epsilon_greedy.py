@@ -57,8 +57,9 @@ class EpsilonGreedy:
         q[...] = outputs["q"]
         actions = self._actions[tick]
         if mask is not None:
-            mask_out(q, mask)
-            actions[...] = self._valid_draws.draw(tick, mask)
+            valid = self._joint.valid(mask)
+            mask_out(q, valid)
+            actions[...] = self._valid_draws.draw(tick, valid)
         np.copyto(actions, q.argmax(axis=1), where=self._is_greedy[tick], casting="unsafe")
         return {self._path: self._joint.entries(actions)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.distributions import BoxFamily, Factored
-from tinyqueue.policy.heads.masks import MASKED
+from tinyqueue.distributions.categorical import masked
 from tinyqueue.wire.contract import Extra
 
 
@@ -37,7 +37,7 @@ class Greedy:
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         values = outputs[self._output]
         if mask is not None:
-            values = np.where(mask, values, MASKED)
+            values = masked(np, values, self._joint.valid(mask))
         best = values.argmax(axis=1).astype(self._dtype)
         return {self._path: self._joint.entries(best)}
 
@@ -65,8 +65,7 @@ class Mode:
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         if mask is not None:
-            (name,) = self.outputs
-            outputs = {name: np.where(mask, outputs[name], MASKED)}
+            outputs = self._policy.masked(np, outputs, mask)
         return self._policy.mode(outputs)
 
     def recorded(self) -> Arrays:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-
-MASKED = np.float32(-1e9)
-"""In place of the logit or value of an action that is not valid.
-
-A finite log 0: its probability is exactly 0 in float32, and p·log p is 0 and not NaN.
-"""
+from tinyqueue.distributions.categorical import MASKED
 
 
 def mask_out(values: Array, mask: Array) -> None:

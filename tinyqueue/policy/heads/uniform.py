@@ -27,20 +27,33 @@ class Uniform:
     def __init__(self, actions: Space) -> None:
         self._space = actions
         self._actions: Arrays = {}
-        self._valid_draws = ValidDraws()
+        self._valid_draws: list[ValidDraws] = []
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
         self._actions = {
             path: _drawn(leaf, (ticks, slots, *leaf.shape), rng)
             for path, leaf in self._space.items()
         }
-        self._valid_draws.begin(ticks, slots, rng)
+        self._valid_draws = []
+        if len(self._space) == 1:
+            (leaf,) = self._space.values()
+            self._valid_draws = [ValidDraws() for _ in leaf.counts if leaf.is_discrete]
+        for draws in self._valid_draws:
+            draws.begin(ticks, slots, rng)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         if mask is not None:
-            (actions,) = self._actions.values()
-            actions[tick] = self._valid_draws.draw(tick, mask)
+            self._redraw(tick, mask)
         return {path: rows[tick] for path, rows in self._actions.items()}
+
+    def _redraw(self, tick: int, mask: Array) -> None:
+        """Draws the actions of one tick anew, among valid values."""
+        ((path, leaf),) = self._space.items()
+        parts = np.split(mask, np.cumsum(leaf.counts)[:-1], axis=1)
+        drawn = [
+            draws.draw(tick, part) for draws, part in zip(self._valid_draws, parts, strict=True)
+        ]
+        self._actions[path][tick] = np.stack(drawn, axis=-1).reshape(-1, *leaf.shape)
 
     def recorded(self) -> Arrays:
         return {}
