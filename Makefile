@@ -13,8 +13,16 @@ INSTALLED := $(VENV)/.installed-all
 
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+PYTEST := $(WITH_VENV) python -m pytest
+# Unit tests start no server. Their files stay whole on one process, since they share fixtures. Tests of
+# real processes measure time: two at once at most, and given out singly, because the longest lie in few
+# files. Named servers are shared and emptied between tests, which then run one after the other.
+UNIT := not integration and not faults and not learning and not cases
+IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 2 --dist load --maxschedchunk 1)
 
-.PHONY: help demo install test faults cases services lint format bench docs wheel constraints clean
+.PHONY: help demo install check test unit faults cases services lint format bench docs wheel \
+    constraints clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -26,12 +34,18 @@ demo: $(DEMO_INSTALLED)  ## install what training needs, and train CartPole-v1 o
 
 install: $(INSTALLED)  ## everything, for development
 
-test: $(INSTALLED) services  ## services, lint, types, import contracts and all tests
-	@$(MAKE) --no-print-directory lint
-	$(WITH_VENV) python -m pytest
+check: $(INSTALLED) lint unit  ## lint, types, import contracts and the unit tests: before a commit
+
+test: $(INSTALLED) services lint  ## everything: what check does with coverage, then real servers
+	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)" --cov --cov-report=
+	@echo "unit tests run $$($(BIN)/coverage report --format=total) % of all lines; by file: coverage report"
+	$(PYTEST) $(TWO_AT_ONCE) -m "not ($(UNIT))"
+
+unit: $(INSTALLED)  ## the unit tests, on all cores
+	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)"
 
 faults: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
-	TINYQUEUE_TEST_KILLS=50 $(WITH_VENV) python -m pytest -m faults
+	TINYQUEUE_TEST_KILLS=50 $(PYTEST) -m faults
 
 cases: $(INSTALLED)  ## what users bring: every case, and a hundred of a grammar of faults
 	$(WITH_VENV) python tests/cases/table.py

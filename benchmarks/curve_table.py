@@ -35,6 +35,7 @@ COLUMNS = (
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
 def main(out: Path, runs: tuple[str, ...]) -> None:
+    """Writes the table of the runs."""
     rows = []
     for run in runs:
         name, equals, folder = run.partition("=")
@@ -68,6 +69,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file of JSON lines; none where there is no file."""
     for line in path.read_text().splitlines() if path.exists() else ():
         # A run that was killed, or still goes on, may end in half a line.
         with suppress(json.JSONDecodeError):

@@ -145,6 +145,7 @@ def steps_to_level(runs: Sequence[SeedRun]) -> list[float]:
 
 
 def say(text: str) -> None:
+    """To standard error: standard output is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -212,6 +213,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> None:
+    """Runs what the command line asks for, and exits with whether it passed."""
     options = parse(sys.argv[1:])
     # The learner that is running ends with this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

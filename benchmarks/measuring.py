@@ -71,6 +71,7 @@ class PlayerAccount:
 
     @classmethod
     def read(cls, log: Path) -> PlayerAccount:
+        """Adds up what the tasks in a worker's log report."""
         rows = _TASK_LINE.findall(log.read_text())
         return cls(
             batches=sum(int(row[0]) for row in rows),
@@ -95,4 +96,5 @@ def is_server(command: str) -> bool:
 
 
 def total_cpu_s(pids: Iterable[int]) -> float:
+    """CPU seconds that these processes have used so far."""
     return sum(cpu_s(pid) for pid in pids)

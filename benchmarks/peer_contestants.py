@@ -43,10 +43,12 @@ class Contestant:
 
     @property
     def median(self) -> float | None:
+        """Of its runs; None when it failed or has none."""
         return None if self.failed or not self.runs else statistics.median(self.runs)
 
 
 def cartpole() -> list[Contestant]:
+    """Who plays CartPole-v1."""
     game = "CartPole-v1"
     return [
         _ours(OURS, "preset, 2 player processes, RabbitMQ", "cartpole"),

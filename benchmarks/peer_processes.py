@@ -19,7 +19,7 @@ START_TIMEOUT_S = 120.0
 """Beside the measured seconds: imports, start of processes, warm-up, end."""
 
 
-class Failed(Exception):
+class PeerError(Exception):
     """A library could not be installed or measured; the text says why, in one line."""
 
 
@@ -27,7 +27,7 @@ def install(folder: Path, requirements: Sequence[str]) -> None:
     """Makes a virtual environment with the requirements, unless it is there already.
 
     Raises:
-        Failed: It cannot be made; nothing that looks whole is left.
+        PeerError: It cannot be made; nothing that looks whole is left.
     """
     done = folder / "requirements.txt"
     wanted = "\n".join(requirements) + "\n"
@@ -42,9 +42,9 @@ def install(folder: Path, requirements: Sequence[str]) -> None:
                 step, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
             )
         except subprocess.CalledProcessError as error:
-            raise Failed(f"cannot be installed: {_last_line(error.stderr)}") from error
+            raise PeerError(f"cannot be installed: {_last_line(error.stderr)}") from error
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"cannot be installed within {INSTALL_TIMEOUT_S:g} s") from error
+            raise PeerError(f"cannot be installed within {INSTALL_TIMEOUT_S:g} s") from error
     done.write_text(wanted)
 
 
@@ -54,7 +54,7 @@ def measure(python: Path, command: Sequence[str], seconds: float) -> dict[str, A
     Its processes form a group, which has ended when this returns, whatever happened.
 
     Raises:
-        Failed: It did not end well or in time, or printed no ``env_steps_per_s``.
+        PeerError: It did not end well or in time, or printed no ``env_steps_per_s``.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
@@ -67,17 +67,17 @@ def measure(python: Path, command: Sequence[str], seconds: float) -> dict[str, A
         try:
             status = process.wait(seconds + START_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"no end within {seconds + START_TIMEOUT_S:g} s") from error
+            raise PeerError(f"no end within {seconds + START_TIMEOUT_S:g} s") from error
         finally:
             _end_group(process)
         out.seek(0)
         log.seek(0)
         text = out.read()
         if status != 0:
-            raise Failed(f"exit status {status}: {_last_line(log.read() or text)}")
+            raise PeerError(f"exit status {status}: {_last_line(log.read() or text)}")
     result = last_json_object(text)
     if result is None or not isinstance(result.get("env_steps_per_s"), int | float):
-        raise Failed("it printed no JSON object with env_steps_per_s")
+        raise PeerError("it printed no JSON object with env_steps_per_s")
     return result
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 from peer_contestants import OURS, SECONDS, WORKS, Contestant
-from peer_processes import Failed, install, measure
+from peer_processes import PeerError, install, measure
 
 CORES = 2
 
@@ -39,6 +39,7 @@ def main(
     only: tuple[str, ...],
     as_json: bool,
 ) -> None:
+    """Measures all contestants in turn and prints their medians."""
     seconds = seconds or SECONDS[work]
     contestants = [
         c for c in WORKS[work]() if not only or any(o.lower() in c.name.lower() for o in only)
@@ -69,7 +70,7 @@ def prepare(contestants: Sequence[Contestant], cache: Path) -> None:
             try:
                 install(cache / name, contestant.requirements)
                 reasons[name] = ""
-            except Failed as error:
+            except PeerError as error:
                 reasons[name] = str(error)
                 say(f"  {error}")
         contestant.failed = reasons[name]
@@ -86,7 +87,7 @@ def compete(contestants: Sequence[Contestant], cache: Path, seconds: float, repe
             try:
                 contestant.details = measure(python, contestant.command, seconds)
                 contestant.runs.append(float(contestant.details["env_steps_per_s"]))
-            except Failed as error:
+            except PeerError as error:
                 contestant.failed = str(error)
             result = contestant.failed or f"{contestant.runs[-1]:,.0f} env steps/s"
             say(f"[{repeat + 1}/{repeats}] {contestant.name}, {contestant.settings}: {result}")
@@ -141,6 +142,7 @@ def table(document: dict[str, Any]) -> str:
 
 
 def say(text: str) -> None:
+    """To standard error: standard output is for results."""
     click.echo(text, err=True)
 
 

@@ -82,6 +82,7 @@ def filled(space: Space, batch_size: int, stack: int) -> tuple[Replay, float]:
 
 @cache
 def small() -> tuple[Replay, float]:
+    """A replay of small observations, and how many seconds it took to fill."""
     return filled(SMALL, 512, 1)
 
 
@@ -94,12 +95,14 @@ def atari() -> tuple[Replay, float]:
 
 
 def resident_bytes() -> int:
+    """Memory of this process that is not swapped out."""
     with open("/proc/self/status") as status:
         (line,) = [line for line in status if line.startswith("VmRSS")]
     return int(line.split()[1]) * 1024
 
 
 def median_ms(call: Callable[[], object], repeats: int = 200) -> float:
+    """Median wall time of a call."""
     taken = []
     for _ in range(repeats):
         start_s = time.perf_counter()
@@ -157,6 +160,7 @@ MEASURES: dict[str, Callable[[], float]] = {
 
 
 def main() -> None:
+    """Prints the measures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", choices=[*MEASURES, []], help="all when none is named")
     parser.add_argument("--json", action="store_true")

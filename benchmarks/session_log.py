@@ -20,10 +20,11 @@ import numpy as np
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.envs.describe import describe
+from tinyqueue.experience.replay_memory import ReplayMemory
 from tinyqueue.learner.build import build
-from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
-from tinyqueue.learner.replay_memory import ReplayMemory
-from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark, StoredBody
+from tinyqueue.ledger.session_log import SessionLog
 from tinyqueue.wire.sessions import encode_session
 
 RUN = "c" * 32

@@ -37,6 +37,7 @@ class Sample:
 
     @classmethod
     def take(cls, own: int, players_log: Path) -> Sample:
+        """Reads the clocks of this process, its threads and its children."""
         below = children(own)
         servers = [pid for pid, command in below.items() if is_server(command)]
         players = [pid for pid, command in below.items() if "celery" in command]
@@ -64,17 +65,19 @@ class Playing:
 
     @classmethod
     def measure(cls, spec: PlaySpec, runner: PolicyRunner, at_least_s: float = 3.0) -> Playing:
-        """Plays batches, one to warm up, then for so many CPU seconds. Threads of the emulator
-        count: nothing else must run in this process meanwhile."""
+        """Plays batches, one to warm up, then for so many CPU seconds.
+
+        Threads of the emulator count: nothing else must run in this process meanwhile.
+        """
         stage = Stage(spec, user="benchmark", player="benchmark", seed=1)
         environments, policy = _Timed(stage._environments, "step"), _Timed(runner, "run")
         stage._environments = environments  # type: ignore[assignment]
         try:
-            stage.play(policy, "warm-up")  # type: ignore[arg-type]
+            stage.play(policy, "warm-up")
             environments.spent_s = policy.spent_s = 0.0
             began_s = time.process_time()
             while time.process_time() - began_s < at_least_s:
-                stage.play(policy, "measured")  # type: ignore[arg-type]
+                stage.play(policy, "measured")
             all_s = time.process_time() - began_s
         finally:
             stage.close()

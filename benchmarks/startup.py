@@ -65,6 +65,7 @@ def process(
 
 
 def wait_for(condition: Any, timeout_s: float = 90.0) -> Any:
+    """Polls until the condition is true, and returns what it gave."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         found = condition()
@@ -75,6 +76,7 @@ def wait_for(condition: Any, timeout_s: float = 90.0) -> Any:
 
 
 def worker_command(children_count: int = 1) -> list[str]:
+    """The command of a worker that takes play tasks."""
     return [
         *(sys.executable, "-m", "celery", "-A", "tinyqueue", "worker", "-Q", "play"),
         *("-c", str(children_count), "-l", "INFO"),
@@ -174,6 +176,7 @@ def _rounded(values: list[float]) -> list[float]:
 
 
 def main() -> None:
+    """Prints what was measured as one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=["worker", "child", "solve"])
     parser.add_argument("--broker", choices=["rabbitmq", "embedded"], default="rabbitmq")

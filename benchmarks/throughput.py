@@ -44,6 +44,7 @@ from tinyqueue.monitor.lines import LineView
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.settings import load_settings
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.weights import WeightVersion
 
 HERE = Path(__file__).parent
 PRESETS = HERE.parent / "config" / "experiments"
@@ -67,9 +68,10 @@ class Latency:
 
     def watch(self) -> None:
         """Hooks into this process's learner."""
-        publish, decode = WeightStore.publish, ingest.decode_session
+        module: Any = ingest
+        publish, decode = WeightStore.publish, module.decode_session
 
-        def publish_timed(store: WeightStore, weights: Any) -> None:
+        def publish_timed(store: WeightStore, weights: WeightVersion) -> None:
             publish(store, weights)
             self.published[weights.version] = time.monotonic()
 
@@ -79,8 +81,8 @@ class Latency:
             self.used.setdefault(batch.header.policy_version, began_s)
             return batch
 
-        WeightStore.publish = publish_timed  # type: ignore[method-assign]
-        ingest.decode_session = decode_timed
+        WeightStore.publish = publish_timed  # type: ignore[assignment, method-assign]
+        module.decode_session = decode_timed
 
     def median_ms(self, since_s: float) -> float:
         """Of the versions that some player used. An upper bound: with the way to the learner."""
@@ -100,16 +102,18 @@ class Arrivals:
 
     def watch(self) -> None:
         """Hooks into this process's learner."""
-        decode = ingest.decode_session
+        module: Any = ingest
+        decode = module.decode_session
 
         def decode_counted(body: Any, *args: Any) -> Any:
             batch = decode(body, *args)
             self.rows.append((time.monotonic(), len(body), batch.env_steps))
             return batch
 
-        ingest.decode_session = decode_counted
+        module.decode_session = decode_counted
 
     def bytes_per_step(self, since_s: float, until_s: float) -> float:
+        """On the wire, between two readings of the clock."""
         within = [row for row in self.rows if since_s <= row[0] <= until_s]
         return sum(row[1] for row in within) / max(1, sum(row[2] for row in within))
 
@@ -117,6 +121,7 @@ class Arrivals:
 def measure(
     name: str, seconds: float, choice: Choice, count: int, assignments: tuple[str, ...]
 ) -> dict[str, Any]:
+    """Trains on a benchmark's experiment and measures it after a warm-up."""
     level = LEVELS.get(name)
     latency, arrivals = Latency(), Arrivals()
     latency.watch()
@@ -132,7 +137,9 @@ def measure(
             queues = (experiment.session.queue, "evaluate")
             with LocalPlayers(services.settings, count, queues, log) as players:
                 view = LineView(sys.stderr)
-                learner = make_learner(experiment, run, services.settings, view, lambda: info)
+                learner = make_learner(
+                    experiment, run, services.settings, view, lambda: (experiment, info)
+                )
                 samples: list[Sample] = []
                 threading.Thread(
                     target=_sample, args=(run.path, seconds, learner, samples, log), daemon=True
@@ -190,7 +197,7 @@ def _result(run: Path, samples: list[Sample], experiment: Experiment) -> dict[st
     span_s = window[-1]["time_s"] - window[0]["time_s"]
 
     def rate(key: str) -> float:
-        return float(window[-1][key] - window[0][key]) / span_s
+        return float((window[-1][key] - window[0][key]) / span_s)
 
     learner_s = last.learner - first.learner
     consumer_s = last.consumer - first.consumer
@@ -241,6 +248,7 @@ def _reached(learned: Learned, level: float) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measures, and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("benchmark", choices=sorted(FILES))
     parser.add_argument("--seconds", type=float, default=30.0, help="measured, after the warm-up")

@@ -1,6 +1,5 @@
 #!/usr/bin/env python
-"""Declares the queues that players consume, the exchange that they publish to, and on request
-the queues of learners.
+"""Declares the exchange and the queues of players, and on request the queues of learners.
 
     scripts/declare-queues.py [EXPERIMENT:QUEUE_BATCHES …]
 
@@ -38,6 +37,7 @@ class Wanted(NamedTuple):
 
 
 def wanted(text: str) -> Wanted:
+    """Reads ``EXPERIMENT:QUEUE_BATCHES``."""
     experiment, _, number = text.partition(":")
     if not EXPERIMENT_PATTERN.match(experiment):
         raise argparse.ArgumentTypeError(f"{experiment!r} is not an experiment's name")
@@ -50,6 +50,7 @@ def wanted(text: str) -> Wanted:
 
 
 def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
+    """Everything that is declared, in this order."""
     found = [dead_letter_queue(), *task_queues(settings)]
     for experiment, queue_batches in experiments:
         # First: the other may have something to put there from its first moment on.
@@ -59,6 +60,7 @@ def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
 
 
 def main() -> None:
+    """Declares them, and says of each that it is there."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES")
     experiments = parser.parse_args().experiments

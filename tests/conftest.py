@@ -33,6 +33,17 @@ class Services:
     redis: RedisServer | None = None
 
 
+STARTS_A_SERVER = {"rabbitmq", "redis_server", "redis_url", "services"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs a server is an integration test, whether or not its file says so."""
+    for item in items:
+        if STARTS_A_SERVER & set(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitmqNode]:
     """One private node for the whole run; skipped when TINYQUEUE_TEST_BROKER_URL is given."""

@@ -6,8 +6,8 @@ import pytest
 import tinyqueue
 from tinyqueue import api
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
 
 OUTCOME = Outcome("stopped", 80, 10, 9, 1.5)
 

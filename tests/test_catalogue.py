@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
+from tinyqueue.algorithms.impala import A3cConfig, ImpalaConfig
 from tinyqueue.catalogue import make_experiment, preset_for, presets
 from tinyqueue.errors import UnknownNameError
 from tinyqueue.experiment.documents import read_document

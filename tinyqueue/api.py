@@ -12,10 +12,10 @@ from tinyqueue.cli.experiments import chosen_for, configured, find_document, new
 from tinyqueue.cli.views import view_beside
 from tinyqueue.envs.reentry import refuse_nested_training
 from tinyqueue.experiment.values import assignments, number, whole
-from tinyqueue.learner.outcome import Outcome
 from tinyqueue.local.services import Choice
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
+from tinyqueue.run.outcome import Outcome
 from tinyqueue.settings import load_settings
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import ALGORITHMS, find
 from tinyqueue.experiment.components import chosen
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.experiment import Experiment, parse_experiment
@@ -19,7 +19,7 @@ FIRST = ("pong-ppo",)
 solved it, if only without sticky actions."""
 
 
-ALGORITHM_CONFIGS = {name: entry.config for name, entry in ALGORITHMS.items()}
+ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
 MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
 """The config dataclass of each name."""
 
@@ -69,7 +69,7 @@ def make_experiment(document: dict[str, Any]) -> Experiment:
     """
     experiment = parse_experiment(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
     slots = experiment.session.slots * experiment.learner.batches_per_update
-    ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, slots)
+    find(experiment.algorithm_name).check(experiment.algorithm, slots)
     return experiment
 
 

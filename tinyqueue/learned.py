@@ -16,12 +16,12 @@ from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec, of_today
 from tinyqueue.experiment.validation import explained
-from tinyqueue.learner.checkpoint import Checkpoint, read_version
-from tinyqueue.learner.checkpoints import CheckpointReader
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.policy.rollout import Rollout, Stacks
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import is_sample, read_sample
+from tinyqueue.run.checkpoint import Checkpoint, read_version
+from tinyqueue.run.checkpoints import CheckpointReader
 
 _FRAMES = "frames:"
 
@@ -97,7 +97,8 @@ class Learned:
                 taken from there.
 
         Returns:
-            The action, with discrete values counted from 0, and the state for the next call: the
+            The action, with discrete values counted from 0 and numbers of a bounded Box in the
+            policy's units, where −1 and 1 are its bounds, and the state for the next call: the
             recurrent one, ``[1, …]`` per path, under ``previous:action`` this action where it is
             seen (``previous:action/<path>`` of a Dict or Tuple space), and under ``frames:<path>``
             the stack ``[1, k, *frame]`` of a policy that sees k at once.

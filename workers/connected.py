@@ -40,6 +40,7 @@ def sockets(pid: int) -> set[str]:
 
 
 def main() -> int:
+    """Returns the exit code: 0 when the process is connected."""
     pid = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     port = broker_port()
     try:

@@ -1,5 +1,6 @@
-"""Measures Sample Factory's APPO on CartPole-v1 or Pong, in an environment of its own; see
-../peers.py.
+"""Measures Sample Factory's APPO on CartPole-v1 or Pong.
+
+Runs in a Python environment of its own, which ../peers.py makes.
 
 Pong has the wrappers, the network and the learning settings of the library's own Atari example.
 Sampling is the same in both: asynchronous, one epoch over batches of 1024 env steps, which
@@ -52,6 +53,7 @@ class Meter(AlgoObserver):
         self.last: tuple[float, int] = (0.0, 0)
 
     def on_training_step(self, runner: Runner, training_iteration_since_resume: int) -> None:
+        """Notes the clock and the env steps, and ends training in time."""
         if not runner.env_steps:
             return
         self.last = (time.monotonic(), runner.env_steps[0])
@@ -65,12 +67,14 @@ class Meter(AlgoObserver):
 def make_environment(
     full_env_name: str, cfg: Any = None, env_config: Any = None, render_mode: str | None = None
 ) -> gymnasium.Env:
+    """Sample Factory's own wrappers for Pong, a plain environment otherwise."""
     if full_env_name == PONG:
         return make_atari_env(full_env_name, cfg, env_config, render_mode)
     return gymnasium.make(full_env_name, render_mode=render_mode)
 
 
 def configuration(environment: str, workers: int, envs: int, folder: str) -> Any:
+    """Sample Factory's settings for this environment."""
     settings = {
         "algo": "APPO",
         "env": environment,
@@ -95,6 +99,7 @@ def configuration(environment: str, workers: int, envs: int, folder: str) -> Any
 
 
 def train(configured: Any, seconds: float) -> tuple[Runner, Meter]:
+    """Trains for so many seconds after the first update."""
     register_env(configured.env, make_environment)
     _, runner = make_runner(configured)
     meter = Meter(seconds)
@@ -105,6 +110,7 @@ def train(configured: Any, seconds: float) -> tuple[Runner, Meter]:
 
 
 def main() -> None:
+    """Prints the env steps per second as one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environment", choices=[CARTPOLE, PONG], required=True)
     parser.add_argument("--workers", type=int, required=True)

@@ -1,5 +1,6 @@
-"""Measures Stable-Baselines3 on CartPole-v1 or Pong. Runs in an environment of its own; see
-../peers.py.
+"""Measures Stable-Baselines3 on CartPole-v1 or Pong.
+
+Runs in a Python environment of its own, which ../peers.py makes.
 
 A2C and PPO have the settings that rl-baselines3-zoo publishes (constant schedules in place of
 its linear ones, which do not change the speed), DQN those for Atari, but for two that 10 M env
@@ -97,6 +98,7 @@ class Meter(BaseCallback):
 
 
 def make_environment(name: str, envs: int, processes: bool) -> VecEnv:
+    """With the wrappers that Stable-Baselines3 recommends for it."""
     kind = SubprocVecEnv if processes else DummyVecEnv
     if name == PONG:
         return VecFrameStack(make_atari_env(name, n_envs=envs, vec_env_cls=kind), n_stack=4)
@@ -104,6 +106,7 @@ def make_environment(name: str, envs: int, processes: bool) -> VecEnv:
 
 
 def main() -> None:
+    """Prints the env steps per second as one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("algorithm", choices=sorted(ALGORITHMS))
     parser.add_argument("--environment", choices=sorted(POLICIES), required=True)

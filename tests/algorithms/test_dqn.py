@@ -10,10 +10,10 @@ import pytest
 
 from tinyqueue.algorithms import dqn as dqn_module
 from tinyqueue.algorithms.base import LossNotFiniteError
-from tinyqueue.algorithms.dqn import Dqn
-from tinyqueue.algorithms.dqn_config import (
+from tinyqueue.algorithms.dqn import (
     ApexConfig,
     DoubleDqnConfig,
+    Dqn,
     DqnConfig,
     NStepQConfig,
     OneStepQConfig,

@@ -7,11 +7,11 @@ from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.catalogue import make_experiment, presets
 from tinyqueue.experiment.documents import read_document
 
-ANNEALED = [name for name, entry in ALGORITHMS.items() if hasattr(entry.config(), "anneal_steps")]
+ANNEALED = [name for name, entry in ALGORITHMS.items() if hasattr(entry.Config(), "anneal_steps")]
 
 
 def config(name, **values):
-    return ALGORITHMS[name].config(**values)
+    return ALGORITHMS[name].Config(**values)
 
 
 @pytest.mark.parametrize("name", ANNEALED)

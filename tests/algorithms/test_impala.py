@@ -10,8 +10,7 @@ from stream_batches import random_batch as played
 
 from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.algorithms.base import LossNotFiniteError
-from tinyqueue.algorithms.impala import Impala
-from tinyqueue.algorithms.impala_config import A3cConfig, ActorCriticConfig, ImpalaConfig
+from tinyqueue.algorithms.impala import A3cConfig, Impala, ImpalaConfig
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.errors import ConfigError
@@ -21,7 +20,7 @@ from tinyqueue.policy.heads import LOG_PROB
 OUTPUTS = Impala.outputs(ACTIONS, ImpalaConfig())
 
 
-def algorithm(config: ActorCriticConfig | None = None, seed: int = 0) -> Impala:
+def algorithm(config: ImpalaConfig | None = None, seed: int = 0) -> Impala:
     model = build(OBSERVATIONS, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), seed)
     return Impala(config or ImpalaConfig(), model, ACTIONS)
 
@@ -93,7 +92,7 @@ def test_a3c_does_not_look_at_the_behaviour_policy_and_impala_does() -> None:
     batch = played()
     other = replace(batch, extras={LOG_PROB: batch.extras[LOG_PROB] - np.float32(0.7)})
 
-    def learned(config: ActorCriticConfig, given: SessionBatch) -> Arrays:
+    def learned(config: ImpalaConfig, given: SessionBatch) -> Arrays:
         trained = algorithm(config)
         trained.update([given], 0)
         return weights(trained)
@@ -183,7 +182,7 @@ def test_preparing_changes_nothing_but_the_time_of_the_first_update(
     prepared.prepare(5, 4)
     assert_equal(before, prepared.state())
     # When its graph may not be built again, then it updates all the same, and equally
-    monkeypatch.setattr(impala_module, "loss_and_metrics", None)
+    monkeypatch.setattr(impala_module, "impala_loss", None)
     assert prepared.update([played()], 0) == expected
     assert_equal(prepared.state(), plain.state())
 

@@ -10,8 +10,7 @@ import pytest
 from stream_batches import LOOKING_BACK, PUSHES, SLOTS, TICKS, network_of, played
 
 from tinyqueue.algorithms import impala as impala_module
-from tinyqueue.algorithms.impala import Impala
-from tinyqueue.algorithms.impala_config import ImpalaConfig
+from tinyqueue.algorithms.impala import Impala, ImpalaConfig
 from tinyqueue.models.mlp import MlpConfig
 
 
@@ -20,16 +19,16 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the first metric of a loss the largest |log π − log μ| of a valid tick."""
     import tensorflow as tf
 
-    of_batch = impala_module.loss_and_metrics
+    of_batch = impala_module.impala_loss
 
-    def loss_and_metrics(config: Any, network: Any, **batch: Any) -> tuple[Any, list[Any]]:
-        loss, metrics = of_batch(config, network, **batch)
-        log_pi = tf.nn.log_softmax(network[0][:-1])
-        chosen = tf.gather(log_pi, batch["actions"], batch_dims=2)
-        apart = tf.abs(chosen - batch["log_mu"]) * tf.cast(batch["valid"], tf.float32)
+    def impala_loss(config: Any, logits: Any, values: Any, batch: Any) -> tuple[Any, list[Any]]:
+        loss, metrics = of_batch(config, logits, values, batch)
+        log_pi = tf.nn.log_softmax(logits)
+        chosen = tf.gather(log_pi, tf.cast(batch.actions[""], tf.int32), batch_dims=2)
+        apart = tf.abs(chosen - batch.log_mu) * tf.cast(batch.valid, tf.float32)
         return loss, [tf.reduce_max(apart), *metrics[1:]]
 
-    monkeypatch.setattr(impala_module, "loss_and_metrics", loss_and_metrics)
+    monkeypatch.setattr(impala_module, "impala_loss", impala_loss)
 
 
 @pytest.mark.parametrize("config", LOOKING_BACK.values(), ids=LOOKING_BACK)
@@ -72,5 +71,5 @@ def test_preparing_builds_the_recurrent_update_and_changes_nothing(
     after = trained.state()
     assert all((before[name] == after[name]).all() for name in before)
     # Then its graph need not be built again
-    monkeypatch.setattr(impala_module, "loss_and_metrics", None)
+    monkeypatch.setattr(impala_module, "impala_loss", None)
     assert trained.update(played(network, 1), 0).metrics["grad_norm"] > 0

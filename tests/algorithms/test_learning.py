@@ -48,10 +48,10 @@ class Corridor:
 
 def made(name: str, **config: Any) -> tuple[Algorithm, PolicyExport]:
     entry = ALGORITHMS[name]
-    checked = entry.config(**config)
+    checked = entry.Config(**config)
     outputs = entry.outputs(ACTIONS, checked)
     network = build(OBSERVATIONS, ACTIONS, outputs, MlpConfig(hidden=(32,)), 0)
-    trained = entry.make(checked, network, ACTIONS)
+    trained = entry(checked, network, ACTIONS)
     return trained, PolicyExport(network, trained.acting_outputs)
 
 

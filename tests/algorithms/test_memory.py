@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from recall import RECALL
 
-from tinyqueue.algorithms.impala import Impala
-from tinyqueue.algorithms.impala_config import ImpalaConfig
+from tinyqueue.algorithms.impala import Impala, ImpalaConfig
 from tinyqueue.data.spaces import space_to_json
 from tinyqueue.envs.describe import describe
 from tinyqueue.experiment.environment import EnvironmentConfig

@@ -18,16 +18,15 @@ from stream_batches import (
     network_of,
     played,
     random_batch,
+    trajectories,
     weights,
 )
 
 from tinyqueue.algorithms import ppo as ppo_module
 from tinyqueue.algorithms.base import LossNotFiniteError
-from tinyqueue.algorithms.gae import gae
 from tinyqueue.algorithms.optimisers import make_optimiser
-from tinyqueue.algorithms.ppo import Ppo, minibatches_of
-from tinyqueue.algorithms.ppo_config import PpoConfig
-from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
+from tinyqueue.algorithms.ppo import METRICS, Minibatch, Ppo, PpoConfig, minibatches_of, ppo_loss
+from tinyqueue.algorithms.returns import Estimates, gae
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import ConfigError
@@ -76,20 +75,20 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
     starts = np.concatenate([np.zeros_like(batch.valid[:1]), ~batch.valid])
 
     def outputs(slots: Any) -> tuple[Any, Any]:
-        previous = [
+        acted, rewarded = (
             np.concatenate([batch.carry[name][None], np.where(batch.valid, rest, 0)])[:, slots]
             for name, rest in (
                 ("previous_action", batch.actions[""]),
                 ("previous_reward", batch.rewards),
             )
-        ]
+        )
         state = {path: batch.carry[f"state/{path}"][slots] for path in network.state}
         seen = {"": tf.constant(batch.observations[""][:, slots])}
-        made, _ = network.unroll(seen, state, starts[:, slots], *previous)
+        made, _ = network.unroll(seen, state, starts[:, slots], {"": acted}, rewarded)
         return made["logits"], made["value"]
 
     _, before = outputs(np.arange(batch.slots))
-    advice = gae(
+    estimates = gae(
         log_rhos=np.zeros_like(batch.rewards),
         rewards=batch.rewards,
         values=before,
@@ -104,13 +103,17 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
             loss, _ = ppo_loss(
                 config,
                 np.float32(config.clip),
-                (logits[:-1], values[:-1]),
-                actions=batch.actions[""][:, slots].astype(np.int32),
-                log_mu=batch.extras[LOG_PROB][:, slots],
-                valid=batch.valid[:, slots],
-                advantages=np.asarray(advice.advantages)[:, slots],
-                targets=np.asarray(advice.targets)[:, slots],
-                old_values=np.asarray(before)[:-1, slots],
+                logits[:-1],
+                values[:-1],
+                Minibatch(
+                    trajectories(
+                        batch.actions[""][:, slots],
+                        batch.extras[LOG_PROB][:, slots],
+                        batch.valid[:, slots],
+                    ),
+                    Estimates(*(np.asarray(x)[:, slots] for x in estimates)),
+                    np.asarray(before)[:-1, slots],
+                ),
             )
         cut, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), config.max_grad_norm)
         optimiser.apply(cut, tf.constant(config.learning_rate))
@@ -186,10 +189,8 @@ def test_the_vtrace_switch_changes_stale_batches_and_no_others() -> None:
     one, other = learned(fresh, "gae"), learned(fresh, "vtrace")
     for path in one:
         np.testing.assert_allclose(one[path], other[path], atol=1e-6)
-    assert max(
-        abs(values - learned(stale, "vtrace")[path]).max()
-        for path, values in learned(stale, "gae").items()
-    ) > 1e-5  # fmt: skip
+    one, other = learned(stale, "gae"), learned(stale, "vtrace")
+    assert max(abs(one[path] - other[path]).max() for path in one) > 1e-5
 
 
 @pytest.mark.parametrize("log_mu", [-80.0, -1e30, 0.0])
@@ -220,9 +221,10 @@ def test_learning_rate_and_clip_follow_the_clock() -> None:
     def metrics(config: PpoConfig, env_steps: int) -> dict[str, float]:
         return algorithm(config).update([random_batch()], env_steps).metrics
 
-    rates = [metrics(config, steps)["learning_rate"] for steps in (0, 50, 100, 900)]
+    at = {steps: metrics(config, steps) for steps in (0, 50, 90, 100, 900)}
+    rates = [at[steps]["learning_rate"] for steps in (0, 50, 100, 900)]
     assert rates == [1.0, 0.5, 0.0, 0.0]
-    cut = [metrics(config, steps)["clip_fraction"] for steps in (0, 90, 100)]
+    cut = [at[steps]["clip_fraction"] for steps in (0, 90, 100)]
     assert cut[0] < cut[1] <= cut[2] == 1.0
     # Without an end of its own, the clip stays
     still = replace(config, clip_end=None)

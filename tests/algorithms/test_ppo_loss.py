@@ -5,15 +5,23 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from stream_batches import trajectories
 
-from tinyqueue.algorithms.ppo_config import PpoConfig
-from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
+from tinyqueue.algorithms.ppo import METRICS, Minibatch, PpoConfig, ppo_loss
+from tinyqueue.algorithms.returns import Estimates
 
 PLAIN = {"normalise_advantages": False, "entropy_weight": 0.0, "value_weight": 0.0}
 
 
+def minibatch(
+    *, actions: Any, log_mu: Any, valid: Any, advantages: Any, targets: Any, old_values: Any
+) -> Minibatch:
+    batch = trajectories(actions, log_mu, valid)
+    return Minibatch(batch, Estimates(targets, advantages), old_values)
+
+
 def metrics_of(config: PpoConfig, logits: Any, values: Any, **batch: Any) -> dict[str, float]:
-    loss, rest = ppo_loss(config, np.float32(0.2), (logits, values), **batch)
+    loss, rest = ppo_loss(config, np.float32(0.2), logits, values, minibatch(**batch))
     names = [name for name in METRICS if name != "grad_norm"]
     return dict(zip(names, (float(x) for x in (loss, *rest)), strict=True))
 
@@ -26,13 +34,16 @@ def four_ticks(config: PpoConfig, ratios: list[float], advantages: list[float]) 
         loss, rest = ppo_loss(
             config,
             np.float32(0.2),
-            (logits, np.zeros(shape, np.float32)),
-            actions=np.zeros(shape, np.int32),
-            log_mu=np.log(np.float32(0.5) / np.float32(ratios))[:, None],
-            valid=np.ones(shape, bool),
-            advantages=np.float32(advantages)[:, None],
-            targets=np.zeros(shape, np.float32),
-            old_values=np.zeros(shape, np.float32),
+            logits,
+            np.zeros(shape, np.float32),
+            minibatch(
+                actions=np.zeros(shape, np.int32),
+                log_mu=np.log(np.float32(0.5) / np.float32(ratios))[:, None],
+                valid=np.ones(shape, bool),
+                advantages=np.float32(advantages)[:, None],
+                targets=np.zeros(shape, np.float32),
+                old_values=np.zeros(shape, np.float32),
+            ),
         )
     names = [name for name in METRICS if name != "grad_norm"]
     numbers = {name: float(x) for name, x in zip(names, (loss, *rest), strict=True)}

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.algorithms import r2d2 as r2d2_module
-from tinyqueue.algorithms.r2d2 import R2d2
-from tinyqueue.algorithms.r2d2_config import R2d2Config
+from tinyqueue.algorithms.r2d2 import R2d2, R2d2Config
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.models.network import Network
@@ -175,7 +174,7 @@ def test_the_burn_in_gives_a_state_and_nothing_else() -> None:
         {"": sample.observations[""][:2]},
         sample.state,
         sample.starts[:2],
-        sample.previous_actions[:2],
+        {"": sample.previous_actions[:2]},
         sample.previous_rewards[:2],
     )
     cut = replace(

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import ALGORITHMS, find
+from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf
-from tinyqueue.errors import ConfigError
+from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.experiment import parse_experiment
 from tinyqueue.models.network import Output
 from tinyqueue.models.registry import MODELS
 
 TABLES = {
-    "algorithms": {name: entry.config for name, entry in ALGORITHMS.items()},
+    "algorithms": {name: entry.Config for name, entry in ALGORITHMS.items()},
     "models": {name: entry.config for name, entry in MODELS.items()},
 }
 
@@ -21,7 +20,7 @@ TABLES = {
 def test_every_algorithm_can_be_written_down_and_read_again(name: str) -> None:
     document = {"environment": {"id": "CartPole-v1"}, "algorithm": {"name": name}}
     experiment = parse_experiment(document, **TABLES)
-    assert experiment.algorithm == ALGORITHMS[name].config()
+    assert experiment.algorithm == ALGORITHMS[name].Config()
     assert parse_experiment(experiment.document(), **TABLES) == experiment
 
 
@@ -38,7 +37,7 @@ def test_every_algorithm_says_which_outputs_it_wants(
 ) -> None:
     for name in names:
         entry = ALGORITHMS[name]
-        assert entry.outputs({"": Leaf("uint8", (), n=2)}, entry.config()) == outputs
+        assert entry.outputs({"": Leaf("uint8", (), n=2)}, entry.Config()) == outputs
 
 
 @pytest.mark.parametrize(
@@ -100,6 +99,18 @@ def refuse(name: str, key: str, value: object) -> None:
         parse_experiment(document, **TABLES)
 
 
-def test_a3c_has_no_clips_because_it_corrects_nothing() -> None:
-    names = {field.name for field in dataclasses.fields(ALGORITHMS["a3c"].config)}
-    assert not {"rho_clip", "c_clip", "pg_rho_clip"} & names
+@pytest.mark.parametrize("name", ["rho_clip", "c_clip", "pg_rho_clip"])
+def test_clips_are_refused_where_nothing_is_corrected(name: str) -> None:
+    environment = {"id": "CartPole-v1"}
+    for algorithm in ({"name": "a3c"}, {"name": "impala", "correction": "none"}):
+        with pytest.raises(ConfigError, match=f"algorithm.{name} has no effect"):
+            make_experiment({"environment": environment, "algorithm": {**algorithm, name: 0.9}})
+    # And taken where something is
+    corrected = {"name": "a3c", "correction": "vtrace", name: 0.9}
+    make_experiment({"environment": environment, "algorithm": corrected})
+
+
+def test_a_name_that_is_not_known_is_refused_with_the_nearest() -> None:
+    assert find("r2d2") is ALGORITHMS["r2d2"]
+    with pytest.raises(UnknownNameError, match="did you mean 'impala'"):
+        find("imapla")

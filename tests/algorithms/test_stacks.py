@@ -13,9 +13,9 @@ from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import describe
+from tinyqueue.experience.replay_memory import ReplayMemory
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Q_MAX, Q_TAKEN
 from tinyqueue.policy.runner import PolicyRunner
@@ -63,16 +63,16 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the first metric of a loss the largest |log π − log μ| of a valid tick."""
     import tensorflow as tf
 
-    of_batch = impala_module.loss_and_metrics
+    of_batch = impala_module.impala_loss
 
-    def loss_and_metrics(config: Any, network: Any, **batch: Any) -> tuple[Any, list[Any]]:
-        loss, metrics = of_batch(config, network, **batch)
-        log_pi = tf.nn.log_softmax(network[0][:-1])
-        chosen = tf.gather(log_pi, batch["actions"], batch_dims=2)
-        apart = tf.abs(chosen - batch["log_mu"]) * tf.cast(batch["valid"], tf.float32)
+    def impala_loss(config: Any, logits: Any, values: Any, batch: Any) -> tuple[Any, list[Any]]:
+        loss, metrics = of_batch(config, logits, values, batch)
+        log_pi = tf.nn.log_softmax(logits)
+        chosen = tf.gather(log_pi, tf.cast(batch.actions[""], tf.int32), batch_dims=2)
+        apart = tf.abs(chosen - batch.log_mu) * tf.cast(batch.valid, tf.float32)
         return loss, [tf.reduce_max(apart), *metrics[1:]]
 
-    monkeypatch.setattr(impala_module, "loss_and_metrics", loss_and_metrics)
+    monkeypatch.setattr(impala_module, "impala_loss", impala_loss)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -43,7 +43,7 @@ def test_a_script_that_ends_badly_has_failed_with_its_error(
 ) -> None:
     command = script(tmp_path, "import no_such_library")
 
-    with pytest.raises(processes.Failed, match=r"exit status 1: ModuleNotFoundError: .*no_such"):
+    with pytest.raises(processes.PeerError, match=r"exit status 1: ModuleNotFoundError: .*no_such"):
         processes.measure(Path(sys.executable), command, 1.0)
 
 
@@ -53,7 +53,7 @@ def test_a_script_without_a_figure_has_failed(
 ) -> None:
     command = script(tmp_path, f"print({printed!r})")
 
-    with pytest.raises(processes.Failed, match="env_steps_per_s"):
+    with pytest.raises(processes.PeerError, match="env_steps_per_s"):
         processes.measure(Path(sys.executable), command, 1.0)
 
 
@@ -70,7 +70,7 @@ def test_a_script_that_does_not_end_is_killed_with_its_children(
         "time.sleep(60)\n",
     )
 
-    with pytest.raises(processes.Failed, match="no end within 2 s"):
+    with pytest.raises(processes.PeerError, match="no end within 2 s"):
         processes.measure(Path(sys.executable), command, 1.0)
 
     assert has_ended(int(child.read_text()))
@@ -95,7 +95,9 @@ def test_an_environment_that_cannot_be_made_says_why_and_is_tried_again(
     nowhere = (str(tmp_path / "no-such-wheel-1.0-py3-none-any.whl"),)
 
     for _ in range(2):
-        with pytest.raises(processes.Failed, match=r"cannot be installed: ERROR: .*no-such-wheel"):
+        with pytest.raises(
+            processes.PeerError, match=r"cannot be installed: ERROR: .*no-such-wheel"
+        ):
             processes.install(tmp_path / "cache" / "library", nowhere)
 
     assert not (tmp_path / "cache" / "library" / "requirements.txt").exists()

@@ -43,7 +43,7 @@ def measured(peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         name = command[0]
         order.append(name)
         if name == "b":
-            raise peers.Failed("it fell over")
+            raise peers.PeerError("it fell over")
         figure = [300.0, 100.0, 200.0][order.count(name) - 1]
         return {"env_steps_per_s": figure if name == "ours" else figure / 10}
 
@@ -88,7 +88,7 @@ def test_a_library_that_cannot_be_installed_fails_alone(
 ) -> None:
     def install(folder: Path, requirements: tuple[str, ...]) -> None:
         if folder.name == "a":
-            raise peers.Failed("cannot be installed: no wheel")
+            raise peers.PeerError("cannot be installed: no wheel")
 
     monkeypatch.setattr(peers, "install", install)
     everyone = contestants(peers)

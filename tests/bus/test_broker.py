@@ -24,7 +24,6 @@ def test_the_url_says_which_broker_and_so_what_it_offers(url: str, kind: str) ->
     assert broker.kind == kind
     offered = kind == "rabbitmq"
     assert broker.confirms is offered
-    assert broker.refuses_when_full is offered
     assert broker.reports_no_route is offered
 
 

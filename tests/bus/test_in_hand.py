@@ -39,18 +39,24 @@ class Desk:
         self.shelf = Shelf()
         self.taken: list[Delivery] = []
         self.groups: list[list[tuple[str, Any]]] = []
-        self.is_full = False
+        self.error: Exception | None = None
         self.tries = 0
-        self.in_hand = InHand(self.shelf, self.taken.append, self._commit)  # type: ignore[arg-type]
+        self.in_hand = InHand(self.shelf, self, self.settle)  # type: ignore[arg-type]
 
-    def _commit(self, group: Sequence[tuple[Delivery, Any]]) -> None:
+    def on_delivery(self, delivery: Delivery, settle: object) -> None:
+        self.taken.append(delivery)
+
+    def settle(self, delivery: Delivery, mark: Any, set_aside: str | None = None) -> None:
+        self.in_hand.settle(delivery, mark, set_aside)
+
+    def commit(self, group: Sequence[tuple[Delivery, Any]]) -> None:
         self.tries += 1
-        if self.is_full:
-            raise DiskFullError("no room")
+        if self.error is not None:
+            raise self.error
         self.groups.append([(delivery.message_id, mark) for delivery, mark in group])
 
 
-def delivery(message_id: str, tag: object) -> Delivery:
+def delivery(message_id: str, tag: int) -> Delivery:
     return Delivery(b"", {}, message_id, "x", tag=tag)
 
 
@@ -79,17 +85,13 @@ def test_with_nothing_settled_nothing_is_committed(desk: Desk) -> None:
 
 def test_when_commit_raises_nothing_is_acked() -> None:
     link = Link()
-    taken: list[Delivery] = []
-
-    def commit(_: object) -> None:
-        raise OSError("input/output error")
-
-    in_hand = InHand(Shelf(), taken.append, commit)  # type: ignore[arg-type]
-    in_hand.hand_over([delivery("a", 1)], link)
-    in_hand.settle(taken[0], None, None)
+    desk = Desk()
+    desk.error = OSError("input/output error")
+    desk.in_hand.hand_over([delivery("a", 1)], link)
+    desk.in_hand.settle(desk.taken[0], None, None)
 
     with pytest.raises(CallbackError) as caught:
-        in_hand.finish(link)
+        desk.in_hand.finish(link)
     assert isinstance(caught.value.error, OSError)
     assert link.acked == []
 
@@ -101,7 +103,7 @@ def test_while_the_disk_is_full_nothing_is_acked_and_all_is_committed_once_there
     monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
     link = Link()
     desk.in_hand.hand_over([delivery("bad", 1), delivery("b", 2), delivery("c", 3)], link)
-    desk.is_full = True
+    desk.error = DiskFullError("no room")
     desk.in_hand.settle(desk.taken[0], "mark bad", "shape")
     desk.in_hand.settle(desk.taken[1], "mark b", None)
     for _ in range(5):
@@ -116,7 +118,7 @@ def test_while_the_disk_is_full_nothing_is_acked_and_all_is_committed_once_there
     desk.in_hand.finish(link)
     assert desk.tries == 2
 
-    desk.is_full = False
+    desk.error = None
     desk.in_hand.settle(desk.taken[2], "mark c", None)
     desk.in_hand.finish(link)
     assert desk.groups == []

@@ -13,7 +13,7 @@ from terminal import Ended
 from whole import runs_in
 from words import fails, plays, refused, train
 
-from tinyqueue.learner.checkpoints import CheckpointReader
+from tinyqueue.run.checkpoints import CheckpointReader
 
 FITTED = (r"\d+ environments? per player", r"\d+ steps? per batch")
 """What was chosen where the user had left it open."""

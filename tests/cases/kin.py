@@ -9,7 +9,7 @@ FALLEN = "the hinge of arm 7 is stuck"
 ONE_OF_ALL = ("--players", "1", "--set", "session.slots=1", "--set", "evaluation.slots=1")
 
 _SLOW = (
-    plays("01 slow", "reset of 1 s", "SlowReset", "slow", steps=1000, within_s=120),
+    plays("01 slow", "reset of 1 s", "SlowReset", "slow", steps=1000, within_s=240),
     told(
         "01 slow", "32 × 32 of 40 ms asked for", "SlowStep", "slow",
         r"\b[4-9]\d(\.\d+)? s\b", r"session\.(slots|ticks)",
@@ -18,7 +18,7 @@ _SLOW = (
     plays("01 slow", "after 100 steps", "SlowLater", "slow", steps=1500, within_s=150),
     fails(
         "01 slow", "3 s per step", "Snail", "slow", r"\b3(\.\d+)? ?s|3,?0\d\d(\.\d+)? ms",
-        steps=20, within_s=150,
+        steps=20, within_s=240,
     ),
     plays("14 slow build", "10 s", "VerySlowBuild", "slow", steps=500, within_s=240),
 )  # fmt: skip

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MARK = "TINYQUEUE_CASE"
-MOST_PROCESSES = 120
-"""More at once is taken for a fork bomb, and all of it is killed."""
+MOST_PROCESSES = 300
+"""More at once is taken for a fork bomb, and all of it is killed. A program for each of 100
+games, and for each slot of two players, is fair."""
 _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.25
 _LISTENING = "0A"

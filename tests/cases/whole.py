@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tinyqueue.errors import CheckpointError
-from tinyqueue.learner.checkpoints import CheckpointReader
+from tinyqueue.run.checkpoints import CheckpointReader
 
 
 def runs_in(folder: Path) -> list[Path]:

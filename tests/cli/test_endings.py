@@ -13,9 +13,9 @@ import pytest
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli.endings import _longer, document, sentences, tell
 from tinyqueue.errors import DiskFullError
-from tinyqueue.learner.ledger import Ledger, Mark
-from tinyqueue.learner.marks import Count
-from tinyqueue.learner.outcome import Outcome
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Count, Mark
+from tinyqueue.run.outcome import Outcome
 
 SOLVED = Outcome(
     ended="solved",

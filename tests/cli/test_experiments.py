@@ -2,10 +2,10 @@
 
 import pytest
 
-from tinyqueue.algorithms.r2d2_config import R2d2Config
+from tinyqueue.algorithms.r2d2 import R2d2Config
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.run_directory import RunDirectory
 
 POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
 

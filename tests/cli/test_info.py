@@ -5,10 +5,9 @@ import json
 import pytest
 from balancing import graph, spec, version
 
-from tinyqueue.learner.ledger import Ledger, Mark
-from tinyqueue.learner.marks import Count
-from tinyqueue.learner.reporter import count_document
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Count, Mark
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
@@ -30,9 +29,9 @@ STATUS = {
     "return_mean": 21.25,
     "policy_lag_mean": 1.5,
     "queue_depth": 2,
-    "count": count_document(
-        Count(attempted=9, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2}, missing=1)
-    ),
+    "count": Count(
+        attempted=9, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2}, missing=1
+    ).document(),
 }
 
 
@@ -112,7 +111,7 @@ def test_before_the_first_episode_there_is_no_mean(tinyqueue, trained):
 
 
 def test_a_count_that_is_off_stands_out(tinyqueue, trained):
-    count = count_document(Count(attempted=9, accepted=5))
+    count = Count(attempted=9, accepted=5).document()
     StatusBoard(trained).write("pole", {**STATUS, "count": count}, 60.0)
 
     assert "OFF BY 4" in tinyqueue("info").out

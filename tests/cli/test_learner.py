@@ -9,8 +9,8 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli import learner as learner_command
 from tinyqueue.cli.experiments import configured, new_run
 from tinyqueue.cli.learner import _as_given
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore

@@ -77,9 +77,9 @@ def test_help_and_readme_name_the_same_commands(tinyqueue):
 
 
 def test_every_command_line_in_the_docs_is_one_that_exists(tinyqueue):
-    text = "\n".join(
-        path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
-    )
+    docs = ROOT / "docs"
+    pages = [*ROOT.glob("*.md"), *docs.glob("*.md"), *(docs / "decisions").glob("*.md")]
+    text = "\n".join(page.read_text() for page in pages)
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))
     group = "|".join(GROUPS)
     command = rf"(?:^|`)tinyqueue ((?:(?:{group}) )?[a-z]+)\b"

@@ -9,6 +9,8 @@ import pytest
 
 from tinyqueue.cli.main import cli
 
+pytestmark = pytest.mark.integration  # a real training run
+
 NOISY = """
 import ctypes, os, subprocess, sys
 import gymnasium

@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from tinyqueue.cli.experiments import configured, find_document
-from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.run.run_directory import RunDirectory
 
 PRESET = ("learner", "start", "cartpole-dqn")
 

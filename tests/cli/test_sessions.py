@@ -7,7 +7,8 @@ import pytest
 
 from tinyqueue.cli.session_table import tick_rows
 from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark, StoredBody
 from tinyqueue.wire.sessions import encode_session
 
 STAGE = "a" * 32

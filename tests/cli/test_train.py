@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tinyqueue.cli.train import resume_command
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.run_directory import RunDirectory
 
 
 @pytest.fixture

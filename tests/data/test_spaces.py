@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tinyqueue.data.spaces import (
     Leaf,
     Space,
+    described,
     smallest_integer_dtype,
     space_from_json,
     space_to_json,
@@ -49,6 +50,22 @@ def test_entries_are_counted_one_by_one_or_all_alike() -> None:
     assert Leaf("uint8", (), n=7).counts == (7,)
     assert Leaf("int8", (2, 2), n=2).counts == (2, 2, 2, 2)
     assert Leaf("uint8", (3,), n=5, nvec=(2, 5, 3)).counts == (2, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"": Leaf("uint8", (), n=3)}, "one of 3 values"),
+        ({"keys": Leaf("uint8", (2,), n=4, nvec=(2, 4))}, "2 × 4 values at 'keys'"),
+        ({"": Leaf("int8", (2, 3), n=2)}, "6 × 2 values of shape (2, 3)"),
+        (
+            {"arm": Leaf("float32", (2,), low=-1.0, high=1.0), "leg": Leaf("float32", ())},
+            "2 numbers from -1 to 1 at 'arm', a number at 'leg'",
+        ),
+    ],
+)
+def test_a_space_is_told_in_words(space: Space, said: str) -> None:
+    assert described(space) == said
 
 
 def test_infinite_bounds_are_no_bounds() -> None:

@@ -54,9 +54,34 @@ def test_an_environment_without_a_threshold_has_none():
     assert describe(EnvironmentConfig(id="Blackjack-v1")).reward_threshold is None
 
 
-def test_actions_that_nothing_here_learns_are_refused_at_once():
-    with pytest.raises(ConfigError, match=r"the actions of Pendulum-v1 are Box\(.*one Discrete"):
-        describe_in_child(EnvironmentConfig(id="Pendulum-v1"))
+def test_continuous_actions_travel_in_the_policys_units():
+    info = describe(EnvironmentConfig(id="Pendulum-v1"))
+    assert info.action_space == {"": Leaf("float32", (1,), low=-1.0, high=1.0)}
+
+
+SPEAKING = """
+import gymnasium
+from gymnasium import spaces
+
+class Speaking(gymnasium.Env):
+    observation_space = spaces.Discrete(2)
+    action_space = spaces.Dict({"arm": spaces.Discrete(2), "say": spaces.Text(9)})
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action):
+        return 1, 0.0, False, False, {}
+
+gymnasium.register("Speaking-v0", Speaking)
+"""
+
+
+def test_actions_that_nothing_here_learns_are_refused_at_once(module):
+    name = module(SPEAKING)
+    with pytest.raises(ConfigError, match=r"the actions of Speaking-v0 contain .*Text.* at 'say'"):
+        describe_in_child(EnvironmentConfig(id="Speaking-v0"), [name])
 
 
 def test_a_tuple_is_observed_by_number():

@@ -11,7 +11,7 @@ from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.experiment import parse_experiment
-from tinyqueue.learner.toml_text import toml_text
+from tinyqueue.run.toml_text import toml_text
 
 
 def config(name="CartPole-v1", keep=(0, 2)):

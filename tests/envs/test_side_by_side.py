@@ -148,6 +148,20 @@ def test_one_that_hangs_is_made_anew():
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
+def test_slots_that_hang_together_cost_little_more_than_one():
+    slots = range(SLOTS)
+    hangs = [Fault("hang", "step", slot=slot, call=call) for slot in slots for call in (2, 5)]
+    vector = side_by_side(World(hangs), hang_s=0.6)
+    vector.reset(seed=list(slots))
+    for _ in range(2):
+        vector.begin_batch()
+        began_s = time.monotonic()
+        play(vector, 3)
+        assert 0.6 < time.monotonic() - began_s < 1.2 + 0.5
+    assert vector.take_faults().number == 2 * SLOTS
+    vector.close()
+
+
 def test_many_slow_slots_are_not_one_that_hangs():
     class Slow(Faulty):
         def step(self, action):

@@ -140,26 +140,115 @@ def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
         )
 
 
-@pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.Dict({"go": spaces.Discrete(3)})])
-def test_one_discrete_action_can_be_learned(space):
-    (leaf,) = action_layout(space, "Maze-v0").space.values()
-    assert leaf.n == 3
+def acted(space, actions):
+    """What an environment with these actions is given, path → [B, …]."""
+    return action_layout(space, "Maze-v0").unflatten(actions)
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        spaces.Box(-2, 2, (1,)),
-        spaces.MultiDiscrete([2, 3]),
-        spaces.MultiBinary(4),
-        spaces.Tuple([spaces.Discrete(2), spaces.Discrete(2)]),
-        spaces.Text(3),
-    ],
-)
-def test_other_actions_are_refused_with_their_space_and_what_is_supported(space):
-    with pytest.raises(ConfigError, match="one Discrete space") as raised:
+@pytest.mark.parametrize("space", [spaces.Discrete(3), spaces.Discrete(3, start=-1)])
+def test_a_discrete_action_counts_from_zero(space):
+    assert action_layout(space, "Maze-v0").space == {"": Leaf("uint8", (), n=3)}
+    given = acted(space, {"": np.array([0, 2], np.uint8)})
+    assert given.tolist() == [space.start, space.start + 2]
+    assert given.dtype == np.int64
+
+
+def test_entries_of_multi_discrete_actions_are_counted_one_by_one():
+    switches = spaces.MultiDiscrete([[2, 300], [3, 1]], start=[[-1, 4], [0, 7]])
+    assert action_layout(switches, "Maze-v0").space == {
+        "": Leaf("uint16", (2, 2), n=300, nvec=(2, 300, 3, 1))
+    }
+    given = acted(switches, {"": np.array([[[0, 0], [0, 0]], [[1, 299], [2, 0]]], np.uint16)})
+    assert given.tolist() == [[[-1, 4], [0, 7]], [[0, 303], [2, 7]]]
+    assert all(action in switches for action in given)
+
+
+def test_multi_binary_actions_are_zeros_and_ones():
+    lamps = spaces.MultiBinary(3)
+    assert action_layout(lamps, "Maze-v0").space == {"": Leaf("uint8", (3,), n=2)}
+    (given,) = acted(lamps, {"": np.array([[0, 1, 1]], np.uint8)})
+    assert given in lamps
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_bounded_box_is_rescaled_element_by_element_and_clipped(dtype):
+    # Given a steering wheel from −0.1 to 0.3 and a pedal from 0 to 1000
+    car = spaces.Box(np.array([-0.1, 0], dtype), np.array([0.3, 1000], dtype), dtype=dtype)
+    assert action_layout(car, "Maze-v0").space == {"": Leaf("float32", (2,), low=-1.0, high=1.0)}
+    drawn = np.float32([[-1, -1], [1, 1], [0, 0.5], [-7, 1.001]])
+    before = drawn.copy()
+    # When what a policy drew comes to the environment
+    given = acted(car, {"": drawn})
+    # Then −1 and 1 are the bounds exactly, the rest lies between, and more is cut off
+    assert given.dtype == dtype
+    for bound, row in ((car.low, 0), (car.high, 1)):
+        np.testing.assert_array_equal(given[row], bound)
+    np.testing.assert_allclose(given[2], [0.1, 750], rtol=1e-3)
+    np.testing.assert_array_equal(given[3], [car.low[0], car.high[1]])
+    assert all(action in car for action in given)
+    # And what was drawn stays as it was, for it travels
+    np.testing.assert_array_equal(drawn, before)
+
+
+@pytest.mark.parametrize("huge", [np.inf, np.finfo(np.float32).max])
+def test_a_box_without_all_its_bounds_is_taken_as_it_is_within_those_it_has(huge):
+    half = spaces.Box(np.float32([-huge, 0, -1]), np.float32([huge, huge, 2]))
+    assert action_layout(half, "Maze-v0").space == {"": Leaf("float32", (3,))}
+    given = acted(half, {"": np.float32([[-50, -50, -50], [50, 50, 50], [0.5, 0.25, 0.5]])})
+    assert given.tolist() == [[-50, 0, -1], [50, 50, 2], [0.5, 0.25, 0.5]]
+    free = spaces.Box(-huge, huge, (1,))
+    assert acted(free, {"": np.float32([[-1e30], [1e30]])}).tolist() == [
+        [np.float32(-1e30)],
+        [np.float32(1e30)],
+    ]
+
+
+def test_a_box_with_one_possible_value_gives_it():
+    still = spaces.Box(np.float32([3, -1]), np.float32([3, 1]))
+    assert acted(still, {"": np.float32([[0.7, 0.5]])}).tolist() == [[3.0, 0.5]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_actions_within_a_nested_space_belong_to_it(seed):
+    rng = np.random.default_rng(seed)
+    space = any_space(rng)
+    flat = action_layout(space, "Maze-v0")
+    actions = {}
+    for path, leaf in flat.space.items():
+        shape = (4, *leaf.shape)
+        if leaf.is_discrete:
+            counts = np.reshape(leaf.counts, leaf.shape)
+            actions[path] = rng.integers(counts, size=shape).astype(leaf.dtype)
+        else:
+            actions[path] = rng.normal(size=shape).astype(np.float32)
+    given = flat.unflatten(actions)
+    for value in iterate(batch_space(space, 4), given):
+        assert value in space
+    # And they come back, but for what was cut off
+    rows = empty(flat.space, 4)
+    flat.write(given, rows)
+    for path, leaf in flat.space.items():
+        expected = actions[path] if leaf.is_discrete else np.clip(actions[path], -1, 1)
+        np.testing.assert_allclose(rows[path], expected, atol=1e-6)
+
+
+INTEGER_BOX = spaces.Box(0, 255, (3,), np.uint8)
+
+
+@pytest.mark.parametrize("space", [*UNSUPPORTED, INTEGER_BOX])
+def test_other_actions_are_refused_by_path_and_kind(space):
+    with pytest.raises(ConfigError, match="the actions of Maze-v0 contain the space") as raised:
         action_layout(space, "Maze-v0")
-    assert f"the actions of Maze-v0 are {space}" in str(raised.value)
+    assert f"contain the space {space}, which is not supported" in str(raised.value)
+    nested = spaces.Dict({"arm": spaces.Tuple([spaces.Discrete(2), space])})
+    with pytest.raises(ConfigError) as raised:
+        action_layout(nested, "Maze-v0")
+    assert f"contain the space {space} at 'arm/1', which is not supported" in str(raised.value)
+
+
+def test_actions_that_hold_nothing_are_refused():
+    with pytest.raises(ConfigError, match="something to do"):
+        action_layout(spaces.Dict({}), "Maze-v0")
 
 
 @pytest.mark.parametrize("key", ["a/b", ""])

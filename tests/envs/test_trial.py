@@ -70,6 +70,16 @@ class NanObservation(Sound):
         return np.full(3, np.nan, np.float32), 0.0, False, False, {}
 
 
+class EachItsOwn(Sound):
+    """Every second one sees more than the one before."""
+
+    built = 0
+
+    def __init__(self) -> None:
+        EachItsOwn.built += 1
+        self.observation_space = spaces.Box(-1, 1, (3 + EachItsOwn.built % 2,), np.float32)
+
+
 class Alone(Sound):
     """A licence for one."""
 
@@ -136,6 +146,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         (Exits, r"SystemExit: 3"),
         (NanReward, r"step 1 in slot 0: the reward is nan"),
         (NanObservation, r"Tried-v0.*nan"),
+        (EachItsOwn, r"observation_space is Box.*\(3,\).*slot 0 has Box.*\(4,\)"),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_name(tried: Any, cls: type[Sound], says: str) -> None:

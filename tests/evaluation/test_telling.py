@@ -6,7 +6,7 @@ import pytest
 from bus_ends import eventually
 from structlog.testing import capture_logs
 
-from tinyqueue.bus.publisher import Outcome
+from tinyqueue.bus.publisher import PublishOutcome
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.evaluation.telling import Telling
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
@@ -24,7 +24,7 @@ class Publisher:
     def publish(self, outgoing):
         self.tried.append(outgoing)
         self.threads.add(threading.current_thread().name)
-        outcome = self._outcomes.pop(0) if self._outcomes else Outcome.CONFIRMED
+        outcome = self._outcomes.pop(0) if self._outcomes else PublishOutcome.CONFIRMED
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -52,7 +52,7 @@ def test_signs_are_told_in_a_thread_until_the_games_are_over():
 
 
 def test_a_sign_that_meets_a_full_queue_is_offered_again_soon_under_its_id():
-    publisher = Publisher(Outcome.FULL, Outcome.FULL)
+    publisher = Publisher(PublishOutcome.FULL, PublishOutcome.FULL)
 
     with Telling(publisher, SIGN, every_s=60.0):
         assert eventually(lambda: len(publisher.tried) == 3)
@@ -62,7 +62,8 @@ def test_a_sign_that_meets_a_full_queue_is_offered_again_soon_under_its_id():
 
 
 @pytest.mark.parametrize(
-    "trouble", [Outcome.UNKNOWN, Outcome.NO_LEARNER, ServiceUnreachableError("no store")]
+    "trouble",
+    [PublishOutcome.UNKNOWN, PublishOutcome.NO_LEARNER, ServiceUnreachableError("no store")],
 )
 def test_trouble_that_may_pass_ends_nothing(trouble):
     publisher = Publisher(trouble)

@@ -3,6 +3,7 @@
 import functools
 import threading
 import time
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -54,18 +55,17 @@ def taken(server, client):
     lease = LearnerLease(client, "pole", spec().run, "a learner")
     lease.acquire(1)
 
-    def take(delivery):
+    def take(delivery, settle):
         decode = {EVALUATION_TYPE: decode_evaluation, SIGN_TYPE: decode_sign}
         taken.append((delivery.content_type, decode[delivery.content_type](delivery.body)))
-        consumer.settle(delivery, None)
+        settle(delivery, None)
 
     consumer = ExperienceConsumer(
         Broker(server.broker_url),
         "pole",
+        SimpleNamespace(on_delivery=take, commit=lambda settled: None),
         queue_batches=2,
         prefetch=2,
-        on_delivery=take,
-        commit=lambda settled: None,
     )
     consumer.start()
     yield taken

@@ -10,7 +10,7 @@ from tinyqueue.experiment.documents import with_overrides
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.plain_data import plain_table
 from tinyqueue.experiment.validation import validated
-from tinyqueue.learner.toml_text import toml_text
+from tinyqueue.run.toml_text import toml_text
 
 
 def nested(depth):

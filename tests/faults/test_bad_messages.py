@@ -14,7 +14,7 @@ from cluster import ENDLESS, PRESET, Cluster
 from kombu import Connection
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.bus.topology import dead_letter_queue
 from tinyqueue.data.identity import new_id
 from tinyqueue.data.session import SessionBatch
@@ -128,12 +128,12 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
     published: dict[str, Outgoing] = {}
     for bad in BAD:
         outgoing = bad.message(as_message(bad.batch(stage.play(runner, new_id()))))
-        assert publisher.publish_patiently(outgoing, for_s=20) is Outcome.CONFIRMED
+        assert publisher.publish_patiently(outgoing, for_s=20) is PublishOutcome.CONFIRMED
         published[bad.what] = outgoing
     no_evaluation = replace(as_message(stage.play(runner, new_id())), content_type=EVALUATION_TYPE)
-    assert publisher.publish_patiently(no_evaluation, for_s=20) is Outcome.CONFIRMED
+    assert publisher.publish_patiently(no_evaluation, for_s=20) is PublishOutcome.CONFIRMED
     other_run = as_message(header(run=new_id())(stage.play(runner, new_id())))
-    assert publisher.publish_patiently(other_run, for_s=20) is Outcome.CONFIRMED
+    assert publisher.publish_patiently(other_run, for_s=20) is PublishOutcome.CONFIRMED
     publisher.close()
 
     cluster.trains_on()

@@ -9,7 +9,8 @@ import pytest
 from checker import judge, read_history
 
 from tinyqueue.data.session import Drop
-from tinyqueue.learner.ledger import Ledger, Mark
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark
 
 A, B = "a" * 32, "b" * 32
 

@@ -27,9 +27,10 @@ from untrained_learner import BLOCKS, EXPERIMENT, NAME, PLAN, SLOTS, TICKS, Note
 from untrained_learner import __file__ as PROGRAM
 
 from tinyqueue.data.identity import parse_batch_id
-from tinyqueue.learner.checkpoints import Checkpoint, CheckpointReader
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.ledger.session_log import SessionLog
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import CheckpointReader
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]

@@ -9,7 +9,7 @@ import pytest
 from checker import Verdict, judge, watching_versions
 from cluster import ENDLESS, PRESET, Cluster, Process
 
-from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.run.checkpoints import Checkpoints
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -14,9 +14,10 @@ from checker import VersionLog, judge, watching_versions
 from cluster import ENDLESS, Cluster, Process
 
 from tinyqueue.data.schedules import Linear
-from tinyqueue.learner.checkpoints import Checkpoint, CheckpointReader
-from tinyqueue.learner.ledger import read_count
-from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.ledger.ledger import read_count
+from tinyqueue.ledger.session_log import SessionLog
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import CheckpointReader
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

@@ -12,7 +12,7 @@ import pytest
 from bus_ends import Bus, eventually
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
+from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
 from tinyqueue.errors import ServiceUnreachableError
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def test_a_confirmed_message_arrives_whole(bus) -> None:
     outcome = bus.publisher().publish(bus.message("stage:0", body))
 
     (delivery,) = bus.take(1)
-    assert outcome is Outcome.CONFIRMED
+    assert outcome is PublishOutcome.CONFIRMED
     assert delivery.body == body
     assert delivery.headers == {"n": 1}
     assert delivery.message_id == "stage:0"
@@ -44,7 +44,7 @@ def test_a_confirmed_message_arrives_whole(bus) -> None:
 def test_without_a_learner_nothing_is_stored(bus) -> None:
     bus.learner_lives = False
 
-    assert bus.publisher().publish(bus.message("stage:0")) is Outcome.NO_LEARNER
+    assert bus.publisher().publish(bus.message("stage:0")) is PublishOutcome.NO_LEARNER
 
     bus.started()
     with pytest.raises(queue.Empty):
@@ -56,14 +56,14 @@ def test_an_unroutable_publish_lends_its_answer_to_no_other(bus) -> None:
     publisher = bus.publisher()
     bus.learner_lives = False
     for n in range(20):
-        assert publisher.publish(bus.message(f"lost:{n}")) is Outcome.NO_LEARNER
+        assert publisher.publish(bus.message(f"lost:{n}")) is PublishOutcome.NO_LEARNER
     bus.learner_lives = True
     bus.started(prefetch=2, queue_batches=1)
 
     outcomes = [publisher.publish(bus.message(f"stage:{n}")) for n in range(20)]
 
-    confirmed = outcomes.count(Outcome.CONFIRMED)
-    assert set(outcomes) == {Outcome.CONFIRMED, Outcome.FULL}
+    confirmed = outcomes.count(PublishOutcome.CONFIRMED)
+    assert set(outcomes) == {PublishOutcome.CONFIRMED, PublishOutcome.FULL}
     assert confirmed == 2 + bus.waiting()
 
 
@@ -74,12 +74,12 @@ def test_a_full_queue_refuses_until_there_is_room(bus) -> None:
     first, *_ = bus.take(3)
     bus.publish(publisher, "a:3", "a:4")
 
-    assert publisher.publish(bus.message("a:5")) is Outcome.FULL
+    assert publisher.publish(bus.message("a:5")) is PublishOutcome.FULL
     assert eventually(lambda: consumer.ready == 2)
 
     consumer.settle(first, "mark")
     bus.take(1)
-    assert publisher.publish(bus.message("a:5")) is Outcome.CONFIRMED
+    assert publisher.publish(bus.message("a:5")) is PublishOutcome.CONFIRMED
 
 
 def test_settling_from_another_thread_commits_then_acks_within_milliseconds(bus) -> None:
@@ -181,7 +181,7 @@ def test_a_broker_that_is_not_there_is_unknown_to_a_player_and_an_error_to_a_lea
         broker, "guest", queue_batches=2, learner_is_alive=lambda _: True
     )
 
-    assert publisher.publish(bus.message("a:0")) is Outcome.UNKNOWN
+    assert publisher.publish(bus.message("a:0")) is PublishOutcome.UNKNOWN
     with pytest.raises(ServiceUnreachableError) as caught:
         bus.started()
     assert "secret" not in str(caught.value)

@@ -16,7 +16,7 @@ import pytest
 from amqp.exceptions import NotFound
 from bus_ends import EXPERIMENT, Bus, eventually
 
-from tinyqueue.bus.publisher import Outcome
+from tinyqueue.bus.publisher import PublishOutcome
 from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
 from tinyqueue.errors import ConfigError
 
@@ -51,7 +51,7 @@ def test_a_memory_alarm_makes_a_publish_unknown_in_time_and_acks_go_on(bus, alar
 
     outcomes = [publisher.publish(bus.message("a:0", bytes(2_000_000))) for _ in range(2)]
 
-    assert outcomes == [Outcome.UNKNOWN, Outcome.UNKNOWN]
+    assert outcomes == [PublishOutcome.UNKNOWN, PublishOutcome.UNKNOWN]
     assert time.monotonic() - began_s < 2.0
     assert eventually(lambda: consumer.ready == 0)
     assert consumer.error is None
@@ -112,7 +112,7 @@ def test_an_empty_queue_with_other_arguments_is_replaced_by_the_next_but_one(bus
 
     bus.started(queue_batches=5, prefetch=1)
     bus.publish(bus.publisher(), *(f"a:{n}" for n in range(6)))
-    assert bus.publisher().publish(bus.message("a:6")) is Outcome.FULL
+    assert bus.publisher().publish(bus.message("a:6")) is PublishOutcome.FULL
 
 
 def test_two_queues_that_hold_messages_under_other_arguments_are_an_error(bus) -> None:

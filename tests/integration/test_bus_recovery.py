@@ -75,25 +75,3 @@ def test_publishing_recovers_from_cuts_and_loses_no_confirmed_message(bus) -> No
     threads[1].join(30)
     assert consumer.error is None
     assert len(confirmed) > 50
-
-
-def test_pausing_gives_back_what_is_in_hand_and_resuming_takes_it_again(bus) -> None:
-    consumer = bus.started()
-    publisher = bus.publisher()
-    bus.publish(publisher, "a:0", "a:1")
-    first, second = bus.take(2)
-
-    consumer.pause()
-    assert eventually(lambda: bus.waiting() == 2)
-    consumer.settle(first, "while paused")
-    assert eventually(lambda: bus.committed == [("a:0", "while paused")])
-    consumer.resume()
-
-    # The first one is not in hand any more, so it comes again, for the ledger to recognise.
-    (again,) = bus.take(1)
-    assert again.message_id == "a:0"
-    consumer.settle(again, "known")
-    consumer.settle(second, "after")
-    assert eventually(lambda: len(bus.committed) == 3)
-    consumer.stop(timeout_s=5)
-    assert bus.waiting() == 0

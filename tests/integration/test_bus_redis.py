@@ -16,7 +16,7 @@ import kombu
 import pytest
 from bus_ends import EXPERIMENT, Bus, eventually
 
-from tinyqueue.bus.publisher import Outcome
+from tinyqueue.bus.publisher import PublishOutcome
 from tinyqueue.local.redis_server import RedisServer
 
 pytestmark = pytest.mark.integration
@@ -27,9 +27,13 @@ import tinyqueue.bus.redis_consuming
 tinyqueue.bus.redis_consuming._WAIT_S = 1
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
+class Handler:
+    def on_delivery(self, delivery, settle):
+        print(delivery.message_id, flush=True)
+    def commit(self, settled):
+        pass
 ExperienceConsumer(
-    Broker(sys.argv[1]), sys.argv[2], queue_batches=2, prefetch=3, commit=lambda group: None,
-    on_delivery=lambda delivery: print(delivery.message_id, flush=True),
+    Broker(sys.argv[1]), sys.argv[2], Handler(), queue_batches=2, prefetch=3
 ).start()
 print("ready", flush=True)
 threading.Event().wait()
@@ -134,7 +138,7 @@ def test_a_consumer_frozen_for_long_keeps_what_it_has_and_goes_on(bus, learner) 
 
 def test_many_players_together_keep_the_limit(bus) -> None:
     bus.started(prefetch=1)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
 
     def play(player: int) -> None:
         publisher = bus.publisher(queue_batches=5)
@@ -147,8 +151,8 @@ def test_many_players_together_keep_the_limit(bus) -> None:
         player.join()
 
     assert bus.waiting() == 5
-    assert outcomes.count(Outcome.CONFIRMED) == 6
-    assert outcomes.count(Outcome.FULL) == 154
+    assert outcomes.count(PublishOutcome.CONFIRMED) == 6
+    assert outcomes.count(PublishOutcome.FULL) == 154
 
 
 def test_bytes_that_are_no_message_are_handed_over_as_they_are(bus) -> None:
@@ -180,7 +184,7 @@ def test_a_frozen_server_makes_a_publish_unknown_and_the_batch_is_published_agai
         os.kill(bus.services.server.pid, signal.SIGCONT)
     bus.publish(publisher, "a:1", "a:2")
 
-    assert outcome is Outcome.UNKNOWN
+    assert outcome is PublishOutcome.UNKNOWN
     assert took_s < 2
     assert [d.message_id for d in bus.take(3)] == ["a:0", "a:1", "a:2"]
     assert consumer.duplicates == 1

@@ -20,10 +20,10 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import tasks_exchange
 from tinyqueue.celery import make_app
+from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.tasks_of_run import remote_games
 from tinyqueue.settings import Settings
 from tinyqueue.store.lease import LearnerLease
@@ -73,16 +73,15 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
         failed=unused,
         setbacks=unused,
         evaluated=games.arrived,
+        check_lease=unused,
     )
     consumer = ExperienceConsumer(
         broker,
         "pole",
+        SimpleNamespace(on_delivery=ingest.on_delivery, commit=lambda settled: None),
         queue_batches=2,
         prefetch=2,
-        on_delivery=ingest.on_delivery,
-        commit=lambda settled: None,
     )
-    ingest.attach(consumer)
     consumer.start()
     yield games
     consumer.stop(5)

@@ -13,7 +13,7 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.celery import make_app
 from tinyqueue.data.identity import new_id
-from tinyqueue.learner.checkpoints import Checkpoints
+from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.settings import Settings
 
 pytestmark = pytest.mark.integration

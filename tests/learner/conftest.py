@@ -1,4 +1,4 @@
-"""The parts around a trainer: batches, an algorithm that only counts, and a view that remembers."""
+"""The parts around an updater: an algorithm that only counts, and a view that remembers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pole import ACTIONS, OBSERVATIONS, RUN, SLOTS, TICKS
+from pole import contract as contract
+from pole import make_batch as make_batch
+from pole import make_experiment_of as make_experiment_of
 
 from tinyqueue.algorithms.base import Update
-from tinyqueue.catalogue import make_experiment
-from tinyqueue.data.episodes import Episodes
-from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.data.spaces import Leaf, space_to_json
+from tinyqueue.data.spaces import space_to_json
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.trainer import Trainer
-from tinyqueue.wire.contract import Contract, Extra
+from tinyqueue.learner.updater import Updater
 
-OBSERVATIONS = {"": Leaf("float32", (4,))}
-ACTIONS = {"": Leaf("uint8", (), 2)}
 GRAPH = b"an acting graph"
-RUN = "c" * 32
-STAGE = "a" * 32
-TICKS, SLOTS = 4, 2
 
 
 class CountingAlgorithm:
@@ -75,66 +70,6 @@ class RememberingView:
         pass
 
 
-def _batch(n=0, *, version=0, stage=STAGE, returns=(), **header):
-    """A batch that the contract takes; ``returns`` end in it, tick by tick, in slot 0."""
-    values = {
-        "experiment": "pole",
-        "run": RUN,
-        "stage": stage,
-        "n": n,
-        "user": "rack",
-        "player": "host:1",
-        "policy_version": version,
-        "spec_version": 1,
-    }
-    shape = (TICKS, SLOTS)
-    terminated, valid = np.zeros(shape, bool), np.ones(shape, bool)
-    for i in range(len(returns)):
-        terminated[2 * i, 0], valid[2 * i + 1, 0] = True, False
-    e = len(returns)
-    return SessionBatch(
-        header=Header(**(values | header)),
-        observations={"": np.zeros((TICKS + 1, SLOTS, 4), np.float32)},
-        actions={"": np.zeros(shape, np.uint8)},
-        rewards=np.ones(shape, np.float32),
-        terminated=terminated,
-        truncated=np.zeros(shape, bool),
-        valid=valid,
-        extras={"behaviour_log_prob": np.full(shape, -0.7, np.float32)},
-        episodes=Episodes.of(np.zeros(e), returns, np.ones(e), np.zeros(e)),
-    )
-
-
-@pytest.fixture
-def make_batch():
-    return _batch
-
-
-@pytest.fixture
-def contract():
-    return Contract(
-        experiment="pole",
-        run=RUN,
-        observations=OBSERVATIONS,
-        actions=ACTIONS,
-        ticks=TICKS,
-        slots=SLOTS,
-        extras={"behaviour_log_prob": Extra("float32", kind="log-probability")},
-        max_abs_reward=10.0,
-    )
-
-
-@pytest.fixture
-def make_experiment_of():
-    """Sections over an experiment named pole that plays CartPole-v1."""
-
-    def make(**sections):
-        document = {"name": "pole", "environment": {"id": "CartPole-v1"}, **sections}
-        return make_experiment(document)
-
-    return make
-
-
 @pytest.fixture
 def spec():
     return PlaySpec(
@@ -166,16 +101,16 @@ def export(algorithm, spec):
 
 @pytest.fixture
 def published():
-    """The weight versions that the trainer of ``make_trainer`` has published."""
+    """The weight versions that the updater of ``make_updater`` has published."""
     return []
 
 
 @pytest.fixture
-def make_trainer(make_experiment_of, algorithm, export, spec, published):
+def make_updater(make_experiment_of, algorithm, export, spec, published):
     numbers = count()
 
     def make(**sections):
-        return Trainer(
+        return Updater(
             make_experiment_of(**sections),
             algorithm,
             export,

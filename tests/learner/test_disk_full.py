@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tinyqueue.errors import DiskFullError, RunDirectoryError
-from tinyqueue.learner.ledger import Ledger, Mark, Recorded, StoredBody
-from tinyqueue.learner.session_log import SessionLog
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark, Recorded, StoredBody
+from tinyqueue.ledger.session_log import SessionLog
 
 STAGE = "e" * 32
 REPOSITORY = Path(__file__).parents[2]
@@ -46,9 +47,10 @@ ON_A_SMALL_DISK = """
 import sys
 from pathlib import Path
 from tinyqueue.errors import DiskFullError
-from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
-from tinyqueue.learner.session_log import SessionLog
-from tinyqueue.learner.streams import LineFile
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark, StoredBody
+from tinyqueue.ledger.session_log import SessionLog
+from tinyqueue.run.line_file import LineFile
 
 disk = Path(sys.argv[1])
 other = disk / "somebody's"
@@ -103,7 +105,8 @@ import shutil
 import sys
 from pathlib import Path
 from tinyqueue.errors import DiskFullError
-from tinyqueue.learner.ledger import Ledger, Mark, read_count
+from tinyqueue.ledger.ledger import Ledger, read_count
+from tinyqueue.ledger.marks import Mark
 
 path, existing, left = Path(sys.argv[1]) / "sessions.db", {existing}, {left}
 owner = {{"experiment": "pole", "run": "1"}}
@@ -184,8 +187,8 @@ from pathlib import Path
 from tinyqueue.catalogue import make_experiment, presets
 from tinyqueue.cli.main import main
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.run.run_directory import RunDirectory
 
 document = make_experiment(read_document(presets()["cartpole-dqn"])).document()
 run = RunDirectory.create(Path(sys.argv[1]), document, {{}})

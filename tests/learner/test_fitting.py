@@ -136,6 +136,12 @@ def test_long_games_are_fewer_and_told() -> None:
     assert any("evaluation.episodes" in remark for remark in found.remarks)
 
 
+def test_resets_count_as_part_of_a_game() -> None:
+    found = fit(reset_s=6.0, step_s=0.001, episode_steps=10.0)()
+
+    assert found.experiment.evaluation.episodes == 19
+
+
 def test_a_minibatch_count_that_divides_slots_is_respected() -> None:
     found = fit(step_s=0.04)({"algorithm": {"name": "ppo"}})
 

@@ -1,6 +1,7 @@
 """Every message has one fate: trained and accepted, dropped, set aside, or known already."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
+from tinyqueue.errors import LeaseLostError
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.stream import StreamExperience
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.setbacks import Setbacks
-from tinyqueue.learner.stream_experience import StreamExperience
+from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
@@ -33,6 +35,16 @@ class Consumer:
     @property
     def fates(self):
         return [mark and (mark.fate, mark.reason) for _, mark, _ in self.settled]
+
+
+class Lease:
+    """This learner's, until it is lost."""
+
+    is_lost = False
+
+    def check(self):
+        if self.is_lost:
+            raise LeaseLostError("another learner trains this run")
 
 
 @pytest.fixture
@@ -72,7 +84,12 @@ def said():
 
 
 @pytest.fixture
-def ingest(contract, ledger, experience, consumer, heard, evaluated, failed, said):
+def lease():
+    return Lease()
+
+
+@pytest.fixture
+def ingest(lease, contract, ledger, experience, consumer, heard, evaluated, failed, said):
     ingest = Ingest(
         contract,
         ledger,
@@ -83,8 +100,9 @@ def ingest(contract, ledger, experience, consumer, heard, evaluated, failed, sai
         failed=failed.append,
         setbacks=Setbacks(said.append, 60.0),
         evaluated=evaluated.append,
+        check_lease=lease.check,
     )
-    ingest.attach(consumer)
+    ingest.on_delivery = partial(ingest.on_delivery, settle=consumer.settle)
     return ingest
 
 
@@ -128,6 +146,19 @@ def test_a_batch_is_accepted_only_when_it_has_been_trained_on(
     assert ledger.knows(batch.header.batch_id)
 
 
+def test_what_was_trained_on_is_not_accepted_once_the_lease_is_lost(
+    ingest, lease, experience, consumer, ledger, delivered
+):
+    ingest.on_delivery(delivered(0))
+    train_one(experience)
+    lease.is_lost = True
+
+    with pytest.raises(LeaseLostError):
+        commit_all(ingest, consumer)
+
+    assert ledger.env_steps == 0
+
+
 def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
     contract, ledger, consumer, delivered
 ):
@@ -140,10 +171,10 @@ def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
     experience = Told(1, ledger.knows, log_every_s=1e-9)
     ingest = Ingest(contract, ledger, experience, max_policy_lag=10, head=lambda: HEAD,
                     heard=lambda *_: None, failed=lambda _: None,
-                    setbacks=Setbacks(lambda _: None, 60.0), evaluated=lambda _: None)  # fmt: skip
-    ingest.attach(consumer)
+                    setbacks=Setbacks(lambda _: None, 60.0), evaluated=lambda _: None,
+                    check_lease=lambda: None)  # fmt: skip
     for n in range(2):
-        ingest.on_delivery(delivered(n))
+        ingest.on_delivery(delivered(n), consumer.settle)
         train_one(experience)
 
     commit_all(ingest, consumer)

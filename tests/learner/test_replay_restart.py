@@ -13,16 +13,17 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import ConfigError
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.experience import Taken
+from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.experience.make import make_experience
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Taken
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.ledger import Ledger, Mark, StoredBody
-from tinyqueue.learner.level import Level
-from tinyqueue.learner.make_experience import make_experience
-from tinyqueue.learner.session_log import SessionLog
-from tinyqueue.learner.setbacks import Setbacks
-from tinyqueue.learner.training import Training
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark, StoredBody
+from tinyqueue.ledger.session_log import SessionLog
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
+from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session, encode_session
 
 PLAN = ReplayPlan(4, 1, 0.9, Prioritisation(1.0, 0.4, 0.4, 0))
@@ -34,8 +35,7 @@ class Learner:
 
     def __init__(self, path, experiment, contract, plan):
         self.ledger = Ledger(path, experiment="pole", run=contract.run, keeps_bodies=True)
-        built = SimpleNamespace(algorithm=SimpleNamespace(replay=plan), contract=contract)
-        self.experience = make_experience(experiment, built, self.ledger, path, lambda: 0)
+        self.experience = make_experience(experiment, plan, contract, self.ledger, path, lambda: 0)
         self.ingest = Ingest(
             contract,
             self.ledger,
@@ -46,8 +46,8 @@ class Learner:
             failed=lambda _: None,
             setbacks=Setbacks(lambda _: None, 60.0),
             evaluated=lambda _: None,
+            check_lease=lambda: None,
         )
-        self.ingest.attach(self)
         self.settled = []
         self.arrived = Counter()
 
@@ -61,7 +61,7 @@ class Learner:
     def take_in(self, *deliveries):
         """Delivers, lets the replay work, and commits: all of them together."""
         for delivery in deliveries:
-            self.ingest.on_delivery(delivery)
+            self.ingest.on_delivery(delivery, self.settle)
         self._until(lambda: len(self.settled) == len(deliveries))
         group, self.settled = self.settled, []
         self.ingest.commit(group)
@@ -310,15 +310,17 @@ def tear(folder):
     [(cut_in_half, "replay.bin"), (flip_a_bit, "replay.bin"), (tear, "manifest.json")],
 )
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
-    start, deliver, experiment, make_trainer, tmp_path, damage, named
+    start, deliver, experiment, make_updater, tmp_path, damage, named
 ):
     said, checkpoints = [], Checkpoints(tmp_path / "checkpoints", keep=3)
 
     def training_of(learner):
-        trainer = make_trainer()
-        level = Level(None, experiment.evaluation, None, 0)
+        updater = make_updater()
+        threshold = ReturnThreshold(None, experiment.evaluation, None, 0)
         reporter = SimpleNamespace(message=said.append)
-        return Training(experiment, trainer, checkpoints, level, reporter, learner.experience)
+        return TrainingRun(
+            experiment, updater, checkpoints, threshold, reporter, learner.experience
+        )
 
     learner = start()
     training = training_of(learner)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from taking import taken
 
-from tinyqueue.learner.checkpoints import Checkpoint
-from tinyqueue.learner.level import Evaluated
-from tinyqueue.learner.marks import Count
-from tinyqueue.learner.reporter import Reporter, count_document
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.evaluation.threshold import Evaluated
+from tinyqueue.learner.reporter import Reporter
+from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.wire.evaluations import EvaluationResult
 
 COUNT = Count(
@@ -28,17 +28,17 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def trainer(make_trainer):
-    return make_trainer()
+def updater(make_updater):
+    return make_updater()
 
 
 @pytest.fixture
-def reporter(make_experiment_of, run, view, trainer):
+def reporter(make_experiment_of, run, view, updater):
     return Reporter(
         make_experiment_of(learner={"log_every_s": 1e-9}, stop={"max_env_steps": 1000}),
         run,
         view,
-        trainer,
+        updater,
         threshold=475.0,
         services="rabbitmq",
         sources=lambda: {
@@ -64,16 +64,16 @@ def evaluated(mean=480.0, env_steps=5000):
 
 
 def test_a_view_of_a_resumed_run_is_given_the_first_mean_of_the_run(
-    reporter, view, trainer, make_batch
+    reporter, view, updater, make_batch
 ):
-    trainer.clock.first_mean = 9.5
+    updater.clock.first_mean = 9.5
     reporter.trained([make_batch(0, returns=[12.0])])
 
     assert view.snapshots[-1].first_mean == 9.5
 
 
-def test_a_line_of_metrics_holds_the_documented_names(reporter, run, trainer, make_batch):
-    trainer.update(taken([make_batch(0, returns=[12.0])]))
+def test_a_line_of_metrics_holds_the_documented_names(reporter, run, updater, make_batch):
+    updater.update(taken([make_batch(0, returns=[12.0])]))
     reporter.trained([make_batch(0, returns=[12.0])])
 
     line = lines(run, "metrics")[-1]
@@ -97,17 +97,17 @@ def test_before_the_first_episode_the_mean_is_null(reporter, run, make_batch):
     assert lines(run, "metrics")[-1]["return_mean"] is None
 
 
-def test_episodes_are_written_with_the_clock_of_when_they_came(reporter, run, trainer, make_batch):
+def test_episodes_are_written_with_the_clock_of_when_they_came(reporter, run, updater, make_batch):
     batches = [make_batch(0, returns=[12.0, 9.0]), make_batch(1), make_batch(2, returns=[3.0])]
     for batch in batches:
-        trainer.update(taken([batch]))
+        updater.update(taken([batch]))
         reporter.trained([batch])
     reporter.close()
 
     written = lines(run, "episodes")
     assert all(set(line) == {str(name) for name in EpisodeColumn} for line in written)
     assert [value for line in written for value in line["returns"]] == [12.0, 9.0, 3.0]
-    assert written[-1]["env_steps"] == trainer.clock.env_steps == 6 + 8 + 7
+    assert written[-1]["env_steps"] == updater.clock.env_steps == 6 + 8 + 7
     assert sum(len(line["lengths"]) for line in written) == 3
 
 
@@ -135,13 +135,13 @@ def test_the_view_is_told_what_does_not_change_first(reporter, view):
     assert view.header.services == "rabbitmq"
 
 
-def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, trainer, make_batch):
+def test_the_view_gets_snapshots_when_it_wants_them(reporter, view, updater, make_batch):
     view.is_due = False
     reporter.look()
     assert view.snapshots == []
 
     view.is_due = True
-    trainer.update(taken([make_batch(0, returns=[12.0])]))
+    updater.update(taken([make_batch(0, returns=[12.0])]))
     reporter.evaluated(evaluated(), threshold=475.0)
     reporter.look()
 
@@ -166,7 +166,7 @@ def test_the_view_knows_that_the_first_batch_has_not_come(reporter, view, make_b
     ],
 )
 def test_a_long_silence_is_explained_again_ever_more_rarely(
-    make_experiment_of, run, view, trainer, monkeypatch, log, said
+    make_experiment_of, run, view, updater, monkeypatch, log, said
 ):
     now_s = [1000.0]
     monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
@@ -174,7 +174,7 @@ def test_a_long_silence_is_explained_again_ever_more_rarely(
         make_experiment_of(),
         run,
         view,
-        trainer,
+        updater,
         threshold=None,
         services="rabbitmq",
         sources=dict,
@@ -211,10 +211,6 @@ def test_the_status_is_json_from_the_start(reporter, run):
     }
 
 
-def test_a_count_that_does_not_balance_says_so():
-    assert count_document(Count(attempted=3, accepted=1, missing=1))["unbalanced"] == 1
-
-
 def test_scalars_reach_tensorboard(reporter, run, make_batch):
     reporter.trained([make_batch(0)])
     reporter.close()
@@ -226,7 +222,7 @@ def test_scalars_reach_tensorboard(reporter, run, make_batch):
 
 
 def test_rates_are_those_between_updates_however_often_the_view_looks(
-    reporter, trainer, view, make_batch, monkeypatch
+    reporter, updater, view, make_batch, monkeypatch
 ):
     now_s = [1000.0]
     monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
@@ -235,8 +231,8 @@ def test_rates_are_those_between_updates_however_often_the_view_looks(
         for _ in range(3):
             now_s[0] += 1.0
             reporter.look()
-        trainer.clock.env_steps += 2048
-        trainer.clock.updates += 1
+        updater.clock.env_steps += 2048
+        updater.clock.updates += 1
 
     rates = [(s.env_steps_per_s, s.updates_per_s) for s in view.snapshots]
     # One look right after an update and three until the next.

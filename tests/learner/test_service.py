@@ -10,9 +10,9 @@ import pytest
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import LeaseHeldError
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.redis_server import RedisServer
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease, read_lease

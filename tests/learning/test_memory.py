@@ -13,7 +13,7 @@ from cluster import Cluster
 
 from tinyqueue.catalogue import presets
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.learner.toml_text import toml_text
+from tinyqueue.run.toml_text import toml_text
 
 pytestmark = [pytest.mark.integration, pytest.mark.learning]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinyqueue.learned import load
-from tinyqueue.learner.checkpoints import CheckpointReader
+from tinyqueue.run.checkpoints import CheckpointReader
 
 APEX = """
 name = "pole-apex"

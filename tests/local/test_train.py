@@ -12,9 +12,9 @@ import pytest
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.learner.fitting import Fitted
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local import train as train_module
 from tinyqueue.local.train import Where, train
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 

@@ -17,7 +17,7 @@ def test_what_players_and_the_command_line_import_brings_no_tensorflow() -> None
         "import sys\n"
         "import tinyqueue.policy.heads, tinyqueue.policy.runner, tinyqueue.policy.export\n"
         "import tinyqueue.models.registry, tinyqueue.models.inputs\n"
-        "import tinyqueue.algorithms.registry, tinyqueue.algorithms.vtrace\n"
+        "import tinyqueue.algorithms.registry, tinyqueue.algorithms.returns\n"
         "heavy = {'tensorflow', 'keras', 'tf2onnx', 'onnx', 'onnxruntime'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

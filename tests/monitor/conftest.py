@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from tinyqueue.monitor.view import Header
+from tinyqueue.monitor.view import RunHeader
 
 
 @pytest.fixture
-def header() -> Header:
-    return Header(
+def header() -> RunHeader:
+    return RunHeader(
         experiment="cartpole-impala",
         environment="CartPole-v1",
         algorithm="impala",

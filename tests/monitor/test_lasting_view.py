@@ -9,9 +9,9 @@ from rich.console import Console
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.lines import LineView
 from tinyqueue.monitor.live import LiveView
-from tinyqueue.monitor.view import Header, Snapshot
+from tinyqueue.monitor.view import RunHeader, Snapshot
 
-HEADER = Header("pole", "CartPole-v1", "impala", "runs/pole/1", "none")
+HEADER = RunHeader("pole", "CartPole-v1", "impala", "runs/pole/1", "none")
 
 
 class Failing(io.StringIO):

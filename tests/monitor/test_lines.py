@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tinyqueue.monitor.lines import LineView
-from tinyqueue.monitor.view import Header, Snapshot
+from tinyqueue.monitor.view import RunHeader, Snapshot
 
 SNAPSHOT = Snapshot(
     time_s=4.2,
@@ -41,7 +41,7 @@ def file() -> io.StringIO:
 
 
 @pytest.fixture
-def view(file: io.StringIO, clock: Clock, header: Header) -> LineView:
+def view(file: io.StringIO, clock: Clock, header: RunHeader) -> LineView:
     view = LineView(file, clock)
     view.start(header)
     return view

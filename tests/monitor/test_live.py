@@ -11,7 +11,7 @@ from rich.console import Console
 from tinyqueue.monitor.history import History
 from tinyqueue.monitor.lines import LineView
 from tinyqueue.monitor.live import REFRESH_EVERY_S, LiveView, frame, open_view
-from tinyqueue.monitor.view import Header, Progress, Snapshot
+from tinyqueue.monitor.view import Progress, RunHeader, Snapshot
 
 SNAPSHOT = Snapshot(
     time_s=20.0,
@@ -42,7 +42,7 @@ def written(console: Console) -> str:
     return file.read()
 
 
-def drawn(header: Header, snapshot: Snapshot | None, console: Console) -> list[str]:
+def drawn(header: RunHeader, snapshot: Snapshot | None, console: Console) -> list[str]:
     progress, history = Progress(header), History()
     progress.see(Snapshot(time_s=0.0, return_mean=20.0))
     for mean in (20.0, 60.0, 247.5):
@@ -52,7 +52,7 @@ def drawn(header: Header, snapshot: Snapshot | None, console: Console) -> list[s
     return capture.get().splitlines()
 
 
-def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: Header) -> None:
+def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: RunHeader) -> None:
     lines = drawn(header, SNAPSHOT, terminal())
 
     assert lines[0].startswith("╭─ cartpole-impala · CartPole-v1 · impala ─")
@@ -63,7 +63,7 @@ def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: He
     assert "embedded Redis · runs/cartpole-impala/3 · 0:20" in lines[-1]
 
 
-def test_a_frame_shows_rates_lag_queue_and_players(header: Header) -> None:
+def test_a_frame_shows_rates_lag_queue_and_players(header: RunHeader) -> None:
     text = " ".join(" ".join(drawn(header, SNAPSHOT, terminal())).split())
 
     for part in (
@@ -83,7 +83,7 @@ def test_a_frame_shows_rates_lag_queue_and_players(header: Header) -> None:
         assert part in text
 
 
-def test_a_frame_says_when_greedy_games_are_played_and_what_they_gave(header: Header) -> None:
+def test_a_frame_says_when_greedy_games_are_played_and_what_they_gave(header: RunHeader) -> None:
     playing = "\n".join(drawn(header, replace(SNAPSHOT, is_evaluating=True), terminal()))
     played = "\n".join(drawn(header, replace(SNAPSHOT, greedy_mean=471.3), terminal()))
 
@@ -92,39 +92,39 @@ def test_a_frame_says_when_greedy_games_are_played_and_what_they_gave(header: He
 
 
 @pytest.mark.parametrize("width", [30, 40, 64, 80, 100, 200])
-def test_a_frame_fits_any_terminal(header: Header, width: int) -> None:
+def test_a_frame_fits_any_terminal(header: RunHeader, width: int) -> None:
     lines = drawn(header, SNAPSHOT, terminal(width))
 
     assert {len(line) for line in lines} == {min(width, 96)}
 
 
-def test_a_terminal_of_64_columns_still_shows_every_number(header: Header) -> None:
+def test_a_terminal_of_64_columns_still_shows_every_number(header: RunHeader) -> None:
     text = "\n".join(drawn(header, SNAPSHOT, terminal(64)))
 
     assert "…" not in text.replace("20.0 … 247.5", "")
     assert "dropped" in text
 
 
-def test_a_frame_needs_nothing_but_ascii_where_there_is_nothing_else(header: Header) -> None:
+def test_a_frame_needs_nothing_but_ascii_where_there_is_nothing_else(header: RunHeader) -> None:
     lines = drawn(header, SNAPSHOT, terminal(encoding="ascii"))
 
     assert "_-@" in lines[1] or "_.@" in lines[1]
 
 
-def test_before_the_first_batch_the_frame_says_what_it_waits_for(header: Header) -> None:
+def test_before_the_first_batch_the_frame_says_what_it_waits_for(header: RunHeader) -> None:
     for nothing in (None, Snapshot(time_s=0.0, is_waiting=True)):
         said = "\n".join(drawn(header, nothing, terminal()))
         assert "waiting for the first session batch" in said
         assert "env steps" not in said
 
 
-def test_names_from_a_file_are_text_and_not_markup(header: Header) -> None:
+def test_names_from_a_file_are_text_and_not_markup(header: RunHeader) -> None:
     lines = drawn(replace(header, environment="[red]Cart[/]"), SNAPSHOT, terminal())
 
     assert "[red]Cart[/]" in lines[0]
 
 
-def test_a_view_draws_twice_a_second_however_often_it_is_told(header: Header) -> None:
+def test_a_view_draws_twice_a_second_however_often_it_is_told(header: RunHeader) -> None:
     console, now = terminal(), [0.0]
     view = LiveView(console, clock=lambda: now[0])
     view.start(header)
@@ -138,7 +138,7 @@ def test_a_view_draws_twice_a_second_however_often_it_is_told(header: Header) ->
     view.stop()
 
 
-def test_a_view_is_due_until_it_knows_where_the_return_began(header: Header) -> None:
+def test_a_view_is_due_until_it_knows_where_the_return_began(header: RunHeader) -> None:
     view = LiveView(terminal(), clock=lambda: 0.0)
     view.start(header)
 
@@ -149,7 +149,7 @@ def test_a_view_is_due_until_it_knows_where_the_return_began(header: Header) -> 
     view.stop()
 
 
-def test_stopping_leaves_the_last_snapshot_and_the_cursor(header: Header) -> None:
+def test_stopping_leaves_the_last_snapshot_and_the_cursor(header: RunHeader) -> None:
     console = terminal()
     view = LiveView(console, clock=lambda: 0.0)
     view.start(header)
@@ -163,7 +163,7 @@ def test_stopping_leaves_the_last_snapshot_and_the_cursor(header: Header) -> Non
     assert written(console).rstrip("\n").endswith("\x1b[?25h")
 
 
-def test_a_message_is_shown_before_during_and_after(header: Header) -> None:
+def test_a_message_is_shown_before_during_and_after(header: RunHeader) -> None:
     console = terminal()
     view = LiveView(console)
 
@@ -179,7 +179,7 @@ def test_a_message_is_shown_before_during_and_after(header: Header) -> None:
     assert text.endswith("bye\n")
 
 
-def test_a_frame_costs_less_than_a_hundredth_of_a_core(header: Header) -> None:
+def test_a_frame_costs_less_than_a_hundredth_of_a_core(header: RunHeader) -> None:
     now = [0.0]
     view = LiveView(terminal(), clock=lambda: now[0])
     view.start(header)

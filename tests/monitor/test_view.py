@@ -7,24 +7,24 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinyqueue.monitor.view import Header, Progress, Snapshot, duration, number
+from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, duration, number
 
 
-def seen(header: Header, *means: float) -> tuple[Progress, Snapshot]:
+def seen(header: RunHeader, *means: float) -> tuple[Progress, Snapshot]:
     progress = Progress(header)
     for mean in means:
         progress.see(Snapshot(time_s=0.0, return_mean=mean))
     return progress, Snapshot(time_s=0.0, env_steps=250, return_mean=means[-1])
 
 
-def test_progress_towards_a_level_is_measured_from_the_first_mean(header: Header) -> None:
+def test_progress_towards_a_level_is_measured_from_the_first_mean(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=18.0), -20.0, -1.0)
 
     assert progress.fraction(now) == 0.5
     assert progress.goal == "of the way to 18"
 
 
-def test_a_resumed_run_goes_on_from_where_its_progress_was(header: Header) -> None:
+def test_a_resumed_run_goes_on_from_where_its_progress_was(header: RunHeader) -> None:
     progress = Progress(replace(header, level=18.0))
     now = Snapshot(time_s=60.0, return_mean=9.0, first_mean=-20.0)
     progress.see(replace(now, return_mean=17.0))
@@ -32,7 +32,7 @@ def test_a_resumed_run_goes_on_from_where_its_progress_was(header: Header) -> No
     assert progress.fraction(now) == pytest.approx(29 / 38)
 
 
-def test_the_first_mean_of_the_run_takes_the_place_of_the_first_return(header: Header) -> None:
+def test_the_first_mean_of_the_run_takes_the_place_of_the_first_return(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=20.0), -10.0)
 
     progress.see(replace(now, first_mean=-20.0))
@@ -40,7 +40,7 @@ def test_the_first_mean_of_the_run_takes_the_place_of_the_first_return(header: H
     assert progress.fraction(replace(now, return_mean=0.0)) == 0.5
 
 
-def test_progress_stays_between_nothing_and_all(header: Header) -> None:
+def test_progress_stays_between_nothing_and_all(header: RunHeader) -> None:
     progress, worse = seen(header, 25.0, 10.0)
     better = replace(worse, return_mean=480.0)
 
@@ -48,21 +48,21 @@ def test_progress_stays_between_nothing_and_all(header: Header) -> None:
     assert progress.fraction(better) == 1.0
 
 
-def test_progress_is_nothing_while_no_episode_has_ended(header: Header) -> None:
+def test_progress_is_nothing_while_no_episode_has_ended(header: RunHeader) -> None:
     progress, now = seen(header, math.nan)
 
     assert progress.needs_first
     assert progress.fraction(now) == 0.0
 
 
-def test_a_first_mean_at_the_level_is_all_of_it_and_a_later_fall_is_none(header: Header) -> None:
+def test_a_first_mean_at_the_level_is_all_of_it_and_a_later_fall_is_none(header: RunHeader) -> None:
     progress, _ = seen(header, 500.0)
 
     assert progress.fraction(Snapshot(time_s=0.0, return_mean=500.0)) == 1.0
     assert progress.fraction(Snapshot(time_s=0.0, return_mean=470.0)) == 0.0
 
 
-def test_progress_without_a_level_counts_env_steps(header: Header) -> None:
+def test_progress_without_a_level_counts_env_steps(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=None, max_env_steps=1_000), 5.0)
 
     assert not progress.needs_first
@@ -70,7 +70,7 @@ def test_progress_without_a_level_counts_env_steps(header: Header) -> None:
     assert progress.goal == "of 1,000 steps"
 
 
-def test_a_run_without_an_end_has_no_progress(header: Header) -> None:
+def test_a_run_without_an_end_has_no_progress(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=None), 5.0)
 
     assert progress.fraction(now) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from tinyqueue.bus.messages import Outcome, Outgoing
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
 from tinyqueue.envs.faults import failed
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.player.failing import MOST_REST_S, FailureTeller, failure_text
@@ -20,11 +20,13 @@ FAILURE = TaskFailure("t", "pole", "r", "OSError", "no display", "host:1", "me")
 class Publisher:
     """Takes what is published, or raises."""
 
-    def __init__(self, error: Exception | None = None, outcome: Outcome = Outcome.CONFIRMED):
+    def __init__(
+        self, error: Exception | None = None, outcome: PublishOutcome = PublishOutcome.CONFIRMED
+    ):
         self.error, self.outcome = error, outcome
         self.published: list[Outgoing] = []
 
-    def publish_patiently(self, outgoing: Outgoing, for_s: float) -> Outcome:
+    def publish_patiently(self, outgoing: Outgoing, for_s: float) -> PublishOutcome:
         if self.error:
             raise self.error
         self.published.append(outgoing)
@@ -83,7 +85,7 @@ def test_a_failure_goes_to_the_learner_of_its_experiment() -> None:
 
 @pytest.mark.parametrize(
     "publisher",
-    [Publisher(ServiceUnreachableError("away")), Publisher(outcome=Outcome.FULL)],
+    [Publisher(ServiceUnreachableError("away")), Publisher(outcome=PublishOutcome.FULL)],
 )
 def test_a_learner_that_cannot_be_told_raises_nothing(publisher: Publisher) -> None:
     FailureTeller(lambda: publisher).tell(FAILURE)

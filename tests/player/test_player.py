@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.messages import PublishOutcome
 from tinyqueue.data.session import Drop
 from tinyqueue.errors import EnvironmentFailedError, EnvironmentMismatchError
 from tinyqueue.player import player as player_module
@@ -23,7 +23,7 @@ from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import decode_session
 from tinyqueue.wire.weights import WeightVersion
 
-CONFIRMED, FULL, NO_LEARNER, UNKNOWN = Outcome
+CONFIRMED, FULL, NO_LEARNER, UNKNOWN = PublishOutcome
 
 
 class Broker:

@@ -107,14 +107,16 @@ def test_an_unknown_environment_is_refused_with_the_nearest(spec, stage):
 
 def test_continuous_actions_are_refused_where_the_head_cannot_choose_them(spec, stage):
     # Given a spec that no learner here would write
-    pushes = {"": Leaf("float32", (1,), low=-2.0, high=2.0)}
+    pushes = {"": Leaf("float32", (1,), low=-1.0, high=1.0)}
     wanted = spec("CartPole-v1", ticks=4, slots=2).model_copy(
         update={
             "environment": EnvironmentConfig(id="Pendulum-v1"),
             "action_space": space_to_json(pushes),
+            "head": "epsilon-greedy",
+            "head_config": {"schedule": "by-slot"},
         }
     )
-    with pytest.raises(ConfigError, match="discrete"):
+    with pytest.raises(ConfigError, match="ranks actions by their value acts in one Discrete"):
         stage(wanted)
 
 

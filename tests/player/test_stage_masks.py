@@ -15,8 +15,8 @@ from tinyqueue.envs.describe import describe
 from tinyqueue.envs.masks import Masks
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 from tinyqueue.evaluation.games import play_games
+from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.player.held_out import held_out_states
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import evaluation_head
 

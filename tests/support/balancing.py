@@ -11,8 +11,9 @@ from onnx import TensorProto, helper
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.checkpoints import Checkpoint, Checkpoints
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.wire.weights import WeightVersion
 
 RUN = "e" * 32

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import redis
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.consumer import ExperienceConsumer
+from tinyqueue.bus.messages import Delivery
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.bus.topology import DEAD_LETTERS
 
 EXPERIMENT = "cartpole"
@@ -24,6 +25,25 @@ def eventually(condition: Callable[[], Any], within_s: float = 10.0) -> Any:
     while not (value := condition()) and time.monotonic() < deadline_s:
         time.sleep(0.005)
     return value
+
+
+class Hands:
+    """Handles what a consumer receives by two functions.
+
+    Args:
+        take: Called with every delivery.
+        commit: Called with every group that was settled together.
+    """
+
+    def __init__(self, take: Callable[[Delivery], object], commit: Callable[[Any], object]) -> None:
+        self._take = take
+        self._commit = commit
+
+    def on_delivery(self, delivery: Delivery, settle: Any) -> None:
+        self._take(delivery)
+
+    def commit(self, settled: Any) -> None:
+        self._commit(settled)
 
 
 class Bus:
@@ -39,7 +59,7 @@ class Bus:
         self.taken: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self.committed: list[tuple[str, Any]] = []
         self.learner_lives = True
-        self._open: list[ExperiencePublisher | ExperienceConsumer] = []
+        self._open: list[ExperiencePublisher | ExperienceConsumer[Any]] = []
 
     def publisher(self, user: str = "guest", **changes: Any) -> ExperiencePublisher:
         given: dict[str, Any] = {
@@ -51,20 +71,19 @@ class Bus:
         self._open.append(publisher)
         return publisher
 
-    def consumer(self, **changes: Any) -> ExperienceConsumer:
+    def consumer(self, **changes: Any) -> ExperienceConsumer[Any]:
         """Not started. Takes into :attr:`taken` and commits into :attr:`committed`."""
         given: dict[str, Any] = {
             "queue_batches": 2,
             "prefetch": 3,
-            "on_delivery": self.taken.put,
-            "commit": self.commit,
             **changes,
         }
-        consumer = ExperienceConsumer(self.broker, EXPERIMENT, **given)
+        handler = Hands(given.pop("on_delivery", self.taken.put), given.pop("commit", self.commit))
+        consumer = ExperienceConsumer(self.broker, EXPERIMENT, handler, **given)
         self._open.append(consumer)
         return consumer
 
-    def started(self, **changes: Any) -> ExperienceConsumer:
+    def started(self, **changes: Any) -> ExperienceConsumer[Any]:
         consumer = self.consumer(**changes)
         consumer.start()
         return consumer
@@ -78,7 +97,7 @@ class Bus:
     def publish(self, publisher: ExperiencePublisher, *ids: str) -> None:
         for message_id in ids:
             outcome = publisher.publish_patiently(self.message(message_id), for_s=20)
-            assert outcome is Outcome.CONFIRMED
+            assert outcome is PublishOutcome.CONFIRMED
 
     def take(self, count: int, within_s: float = 10.0) -> list[Delivery]:
         deadline_s = time.monotonic() + within_s

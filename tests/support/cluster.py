@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 from tinyqueue.store.status import StatusBoard
 

@@ -13,7 +13,7 @@ from playing import Playing
 from untrained_learner import NAME, SLOTS, TICKS
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.messages import Outcome, Outgoing
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
 from tinyqueue.bus.publisher import ExperiencePublisher
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import SessionBatch
@@ -117,4 +117,4 @@ class Players:
 
     def _publish(self, publisher: ExperiencePublisher, outgoing: Outgoing) -> None:
         outcome = publisher.publish_patiently(outgoing, for_s=_GIVE_UP_S)
-        assert outcome is Outcome.CONFIRMED, f"{outgoing.message_id}: {outcome}"
+        assert outcome is PublishOutcome.CONFIRMED, f"{outgoing.message_id}: {outcome}"

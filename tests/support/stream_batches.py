@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
-from tinyqueue.algorithms.stream_config import StreamConfig
+from tinyqueue.algorithms.impala import Impala, ImpalaConfig
+from tinyqueue.algorithms.stream import StreamActorCritic
+from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import Header, SessionBatch
-from tinyqueue.data.spaces import Arrays, Leaf, space_to_json
+from tinyqueue.data.spaces import Array, Arrays, Leaf, space_to_json
 from tinyqueue.envs.describe import describe
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
@@ -58,7 +60,7 @@ def random_batch(seed: int = 0, ticks: int = 5, slots: int = 4) -> SessionBatch:
 
 def network_of(config: MlpConfig) -> Network:
     """A network for short games of CartPole without velocities, with weights far from the first."""
-    outputs = StreamActorCritic.outputs(PUSHES, StreamConfig())
+    outputs = Impala.outputs(PUSHES, ImpalaConfig())
     network = build(describe(ENVIRONMENT).observation_space, PUSHES, outputs, config, 0)
     rng = np.random.default_rng(0)
     for variable in network.variables.values():
@@ -86,7 +88,22 @@ def played(network: Network, count: int) -> list[SessionBatch]:
     return [deepcopy(stage.play(runner, "t")) for _ in range(count)]
 
 
-def weights(trained: StreamActorCritic) -> Arrays:
+def trajectories(
+    actions: Array, log_mu: Array, valid: Array, **given: Array
+) -> Trajectories[Array]:
+    """``[T, B]`` each, without observations; no rewards and no ends where none are given."""
+    return Trajectories(
+        {"": actions},
+        log_mu,
+        given.get("rewards", np.zeros_like(log_mu)),
+        given.get("terminated", np.zeros_like(valid)),
+        valid,
+        seen=(),
+        carried={},
+    )
+
+
+def weights(trained: StreamActorCritic[Any]) -> Arrays:
     return {name: a for name, a in trained.state().items() if name.startswith("model/")}
 
 

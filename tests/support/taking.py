@@ -1,7 +1,7 @@
-"""What a trainer is given, by hand."""
+"""What an updater is given, by hand."""
 
-from tinyqueue.learner.checkpoint import ReplayState
-from tinyqueue.learner.experience import Source, Taken
+from tinyqueue.experience.source import Source, Taken
+from tinyqueue.run.checkpoint import ReplayState
 
 
 def taken(batches):
@@ -13,7 +13,7 @@ class Nothing(Source):
     """A source that has nothing of its own to keep."""
 
     def __init__(self, is_settled=lambda: True):
-        self.is_settled = is_settled
+        self.wait_until_settled = is_settled
         self.updates = []
 
     def trained(self, taken, update):

@@ -25,12 +25,12 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner import reporter, service
 from tinyqueue.learner.build import Built
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.ledger_file import LedgerFile
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.training import Training
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.ledger.ledger_file import LedgerFile
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 from tinyqueue.replay.replay import Replay
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import load_settings
 from tinyqueue.wire.contract import Contract, Extra
 
@@ -185,14 +185,14 @@ class _Quiet:
 
 
 def main(path: Path, notes: Notes) -> None:
-    restore = Training.restore
+    restore = TrainingRun.restore
 
     def restore_and_tell(training: Any, ledger: Any) -> None:
         restore(training, ledger)
         np.savez(path / "restored.npz", **content(training._source._memory.replay))
         notes["ready"] = 1
 
-    Training.restore = notes.during("restore", restore_and_tell)
+    TrainingRun.restore = notes.during("restore", restore_and_tell)
     LedgerFile.write = notes.during("commit", LedgerFile.write)
     Checkpoints.save = notes.during("checkpoint", Checkpoints.save)
     service.build = lambda experiment, info, run: built(run)

@@ -12,8 +12,9 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.envs.describe import describe
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import build
-from tinyqueue.learner.checkpoints import Checkpoint, Checkpoints
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.run_directory import RunDirectory
 
 Change = Callable[[str, np.ndarray], np.ndarray]
 

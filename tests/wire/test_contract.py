@@ -153,6 +153,58 @@ def test_a_log_probability_may_be_above_zero_by_rounding(
     make_contract().check(replace(make_batch(), extras=rounded))
 
 
+def test_a_log_density_may_be_above_zero_but_must_be_finite(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract = make_contract(extras={"behaviour_log_prob": Extra("float32", kind="log-density")})
+
+    contract.check(replace(make_batch(), extras={"behaviour_log_prob": np.full((8, 4), 7, F32)}))
+    for wrong in (np.nan, np.inf, -np.inf):
+        extras = {"behaviour_log_prob": np.full((8, 4), wrong, F32)}
+        assert _reason(contract, replace(make_batch(), extras=extras)) == "not-finite"
+
+
+def test_entries_of_an_action_are_each_in_their_own_range(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    # Given a table of entries with 2, 5, 3 and 1 values
+    leaf = Leaf("uint8", (2, 2), 5, nvec=(2, 5, 3, 1))
+    contract = make_contract(actions={"": leaf})
+    largest = np.broadcast_to(np.uint8([[1, 4], [2, 0]]), (8, 4, 2, 2))
+    batch = replace(make_batch(), actions={"": largest}, carry={})
+    # Then each may have its largest, and none more
+    contract.check(batch)
+    for entry in np.ndindex(2, 2):
+        beyond = _set(largest, (3, 2, *entry), largest[(3, 2, *entry)] + 1)
+        assert _reason(contract, replace(batch, actions={"": beyond})) == "range"
+        carry = {"previous_action": beyond[3]}
+        assert _reason(contract, replace(batch, carry=carry)) == "range"
+
+
+def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    # Given an arm that turns by two numbers, and grips or not
+    arm = {"turn": Leaf("float32", (2,), low=-1.0, high=1.0), "grip": Leaf("uint8", (), 2)}
+    contract = make_contract(actions=arm, needs_carry=True)
+    actions = {"turn": np.full((8, 4, 2), 3.5, F32), "grip": np.ones((8, 4), np.uint8)}
+    before = {"previous_action/turn": np.zeros((4, 2), F32)}
+    before["previous_action/grip"] = np.zeros(4, np.uint8)
+    rest = {k: v for k, v in make_batch().carry.items() if k != "previous_action"}
+    batch = replace(make_batch(), actions=actions, carry=rest | before)
+    # Then what was drawn beyond the bounds is taken, and what is no number or is not there is not
+    contract.check(batch)
+    for wrong in (np.nan, np.inf):
+        turn = _set(actions["turn"], (2, 3, 1), wrong)
+        assert _reason(contract, replace(batch, actions=actions | {"turn": turn})) == "not-finite"
+        carried = rest | before | {"previous_action/turn": np.full((4, 2), wrong, F32)}
+        assert _reason(contract, replace(batch, carry=carried)) == "not-finite"
+    for name in before:
+        carried = {k: v for k, v in batch.carry.items() if k != name}
+        assert _reason(contract, replace(batch, carry=carried)) == "missing"
+    assert _reason(contract, replace(batch, actions={"turn": actions["turn"]})) == "missing"
+
+
 def test_signed_discrete_values_may_not_be_negative(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:

@@ -1,102 +1,153 @@
 """DQN (Mnih et al., 2015, doi:10.1038/nature14236) and its steps up to Ape-X (Horgan et al.,
 2018, arXiv:1803.00933): double, dueling, n-step, prioritised, each a switch of the config.
 
+A preset is a config with other defaults, so whatever it sets may be set back.
+
 Deviations: |δ| of the players' own Q values gives the first priorities; the gradient's norm is
 clipped, as in Rainbow and SB3, also where the loss is Huber's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Update
-from tinyqueue.algorithms.dqn_config import DqnConfig
 from tinyqueue.algorithms.q_targets import error_losses, state_values, taken
-from tinyqueue.algorithms.value_training import ValueTraining
-from tinyqueue.data.spaces import Arrays, Space
-from tinyqueue.models.network import Network, Output
-from tinyqueue.policy.heads import single_discrete
-from tinyqueue.replay.plan import Prioritisation, ReplayPlan
+from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
+from tinyqueue.algorithms.value import QLearning, ValueConfig
+from tinyqueue.models.tensors import Tensor
 from tinyqueue.replay.samples import TransitionSample
 
 
-class Dqn:
-    """One network with the output ``q``, trained on transitions sampled from a replay.
+@dataclass(frozen=True)
+class DqnConfig(ValueConfig):
+    """``dqn``: 1-step Q learning from a replay with a target network."""
 
-    Args:
-        config: Of ``dqn`` or a preset of it.
-        network: Feed-forward: ``{path: [N, *obs]}`` → ``{"q": [N, n]}``.
-        actions: One discrete leaf.
+
+@dataclass(frozen=True)
+class DoubleDqnConfig(ValueConfig):
+    """``double-dqn`` (van Hasselt et al., 2016, arXiv:1509.06461)."""
+
+    double: bool = True
+
+
+@dataclass(frozen=True)
+class RainbowLiteConfig(ValueConfig):
+    """``rainbow-lite``: of Rainbow (Hessel et al., 2018, arXiv:1710.02298) all but noisy layers
+    and the distribution of returns."""
+
+    n_step: Count = 3
+    """Rainbow: 3."""
+    double: bool = True
+    dueling: bool = True
+    prioritised: bool = True
+    priority_exponent: Share = 0.5
+    """Rainbow: 0.5."""
+    importance_steps: CountOrNone = 20_000
+    """Rainbow takes the whole run; this is one of a small task."""
+    learning_rate: NotNegative = 1e-3
+    """Acme's for small tasks; Rainbow on Atari 6.25e-5."""
+
+
+@dataclass(frozen=True)
+class ApexConfig(ValueConfig):
+    """``apex`` (Horgan et al., 2018, arXiv:1803.00933): Rainbow's double, dueling, prioritised
+    3-step learning with another ε in every slot, and large batches.
+
+    On Atari: ``optimiser = "centred-rmsprop"``, ``epsilon = 1.5e-7``, ``learning_rate = 6.25e-5``,
+    ``target_every_updates = 2500``, ``reward_clip = 1``.
     """
 
-    head = "epsilon-greedy"
-    acting_outputs = ("q",)
+    n_step: Count = 3
+    """Ape-X: 3."""
+    double: bool = True
+    dueling: bool = True
+    prioritised: bool = True
+    batch_size: Count = 512
+    """Ape-X: 512."""
+    learning_rate: NotNegative = 1e-3
+    """Acme's for small tasks; Ape-X on Atari 6.25e-5."""
+    max_grad_norm: Positive = 40.0
+    """Ape-X: 40."""
+    target_every_updates: Count = 100
+    """Acme's for small tasks; Ape-X on Atari 2,500."""
+    exploration: Literal["annealed", "by-slot"] = "by-slot"
 
-    def __init__(self, config: DqnConfig, network: Network, actions: Space) -> None:
-        self._config = config
-        self._network = network
-        self._action_dtype = single_discrete(actions).dtype
-        self._paths = list(network.observations)
-        self._training = ValueTraining(config, network, self._loss)
 
-    @staticmethod
-    def outputs(actions: Space, config: DqnConfig) -> dict[str, Output]:
-        """Network outputs and their sizes.
+@dataclass(frozen=True)
+class OneStepQConfig(ValueConfig):
+    """``q-1step``: asynchronous one-step Q learning (Mnih et al., 2016, arXiv:1602.01783).
 
-        Raises:
-            ConfigError: The action space is not one discrete leaf.
-        """
-        return {"q": Output(single_discrete(actions).n, dueling=config.dueling)}
+    Meant for a replay as short as a queue: a small ``replay.capacity_steps``, as the preset
+    ``cartpole-q-1step`` has. Every slot keeps an ε of its own, as every thread did.
+    """
 
-    @property
-    def replay(self) -> ReplayPlan:
-        return transition_plan(self._config)
+    huber: bool = False
+    batch_size: Count = 256
+    learning_rate: NotNegative = 1e-3
+    """With Adam. The paper draws it from 1e-4 … 1e-2, for RMSProp with shared statistics."""
+    max_grad_norm: Positive = 40.0
+    target_every_updates: Count = 40
+    """40 × 256 env steps; the paper copied every 10,000 env steps (40,000 frames)."""
+    exploration: Literal["annealed", "by-slot"] = "by-slot"
 
-    @property
-    def head_config(self) -> Mapping[str, Any]:
-        return exploration(self._config)
 
-    def update(self, sample: TransitionSample, env_steps: int) -> Update:
-        update = self._training.update(
-            [
-                sample.actions,
-                # One array instead of three: each costs 10 µs to hand over.
-                np.stack([sample.returns, sample.discounts, sample.weights]),
-                *(sample.observations[path] for path in self._paths),
-                *(sample.next_observations[path] for path in self._paths),
-            ],
-            env_steps,
+@dataclass(frozen=True)
+class NStepQConfig(OneStepQConfig):
+    """``q-nstep``: asynchronous n-step Q learning, of the same paper."""
+
+    n_step: Count = 5
+    """The paper's t_max on Atari: 5."""
+
+
+class Transitions(NamedTuple):
+    """What the graph is given, as arrays or tensors.
+
+    Attributes:
+        actions: ``[N]``.
+        numbers: ``[3, N]`` float32: n-step returns, discounts and importance weights. One array
+            instead of three: each costs 10 µs to hand over.
+        observations, next_observations: path → ``[N, *obs]``.
+    """
+
+    actions: Tensor
+    numbers: Tensor
+    observations: dict[str, Tensor]
+    next_observations: dict[str, Tensor]
+
+
+class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
+    """``dqn``, and by other defaults its presets: on transitions, with a feed-forward network."""
+
+    Config: ClassVar[type[ValueConfig]] = DqnConfig
+
+    def _given(self, sample: TransitionSample) -> Transitions:
+        return Transitions(
+            sample.actions,
+            np.stack([sample.returns, sample.discounts, sample.weights]),
+            {path: sample.observations[path] for path in self._network.observations},
+            {path: sample.next_observations[path] for path in self._network.observations},
         )
-        return update if self._config.prioritised else Update(update.metrics)
 
-    def prepare(self, ticks: int, slots: int) -> None:
+    def _nothing(self) -> Transitions:
         rows = self._config.batch_size
-        seen = [
-            np.zeros((rows, *leaf.shape), leaf.dtype)
-            for leaf in self._network.observations.values()
-        ]
+        seen = {
+            path: np.zeros((rows, *leaf.shape), leaf.dtype)
+            for path, leaf in self._network.observations.items()
+        }
         numbers = np.zeros((3, rows), np.float32)
-        self._training.prepare([np.zeros(rows, self._action_dtype), numbers, *seen, *seen])
+        return Transitions(np.zeros(rows, self._action_dtype), numbers, seen, seen)
 
-    def state(self) -> Arrays:
-        return self._training.state()
-
-    def restore(self, state: Arrays) -> None:
-        self._training.restore(state)
-
-    def _loss(self, given: Sequence[Any]) -> tuple[Any, list[Any], Any]:
+    def _loss(self, given: Transitions) -> tuple[Tensor, list[Tensor], Tensor]:
+        """``mean of w·loss(R + D·max_a Q_θ⁻(s', a) − Q_θ(s, a))``."""
         import tensorflow as tf
 
-        actions, numbers, *seen = given
-        returns, discounts, weights = tf.unstack(numbers)
-        count = len(self._paths)
-        now = dict(zip(self._paths, seen[:count], strict=True))
-        after = dict(zip(self._paths, seen[count:], strict=True))
-        q = taken(self._network.apply(now)["q"], actions)
-        target_q = self._network.apply(after, self._training.target)["q"]
+        returns, discounts, weights = tf.unstack(given.numbers)
+        q = taken(self._network.apply(given.observations)["q"], given.actions)
+        after = given.next_observations
+        target_q = self._network.apply(after, self.target)["q"]
         online_q = self._network.apply(after)["q"] if self._config.double else None
         targets = tf.stop_gradient(returns + discounts * state_values(target_q, online_q))
         errors = targets - q
@@ -106,35 +157,31 @@ class Dqn:
         return tf.reduce_mean(weights * losses), metrics, sizes
 
 
-def transition_plan(config: DqnConfig) -> ReplayPlan:
-    """Which transitions are wanted, and how they are drawn."""
-    prioritisation = Prioritisation(
-        exponent=config.priority_exponent,
-        importance=config.importance,
-        importance_end=config.importance_end,
-        importance_steps=config.importance_steps,
-    )
-    return ReplayPlan(
-        batch_size=config.batch_size,
-        n_step=config.n_step,
-        gamma=config.gamma,
-        prioritisation=prioritisation if config.prioritised else None,
-        reward_scale=config.reward_scale,
-        reward_clip=config.reward_clip,
-    )
+class DoubleDqn(Dqn):
+    """``double-dqn``."""
+
+    Config = DoubleDqnConfig
 
 
-def exploration(config: DqnConfig) -> dict[str, Any]:
-    """What the ε-greedy head of the players is told."""
-    if config.exploration == "by-slot":
-        return {
-            "schedule": "by-slot",
-            "base": config.exploration_base,
-            "power": config.exploration_power,
-        }
-    return {
-        "schedule": "annealed",
-        "start": config.exploration_start,
-        "end": config.exploration_end,
-        "steps": config.exploration_steps,
-    }
+class RainbowLite(Dqn):
+    """``rainbow-lite``."""
+
+    Config = RainbowLiteConfig
+
+
+class Apex(Dqn):
+    """``apex``."""
+
+    Config = ApexConfig
+
+
+class OneStepQ(Dqn):
+    """``q-1step``."""
+
+    Config = OneStepQConfig
+
+
+class NStepQ(Dqn):
+    """``q-nstep``."""
+
+    Config = NStepQConfig

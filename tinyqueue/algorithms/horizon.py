@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 _STOPS_TRAINING = ("learning_rate", "clip")
 """Settings with an ``…_end`` over ``anneal_steps``: at 0 no weight changes any more."""
@@ -22,7 +21,7 @@ class Horizon:
     settings: tuple[str, ...]
 
 
-def horizon(config: Any) -> Horizon | None:
+def horizon(config: object) -> Horizon | None:
     """Of an algorithm's config; None where it learns for as long as it is given steps."""
     env_steps = getattr(config, "anneal_steps", 0)
     ending = tuple(
@@ -33,7 +32,7 @@ def horizon(config: Any) -> Horizon | None:
     return Horizon(env_steps, ending) if env_steps and ending else None
 
 
-def beyond_horizon(config: Any, max_env_steps: int | None) -> str:
+def beyond_horizon(config: object, max_env_steps: int | None) -> str:
     """What to say of a run that goes on where nothing is learned; empty of any other.
 
     Args:

@@ -7,59 +7,157 @@ the same stream and loss without the importance correction: what V-trace buys.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tinyqueue.algorithms.actor_critic_loss import METRICS, loss_and_metrics
 from tinyqueue.algorithms.base import Update
-from tinyqueue.algorithms.impala_config import ActorCriticConfig
-from tinyqueue.algorithms.steps import sound_update
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
+from tinyqueue.algorithms.descent import sound_update
+from tinyqueue.algorithms.ranges import Positive
+from tinyqueue.algorithms.returns import vtrace
+from tinyqueue.algorithms.stream import (
+    StreamActorCritic,
+    StreamConfig,
+    ValidTicks,
+    entropies,
+    log_probabilities,
+    shaped_rewards,
+)
+from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Space
-from tinyqueue.models.network import Network
+from tinyqueue.data.spaces import Array
+from tinyqueue.errors import ConfigError
+from tinyqueue.models.tensors import Tensor
+from tinyqueue.monitor.metrics import Metric
 
 
-class Impala(StreamActorCritic):
-    """One network with outputs ``logits`` and ``value``, trained on every batch once.
+@dataclass(frozen=True)
+class ImpalaConfig(StreamConfig):
+    """``impala``. Defaults are for small tasks with vector observations.
 
-    Args:
-        config: Of ``impala`` or ``a3c``.
-        network: With the outputs ``logits`` and ``value``.
-        actions: One discrete leaf.
+    With them and T 32 × B 32, CartPole-v1 was solved (greedy mean of 100 games ≥ 475) after 0.76
+    to 0.84 million env steps on three seeds of three at a lag of 3 updates; at a lag of 8, on two
+    of four within 0.8 million. The settings of the papers for Atari stand beside them.
     """
 
-    def __init__(self, config: ActorCriticConfig, network: Network, actions: Space) -> None:
-        super().__init__(config, network, actions)
-        self._config = config
+    loss_reduction: Literal["mean", "sum"] = "mean"
+    """Over ticks. IMPALA sums, and its learning rate and ε belong to sums; Acme takes means."""
+    correction: Literal["vtrace", "none"] = "vtrace"
+    """For the policy lag. ``none`` takes every importance ratio for 1: n-step returns, as A3C."""
+    rho_clip: Positive = 1.0
+    """ρ̄, cut of the importance ratio in δ: whose value function is learned. IMPALA: 1."""
+    c_clip: Positive = 1.0
+    """c̄, cut of the ratio in the trace: how far corrections reach. IMPALA: 1."""
+    pg_rho_clip: Positive = 1.0
+    """ρ̄_pg, cut of the ratio in the policy gradient. scalable_agent: 1."""
+
+
+@dataclass(frozen=True)
+class A3cConfig(ImpalaConfig):
+    """``a3c``: n-step returns, not corrected for the policy lag."""
+
+    correction: Literal["vtrace", "none"] = "none"
+
+
+METRICS = (
+    Metric.LOSS,
+    Metric.GRAD_NORM,
+    Metric.POLICY_LOSS,
+    Metric.VALUE_LOSS,
+    Metric.ENTROPY,
+    Metric.MEAN_RHO,
+    Metric.EXPLAINED_VARIANCE,
+)
+"""What an update reports, in this order."""
+
+
+def impala_loss(
+    config: ImpalaConfig, logits: Tensor, values: Tensor, batch: Trajectories[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """``Σ −log π(a|x)·A + c_v·½Σ(v − V)² − c_e·Σ H(π)`` over valid ticks, or the mean of it.
+
+    Args:
+        config: Weights and clips.
+        logits: ``[T, B, n]``.
+        values: ``[T+1, B]``.
+        batch: What was played.
+
+    Returns:
+        The loss, and the rest of :data:`METRICS` after the gradient norm.
+    """
+    import tensorflow as tf
+
+    ticks = ValidTicks(batch.valid)
+    (actions,) = batch.actions.values()
+    log_pi = log_probabilities(logits, actions)
+    log_rhos = log_pi - batch.log_mu
+    targets, advantages = vtrace(
+        log_rhos=log_rhos if config.correction == "vtrace" else tf.zeros_like(log_rhos),
+        rewards=shaped_rewards(config, batch.rewards),
+        values=values,
+        terminated=batch.terminated,
+        valid=batch.valid,
+        gamma=config.gamma,
+        lambda_=config.lambda_,
+        rho_clip=config.rho_clip,
+        c_clip=config.c_clip,
+        pg_rho_clip=config.pg_rho_clip,
+    )
+    if config.normalise_advantages:
+        advantages = ticks.normalised(advantages)
+    share = 1.0 / ticks.count if config.loss_reduction == "mean" else 1.0
+    errors = (targets - values[:-1]) * ticks.mask
+    policy_loss = -share * tf.reduce_sum(log_pi * advantages)
+    value_loss = share * 0.5 * tf.reduce_sum(tf.square(errors))
+    entropy = ticks.total(entropies(logits))
+    loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * share * entropy
+    return loss, [
+        policy_loss,
+        value_loss,
+        entropy / ticks.count,
+        ticks.mean(tf.exp(log_rhos)),
+        ticks.explained_variance(targets, errors),
+    ]
+
+
+class Impala(StreamActorCritic[ImpalaConfig]):
+    """``impala``: one network with the outputs ``logits`` and ``value``, trained on every batch
+    once."""
+
+    Config = ImpalaConfig
+
+    @classmethod
+    def check(cls, config: ImpalaConfig, slots: int) -> None:
+        for name in ("rho_clip", "c_clip", "pg_rho_clip"):
+            if config.correction == "none" and getattr(config, name) != 1.0:
+                raise ConfigError(
+                    f"algorithm.{name} has no effect: without a correction every importance ratio "
+                    f"is 1. Leave it out, or write algorithm.correction = 'vtrace'."
+                )
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
-        arrays = self._arrays(batches)
-        numbers = self._run(self._settings(arrays[0].shape[1], env_steps), arrays)
         return sound_update(
-            dict(zip(METRICS, numbers, strict=True)),
+            dict(zip(METRICS, self._run(batches, env_steps), strict=True)),
             self._learning_rate(env_steps),
             f"the update at {env_steps:,} env steps",
         )
 
-    def _settings(self, slots: int, env_steps: int) -> list[Array]:
-        return [np.asarray(self._learning_rate(env_steps), np.float32)]
+    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
+        return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
-    def _learn(self, settings: Sequence[Any], given: Sequence[Any]) -> Any:
+    def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         import tensorflow as tf
 
         (rate,) = settings
-        actions, log_mu, rewards, terminated, valid, *seen = given
         with tf.GradientTape() as tape:
-            loss, metrics = loss_and_metrics(
-                self._config,
-                self._seen(seen, actions, rewards, valid),
-                actions=tf.cast(actions, tf.int32),
-                log_mu=log_mu,
-                rewards=rewards,
-                terminated=terminated,
-                valid=valid,
-            )
-        norm = self._descend(tape, loss, rate)
+            outputs, values = self._unroll(batch)
+            loss, metrics = impala_loss(self._config, outputs["logits"], values, batch)
+        norm = self._descent.step(tape, loss, rate)
         return tf.stack([loss, norm, *metrics])
+
+
+class A3c(Impala):
+    """``a3c``."""
+
+    Config = A3cConfig

@@ -7,7 +7,9 @@ takes 0.26 ms of CPU instead of 0.40, and building it 0.03 s instead of 0.18.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
+
+from tinyqueue.models.tensors import Tensor, Variable
 
 OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 
@@ -15,10 +17,10 @@ OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 class Optimiser(Protocol):
     """Steps variables along gradients, inside a graph."""
 
-    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         """One step. Gradients in the order of the variables; the rate is a scalar tensor."""
 
-    def slots(self) -> dict[str, Any]:
+    def slots(self) -> dict[str, Variable]:
         """Every variable of its own, by name."""
 
 
@@ -30,14 +32,14 @@ class Adam:
         epsilon: Added to the root of the second moment.
     """
 
-    def __init__(self, variables: dict[str, Any], epsilon: float) -> None:
+    def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
         self._variables = variables
         self._epsilon = epsilon
         self._first = _zeros(variables)
         self._second = _zeros(variables)
         self._powers = (_scalar(0.9), _scalar(0.999))
 
-    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         import tensorflow as tf
 
         first_power, second_power = self._powers
@@ -58,7 +60,7 @@ class Adam:
         first_power.assign(one * 0.9)
         second_power.assign(two * 0.999)
 
-    def slots(self) -> dict[str, Any]:
+    def slots(self) -> dict[str, Variable]:
         return {
             "beta1_power": self._powers[0],
             "beta2_power": self._powers[1],
@@ -75,7 +77,7 @@ class RmsProp:
         epsilon: Added to the mean square, under the root.
     """
 
-    def __init__(self, variables: dict[str, Any], epsilon: float) -> None:
+    def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
         import tensorflow as tf
 
         self._variables = variables
@@ -86,7 +88,7 @@ class RmsProp:
         }
         self._momentum = _zeros(variables)
 
-    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         import tensorflow as tf
 
         for name, gradient in zip(self._variables, gradients, strict=True):
@@ -101,7 +103,7 @@ class RmsProp:
                 grad=gradient,
             )
 
-    def slots(self) -> dict[str, Any]:
+    def slots(self) -> dict[str, Variable]:
         return {f"square/{name}": v for name, v in self._square.items()}
 
 
@@ -114,7 +116,7 @@ class CentredRmsProp:
         epsilon: Added to the variance, under the root.
     """
 
-    def __init__(self, variables: dict[str, Any], epsilon: float) -> None:
+    def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
         import tensorflow as tf
 
         self._variables = variables
@@ -126,7 +128,7 @@ class CentredRmsProp:
         }
         self._momentum = _zeros(variables)
 
-    def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         import tensorflow as tf
 
         for name, gradient in zip(self._variables, gradients, strict=True):
@@ -142,16 +144,18 @@ class CentredRmsProp:
                 grad=gradient,
             )
 
-    def slots(self) -> dict[str, Any]:
+    def slots(self) -> dict[str, Variable]:
         return {
             **{f"mean/{name}": v for name, v in self._mean.items()},
             **{f"square/{name}": v for name, v in self._square.items()},
         }
 
 
-def make_optimiser(name: OptimiserName, variables: dict[str, Any], epsilon: float) -> Optimiser:
+def make_optimiser(
+    name: OptimiserName, variables: dict[str, Variable], epsilon: float
+) -> Optimiser:
     """The optimiser of a config."""
-    kinds: dict[OptimiserName, Callable[[dict[str, Any], float], Optimiser]] = {
+    kinds: dict[OptimiserName, Callable[[dict[str, Variable], float], Optimiser]] = {
         "adam": Adam,
         "rmsprop": RmsProp,
         "centred-rmsprop": CentredRmsProp,
@@ -160,8 +164,8 @@ def make_optimiser(name: OptimiserName, variables: dict[str, Any], epsilon: floa
 
 
 def descend(
-    optimiser: Optimiser, gradients: Sequence[Any], loss: Any, rate: Any, max_norm: float
-) -> Any:
+    optimiser: Optimiser, gradients: Sequence[Tensor], loss: Tensor, rate: Tensor, max_norm: float
+) -> Tensor:
     """Steps along the clipped gradient, inside a graph; not where loss or gradient is not finite.
 
     Args:
@@ -186,13 +190,13 @@ def descend(
     return norm
 
 
-def _zeros(variables: dict[str, Any]) -> dict[str, Any]:
+def _zeros(variables: dict[str, Variable]) -> dict[str, Variable]:
     import tensorflow as tf
 
     return {name: tf.Variable(tf.zeros_like(v), trainable=False) for name, v in variables.items()}
 
 
-def _scalar(value: float) -> Any:
+def _scalar(value: float) -> Variable:
     import tensorflow as tf
 
     return tf.Variable(value, trainable=False, dtype=tf.float32)

@@ -5,42 +5,182 @@ comes late begins with ratios other than 1; values before the update are those o
 weights, not of the player's; ratios are cut to 1/20 … 20 beforehand, as in Sample Factory.
 Minibatches are whole slots, not single ticks: a recurrent state runs through them, and an
 episode's end stays beside its final observation.
+
+Sources of the defaults: the paper; CleanRL's ``ppo.py``, whose 4 × 4 steps suit most small tasks;
+Stable-Baselines3 and the settings for CartPole-v1 of its zoo; Sample Factory (Petrenko et al.,
+2020, arXiv:2006.11751), which is asynchronous as the stream is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from tinyqueue.algorithms.base import Update
-from tinyqueue.algorithms.gae import Gae, gae
-from tinyqueue.algorithms.ppo_config import PpoConfig
-from tinyqueue.algorithms.ppo_loss import METRICS, ppo_loss
-from tinyqueue.algorithms.steps import schedule, sound_update
-from tinyqueue.algorithms.stream_actor_critic import StreamActorCritic
-from tinyqueue.algorithms.stream_loss import log_probabilities, shaped_rewards
+from tinyqueue.algorithms.descent import schedule, sound_update
+from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
+from tinyqueue.algorithms.returns import Estimates, gae
+from tinyqueue.algorithms.stream import (
+    StreamActorCritic,
+    StreamConfig,
+    ValidTicks,
+    entropies,
+    log_probabilities,
+    shaped_rewards,
+)
+from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.network import Network
+from tinyqueue.models.tensors import Tensor, require
+from tinyqueue.monitor.metrics import Metric
 
 
-class Ppo(StreamActorCritic):
-    """One network with outputs ``logits`` and ``value``, trained on every batch several times.
+@dataclass(frozen=True)
+class PpoConfig(StreamConfig):
+    """``ppo``: several epochs over every group of session batches."""
+
+    gamma: Share = 0.99
+    """Discount per env step. CleanRL and Stable-Baselines3 0.99; the zoo for CartPole 0.98."""
+    lambda_: Share = 0.95
+    """λ of the advantages. The paper, CleanRL and Stable-Baselines3 0.95; the zoo for CartPole
+    0.8."""
+    learning_rate: NotNegative = 2.5e-4
+    """Step size of the optimiser. The paper for Atari, and CleanRL, 2.5e-4 → 0; Stable-Baselines3
+    3e-4; the zoo for CartPole 1e-3 → 0; Sample Factory 1e-4."""
+    learning_rate_end: NotNegative = 0.0
+    """What it falls to, linearly, over ``anneal_steps``. The paper for Atari: 0."""
+    epsilon: Positive = 1e-5
+    """Of the optimiser. CleanRL and Stable-Baselines3 1e-5, as OpenAI's baselines had it."""
+    entropy_weight: NotNegative = 0.01
+    """c_e in the loss. The paper for Atari, and CleanRL, 0.01; Sample Factory 0.003; the zoo for
+    CartPole 0."""
+    value_weight: NotNegative = 0.5
+    """c_v in the loss, of half the squared error. CleanRL 0.5; Stable-Baselines3's 0.5 is of the
+    whole squared error, which is 1 here."""
+    normalise_advantages: bool = True
+    """Subtract mean and divide by deviation over a minibatch. CleanRL and Stable-Baselines3."""
+
+    epochs: Count = 4
+    """Times that every tick is trained on. CleanRL 4; Stable-Baselines3 10; the zoo for CartPole
+    20; Sample Factory 1."""
+    minibatches: Count = 4
+    """Optimiser steps per epoch. Each takes whole slots, so it must divide ``session.slots`` ×
+    ``learner.batches_per_update``. CleanRL 4; the zoo for CartPole 1."""
+    clip: Positive = 0.2
+    """ε: an action gains nothing from a ratio beyond 1 ± ε. The paper and CleanRL 0.2; Sample
+    Factory, against stale batches, 0.1."""
+    clip_end: NotNegative | None = None
+    """What it goes to, linearly, over ``anneal_steps``; when absent it stays. The paper for Atari,
+    and the zoo for CartPole, 0."""
+    max_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 20.0
+    """Ratios beyond this, or below its inverse, are cut before all else and teach the policy
+    nothing: however stale a batch is, its loss stays finite. Sample Factory 20."""
+    advantages: Literal["gae", "vtrace"] = "gae"
+    """``gae`` takes a batch for on-policy. ``vtrace`` corrects traces and value targets for the
+    policy lag, as in Sample Factory; it is ``gae`` where there is none."""
+    value_clip: Positive | None = None
+    """Cut of how far a value may move from that before the update; none without it. CleanRL 0.2;
+    Andrychowicz et al., 2021, §3.4, found that it hurts."""
+
+
+METRICS = (
+    Metric.LOSS,
+    Metric.GRAD_NORM,
+    Metric.POLICY_LOSS,
+    Metric.VALUE_LOSS,
+    Metric.ENTROPY,
+    Metric.MEAN_RHO,
+    Metric.CLIP_FRACTION,
+    Metric.APPROX_KL,
+    Metric.EXPLAINED_VARIANCE,
+)
+"""What an update reports, in this order: means over its minibatches."""
+
+
+class Minibatch(NamedTuple):
+    """Some slots of an update, ``[T, B]`` each, and what was estimated before its first step."""
+
+    batch: Trajectories[Tensor]
+    estimates: Estimates
+    old_values: Tensor
+
+
+def ppo_loss(
+    config: PpoConfig, clip: Tensor, logits: Tensor, values: Tensor, part: Minibatch
+) -> tuple[Tensor, list[Tensor]]:
+    """``mean of −min(ρA, cut(ρ)A) + c_v·½(v − V)² − c_e·H(π)`` over valid ticks, ρ = π/μ.
 
     Args:
-        config: Of ``ppo``.
-        network: With the outputs ``logits`` and ``value``.
-        actions: One discrete leaf.
+        config: Weights and cuts.
+        clip: ε, a scalar: cut(ρ) is in 1 ± ε.
+        logits: ``[T, B, n]``.
+        values: ``[T, B]`` V.
+        part: What was played.
+
+    Returns:
+        The loss, and the rest of :data:`METRICS` after the gradient norm.
     """
+    import tensorflow as tf
+
+    batch, (targets, advantages), old_values = part
+    require(tuple(batch.rewards.shape), "float32", values=values, targets=targets)
+    ticks = ValidTicks(batch.valid)
+    if config.normalise_advantages:
+        advantages = ticks.normalised(advantages)
+    (actions,) = batch.actions.values()
+    most = math.log(config.max_ratio)
+    log_rhos = tf.clip_by_value(log_probabilities(logits, actions) - batch.log_mu, -most, most)
+    rhos = tf.exp(log_rhos)
+    gains = tf.minimum(
+        rhos * advantages, tf.clip_by_value(rhos, 1.0 - clip, 1.0 + clip) * advantages
+    )
+    policy_loss = -tf.reduce_sum(gains) / ticks.count
+    errors = (targets - values) * ticks.mask
+    squares = tf.square(errors)
+    if config.value_clip is not None:
+        moved = tf.clip_by_value(values - old_values, -config.value_clip, config.value_clip)
+        squares = tf.maximum(squares, tf.square(targets - old_values - moved) * ticks.mask)
+    value_loss = 0.5 * tf.reduce_sum(squares) / ticks.count
+    entropy = ticks.mean(entropies(logits))
+    loss = policy_loss + config.value_weight * value_loss - config.entropy_weight * entropy
+    return loss, [
+        policy_loss,
+        value_loss,
+        entropy,
+        ticks.mean(rhos),
+        ticks.mean(tf.cast(tf.abs(rhos - 1.0) > clip, tf.float32)),
+        # Schulman's estimator, never below 0: http://joschu.net/blog/kl-approx.html
+        ticks.mean(rhos - 1.0 - log_rhos),
+        ticks.explained_variance(targets, errors),
+    ]
+
+
+class Ppo(StreamActorCritic[PpoConfig]):
+    """``ppo``: one network with the outputs ``logits`` and ``value``, trained on every batch
+    several times."""
+
+    Config = PpoConfig
 
     def __init__(self, config: PpoConfig, network: Network, actions: Space) -> None:
         super().__init__(config, network, actions)
-        self._config = config
         end = config.clip if config.clip_end is None else config.clip_end
         self._clip = schedule(config.clip, end, config.anneal_steps)
+
+    @classmethod
+    def check(cls, config: PpoConfig, slots: int) -> None:
+        if slots % config.minibatches:
+            raise ConfigError(
+                f"algorithm.minibatches = {config.minibatches} does not divide the {slots} slots "
+                "of an update (session.slots × learner.batches_per_update), and a minibatch takes "
+                "whole slots. Choose a divisor."
+            )
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
         """All epochs over the batches, in one graph.
@@ -50,8 +190,7 @@ class Ppo(StreamActorCritic):
                 and those after it are not.
             ConfigError: The minibatches do not divide the slots.
         """
-        arrays = self._arrays(batches)
-        *numbers, steps = self._run(self._settings(arrays[0].shape[1], env_steps), arrays)
+        *numbers, steps = self._run(batches, env_steps)
         of = self._config.epochs * self._config.minibatches
         return sound_update(
             dict(zip(METRICS, numbers, strict=True)),
@@ -59,23 +198,26 @@ class Ppo(StreamActorCritic):
             f"step {steps:.0f} of {of} of the update at {env_steps:,} env steps",
         )
 
-    def _settings(self, slots: int, env_steps: int) -> list[Array]:
+    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
         config = self._config
+        self.check(config, slots)
         order = minibatches_of(slots, config.epochs, config.minibatches, env_steps)
         rates = (self._learning_rate(env_steps), self._clip(env_steps))
-        return [*(np.asarray(rate, np.float32) for rate in rates), order]
+        return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
-    def _learn(self, settings: Sequence[Any], given: Sequence[Any]) -> Any:
+    def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         """Means of METRICS, and how many steps were made; those of the step alone that failed."""
         import tensorflow as tf
 
         rate, clip, order = settings
-        advice, old_values = self._advice(given)
-        columns = [*given, *advice, old_values]
+        whole = self._estimated(batch)
 
-        def step(index: Any, sums: Any, _: Any) -> tuple[Any, Any, Any]:
-            part = [tf.gather(column, order[index], axis=1) for column in columns]
-            loss, norm, metrics = self._step(rate, clip, part)
+        def step(index: Tensor, sums: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            part = tf.nest.map_structure(lambda x: tf.gather(x, order[index], axis=1), whole)
+            with tf.GradientTape() as tape:
+                outputs, values = self._unroll(part.batch)
+                loss, metrics = ppo_loss(self._config, clip, outputs["logits"], values[:-1], part)
+            norm = self._descent.step(tape, loss, rate)
             numbers = tf.stack([loss, norm, *metrics])
             is_sound = tf.math.is_finite(loss + norm)
             return index + 1, tf.where(is_sound, sums + numbers, numbers), is_sound
@@ -89,47 +231,26 @@ class Ppo(StreamActorCritic):
         made = tf.cast(steps, tf.float32)
         return tf.concat([sums / tf.where(is_sound, made, 1.0), made[None]], axis=0)
 
-    def _advice(self, given: Sequence[Any]) -> tuple[Gae, Any]:
-        """Targets and advantages, and the values that they come from: of the weights before the
-        first step, and kept through all of them. ``[T, B]`` each.
-        """
+    def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
+        """All slots, with targets and advantages by the weights before the first step, which are
+        kept through all of them."""
         import tensorflow as tf
 
-        actions, log_mu, rewards, terminated, valid, *seen = given
-        logits, values = self._seen(seen, actions, rewards, valid)
-        log_rhos = tf.zeros_like(log_mu)
+        outputs, values = self._unroll(batch)
+        log_rhos = tf.zeros_like(batch.log_mu)
         if self._config.advantages == "vtrace":
-            log_rhos = log_probabilities(logits[:-1], tf.cast(actions, tf.int32)) - log_mu
-        advice = gae(
+            (actions,) = batch.actions.values()
+            log_rhos = log_probabilities(outputs["logits"], actions) - batch.log_mu
+        estimates = gae(
             log_rhos=log_rhos,
-            rewards=shaped_rewards(self._config, rewards),
+            rewards=shaped_rewards(self._config, batch.rewards),
             values=values,
-            terminated=terminated,
-            valid=valid,
+            terminated=batch.terminated,
+            valid=batch.valid,
             gamma=self._config.gamma,
             lambda_=self._config.lambda_,
         )
-        return advice, values[:-1]
-
-    def _step(self, rate: Any, clip: Any, part: Sequence[Any]) -> tuple[Any, Any, list[Any]]:
-        """One optimiser step on a minibatch: loss, gradient norm, and the other METRICS."""
-        import tensorflow as tf
-
-        actions, log_mu, rewards, _, valid, *seen, targets, advantages, old_values = part
-        with tf.GradientTape() as tape:
-            logits, values = self._seen(seen, actions, rewards, valid)
-            loss, metrics = ppo_loss(
-                self._config,
-                clip,
-                (logits[:-1], values[:-1]),
-                actions=tf.cast(actions, tf.int32),
-                log_mu=log_mu,
-                valid=valid,
-                advantages=advantages,
-                targets=targets,
-                old_values=old_values,
-            )
-        return loss, self._descend(tape, loss, rate), metrics
+        return Minibatch(batch, estimates, values[:-1])
 
 
 def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) -> Array:
@@ -137,22 +258,9 @@ def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) ->
     epoch all of them, in an order of its own.
 
     Args:
+        slots: A multiple of ``minibatches``.
         env_steps: The clock, which the orders are drawn from: a restored run draws the same.
-
-    Raises:
-        ConfigError: The minibatches do not divide the slots.
     """
-    require_divisor(slots, minibatches)
     rng = np.random.default_rng(env_steps)
     orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
     return orders.reshape(epochs * minibatches, -1).astype(np.int32)
-
-
-def require_divisor(slots: int, minibatches: int) -> None:
-    """Raises ConfigError when minibatches of whole slots do not come out even."""
-    if slots % minibatches:
-        raise ConfigError(
-            f"algorithm.minibatches = {minibatches} does not divide the {slots} slots of an update "
-            "(session.slots × learner.batches_per_update), and a minibatch takes whole slots. "
-            "Choose a divisor."
-        )

@@ -6,12 +6,11 @@ Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: 
 
 from __future__ import annotations
 
-from typing import Any
-
+from tinyqueue.models.tensors import Tensor, require
 from tinyqueue.replay.value_rescaling import EPSILON
 
 
-def taken(q: Any, actions: Any) -> Any:
+def taken(q: Tensor, actions: Tensor) -> Tensor:
     """Q of the actions taken: ``[…, n]`` and ``[…]`` integers → ``[…]``."""
     import tensorflow as tf
 
@@ -20,7 +19,7 @@ def taken(q: Any, actions: Any) -> Any:
     return tf.reduce_sum(q * chosen, axis=-1)
 
 
-def state_values(target_q: Any, online_q: Any | None = None) -> Any:
+def state_values(target_q: Tensor, online_q: Tensor | None = None) -> Tensor:
     """What the target network says a state is worth, ``[…, n]`` → ``[…]``.
 
     Args:
@@ -37,13 +36,13 @@ def state_values(target_q: Any, online_q: Any | None = None) -> Any:
 
 def sequence_targets(
     *,
-    rewards: Any,
-    terminated: Any,
-    mask: Any,
-    values: Any,
+    rewards: Tensor,
+    terminated: Tensor,
+    mask: Tensor,
+    values: Tensor,
     n_step: int,
     gamma: float,
-) -> Any:
+) -> Tensor:
     """``Σ_{k<m} γ^k r_{t+k} + γ^m (1 − terminated) V_{t+m}``, time-major.
 
     m is n, or the ticks to the episode's end or to the sequence's, whichever is least. The row
@@ -62,7 +61,10 @@ def sequence_targets(
     """
     import tensorflow as tf
 
-    ticks = rewards.shape[0]
+    require((None, None), "float32", rewards=rewards)
+    ticks, count = rewards.shape
+    require((ticks, count), "bool", terminated=terminated, mask=mask)
+    require((ticks + 1, count), "float32", values=values)
     played = tf.cast(mask, tf.float32)
     rewards = rewards * played
     goes_on = played * (1.0 - tf.cast(terminated, tf.float32))
@@ -74,14 +76,14 @@ def sequence_targets(
     return targets
 
 
-def rescale(x: Any) -> Any:
+def rescale(x: Tensor) -> Tensor:
     """h(x) = sign(x)(√(|x| + 1) − 1) + εx."""
     import tensorflow as tf
 
     return tf.sign(x) * (tf.sqrt(tf.abs(x) + 1.0) - 1.0) + EPSILON * x
 
 
-def unscale(x: Any) -> Any:
+def unscale(x: Tensor) -> Tensor:
     """h⁻¹(x) = sign(x)[((√(1 + 4ε(|x| + 1 + ε)) − 1)/(2ε))² − 1]."""
     import tensorflow as tf
 
@@ -91,7 +93,7 @@ def unscale(x: Any) -> Any:
     return tf.sign(x) * (tf.square(root) - 1.0)
 
 
-def error_losses(errors: Any, *, huber: bool) -> Any:
+def error_losses(errors: Tensor, *, huber: bool) -> Tensor:
     """½δ², or with Huber's bend at 1: |δ| − ½ beyond it."""
     import tensorflow as tf
 

@@ -8,14 +8,12 @@ shows what the memory is good for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Update
-from tinyqueue.algorithms.dqn import Dqn, exploration, transition_plan
 from tinyqueue.algorithms.q_targets import (
     error_losses,
     rescale,
@@ -24,108 +22,134 @@ from tinyqueue.algorithms.q_targets import (
     taken,
     unscale,
 )
-from tinyqueue.algorithms.r2d2_config import R2d2Config
-from tinyqueue.algorithms.value_training import ValueTraining
-from tinyqueue.data.spaces import Arrays, Space
-from tinyqueue.models.network import Network
-from tinyqueue.policy.heads import single_discrete
+from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
+from tinyqueue.algorithms.value import QLearning, ValueConfig
+from tinyqueue.models.tensors import Tensor, Variable
 from tinyqueue.replay.plan import ReplayPlan
 from tinyqueue.replay.samples import SequenceSample
 
 
-class R2d2:
-    """One network with the output ``q``, trained on sequences sampled from a replay.
+@dataclass(frozen=True)
+class R2d2Config(ValueConfig):
+    """``r2d2``: double, dueling, prioritised n-step learning on sequences, with a recurrent
+    network. Defaults are for small tasks; the paper's stand beside them.
 
-    Args:
-        config: Of ``r2d2``.
-        network: ``{"q": [T, N, n]}`` when unrolled; recurrent, unless as a control.
-        actions: One discrete leaf.
+    A sequence begins at the first tick of a session batch, where the recurrent state was
+    recorded: ``session.ticks`` is what the paper calls the period (40), and training sees every
+    tick when it is at most ``unroll``.
     """
 
-    head = "epsilon-greedy"
-    acting_outputs = ("q",)
-    outputs = staticmethod(Dqn.outputs)
+    gamma: Share = 0.997
+    """R2D2: 0.997."""
+    n_step: Count = 5
+    """R2D2: 5."""
+    double: bool = True
+    """R2D2 has it."""
+    dueling: bool = True
+    """R2D2 has it."""
+    huber: bool = False
+    """R2D2: ½δ²."""
+    prioritised: bool = True
+    """R2D2 has it."""
+    priority_exponent: Share = 0.9
+    """R2D2: 0.9."""
+    importance: Share = 0.6
+    """R2D2: 0.6."""
+    batch_size: Count = 64
+    """Sequences per update. R2D2: 64."""
+    learning_rate: NotNegative = 1e-3
+    """R2D2: 1e-4."""
+    max_grad_norm: Positive = 40.0
+    """Ape-X: 40."""
+    target_every_updates: Count = 100
+    """R2D2: 2,500."""
+    exploration: Literal["annealed", "by-slot"] = "by-slot"
+    """R2D2: another ε for every actor."""
+    burn_in: CountOrNone = 8
+    """Ticks that only warm the recurrent state up. R2D2: 40, on Atari."""
+    unroll: Count = 32
+    """Ticks after them that are trained on. R2D2: 80."""
+    max_priority_weight: Share = 0.9
+    """η: a sequence's priority is η·max|δ| + (1 − η)·mean|δ|. R2D2: 0.9."""
+    rescaled: bool = True
+    """Learn h(Q), which is near √Q for large values, instead of clipping rewards."""
 
-    def __init__(self, config: R2d2Config, network: Network, actions: Space) -> None:
-        self._config = config
-        self._network = network
-        self._action_dtype = single_discrete(actions).dtype
-        (self._action_path,) = actions
-        self._paths = list(network.observations)
-        self._training = ValueTraining(config, network, self._loss)
+
+class Sequences(NamedTuple):
+    """What the graph is given of a :class:`SequenceSample`, by its names."""
+
+    actions: Tensor
+    rewards: Tensor
+    terminated: Tensor
+    mask: Tensor
+    weights: Tensor
+    starts: Tensor
+    previous_actions: Tensor
+    previous_rewards: Tensor
+    observations: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
+    """``r2d2``: on sequences, with a network that is recurrent, unless as a control."""
+
+    Config = R2d2Config
+    needs_memory = True
 
     @property
     def replay(self) -> ReplayPlan:
         config = self._config
         return replace(
-            transition_plan(config),
+            super().replay,
             burn_in=config.burn_in,
             unroll=config.unroll,
             max_priority_weight=config.max_priority_weight,
             rescaled=config.rescaled,
         )
 
-    @property
-    def head_config(self) -> Mapping[str, Any]:
-        return exploration(self._config)
-
-    def update(self, sample: SequenceSample, env_steps: int) -> Update:
-        update = self._training.update(
-            [
-                sample.actions,
-                sample.rewards,
-                sample.terminated,
-                sample.mask,
-                sample.weights,
-                sample.starts,
-                sample.previous_actions,
-                sample.previous_rewards,
-                *(sample.observations[path] for path in self._paths),
-                *(sample.state[path] for path in self._network.state),
-            ],
-            env_steps,
+    def _given(self, sample: SequenceSample) -> Sequences:
+        return Sequences(
+            sample.actions,
+            sample.rewards,
+            sample.terminated,
+            sample.mask,
+            sample.weights,
+            sample.starts,
+            sample.previous_actions,
+            sample.previous_rewards,
+            {path: sample.observations[path] for path in self._network.observations},
+            {path: sample.state[path] for path in self._network.state},
         )
-        return update if self._config.prioritised else Update(update.metrics)
 
-    def prepare(self, ticks: int, slots: int) -> None:
-        config = self._config
+    def _nothing(self) -> Sequences:
+        config, network = self._config, self._network
         rows = config.batch_size
-        played = (config.burn_in + config.unroll, rows)
-        seen = (played[0] + 1, rows)
-        observations = self._network.observations.values()
-        self._training.prepare(
-            [
-                np.zeros(played, self._action_dtype),
-                np.zeros(played, np.float32),
-                np.zeros(played, bool),
-                np.zeros(played, bool),
-                np.zeros(rows, np.float32),
-                np.zeros(seen, bool),
-                np.zeros(seen, self._action_dtype),
-                np.zeros(seen, np.float32),
-                *(np.zeros((*seen, *leaf.shape), leaf.dtype) for leaf in observations),
-                *(np.zeros((rows, *shape), np.float32) for shape in self._network.state.values()),
-            ]
+        ticks = (config.burn_in + config.unroll, rows)
+        seen = (ticks[0] + 1, rows)
+        return Sequences(
+            np.zeros(ticks, self._action_dtype),
+            np.zeros(ticks, np.float32),
+            np.zeros(ticks, bool),
+            np.zeros(ticks, bool),
+            np.zeros(rows, np.float32),
+            np.zeros(seen, bool),
+            np.zeros(seen, self._action_dtype),
+            np.zeros(seen, np.float32),
+            {p: np.zeros((*seen, *x.shape), x.dtype) for p, x in network.observations.items()},
+            {p: np.zeros((rows, *shape), np.float32) for p, shape in network.state.items()},
         )
 
-    def state(self) -> Arrays:
-        return self._training.state()
-
-    def restore(self, state: Arrays) -> None:
-        self._training.restore(state)
-
-    def _loss(self, given: Sequence[Any]) -> tuple[Any, list[Any], Any]:
+    def _loss(self, given: Sequences) -> tuple[Tensor, list[Tensor], Tensor]:
+        """``mean of w·½δ²`` over the ticks after the burn-in, δ = h(n-step target) − Q."""
         import tensorflow as tf
 
         config = self._config
-        actions, rewards, terminated, mask, weights, *rows = given
         actions, rewards, terminated, mask = (
-            x[config.burn_in :] for x in (actions, rewards, terminated, mask)
+            x[config.burn_in :]
+            for x in (given.actions, given.rewards, given.terminated, given.mask)
         )
-        online_q = self._q(rows, None)
-        values = state_values(
-            self._q(rows, self._training.target), online_q if config.double else None
-        )
+        online_q = self._q(given, None)
+        values = state_values(self._q(given, self.target), online_q if config.double else None)
         targets = sequence_targets(
             rewards=rewards,
             terminated=terminated,
@@ -139,37 +163,34 @@ class R2d2:
         is_trained = tf.cast(mask, tf.float32)
         count = tf.maximum(tf.reduce_sum(is_trained), 1.0)
         errors = (targets - q) * is_trained
-        losses = weights * error_losses(errors, huber=config.huber)
+        losses = given.weights * error_losses(errors, huber=config.huber)
         metrics = [tf.reduce_sum(x * is_trained) / count for x in (q, targets, tf.abs(errors))]
         return tf.reduce_sum(losses) / count, metrics, self._priorities(errors, is_trained)
 
-    def _q(self, rows: Sequence[Any], variables: Mapping[str, Any] | None) -> Any:
+    def _q(self, given: Sequences, variables: Mapping[str, Variable] | None) -> Tensor:
         """``[U+1, N, n]``: Q after the burn-in, through which no gradient flows."""
         import tensorflow as tf
 
-        starts, previous_actions, previous_rewards, *rest = rows
-        count = len(self._paths)
-        observations = dict(zip(self._paths, rest[:count], strict=True))
-        state = dict(zip(self._network.state, rest[count:], strict=True))
+        (path,) = self._actions
 
-        def unroll(part: slice, before: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        def unroll(part: slice, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
             return self._network.unroll(
-                {path: x[part] for path, x in observations.items()},
+                {path: x[part] for path, x in given.observations.items()},
                 before,
-                starts[part],
-                {self._action_path: previous_actions[part]},
-                previous_rewards[part],
+                given.starts[part],
+                {path: given.previous_actions[part]},
+                given.previous_rewards[part],
                 variables,
             )
 
-        burn_in = self._config.burn_in
+        burn_in, state = self._config.burn_in, given.state
         if burn_in and state:
             _, state = unroll(slice(burn_in), state)
             state = {path: tf.stop_gradient(x) for path, x in state.items()}
         outputs, _ = unroll(slice(burn_in, None), state)
         return outputs["q"]
 
-    def _priorities(self, errors: Any, is_trained: Any) -> Any:
+    def _priorities(self, errors: Tensor, is_trained: Tensor) -> Tensor:
         """``[N]`` η·max|δ| + (1 − η)·mean|δ| over the ticks trained on."""
         import tensorflow as tf
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tinyqueue.models.tensors import Tensor
 
 
-def suffix_sum(deltas: Any, decays: Any) -> Any:
+def suffix_sum(deltas: Tensor, decays: Tensor) -> Tensor:
     """``y_t = deltas_t + decays_t · y_{t+1}`` for t = T−1 … 0, with ``y_T = 0``.
 
     A Hillis–Steele scan over the affine maps y ↦ deltas_t + decays_t·y: a loop of T small

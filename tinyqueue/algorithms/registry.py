@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.dqn import Dqn
-from tinyqueue.algorithms.dqn_config import (
-    ApexConfig,
-    DoubleDqnConfig,
-    DqnConfig,
-    NStepQConfig,
-    OneStepQConfig,
-    RainbowLiteConfig,
-)
-from tinyqueue.algorithms.impala import Impala
-from tinyqueue.algorithms.impala_config import A3cConfig, ImpalaConfig
-from tinyqueue.algorithms.ppo import Ppo, require_divisor
-from tinyqueue.algorithms.ppo_config import PpoConfig
+from tinyqueue.algorithms.dqn import Apex, DoubleDqn, Dqn, NStepQ, OneStepQ, RainbowLite
+from tinyqueue.algorithms.impala import A3c, Impala
+from tinyqueue.algorithms.ppo import Ppo
 from tinyqueue.algorithms.r2d2 import R2d2
-from tinyqueue.algorithms.r2d2_config import R2d2Config
-from tinyqueue.data.spaces import Space
-from tinyqueue.models.network import Network, Output
+from tinyqueue.errors import UnknownNameError
 
-
-@dataclass(frozen=True)
-class AlgorithmEntry:
-    """An algorithm that an experiment can name.
-
-    Attributes:
-        config: Its frozen config dataclass.
-        outputs: ``(actions, config)`` → the network's outputs by name.
-        make: ``(config, network, actions)`` → the algorithm.
-        check: ``(config, slots)`` raises ConfigError when updates of so many slots do not suit it.
-    """
-
-    config: type[Any]
-    outputs: Callable[[Space, Any], dict[str, Output]]
-    make: Callable[[Any, Network, Space], Algorithm]
-    check: Callable[[Any, int], None] = lambda config, slots: None
-
-
-ALGORITHMS: Mapping[str, AlgorithmEntry] = {
-    "impala": AlgorithmEntry(ImpalaConfig, Impala.outputs, Impala),
-    "a3c": AlgorithmEntry(A3cConfig, Impala.outputs, Impala),
-    "ppo": AlgorithmEntry(
-        PpoConfig,
-        Ppo.outputs,
-        Ppo,
-        check=lambda config, slots: require_divisor(slots, config.minibatches),
-    ),
-    "dqn": AlgorithmEntry(DqnConfig, Dqn.outputs, Dqn),
-    "double-dqn": AlgorithmEntry(DoubleDqnConfig, Dqn.outputs, Dqn),
-    "rainbow-lite": AlgorithmEntry(RainbowLiteConfig, Dqn.outputs, Dqn),
-    "apex": AlgorithmEntry(ApexConfig, Dqn.outputs, Dqn),
-    "q-1step": AlgorithmEntry(OneStepQConfig, Dqn.outputs, Dqn),
-    "q-nstep": AlgorithmEntry(NStepQConfig, Dqn.outputs, Dqn),
-    "r2d2": AlgorithmEntry(R2d2Config, R2d2.outputs, R2d2),
+ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
+    "impala": Impala,
+    "a3c": A3c,
+    "ppo": Ppo,
+    "dqn": Dqn,
+    "double-dqn": DoubleDqn,
+    "rainbow-lite": RainbowLite,
+    "apex": Apex,
+    "q-1step": OneStepQ,
+    "q-nstep": NStepQ,
+    "r2d2": R2d2,
 }
+"""Those that come with tinyqueue."""
+
+
+def find(name: str) -> type[Algorithm[Any, Any]]:
+    """The algorithm that an experiment names.
+
+    Raises:
+        UnknownNameError: There is none of this name.
+    """
+    if name not in ALGORITHMS:
+        raise UnknownNameError("algorithm", name, ALGORITHMS)
+    return ALGORITHMS[name]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
+from tinyqueue.models.tensors import Variable
 
 
-def values(variables: dict[str, Any]) -> Arrays:
+def values(variables: Mapping[str, Variable]) -> Arrays:
     """Copies of the present values, by name."""
     return {name: variable.numpy() for name, variable in variables.items()}
 
 
-def restore_variables(variables: dict[str, Any], state: Arrays) -> None:
+def restore_variables(variables: Mapping[str, Variable], state: Arrays) -> None:
     """Assigns every variable, or none.
 
     Raises:

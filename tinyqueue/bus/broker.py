@@ -11,7 +11,7 @@ import structlog
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from tinyqueue.bus.frames import tolerant_frame_handler
+from tinyqueue.bus.amqp_frames import tolerant_frame_handler
 from tinyqueue.bus.tls import VerifiedConnection
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
@@ -52,11 +52,6 @@ class Broker:
     @property
     def confirms(self) -> bool:
         """Whether the broker says that it has stored a message durably. Redis has it in memory."""
-        return self.kind == "rabbitmq"
-
-    @property
-    def refuses_when_full(self) -> bool:
-        """Whether the queue itself has a limit. On Redis the publisher's script keeps it."""
         return self.kind == "rabbitmq"
 
     @property

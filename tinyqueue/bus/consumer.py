@@ -6,22 +6,20 @@ import random
 import selectors
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic
 
 import structlog
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.dead_letters import DeadLetters
 from tinyqueue.bus.in_hand import CallbackError, InHand
-from tinyqueue.bus.messages import Delivery
+from tinyqueue.bus.links import ConsumingLink
+from tinyqueue.bus.messages import Delivery, Handler, Mark
 from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
 from tinyqueue.bus.redis_consuming import RedisConsuming
 from tinyqueue.bus.wakeup import Wakeup
 from tinyqueue.data.identity import new_id
 from tinyqueue.errors import ServiceUnreachableError
-
-__all__ = ["Delivery", "ExperienceConsumer"]
 
 TICK_S = 1.0
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
@@ -30,23 +28,20 @@ _START_S = 30.0
 log = structlog.get_logger(__name__)
 
 
-class ExperienceConsumer:
+class ExperienceConsumer(Generic[Mark]):
     """Consumes one experiment's messages in a thread of its own, and reconnects by itself.
 
-    A delivery is acked only after ``commit`` has returned for it. A message that comes again
-    while it is in hand, since the connection was lost or its publisher was unsure, is not
-    handed over twice: the delivery in hand takes over its ack.
+    A delivery is acked only after the handler's ``commit`` has returned for it. A message that
+    comes again while it is in hand, since the connection was lost or its publisher was unsure, is
+    not handed over twice: the delivery in hand takes over its ack.
 
     Args:
         broker: Where from.
         experiment: Whose messages. This process holds its lease.
+        handler: Takes in every message and commits what is settled, in the consumer's thread.
         queue_batches: Messages that may wait at the broker; more are refused.
         prefetch: Messages in hand at most: one more than an update needs.
         queue_type: ``classic`` or ``quorum``.
-        on_delivery: Called in the consumer's thread with every message.
-        commit: Called in the consumer's thread with the deliveries and marks of every group
-            that was settled together. When it raises, nothing is acked and the consumer ends;
-            on a DiskFullError it goes on, with a try each second until there is room.
         declare: Whether to declare exchanges and queues.
     """
 
@@ -54,11 +49,10 @@ class ExperienceConsumer:
         self,
         broker: Broker,
         experiment: str,
+        handler: Handler[Mark],
         *,
         queue_batches: int,
         prefetch: int,
-        on_delivery: Callable[[Delivery], None],
-        commit: Callable[[Sequence[tuple[Delivery, Any]]], None],
         queue_type: str = "classic",
         declare: bool = True,
     ) -> None:
@@ -69,13 +63,12 @@ class ExperienceConsumer:
         self._queue_type = queue_type
         self._declare = declare
         self._dead_letters = DeadLetters(broker, experiment, declare=declare)
-        self._in_hand = InHand(self._dead_letters, on_delivery, commit)
+        self._in_hand = InHand(self._dead_letters, handler, self.settle)
         self._name = new_id()
-        self._link: RabbitmqConsuming | RedisConsuming | None = None
+        self._link: ConsumingLink | None = None
         self._links = 0
         self._wakeup = Wakeup()
         self._stopping = False
-        self._paused = False
         self._first_try = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         self.error: BaseException | None = None
@@ -112,19 +105,7 @@ class ExperienceConsumer:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def pause(self) -> None:
-        """Gives back what is in hand, and takes no more until :meth:`resume`.
-
-        What is settled meanwhile is committed; when its message comes again, its id is known.
-        """
-        self._paused = True
-        self._wakeup.ring()
-
-    def resume(self) -> None:
-        self._paused = False
-        self._wakeup.ring()
-
-    def settle(self, delivery: Delivery, mark: Any, set_aside: str | None = None) -> None:
+    def settle(self, delivery: Delivery, mark: Mark, set_aside: str | None = None) -> None:
         """Ends a delivery: commit, then ack. From any thread; the work is the consumer's.
 
         Args:
@@ -151,9 +132,6 @@ class ExperienceConsumer:
     def _keep_connected(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping:
-            if self._paused:
-                self._wait(TICK_S)
-                continue
             began_s = time.monotonic()
             try:
                 link = self._link = self._connect()
@@ -175,13 +153,13 @@ class ExperienceConsumer:
             self._wait(pause_s * (0.5 + random.random()))
             pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
 
-    def _serve(self, link: RabbitmqConsuming | RedisConsuming) -> None:
-        """Until it is stopped or paused, or the connection is lost."""
+    def _serve(self, link: ConsumingLink) -> None:
+        """Until it is stopped, or the connection is lost."""
         next_tick_s = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(self._wakeup, selectors.EVENT_READ)
             selector.register(link, selectors.EVENT_READ)
-            while not (self._stopping or self._paused):
+            while not self._stopping:
                 now_s = time.monotonic()
                 if now_s >= next_tick_s:
                     next_tick_s = now_s + TICK_S
@@ -197,7 +175,7 @@ class ExperienceConsumer:
         link.release()
         self._link = None
 
-    def _connect(self) -> RabbitmqConsuming | RedisConsuming:
+    def _connect(self) -> ConsumingLink:
         first = self._links == 0
         self._links += 1
         if self._broker.kind == "redis":

@@ -10,7 +10,7 @@ from amqp.exceptions import NotFound
 from kombu import Producer
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
-from tinyqueue.bus.messages import Delivery, Outcome
+from tinyqueue.bus.messages import Delivery, PublishOutcome
 from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
 from tinyqueue.bus.topology import (
     DEAD_LETTER_S,
@@ -72,15 +72,15 @@ class DeadLetters:
             )
         except NotFound:
             self.close()
-            outcome = Outcome.NO_LEARNER
+            outcome = PublishOutcome.NO_LEARNER
         except link.errors as error:
             return self._later(reason, error)
-        if outcome is Outcome.NO_LEARNER:
+        if outcome is PublishOutcome.NO_LEARNER:
             raise ConfigError(
                 f"no queue is bound to {DEAD_LETTERS} at {self._broker.masked_url}, so messages "
                 "cannot be set aside. Declare it, or set TINYQUEUE_DECLARE=1 for the learner."
             )
-        return outcome is Outcome.CONFIRMED
+        return outcome is PublishOutcome.CONFIRMED
 
     def _later(self, reason: str, error: BaseException) -> bool:
         log.warning("message not set aside yet; tried again", reason=reason, error=str(error))
@@ -119,7 +119,7 @@ class _RedisDeadLetters:
         application_headers: dict[str, Any],
         content_type: str,
         **properties: Any,
-    ) -> Outcome:
+    ) -> PublishOutcome:
         Producer(self._channel).publish(
             body,
             exchange=exchange,
@@ -132,7 +132,7 @@ class _RedisDeadLetters:
         with self._channel.conn_or_acquire() as client:
             client.ltrim(DEAD_LETTERS, 0, MAX_DEAD_LETTERS - 1)
             client.expire(DEAD_LETTERS, DEAD_LETTER_S)
-        return Outcome.CONFIRMED
+        return PublishOutcome.CONFIRMED
 
     def close(self) -> None:
         drop(self._connection)

@@ -31,7 +31,7 @@ class TaskFeed:
     that are away.
 
     Args:
-        send: Sends one task that is of use for so many seconds, and returns its id.
+        send: Sends one task, and returns its id.
         budget_s: How long a task is played.
         per_player: Tasks per live player.
         floor: Tasks kept outstanding when fewer players are known, so that one is found.
@@ -42,7 +42,7 @@ class TaskFeed:
 
     def __init__(
         self,
-        send: Callable[[float], str],
+        send: Callable[[], str],
         *,
         budget_s: float,
         per_player: int = 2,
@@ -104,7 +104,7 @@ class TaskFeed:
         """
         sent = 0
         for _ in range(self._missing()):
-            task = self._send(self._expires_s)
+            task = self._send()
             with self._lock:
                 self._last_s = self._clock()
                 self._sent_s[task] = self._last_s

@@ -5,25 +5,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Generic, TypeVarTuple
 
 import structlog
 
 from tinyqueue.bus.dead_letters import DeadLetters
-from tinyqueue.bus.messages import Delivery
+from tinyqueue.bus.messages import Acks, Delivery, Handler, Mark, Settle
 from tinyqueue.errors import DiskFullError
 
 RETRY_S = 1.0
 """Between two tries to commit while the disk is full."""
 _SAY_AGAIN_S = 60.0
 
+Ts = TypeVarTuple("Ts")
+
 log = structlog.get_logger(__name__)
-
-
-class Acks(Protocol):
-    """A link to the broker, as far as acks go."""
-
-    def ack(self, deliveries: Sequence[Delivery]) -> None: ...
 
 
 class CallbackError(Exception):
@@ -34,7 +30,7 @@ class CallbackError(Exception):
         self.error = error
 
 
-class InHand:
+class InHand(Generic[Mark]):
     """Everything that was received and not acked. For one thread, except :meth:`settle`.
 
     A message that comes again while it is in hand is not handed over twice: either the
@@ -43,27 +39,28 @@ class InHand:
 
     Args:
         dead_letters: Where messages are set aside.
-        on_delivery, commit: As of :class:`~tinyqueue.bus.consumer.ExperienceConsumer`.
+        handler: Whom deliveries are handed to, and who commits them.
+        settle: What the handler is given to end a delivery with: it calls :meth:`settle`.
     """
 
     def __init__(
         self,
         dead_letters: DeadLetters,
-        on_delivery: Callable[[Delivery], None],
-        commit: Callable[[Sequence[tuple[Delivery, Any]]], None],
+        handler: Handler[Mark],
+        settle: Settle[Mark],
     ) -> None:
         self._dead_letters = dead_letters
-        self._on_delivery = on_delivery
-        self._commit = commit
+        self._handler = handler
+        self._settle = settle
         self._by_id: dict[str, Delivery] = {}
-        self._settled: deque[tuple[Delivery, Any, str | None]] = deque()
-        self._not_set_aside: list[tuple[Delivery, Any, str | None]] = []
-        self._uncommitted: list[tuple[Delivery, Any]] = []
+        self._settled: deque[tuple[Delivery, Mark, str | None]] = deque()
+        self._not_set_aside: list[tuple[Delivery, Mark, str | None]] = []
+        self._uncommitted: list[tuple[Delivery, Mark]] = []
         self._retry_at_s = 0.0
         self._said_full_s: float | None = None
         self.duplicates = 0
 
-    def settle(self, delivery: Delivery, mark: Any, set_aside: str | None) -> None:
+    def settle(self, delivery: Delivery, mark: Mark, set_aside: str | None) -> None:
         """Notes that a delivery is over. From any thread."""
         self._settled.append((delivery, mark, set_aside))
 
@@ -79,7 +76,7 @@ class InHand:
             if earlier is None:
                 if delivery.message_id:
                     self._by_id[delivery.message_id] = delivery
-                _call(self._on_delivery, delivery)
+                _call(self._handler.on_delivery, delivery, self._settle)
                 continue
             self.duplicates += 1
             if earlier.link is link:
@@ -121,7 +118,7 @@ class InHand:
         if not self._uncommitted or now_s < self._retry_at_s:
             return []
         try:
-            _call(self._commit, self._uncommitted)
+            _call(self._handler.commit, self._uncommitted)
         except CallbackError as failure:
             if not isinstance(failure.error, DiskFullError):
                 raise
@@ -145,8 +142,8 @@ def _ack(deliveries: Sequence[Delivery], link: Acks) -> None:
         delivery.tag = None
 
 
-def _call(callback: Callable[[Any], None], argument: Any) -> None:
+def _call(callback: Callable[[*Ts], None], *arguments: *Ts) -> None:
     try:
-        callback(argument)
+        callback(*arguments)
     except Exception as error:
         raise CallbackError(error) from error

@@ -10,18 +10,13 @@ import structlog
 
 from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.messages import Outcome, Outgoing
-from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
+from tinyqueue.bus.links import PublishingLink
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqExperience
 from tinyqueue.bus.redis_publishing import RedisPublishing
-from tinyqueue.bus.topology import (
-    EXPERIENCE_EXCHANGE,
-    experience_routing_key,
-)
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
-__all__ = ["ExperiencePublisher", "Outcome", "Outgoing"]
-
-APP_ID = "tinyqueue"
+__all__ = ["ExperiencePublisher", "Outgoing", "PublishOutcome"]
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +51,11 @@ class ExperiencePublisher:
         self._queue_batches = queue_batches
         self._learner_is_alive = learner_is_alive
         self._confirm_timeout_s = confirm_timeout_s
-        self._link: RabbitmqPublishing | RedisPublishing | None = None
+        self._link: PublishingLink | None = None
         self._backoff = backoff or Backoff()
         self._in_trouble = False
 
-    def publish(self, outgoing: Outgoing) -> Outcome:
+    def publish(self, outgoing: Outgoing) -> PublishOutcome:
         """Publishes once. Trouble with the broker is UNKNOWN, never an exception.
 
         Takes at most the time to connect and ``confirm_timeout_s``.
@@ -69,24 +64,24 @@ class ExperiencePublisher:
             ConfigError: RabbitMQ forbids this login to publish so, or the body is too large.
         """
         if not self._broker.reports_no_route and not self._learner_is_alive(outgoing.experiment):
-            return Outcome.NO_LEARNER
+            return PublishOutcome.NO_LEARNER
         deadline_s = time.monotonic() + self._confirm_timeout_s
         # What was idle may have been closed by the broker meanwhile: once more, then, anew.
         idle = self._link is not None
         outcome = self._attempt(outgoing, self._confirm_timeout_s)
         left_s = deadline_s - time.monotonic()
-        if outcome is Outcome.UNKNOWN and idle and left_s > 0:
+        if outcome is PublishOutcome.UNKNOWN and idle and left_s > 0:
             outcome = self._attempt(outgoing, left_s)
-        if outcome is Outcome.CONFIRMED:
+        if outcome is PublishOutcome.CONFIRMED:
             self._backoff.accepted()
         return outcome
 
-    def publish_patiently(self, outgoing: Outgoing, for_s: float) -> Outcome:
+    def publish_patiently(self, outgoing: Outgoing, for_s: float) -> PublishOutcome:
         """Publishes until it is confirmed or ``for_s`` seconds have passed; the last outcome."""
         deadline_s = time.monotonic() + for_s
         while True:
             outcome = self.publish(outgoing)
-            if outcome is Outcome.CONFIRMED or time.monotonic() >= deadline_s:
+            if outcome is PublishOutcome.CONFIRMED or time.monotonic() >= deadline_s:
                 return outcome
             time.sleep(self.pause_s())
 
@@ -104,17 +99,17 @@ class ExperiencePublisher:
             self._link.close()
             self._link = None
 
-    def _attempt(self, outgoing: Outgoing, timeout_s: float) -> Outcome:
+    def _attempt(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
         try:
             link = self._link = self._link or self._connect()
         except ServiceUnreachableError as error:
             return self._trouble(error)
         try:
-            outcome = self._publish(link, outgoing, timeout_s)
+            outcome = link.send(outgoing, timeout_s)
         except amqp.exceptions.NotFound:
             # No exchange: no learner has been here.
             self.close()
-            return Outcome.NO_LEARNER
+            return PublishOutcome.NO_LEARNER
         except (amqp.exceptions.AccessRefused, amqp.exceptions.PreconditionFailed) as error:
             self.close()
             raise ConfigError(
@@ -134,38 +129,12 @@ class ExperiencePublisher:
             self._in_trouble = False
         return outcome
 
-    def _connect(self) -> RabbitmqPublishing | RedisPublishing:
+    def _connect(self) -> PublishingLink:
         if self._broker.kind == "redis":
             return RedisPublishing(self._broker, self._queue_batches)
-        return RabbitmqPublishing(self._broker)
+        return RabbitmqExperience(self._broker, self._user)
 
-    def _publish(
-        self, link: RabbitmqPublishing | RedisPublishing, outgoing: Outgoing, timeout_s: float
-    ) -> Outcome:
-        if isinstance(link, RedisPublishing):
-            return link.publish(
-                outgoing.body,
-                experiment=outgoing.experiment,
-                headers=dict(outgoing.headers),
-                timeout_s=timeout_s,
-                content_type=outgoing.content_type,
-                message_id=outgoing.message_id,
-                correlation_id=outgoing.correlation_id,
-            )
-        return link.publish(
-            outgoing.body,
-            exchange=EXPERIENCE_EXCHANGE,
-            routing_key=experience_routing_key(outgoing.experiment, self._user),
-            timeout_s=timeout_s,
-            application_headers=dict(outgoing.headers),
-            content_type=outgoing.content_type,
-            message_id=outgoing.message_id,
-            correlation_id=outgoing.correlation_id,
-            user_id=self._user,
-            app_id=APP_ID,
-        )
-
-    def _trouble(self, error: BaseException) -> Outcome:
+    def _trouble(self, error: BaseException) -> PublishOutcome:
         if not self._in_trouble:
             log.warning(
                 "publish without an answer; it is tried again",
@@ -173,4 +142,4 @@ class ExperiencePublisher:
                 error=str(error) or type(error).__name__,
             )
         self._in_trouble = True
-        return Outcome.UNKNOWN
+        return PublishOutcome.UNKNOWN

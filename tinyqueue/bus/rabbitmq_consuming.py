@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 
+from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
-from tinyqueue.bus.frames import FrameReader
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
 from tinyqueue.errors import ConfigError
@@ -54,7 +54,7 @@ class RabbitmqConsuming:
         self.errors = broker.errors(self._connection)
         self._received: list[Delivery] = []
         self._retiring = ""
-        self._retiring_in_hand: set[object] = set()
+        self._retiring_in_hand: set[int | None] = set()
         with broker.preparing(self._connection):
             try:
                 self._open(experiment, queue_batches, prefetch, queue_type, declare)

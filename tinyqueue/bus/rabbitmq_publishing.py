@@ -10,10 +10,12 @@ import amqp
 from amqp import spec
 from kombu import Queue
 
+from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
-from tinyqueue.bus.frames import FrameReader
-from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_routing_key
 
+APP_ID = "tinyqueue"
 _PERSISTENT = 2
 
 
@@ -43,7 +45,7 @@ class RabbitmqPublishing:
             self._channel.confirm_select()
         self._number = 0
         self._timeout_s = 0.0
-        self._answer: Outcome | None = None
+        self._answer: PublishOutcome | None = None
         self._unroutable = False
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
@@ -57,7 +59,7 @@ class RabbitmqPublishing:
         routing_key: str,
         timeout_s: float,
         **properties: Any,
-    ) -> Outcome:
+    ) -> PublishOutcome:
         """Publishes, and waits for the broker's answer: anything but UNKNOWN.
 
         Args:
@@ -78,12 +80,12 @@ class RabbitmqPublishing:
         arguments = (0, exchange, routing_key, True, False)
         self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, message)
         answer = self._wait(deadline_s)
-        return Outcome.NO_LEARNER if self._unroutable else answer
+        return PublishOutcome.NO_LEARNER if self._unroutable else answer
 
     def close(self) -> None:
         drop(self._connection)
 
-    def _wait(self, deadline_s: float) -> Outcome:
+    def _wait(self, deadline_s: float) -> PublishOutcome:
         self._amqp.blocking_read()
         while self._answer is None:
             left_s = deadline_s - time.monotonic()
@@ -95,11 +97,39 @@ class RabbitmqPublishing:
 
     def _on_ack(self, number: int, multiple: bool) -> None:
         if number == self._number or (multiple and number > self._number):
-            self._answer = Outcome.CONFIRMED
+            self._answer = PublishOutcome.CONFIRMED
 
     def _on_nack(self, number: int, multiple: bool) -> None:
         if number == self._number or (multiple and number > self._number):
-            self._answer = Outcome.FULL
+            self._answer = PublishOutcome.FULL
 
     def _on_return(self, *_: object) -> None:
         self._unroutable = True
+
+
+class RabbitmqExperience(RabbitmqPublishing):
+    """The same, for what a player sends to the learner of an experiment.
+
+    Args:
+        broker: Where to.
+        user: The login at the broker, which RabbitMQ compares with the message's own.
+    """
+
+    def __init__(self, broker: Broker, user: str) -> None:
+        super().__init__(broker)
+        self._user = user
+
+    def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
+        """Publishes to the experience exchange; outcomes and errors are as of :meth:`publish`."""
+        return self.publish(
+            outgoing.body,
+            exchange=EXPERIENCE_EXCHANGE,
+            routing_key=experience_routing_key(outgoing.experiment, self._user),
+            timeout_s=timeout_s,
+            application_headers=dict(outgoing.headers),
+            content_type=outgoing.content_type,
+            message_id=outgoing.message_id,
+            correlation_id=outgoing.correlation_id,
+            user_id=self._user,
+            app_id=APP_ID,
+        )

@@ -75,7 +75,7 @@ class RedisConsuming:
         return [self._delivery(slot, frame)]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        slots = [int(str(delivery.tag)) for delivery in deliveries]
+        slots = [delivery.tag for delivery in deliveries if delivery.tag is not None]
         self._command("DEL", *(f"{self._own}:{slot}" for slot in slots))
         self._free.extend(slots)
         self._ask()

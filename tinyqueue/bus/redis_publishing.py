@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
-from tinyqueue.bus.messages import Outcome
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
 from tinyqueue.bus.redis_lists import PUSH_IF_ROOM, list_key, pack
 
 
@@ -30,30 +30,22 @@ class RedisPublishing:
             self._redis.send_command("SCRIPT", "LOAD", PUSH_IF_ROOM)
             self._push = self._redis.read_response()
 
-    def publish(
-        self,
-        body: bytes,
-        *,
-        experiment: str,
-        headers: dict[str, Any],
-        timeout_s: float,
-        **properties: Any,
-    ) -> Outcome:
+    def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
         """CONFIRMED or FULL.
 
         Raises:
             redis.RedisError, OSError: The server does not answer, or is out of memory.
         """
-        self._redis.send_command(
-            "EVALSHA",
-            self._push,
-            1,
-            list_key(experiment),
-            self._limit,
-            pack(body, properties, headers),
-        )
+        properties = {
+            "content_type": outgoing.content_type,
+            "message_id": outgoing.message_id,
+            "correlation_id": outgoing.correlation_id,
+        }
+        message = pack(outgoing.body, properties, dict(outgoing.headers))
+        key = list_key(outgoing.experiment)
+        self._redis.send_command("EVALSHA", self._push, 1, key, self._limit, message)
         pushed = self._redis.read_response(timeout=timeout_s)
-        return Outcome.CONFIRMED if pushed else Outcome.FULL
+        return PublishOutcome.CONFIRMED if pushed else PublishOutcome.FULL
 
     def close(self) -> None:
         drop(self._connection)

@@ -19,12 +19,12 @@ from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.film.recorder import require_extra
-from tinyqueue.learner.ledger import read_count
-from tinyqueue.learner.marks import Count
-from tinyqueue.learner.outcome import Outcome
+from tinyqueue.ledger.ledger import read_count
+from tinyqueue.ledger.marks import Count
 from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
+from tinyqueue.run.outcome import Outcome
 
 WORTH_RESUMING_S = 300.0
 """Training of a run that failed, from which on it is told how to go on with it."""

@@ -5,19 +5,30 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.games import INTERRUPTED, SEED, play_what_finishes
 from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.policy_options import Choice, chooses_policy
+from tinyqueue.errors import CheckpointError
 from tinyqueue.evaluation.games import Games
+from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.learner.json_text import json_line
+from tinyqueue.experiment.documents import read_document
+from tinyqueue.learned import Learned
+from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Uniform
+from tinyqueue.policy.sample import is_sample
+from tinyqueue.run.json_text import json_line
+from tinyqueue.settings import load_settings
+
+if TYPE_CHECKING:
+    from tinyqueue.evaluation.critic import Expected
 
 _INTERRUPTED = 130
 
@@ -62,12 +73,7 @@ def evaluate(
     \b
     tinyqueue evaluate runs/cartpole-impala/1 -n 100
     """
-    if held_out:
-        from tinyqueue.cli.held_out import load_and_judge
-
-        learned, expected = load_and_judge(run, choice)
-    else:
-        learned, expected = choice.load(run), None
+    learned, expected = _load_and_judge(run, choice) if held_out else (choice.load(run), None)
     spec = learned.spec
     atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
@@ -105,6 +111,32 @@ def evaluate(
     if expected is not None:
         click.echo(str(expected))
     _leave(ended_by)
+
+
+def _load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
+    """One checkpoint both ways: what plays, and what its whole network expects of held-out states.
+
+    Raises:
+        CheckpointError: ``run`` is a sample, or there is no such checkpoint.
+        MissingExtraError: TensorFlow, or what the environment needs, is not installed.
+        TinyqueueError: The experiment cannot be read, or the environment not be built here.
+    """
+    # These reach TensorFlow, which the command needs for nothing else.
+    from tinyqueue.catalogue import of_run
+    from tinyqueue.evaluation.critic import Critic, expected
+
+    if is_sample(run):
+        raise CheckpointError(
+            f"{run} is a sample: of the network it holds only the half that acts, and --held-out "
+            "asks the whole one. Give the run directory that it was exported from, or leave "
+            "--held-out out."
+        )
+    checkpoint = choice.load_checkpoint(run)
+    critic = Critic(of_run(read_document(run / "experiment.toml")), checkpoint)
+    learned = Learned(checkpoint)
+    settings = allowing(load_settings(), learned.spec.environment.id)
+    states = held_out_states(learned.spec, Stage, modules=settings.environment_modules)
+    return learned, expected(critic, states)
 
 
 def _ends(games: Games, ended_by: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.older import known_only, listed, new_since, told
 from tinyqueue.experiment.values import Assignment
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import host_name
 
 GAMES_PRESET = "pong-ppo"

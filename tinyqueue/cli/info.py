@@ -15,8 +15,7 @@ from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
-from tinyqueue.learner.ledger import read_count
-from tinyqueue.learner.reporter import count_document
+from tinyqueue.ledger.ledger import read_count
 from tinyqueue.settings import load_settings
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease
@@ -55,9 +54,7 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
-    return {
-        experiment_of(run): {"run_directory": str(run), "count": count_document(read_count(path))}
-    }
+    return {experiment_of(run): {"run_directory": str(run), "count": read_count(path).document()}}
 
 
 def _of_store() -> dict[str, Any]:

@@ -17,9 +17,9 @@ from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.fitting import CHOSEN
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease, request_stop

@@ -15,7 +15,7 @@ from tinyqueue.cli.experiments import chosen_for, configured, find_document, new
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.run_directory import RunDirectory
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 _OPTIONS = (

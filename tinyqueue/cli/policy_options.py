@@ -14,8 +14,8 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load, load_checkpoint
-from tinyqueue.learner.checkpoint import Checkpoint
 from tinyqueue.policy.heads import Head, evaluation_head
+from tinyqueue.run.checkpoint import Checkpoint
 
 _OPTIONS = (
     click.option(

@@ -21,8 +21,8 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDirectoryError
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.learner.checkpoints import CheckpointReader
-from tinyqueue.learner.session_log import LogEntry, LoggedSession, SessionLog
+from tinyqueue.ledger.session_log import LogEntry, LoggedSession, SessionLog
+from tinyqueue.run.checkpoints import CheckpointReader
 
 _RUN = click.argument("run", type=UserPath(path_type=Path))
 _JSON = json_option()
@@ -211,7 +211,7 @@ def _range(wanted: str, ticks: int) -> range:
 
 
 def _judged(run: Path, batch: SessionBatch) -> Arrays:
-    from tinyqueue.learner.critic import Critic
+    from tinyqueue.evaluation.critic import Critic
 
     checkpoint = CheckpointReader(run / "checkpoints").newest()
     if checkpoint is None:

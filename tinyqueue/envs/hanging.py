@@ -60,6 +60,14 @@ class Alarm:
     ) -> None:
         self.began_s = None
 
+    def allow(self, most_s: float) -> None:
+        """From now on one call may take so long."""
+        if most_s == self._most_s:
+            return
+        self._most_s = most_s
+        if Alarm._installed is self and self._is_running:
+            self._run(most_s)
+
     def end(self) -> None:
         """Leaves nothing behind: no timer, no handler."""
         if Alarm._installed is self and threading.current_thread() is threading.main_thread():

@@ -6,6 +6,7 @@ Bounds of float spaces are not enforced, as in :mod:`tinyqueue.wire.contract`.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -122,6 +123,8 @@ class _Leaf:
             array = np.asarray(value)
         except Exception as error:
             raise self._refused(value, f"is no array ({error})") from error
+        if array.dtype.kind == "O":
+            array = _of_numbers(array)
         if array.dtype.kind not in "biuf":
             raise self._refused(value, "holds no numbers")
         if array.shape != self.shape:
@@ -228,3 +231,10 @@ def _bounds(space: gymnasium.Space[Any], dtype: np.dtype[Any]) -> tuple[Any, Any
     if (low == low.flat[0]).all() and (high == high.flat[0]).all():
         return int(low.flat[0]), int(high.flat[0])
     return low, high
+
+
+def _of_numbers(objects: Array) -> Array:
+    """An array of objects as what they are, where all of them are numbers."""
+    if not all(isinstance(one, numbers.Real) for one in objects.flat):
+        return objects
+    return np.array(objects.tolist())

@@ -37,7 +37,7 @@ def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
     try:
         observation, reward, terminated, truncated, _ = result
     except (TypeError, ValueError) as error:
-        given = f"{len(result)} values" if isinstance(result, tuple | list) else "no tuple"
+        given = f"{len(result)} values" if isinstance(result, tuple | list) else shown(result)
         raise BrokenRuleError(
             "step-result",
             f"step gave {given}, and Gymnasium's gives five since 0.26: observation, reward, "

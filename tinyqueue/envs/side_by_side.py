@@ -29,11 +29,11 @@ from tinyqueue.envs.faults import (
     failed,
     is_environments,
 )
-from tinyqueue.envs.hanging import Alarm
+from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.masks import Masks
 from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
-from tinyqueue.envs.spaces import Layout
+from tinyqueue.envs.spaces import Layout, action_layout
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 
 MOST_FAILURES = 5
@@ -44,6 +44,8 @@ CLOSE_S, LATER_CLOSE_S = 5.0, 0.05
 """How long an environment may take to close, and how long after another one hung in it."""
 
 _CONSTRUCTOR = "its constructor"
+SPACES = "spaces"
+"""Kind of the failure to have the same spaces in every slot, which is no matter of luck."""
 _NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
 # Reward, terminated, truncated.
 
@@ -94,7 +96,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         masks: Callable[[gymnasium.Space[Any]], Masks | None] = lambda actions: None,
     ) -> None:
         self._make, self._name, self._make_masks = make, name, masks
-        self._alarm = Alarm(hang_s)
+        self._hang_s = HANG_S if hang_s is None else hang_s
+        self._alarm = Alarm(self._hang_s)
         self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
         self.num_envs = slots
         self._steps, self._failed_at, self._in_a_row = [0] * slots, [0] * slots, [0] * slots
@@ -137,6 +140,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def begin_batch(self) -> None:
         """The ticks so far have been sent: none of them can be marked as truncated any more."""
         self._unmarkable = [True] * self.num_envs
+        self._alarm.allow(self._hang_s)
 
     def reset(
         self,
@@ -210,12 +214,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
         """Takes the first environment's spaces as those of all."""
         slots, name = self.num_envs, self._name
-        for space, what in (
-            (first.observation_space, "observations"),
-            (first.action_space, "actions"),
-        ):
-            # Refuses what is not supported.
-            Layout(space, f"the {what} of {name}")
+        # Refuse what is not supported.
+        Layout(first.observation_space, f"the observations of {name}")
+        action_layout(first.action_space, name)
         self.single_observation_space = first.observation_space
         self.single_action_space = first.action_space
         self.observation_space = batch_space(first.observation_space, slots)
@@ -239,7 +240,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         for name in ("observation_space", "action_space"):
             here, wanted = getattr(built, name), getattr(self, f"single_{name}")
             if here != wanted:
-                raise BrokenRuleError("spaces", f"{name} is {here}, and slot 0 has {wanted}")
+                raise BrokenRuleError(SPACES, f"{name} is {here}, and slot 0 has {wanted}")
 
     def _begin(self, slot: int, seed: int | None = None) -> None:
         """Starts an episode in a slot, in a new environment where the old one fails or is gone."""
@@ -301,6 +302,9 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             raise error
         self._count += 1
         self._last = str(failure)
+        if isinstance(error, HangError):
+            # Where one hangs others may, and all of them are to be over within the task's limit.
+            self._alarm.allow(self._hang_s / self.num_envs)
         steps = self._steps[slot]
         again = steps in (0, self._failed_at[slot])
         self._in_a_row[slot] = self._in_a_row[slot] + 1 if again else 1
@@ -310,6 +314,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
             self._logged.add((failure.kind, failure.place))
             log.warning("environment closed and made anew", fault=self._last)
             log.info(failure.traceback)
+        if failure.kind == SPACES:
+            raise failure from error
         if self._in_a_row[slot] >= MOST_FAILURES:
             if slot and doing == _CONSTRUCTOR and ONLY_ONE not in self._last:
                 failure = advised(failure, ONLY_ONE)

@@ -1,15 +1,16 @@
 """Gymnasium's spaces as flat arrays, and batched values across that border.
 
 Discrete values travel as ``0 … n−1`` in the smallest integer type whatever the space's
-``start``, and 64-bit floats as 32-bit. Batched means ``[B, …]``, as vector environments
-give and take.
+``start``, and 64-bit floats as 32-bit. Numbers of a bounded Box of actions travel in the policy's
+units, where −1 and 1 are the bounds. Batched means ``[B, …]``, as vector environments give and
+take.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -32,6 +33,10 @@ _BOX_DTYPES = {
 
 
 _PARTS = "Box (up to 64-bit floats and integers, not empty), Discrete, MultiDiscrete, MultiBinary"
+_ACTION_PARTS = "Box (up to 64-bit floats, not empty), Discrete, MultiDiscrete, MultiBinary"
+
+_NO_BOUND = float(np.finfo(np.float32).max)
+"""Environments write the largest float32, as CartPole does, where they mean no bound."""
 
 Keys = tuple[str | int, ...]
 """Where a leaf is in a nested value: keys of a Dict are texts, those of a Tuple numbers."""
@@ -39,12 +44,51 @@ Keys = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class _Field:
-    """One leaf: where it is in the nested value, and what the environment calls it."""
+    """One leaf: where it is in the nested value, and what the environment calls it.
+
+    Attributes:
+        start: The environment's value for 0, of every entry or of each ``[*shape]``; None: 0.
+        scale: What becomes of numbers on their way to the environment; None: nothing.
+    """
 
     keys: Keys
     leaf: Leaf
     dtype: np.dtype[Any]
-    start: int
+    start: int | Array | None = None
+    scale: _Scale | None = None
+
+    def given(self, values: Array) -> Array:
+        """Values of the environment → as they travel."""
+        if self.scale is not None:
+            return self.scale.given(values)
+        return values if self.start is None else values - self.start
+
+    def native(self, array: Array) -> Array:
+        """Values as they travel → as the environment wants them; a copy."""
+        if self.scale is not None:
+            return self.scale.native(array, self.dtype)
+        values = array.astype(self.dtype)
+        return values if self.start is None else values + self.start
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A Box of actions, ``[*shape]`` float64 each: clip(centre + half · action, low, high)."""
+
+    centre: Array
+    half: Array
+    low: Array
+    high: Array
+
+    def given(self, values: Array) -> Array:
+        half = np.where(self.half == 0, 1.0, self.half)
+        return np.asarray((values - self.centre) / half)
+
+    def native(self, array: Array, dtype: np.dtype[Any]) -> Array:
+        # In float64, so that −1 and 1 are the bounds to their last digit.
+        values = self.centre + self.half * array.astype(np.float64)
+        clipped: Array = np.clip(values, self.low, self.high).astype(dtype)
+        return clipped
 
 
 class Layout:
@@ -55,16 +99,20 @@ class Layout:
             deep as needed. The parts of a Tuple have the paths ``"0"``, ``"1"``, ….
         of: What has this space, for errors: ``"the observations of CartPole-v1"``.
 
+        acts: The space is one of actions: entries of a MultiDiscrete are counted one by one, and
+            bounded numbers are rescaled.
+
     Raises:
         ConfigError: It is, or contains, another kind of space, or nothing at all.
     """
 
-    def __init__(self, space: gymnasium.Space[Any], of: str) -> None:
-        self._fields = {path_of(keys): _field(keys, leaf, of) for keys, leaf in leaves(space, of)}
+    def __init__(self, space: gymnasium.Space[Any], of: str, *, acts: bool = False) -> None:
+        field = _action_field if acts else _field
+        self._fields = {path_of(keys): field(keys, leaf, of) for keys, leaf in leaves(space, of)}
         if not self._fields:
             raise ConfigError(
                 f"{of} are {space}, which holds nothing. Wrap the environment so that there is "
-                "something to see."
+                f"something to {'do' if acts else 'see'}."
             )
         self._plain = self._fields.get("")
 
@@ -77,43 +125,39 @@ class Layout:
         """Copies batched values into ``rows``, path → ``[B, …]`` in the wire's types."""
         plain = self._plain
         if plain is not None:
-            rows[""][...] = values - plain.start if plain.start else values
+            rows[""][...] = plain.given(values)
             return
         for path, field in self._fields.items():
             inner = values
             for key in field.keys:
                 inner = inner[key]
-            rows[path][...] = inner - field.start if field.start else inner
+            rows[path][...] = field.given(inner)
 
     def unflatten(self, arrays: Arrays) -> Any:
         """Batched values as the environment wants them, from path → ``[B, …]``."""
         plain = self._plain
         if plain is not None:
-            return _native(arrays[""], plain)
+            return plain.native(arrays[""])
         result: dict[str | int, Any] = {}
         for path, field in self._fields.items():
             inner = result
             for key in field.keys[:-1]:
                 inner = inner.setdefault(key, {})
-            inner[field.keys[-1]] = _native(arrays[path], field)
+            inner[field.keys[-1]] = field.native(arrays[path])
         return _with_tuples(result)
 
 
 def action_layout(space: gymnasium.Space[Any], environment_id: str) -> Layout:
-    """The layout of an action space that something can be learned in.
+    """The layout of an environment's actions.
+
+    A Box of floats that is bounded on both sides everywhere travels in the policy's units, −1 … 1,
+    and is rescaled for the environment; any other travels as it is. Both are clipped to the
+    bounds that there are: what a policy drew travels, and what is executed is made of it.
 
     Raises:
-        ConfigError: It is not one Discrete space.
+        ConfigError: It is, or contains, another kind of space, or nothing at all.
     """
-    if all(isinstance(leaf, spaces.Discrete) for _, leaf in leaves(space, "the actions")):
-        layout = Layout(space, f"the actions of {environment_id}")
-        if len(layout.space) == 1:
-            return layout
-    raise ConfigError(
-        f"the actions of {environment_id} are {space}, and every algorithm here chooses one of n: "
-        "one Discrete space. Wrap the environment so that an action is a number from 0 to n − 1, "
-        "each for one combination or one of a few fixed values, or choose another environment."
-    )
+    return Layout(space, f"the actions of {environment_id}", acts=True)
 
 
 def empty(space: Space, *lead: int) -> Arrays:
@@ -138,11 +182,6 @@ def require_equal(of: str, here: Space, wanted: Space) -> None:
         f"{of} are {space_to_json(here)} here, and {space_to_json(wanted)} in the experiment's "
         "spec. Install the same versions of the environment's packages on players and learner."
     )
-
-
-def _native(array: Array, field: _Field) -> Array:
-    values = array.astype(field.dtype)
-    return values + field.start if field.start else values
 
 
 def leaves(
@@ -184,25 +223,55 @@ def is_supported(leaf: gymnasium.Space[Any]) -> bool:
 
 def _field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
     if not is_supported(space):
-        at = f" at {path_of(keys)!r}" if keys else ""
-        raise ConfigError(
-            f"{of} contain the space {space}{at}, which is not supported. {_PARTS}, and Dict and "
-            "Tuple of these are: wrap the environment so that it has one of them."
-        )
+        raise _unsupported(keys, space, of, _PARTS)
     dtype = np.dtype(space.dtype)
     if isinstance(space, spaces.MultiDiscrete):
         # One range for all entries, so that a leaf has one n.
         start = int(space.start.min())
         count = int((space.start + space.nvec).max()) - start
-        return _Field(keys, _discrete(count, space.shape), dtype, start)
+        return _Field(keys, _discrete(count, space.shape), dtype, start or None)
     if isinstance(space, spaces.Discrete):
-        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start))
+        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start) or None)
     if isinstance(space, spaces.MultiBinary):
-        return _Field(keys, _discrete(2, space.shape), dtype, 0)
+        return _Field(keys, _discrete(2, space.shape), dtype)
     assert isinstance(space, spaces.Box)
     low, high = _shared(space.low), _shared(space.high)
     leaf = Leaf(_BOX_DTYPES[space.dtype.name], tuple(space.shape), low=low, high=high)
-    return _Field(keys, leaf, dtype, 0)
+    return _Field(keys, leaf, dtype)
+
+
+def _action_field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
+    is_integer_box = isinstance(space, spaces.Box) and space.dtype.kind != "f"
+    if is_integer_box or not is_supported(space):
+        raise _unsupported(keys, space, of, _ACTION_PARTS)
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec = tuple(int(count) for count in space.nvec.flat)
+        leaf = replace(_discrete(max(nvec), space.shape), nvec=nvec)
+        return _Field(keys, leaf, np.dtype(space.dtype), space.start if space.start.any() else None)
+    if not isinstance(space, spaces.Box):
+        return _field(keys, space, of)
+    low, high = _bounds(space.low), _bounds(space.high)
+    leaf, dtype = Leaf("float32", tuple(space.shape)), np.dtype(space.dtype)
+    if np.isfinite(low).all() and np.isfinite(high).all():
+        scale = _Scale(low / 2 + high / 2, high / 2 - low / 2, low, high)
+        return _Field(keys, replace(leaf, low=-1.0, high=1.0), dtype, scale=scale)
+    if np.isfinite(low).any() or np.isfinite(high).any():
+        return _Field(keys, leaf, dtype, scale=_Scale(np.zeros(()), np.ones(()), low, high))
+    return _Field(keys, leaf, dtype)
+
+
+def _bounds(bounds: Array) -> Array:
+    """``[*shape]`` float64, infinite where there is none."""
+    wide = bounds.astype(np.float64)
+    return np.where(np.abs(wide) >= _NO_BOUND, np.copysign(np.inf, wide), wide)
+
+
+def _unsupported(keys: Keys, space: gymnasium.Space[Any], of: str, parts: str) -> ConfigError:
+    at = f" at {path_of(keys)!r}" if keys else ""
+    return ConfigError(
+        f"{of} contain the space {space}{at}, which is not supported. {parts}, and Dict and "
+        "Tuple of these are: wrap the environment so that it has one of them."
+    )
 
 
 def _discrete(count: int, shape: tuple[int, ...]) -> Leaf:

@@ -23,7 +23,7 @@ from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed
 from tinyqueue.envs.names import find_environment
-from tinyqueue.envs.side_by_side import SideBySide
+from tinyqueue.envs.side_by_side import SPACES, SideBySide
 from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
@@ -126,7 +126,7 @@ def try_out(
         try:
             return _play(config, slots, seed, single, remarks, telling)
         except _NotBuiltError as error:
-            if attempt or slots == 1:
+            if attempt or slots == 1 or is_of_its_interface(error.cause):
                 raise _with_advice(error.cause, alone(config.id, modules)) from error
             single, slots = str(error.cause).partition(f". {ONLY_ONE}")[0], 1
         except EnvironmentFailedError as error:
@@ -146,9 +146,9 @@ def _with_advice(error: TinyqueueError, command: str) -> TinyqueueError:
     return advised(error, f"Correct it, or look at it alone: {command}")
 
 
-def is_of_its_interface(error: EnvironmentFailedError) -> bool:
+def is_of_its_interface(error: TinyqueueError) -> bool:
     """Whether this cannot be chance, so that a second try would tell nothing new."""
-    return error.kind == "old-api"
+    return isinstance(error, EnvironmentFailedError) and error.kind in ("old-api", SPACES)
 
 
 class _NotBuiltError(Exception):

@@ -21,7 +21,7 @@ from tinyqueue.envs.observed import Observed
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.side_by_side import close_all
 from tinyqueue.envs.slot_numbers import first_evaluated
-from tinyqueue.envs.spaces import Layout, empty
+from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -104,7 +104,7 @@ class _Together:
         self.slots = vector.num_envs
         self._vector = vector
         self.observations = Layout(vector.single_observation_space, f"the observations of {name}")
-        self.actions = Layout(vector.single_action_space, f"the actions of {name}")
+        self.actions = action_layout(vector.single_action_space, name)
         self.rows = empty(self.observations.space, self.slots)
         self.begun = np.ones(self.slots, bool)
         self._acted = empty(self.actions.space, self.slots)
@@ -148,7 +148,7 @@ class _Apart:
                     self._build(make, slot)
             first = self._environments[0]
             self.observations = Layout(first.observation_space, f"the observations of {config.id}")
-            self.actions = Layout(first.action_space, f"the actions of {config.id}")
+            self.actions = action_layout(first.action_space, config.id)
             self._masks = make_masks(config, first.action_space, slots)
         except BaseException:
             self.close()

@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 
@@ -73,13 +73,13 @@ class Telling:
                 outcome = self._publisher.publish(self._message(number))
             except ServiceUnreachableError:
                 # The store is away, which knows of learners: as when the broker is.
-                outcome = Outcome.UNKNOWN
+                outcome = PublishOutcome.UNKNOWN
             except ConfigError as error:
                 # The result will not be taken either, unless somebody corrects it meanwhile.
                 log.error("cannot tell of an evaluation", error=str(error))
                 return
-            number += outcome is Outcome.CONFIRMED
-            is_full = outcome is Outcome.FULL
+            number += outcome is PublishOutcome.CONFIRMED
+            is_full = outcome is PublishOutcome.FULL
             self._over.wait(self._publisher.pause_s() if is_full else self._every_s)
 
     def _message(self, number: int) -> Outgoing:

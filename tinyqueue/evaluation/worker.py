@@ -9,7 +9,7 @@ import structlog
 
 from tinyqueue.bus.backoff import Backoff
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.evaluation.games import Games, Limits, play_games
 from tinyqueue.evaluation.result import result_of
@@ -151,7 +151,7 @@ def _publish(publisher: ExperiencePublisher, result: EvaluationResult) -> None:
         headers={},
     )
     outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
-    if outcome is not Outcome.CONFIRMED:
+    if outcome is not PublishOutcome.CONFIRMED:
         raise ServiceUnreachableError(
             f"the result of evaluation {result.request} was not taken ({outcome.value}). "
             "The learner plays these games itself when it hears no more of them."

@@ -1,1 +1,1 @@
-"""The learner: ingest, ledger, trainer, checkpoints, and the service that joins them."""
+"""The learner: ingest, ledger, updater, checkpoints, and the service that joins them."""

@@ -9,7 +9,7 @@ import structlog
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import find
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -33,7 +33,7 @@ class Built:
         threshold: Mean return of greedy games that ends training; None without one.
     """
 
-    algorithm: Algorithm
+    algorithm: Algorithm[Any, Any]
     export: PolicyExport
     spec: PlaySpec
     contract: Contract
@@ -81,8 +81,8 @@ def build(
     _use_threads(tf, experiment.learner.threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    algorithms = ALGORITHMS[experiment.algorithm_name]
-    outputs = algorithms.outputs(info.action_space, experiment.algorithm)
+    algorithm_class = find(experiment.algorithm_name)
+    outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
     stack = experiment.environment.stack
     network = MODELS[experiment.model_name].build(
         stacked(info.observation_space, stack),
@@ -91,9 +91,10 @@ def build(
         experiment.model,
         experiment.seed,
     )
-    if experiment.algorithm_name == "r2d2" and not network.state:
-        log.warning("r2d2 without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithms.make(experiment.algorithm, network, info.action_space)
+    if algorithm_class.needs_memory and not network.state:
+        name = experiment.algorithm_name
+        log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
+    algorithm = algorithm_class(experiment.algorithm, network, info.action_space)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -137,11 +138,11 @@ def build(
     return Built(algorithm, export, spec, contract, threshold)
 
 
-def _recording(experiment: Experiment, algorithm: Algorithm) -> dict[str, bool]:
+def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[str, bool]:
     """What the session's settings add to the head's."""
     if not experiment.session.record_entropy:
         return {}
-    if algorithm.head == "epsilon-greedy":
+    if not algorithm.records_entropy:
         raise ConfigError(
             "session.record_entropy = true needs a policy with probabilities, and "
             f"{experiment.algorithm_name} acts by Q values. Set session.record_entropy = false: "

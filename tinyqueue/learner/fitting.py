@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.algorithms.registry import find
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
@@ -191,7 +191,7 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
     """Whether the algorithm can be trained on batches of this shape, such as by its minibatches."""
     rows = shape.slots * experiment.learner.batches_per_update
     try:
-        ALGORITHMS[experiment.algorithm_name].check(experiment.algorithm, rows)
+        find(experiment.algorithm_name).check(experiment.algorithm, rows)
     except ConfigError:
         return False
     return True
@@ -263,7 +263,8 @@ def _evaluation(
         if slots != evaluation.slots:
             chosen["slots"] = slots
     steps = info.max_episode_steps or trial.episode_steps or 1000
-    game_s = steps * trial.step_s + (trial.build_s + trial.reset_s if trial.single else 0.0)
+    # A short trial may hold no reset but the first, so a reset counts apart.
+    game_s = trial.reset_s + steps * trial.step_s + (trial.build_s if trial.single else 0.0)
     if "episodes" not in evaluation.model_fields_set and evaluation.episodes * game_s > GAMES_S:
         games = max(LEAST_GAMES, int(GAMES_S / game_s))
         if games < evaluation.episodes:

@@ -9,19 +9,23 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
+from tinyqueue.bus.messages import Delivery, Settle
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.errors import MessageError
-from tinyqueue.learner.experience import Arrival, Experience
-from tinyqueue.learner.ledger import Ledger, Mark
-from tinyqueue.learner.setbacks import Setbacks
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Arrival, Experience
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, decode_failure
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
+
+Settling = Settle[Mark | None]
+"""None: the message is no session batch, and the ledger has nothing to note of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +44,7 @@ class Ingest:
         failed: Called with every task that a player could not play.
         setbacks: Told of what is set aside, clipped, and accepted.
         evaluated: Called with every evaluation result, and every sign that one is played.
+        check_lease: Raises when this learner may accept nothing more.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Ingest:
         failed: Callable[[TaskFailure], None],
         setbacks: Setbacks,
         evaluated: Callable[[EvaluationResult | EvaluationSign], None],
+        check_lease: Callable[[], None],
     ) -> None:
         self._contract = contract
         self._ledger = ledger
@@ -64,25 +70,21 @@ class Ingest:
         self._failed = failed
         self._setbacks = setbacks
         self._evaluated = evaluated
+        self._check_lease = check_lease
         self._limits = Limits()
-        self._consumer: ExperienceConsumer | None = None
 
-    def attach(self, consumer: ExperienceConsumer) -> None:
-        """The consumer through which deliveries are settled; before it starts."""
-        self._consumer = consumer
-
-    def on_delivery(self, delivery: Delivery) -> None:
+    def on_delivery(self, delivery: Delivery, settle: Settling) -> None:
         """Takes in one message, in the consumer's thread."""
         if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE):
-            self._take_evaluation(delivery)
+            self._take_evaluation(delivery, settle)
             return
         if delivery.content_type == FAILURE_TYPE:
-            self._take_failure(delivery)
+            self._take_failure(delivery, settle)
             return
         batch_id = delivery.message_id
         # One that is still in hand does not come here again: the consumer sees to that.
         if self._ledger.knows(batch_id):
-            self._settle(delivery, Mark(batch_id, "duplicate"))
+            settle(delivery, Mark(batch_id, "duplicate"))
             return
         player = ""
         try:
@@ -97,21 +99,23 @@ class Ingest:
             batch, clipped, count = self._contract.clipped(batch)
             self._check(batch, batch_id)
         except MessageError as error:
-            self._set_aside(delivery, error, player)
+            self._set_aside(delivery, settle, error, player)
             return
         reason = self._reason_to_drop(header)
         if reason:
-            self._drop(delivery, header, reason)
+            self._drop(delivery, settle, header, reason)
             return
         if header.faults:
             self._setbacks.fault(player, header.fault, header.faults)
         if clipped:
             self._setbacks.clipped(count, clipped, player)
         self._setbacks.accepted()
-        self._experience.offer(Arrival(batch, delivery, self._settle))
+        self._experience.offer(Arrival(batch, delivery, settle))
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
         """One ledger transaction for a group, before it is acked. In the consumer's thread."""
+        # What is trained on after the lease has passed to another is that one's to accept.
+        self._check_lease()
         marks = [mark for _, mark in settled if mark is not None]
         for mark, recorded in zip(marks, self._ledger.record(marks), strict=True):
             if mark.fate == "accepted" and mark.batch_id is not None:
@@ -134,39 +138,37 @@ class Ingest:
         lag = self._head() - header.policy_version
         return "stale" if self._max_policy_lag is not None and lag > self._max_policy_lag else ""
 
-    def _drop(self, delivery: Delivery, header: Header, reason: str) -> None:
+    def _drop(self, delivery: Delivery, settle: Settling, header: Header, reason: str) -> None:
         if header.run == self._contract.run:
             mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
         else:
             # Another run's ledger has the stage: here only this message is counted.
             mark = Mark(None, "dropped", reason)
-        self._settle(delivery, mark)
+        settle(delivery, mark)
 
-    def _set_aside(self, delivery: Delivery, error: MessageError, player: str) -> None:
+    def _set_aside(
+        self, delivery: Delivery, settle: Settling, error: MessageError, player: str
+    ) -> None:
         self._setbacks.aside(error.reason, error.detail, player)
         log.warning("message set aside", batch=delivery.message_id, reason=str(error))
         batch_id = delivery.message_id if parse_batch_id(delivery.message_id) else None
-        self._settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
+        settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
 
-    def _take_failure(self, delivery: Delivery) -> None:
+    def _take_failure(self, delivery: Delivery, settle: Settling) -> None:
         try:
             failure = decode_failure(delivery.body)
         except MessageError as error:
-            self._settle(delivery, None, set_aside=error.reason)
+            settle(delivery, None, set_aside=error.reason)
             return
         if (failure.experiment, failure.run) == (self._contract.experiment, self._contract.run):
             self._failed(failure)
-        self._settle(delivery, None)
+        settle(delivery, None)
 
-    def _take_evaluation(self, delivery: Delivery) -> None:
+    def _take_evaluation(self, delivery: Delivery, settle: Settling) -> None:
         decode = decode_sign if delivery.content_type == SIGN_TYPE else decode_evaluation
         try:
             self._evaluated(decode(delivery.body))
         except MessageError as error:
-            self._settle(delivery, None, set_aside=error.reason)
+            settle(delivery, None, set_aside=error.reason)
             return
-        self._settle(delivery, None)
-
-    def _settle(self, delivery: Delivery, mark: Mark | None, set_aside: str | None = None) -> None:
-        assert self._consumer is not None
-        self._consumer.settle(delivery, mark, set_aside)
+        settle(delivery, None)

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.session import SessionBatch
+from tinyqueue.evaluation.threshold import Evaluated
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.json_text import finite
-from tinyqueue.learner.level import Evaluated
-from tinyqueue.learner.marks import Count
 from tinyqueue.learner.rates import Rate
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.tensorboard import TensorBoard
-from tinyqueue.learner.trainer import Trainer
+from tinyqueue.learner.updater import Updater
+from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.flat_runs import FlatRun
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
-from tinyqueue.monitor.view import Header, Snapshot, View, number, shown
+from tinyqueue.monitor.view import RunHeader, Snapshot, View, number, shown
+from tinyqueue.run.json_text import finite
+from tinyqueue.run.run_directory import RunDirectory
 
 EPISODES_EVERY_S = 0.5
 """Episodes are written in groups: CartPole ends thousands of them in a second."""
@@ -33,7 +33,7 @@ MOST_QUIET_S = 60.0
 """Between two times that this is said again, at most."""
 
 Sources = Callable[[], Mapping[str, float]]
-"""Numbers that the trainer does not know: the queue's depth, players, outstanding tasks."""
+"""Numbers that the updater does not know: the queue's depth, players, outstanding tasks."""
 
 
 class Reporter:
@@ -43,10 +43,10 @@ class Reporter:
         experiment: What is trained.
         run: Where its lines go.
         view: Where a person looks.
-        trainer: Whose clock and progress are told.
+        updater: Whose clock and progress are told.
         threshold: The level, for the view.
         services: What joins players and learner, in words.
-        sources: Numbers from around the trainer.
+        sources: Numbers from around the updater.
         count: The ledger's count; None where there is none.
         players_log: What the players say that were started with the learner; None without such.
         setbacks: What is set aside and what fails; None where nothing can.
@@ -57,7 +57,7 @@ class Reporter:
         experiment: Experiment,
         run: RunDirectory,
         view: View,
-        trainer: Trainer,
+        updater: Updater,
         *,
         threshold: float | None,
         services: str,
@@ -69,7 +69,7 @@ class Reporter:
         self._experiment = experiment
         self._run = run
         self._view = view
-        self._trainer = trainer
+        self._updater = updater
         self._sources = sources
         self._count = count
         self._board = TensorBoard(run.path / "tb")
@@ -89,7 +89,7 @@ class Reporter:
         self._flat = FlatRun(experiment, threshold)
         self._has_advised = False
         view.start(
-            Header(
+            RunHeader(
                 experiment=experiment.name,
                 environment=experiment.environment.id,
                 algorithm=experiment.algorithm_name,
@@ -108,13 +108,13 @@ class Reporter:
         """After every update."""
         now_s = time.monotonic()
         self._heard_s, self._has_heard, self._quiet_s = now_s, True, QUIET_S
-        clock = self._trainer.clock
+        clock = self._updater.clock
         self._env_steps_rate.note(now_s, clock.env_steps)
         self._updates_rate.note(now_s, clock.updates)
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
-        self._flat.see(batches, self._trainer.progress.metrics, clock.trained_s)
+        self._flat.see(batches, self._updater.recent.metrics, clock.trained_s)
         if not self._has_advised:
             for sentence in self._flat.advice():
                 self._has_advised = True
@@ -161,7 +161,7 @@ class Reporter:
         self._evaluated = played
         line: dict[str, object] = {
             EvaluationField.ENV_STEPS: evaluated.checkpoint.env_steps,
-            EvaluationField.TIME_S: round(self._trainer.clock.trained_s, 3),
+            EvaluationField.TIME_S: round(self._updater.clock.trained_s, 3),
             EvaluationField.POLICY_VERSION: result.policy_version,
             EvaluationField.EPISODES: len(result.returns),
             EvaluationField.RETURN_MEAN: evaluated.mean_return,
@@ -200,7 +200,7 @@ class Reporter:
             **finite(self._numbers(snapshot)),
         }
         if self._count is not None:
-            document["count"] = count_document(self._count())
+            document["count"] = self._count().document()
         if self._setbacks is not None:
             document["setbacks"] = self._setbacks.document()
         return document
@@ -213,7 +213,7 @@ class Reporter:
         self._board.close()
 
     def _snapshot(self) -> Snapshot:
-        clock, progress = self._trainer.clock, self._trainer.progress
+        clock, progress = self._updater.clock, self._updater.recent
         sources = self._sources()
         now_s = time.monotonic()
         count = self._count() if self._count else Count()
@@ -258,39 +258,24 @@ class Reporter:
             Metric.BATCHES_SET_ASIDE: snapshot.batches_set_aside,
             Metric.BATCHES_DROPPED: snapshot.batches_dropped,
             Metric.BATCHES_MISSING: count.missing,
-            **self._trainer.progress.metrics,
+            **self._updater.recent.metrics,
         }
 
     def _log(self, now_s: float) -> None:
         self._logged_s = now_s
         numbers = self._numbers(self._snapshot())
         self._run.append("metrics", numbers)
-        self._board.write("train", numbers, self._trainer.clock.env_steps)
+        self._board.write("train", numbers, self._updater.clock.env_steps)
 
     def _write_episodes(self, now_s: float) -> None:
         self._wrote_episodes_s = now_s
         if not self._returns:
             return
         line: dict[str, object] = {
-            EpisodeColumn.ENV_STEPS: self._trainer.clock.env_steps,
-            EpisodeColumn.POLICY_VERSION: self._trainer.clock.version,
+            EpisodeColumn.ENV_STEPS: self._updater.clock.env_steps,
+            EpisodeColumn.POLICY_VERSION: self._updater.clock.version,
             EpisodeColumn.RETURNS: self._returns,
             EpisodeColumn.LENGTHS: self._lengths,
         }
         self._run.append("episodes", line)
         self._returns, self._lengths = [], []
-
-
-def count_document(count: Count) -> dict[str, Any]:
-    """A ledger's count as plain values: attempted = accepted + set aside + dropped + missing."""
-    return {
-        "attempted": count.attempted,
-        "accepted": count.accepted,
-        "set_aside": dict(count.set_aside),
-        "dropped": dict(count.dropped),
-        "missing": count.missing,
-        "duplicates": count.duplicates,
-        "late_drops": count.late_drops,
-        "env_steps": count.env_steps,
-        "unbalanced": count.unbalanced,
-    }

@@ -1,17 +1,15 @@
-"""The learner service: one experiment, one lease, one consumer thread, one trainer loop."""
+"""The learner service: one experiment, one lease, one consumer thread, one updater loop."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.consumer import Delivery, ExperienceConsumer
+from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.errors import (
     LeaseHeldError,
@@ -19,28 +17,29 @@ from tinyqueue.errors import (
     ServiceUnreachableError,
     TinyqueueError,
 )
+from tinyqueue.evaluation.remote_games import RemoteGames
+from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.experience.make import make_experience
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Experience, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.experience import Experience, Taken
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
-from tinyqueue.learner.ledger import Ledger
-from tinyqueue.learner.level import Level
-from tinyqueue.learner.make_experience import make_experience
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
-from tinyqueue.learner.trainer import Trainer
-from tinyqueue.learner.training import Training
-from tinyqueue.learner.versions import Versions
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.learner.updater import Updater
 from tinyqueue.learner.weight_publisher import WeightPublisher
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.marks import Mark
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.policy.heads import has_probabilities
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.run.versions import Versions
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
@@ -128,10 +127,11 @@ class LearnerService:
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
         experience = make_experience(
             self._experiment,
-            built,
+            built.algorithm.replay,
+            built.contract,
             ledger,
             self._sessions,
-            updates=lambda: trainer.clock.updates,
+            updates=lambda: updater.clock.updates,
         )
         # From here on the run is kept: what its settings alone can have wrong was found above.
         epoch = self._run.reserve_epoch(epoch)
@@ -142,7 +142,7 @@ class LearnerService:
             built.export.graph,
             self._lease.check,
         )
-        trainer = Trainer(
+        updater = Updater(
             self._experiment,
             built.algorithm,
             built.export,
@@ -172,21 +172,22 @@ class LearnerService:
             ledger,
             experience,
             max_policy_lag=self._max_policy_lag(built),
-            head=lambda: trainer.clock.version,
+            head=lambda: updater.clock.version,
             heard=feed.heard,
             failed=failed,
             setbacks=setbacks,
             evaluated=games.arrived,
+            check_lease=self._lease.check,
         )
         consumer = self._consumer(ingest)
         with ExitStack() as endings:
             endings.callback(self._around.tasks.close)
-            reporter = self._reporter(built, trainer, ledger, feed, consumer, experience, setbacks)
+            reporter = self._reporter(built, updater, ledger, feed, consumer, experience, setbacks)
             endings.callback(reporter.close)
-            training = self._training(built, trainer, games, reporter, experience)
+            training = self._training(built, updater, games, reporter, experience)
             training.restore(ledger)
             publisher.publish_spec()
-            trainer.publish()
+            updater.publish()
             endings.callback(self._write_last_status, reporter)
             endings.callback(consumer.stop, timeout_s=10.0)
             endings.callback(experience.stop)
@@ -207,9 +208,9 @@ class LearnerService:
 
     def _loop(
         self,
-        training: Training,
+        training: TrainingRun,
         experience: Experience,
-        consumer: ExperienceConsumer,
+        consumer: ExperienceConsumer[Mark | None],
         housekeeping: Housekeeping,
         setbacks: Setbacks,
     ) -> Outcome:
@@ -241,7 +242,7 @@ class LearnerService:
         outcome = training.finish()
         return replace(outcome, ended="failed", reason=reason) if reason else outcome
 
-    def _taken(self, training: Training, experience: Experience) -> Taken | None:
+    def _taken(self, training: TrainingRun, experience: Experience) -> Taken | None:
         """What to train on next; nothing after the last env step, while games are played."""
         if not training.is_spent:
             return experience.take(timeout_s=_TAKE_S)
@@ -249,38 +250,29 @@ class LearnerService:
         self._stopping.wait(_TAKE_S)
         return None
 
-    def _consumer(self, ingest: Ingest) -> ExperienceConsumer:
+    def _consumer(self, ingest: Ingest) -> ExperienceConsumer[Mark | None]:
         learner = self._experiment.learner
-
-        def commit(settled: Sequence[tuple[Delivery, Any]]) -> None:
-            # What is trained on after the lease has passed to another is that one's to accept.
-            self._lease.check()
-            ingest.commit(settled)
-
-        consumer = ExperienceConsumer(
+        return ExperienceConsumer(
             self._broker,
             self._experiment.name,
+            ingest,
             queue_batches=learner.queue_batches,
             prefetch=learner.batches_per_update + 1,
             queue_type=self._around.settings.queue_type,
-            on_delivery=ingest.on_delivery,
-            commit=commit,
             declare=self._around.settings.declare,
         )
-        ingest.attach(consumer)
-        return consumer
 
     def _training(
         self,
         built: Built,
-        trainer: Trainer,
+        updater: Updater,
         games: RemoteGames,
         reporter: Reporter,
         experience: Experience,
-    ) -> Training:
+    ) -> TrainingRun:
         experiment = self._experiment
         keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
-        level = Level(
+        threshold = ReturnThreshold(
             built.threshold,
             experiment.evaluation,
             games,
@@ -288,15 +280,15 @@ class LearnerService:
             can_sample=has_probabilities(built.spec.head),
         )
         checkpoints = Checkpoints(self._run.path / "checkpoints", keep, between)
-        return Training(experiment, trainer, checkpoints, level, reporter, experience)
+        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, experience)
 
     def _reporter(
         self,
         built: Built,
-        trainer: Trainer,
+        updater: Updater,
         ledger: Ledger,
         feed: TaskFeed,
-        consumer: ExperienceConsumer,
+        consumer: ExperienceConsumer[Mark | None],
         experience: Experience,
         setbacks: Setbacks,
     ) -> Reporter:
@@ -304,7 +296,7 @@ class LearnerService:
             self._experiment,
             self._run,
             self._around.view,
-            trainer,
+            updater,
             threshold=built.threshold,
             services=self._broker.kind,
             sources=lambda: {

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
+from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.learner.remote_games import RemoteGames
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
@@ -18,7 +18,7 @@ from tinyqueue.wire.weights import WeightVersion
 def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> TaskFeed:
     """Keeps play tasks for this spec outstanding, fewer while players are ahead of training."""
 
-    def send(expires_s: float) -> str:
+    def send() -> str:
         task_id = new_id()
         tasks.play(
             task_id,

@@ -11,25 +11,25 @@ from dataclasses import replace
 
 from tinyqueue.data.seeds import seed32
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.evaluation.local_games import LocalGames
+from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.experience.replay_memory import ReplayMemory
+from tinyqueue.experience.serial import Play, SerialReplay, SerialStream, SoundPlay
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.checkpoints import Checkpoints
-from tinyqueue.learner.level import Level
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.replay_memory import ReplayMemory
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.run_directory import RunDirectory
-from tinyqueue.learner.setbacks import Setbacks
-from tinyqueue.learner.trainer import Trainer
-from tinyqueue.learner.training import Training
-from tinyqueue.learner.versions import Versions
-from tinyqueue.local.games import GamesHere
-from tinyqueue.local.serial_sources import Play, SerialReplay, SerialStream, SoundPlay
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.learner.updater import Updater
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.run.versions import Versions
 from tinyqueue.settings import Settings
 from tinyqueue.wire.weights import WeightVersion
 
@@ -72,11 +72,11 @@ def train_serial(
         experiment,
         built,
         play=SoundPlay(lambda: stage.play(newest[0], task="serial"), built.contract, setbacks),
-        updates=lambda: trainer.clock.updates,
+        updates=lambda: updater.clock.updates,
     )
     # From here on the run is kept: what its settings alone can have wrong was found above.
     versions = Versions(run)
-    trainer = Trainer(
+    updater = Updater(
         experiment,
         built.algorithm,
         built.export,
@@ -85,12 +85,12 @@ def train_serial(
         next_version=versions.next,
         publish=publish,
     )
-    games = GamesHere(experiment, built.spec, modules, built.export.graph)
+    games = LocalGames(experiment, built.spec, modules, built.export.graph)
     reporter = Reporter(
         experiment,
         run,
         view,
-        trainer,
+        updater,
         threshold=built.threshold,
         services="none (serial)",
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
@@ -99,17 +99,17 @@ def train_serial(
     )
     keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
-    level = Level(
+    threshold = ReturnThreshold(
         built.threshold,
         experiment.evaluation,
         games,
         experiment.seed,
         can_sample=has_probabilities(built.spec.head),
     )
-    training = Training(experiment, trainer, checkpoints, level, reporter, source)
+    training = TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
     training.restore(None)
-    trainer.publish()
-    seed = seed32(experiment.seed, _STAGE_SEED, trainer.clock.updates)
+    updater.publish()
+    seed = seed32(experiment.seed, _STAGE_SEED, updater.clock.updates)
     stage = Stage(
         built.spec, user="local", player="serial", seed=seed, modules=modules, id=f"{seed:032x}"
     )

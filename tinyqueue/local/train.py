@@ -22,13 +22,11 @@ from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
+from tinyqueue.evaluation.local_games import play_here
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.fitting import fitted
-from tinyqueue.learner.outcome import Outcome
-from tinyqueue.learner.run_directory import RunDirectory
 from tinyqueue.learner.service import LearnerService, Surroundings
-from tinyqueue.local.games import play_here
 from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
@@ -36,6 +34,8 @@ from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
+from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 _SINGLE_PATIENCE_S = 120.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from tinyqueue.data.names import REWARD_INPUT, action_input
 from tinyqueue.data.spaces import Leaf, Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.network import PREVIOUS_REWARD, previous_action_key
 
 MOST_ONE_HOT = 8192
 """Columns that one leaf may fill as one-hot: a first layer of 64 units then has half a million
@@ -32,9 +32,9 @@ def observation_inputs(space: Space) -> dict[str, Tensor]:
 def previous_inputs(actions: Space) -> dict[str, Tensor]:
     """Inputs for the previous action, ``[B, *act]`` per leaf in its type on the wire, and reward
     ``[B]``."""
-    keys = {previous_action_key(path): leaf for path, leaf in actions.items()}
+    keys = {action_input(path): leaf for path, leaf in actions.items()}
     inputs = {key: named_input(leaf.shape, leaf.dtype, key) for key, leaf in keys.items()}
-    return inputs | {PREVIOUS_REWARD: named_input((), "float32", PREVIOUS_REWARD)}
+    return inputs | {REWARD_INPUT: named_input((), "float32", REWARD_INPUT)}
 
 
 def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]:
@@ -43,8 +43,8 @@ def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]
     Leaves are seen as those of observations are: discrete ones one-hot, numbers as they are.
     """
     _, keras = import_keras()
-    reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[PREVIOUS_REWARD]))
-    seen = [_columns(inputs[previous_action_key(path)], leaf) for path, leaf in actions.items()]
+    reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[REWARD_INPUT]))
+    seen = [_columns(inputs[action_input(path)], leaf) for path, leaf in actions.items()]
     return [*seen, reward]
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tinyqueue.data.names import REWARD_INPUT, action_input
 from tinyqueue.data.spaces import Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.cells import Cell
 from tinyqueue.models.keras_import import KerasModel
 
-STATE, PREVIOUS_REWARD = "state:", "previous:reward"
-"""Keys of a step's inputs beside the paths of observations and previous actions."""
-
-
-def previous_action_key(path: str) -> str:
-    """Key of a step's input for the previous action at a path of the action space."""
-    return f"previous:action/{path}" if path else "previous:action"
+STATE = "state:"
+"""Recurrent state among a step's inputs and outputs: ``state:<path>``."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Network:
     def __init__(self, step: KerasModel, observations: Space, recurrence: Recurrence | None = None):
         self.step = step
         self.observations = observations
-        self.uses_previous = PREVIOUS_REWARD in step.input
+        self.uses_previous = REWARD_INPUT in step.input
         self.state: Mapping[str, tuple[int, ...]] = {
             name.removeprefix(STATE): tuple(tensor.shape[1:])
             for name, tensor in step.input.items()
@@ -131,8 +127,8 @@ class Network:
         rows = dict(observations)
         if self.uses_previous:
             assert previous_actions is not None
-            rows |= {previous_action_key(path): x for path, x in previous_actions.items()}
-            rows[PREVIOUS_REWARD] = previous_rewards
+            rows |= {action_input(path): x for path, x in previous_actions.items()}
+            rows[REWARD_INPUT] = previous_rewards
         ticks = next(iter(rows.values())).shape[0]
         flat = {name: _flat(tensor) for name, tensor in rows.items()}
         if self._recurrence is None:

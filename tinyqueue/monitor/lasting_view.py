@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 
-from tinyqueue.monitor.view import Header, Snapshot, View
+from tinyqueue.monitor.view import RunHeader, Snapshot, View
 
 
 class LastingView:
@@ -40,7 +40,7 @@ class LastingView:
     def is_due(self) -> bool:
         return not self._is_closed and self._view.is_due
 
-    def start(self, header: Header) -> None:
+    def start(self, header: RunHeader) -> None:
         with self._lasting():
             self._view.start(header)
 

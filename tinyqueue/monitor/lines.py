@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import RLock
 from typing import IO
 
-from tinyqueue.monitor.view import Header, Progress, Snapshot, duration, number
+from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, duration, number
 
 FIRST_EVERY_S = 2.0
 LAST_EVERY_S = 60.0
@@ -35,7 +35,7 @@ class LineView:
         needs_first = self._progress is not None and self._progress.needs_first
         return needs_first or self._clock() >= self._next_s
 
-    def start(self, header: Header) -> None:
+    def start(self, header: RunHeader) -> None:
         with self._lock:
             self._progress = Progress(header)
             self._started_s = self._clock()

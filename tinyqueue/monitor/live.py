@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tinyqueue.monitor.history import ASCII_BLOCKS, BLOCKS, History, sparkline
 from tinyqueue.monitor.lines import LineView
-from tinyqueue.monitor.view import Header, Progress, Snapshot, View, duration, number
+from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, View, duration, number
 
 REFRESH_EVERY_S = 0.5
 """A frame costs 3.3 ms of a core here: 0.7 % of it at this rate."""
@@ -48,7 +48,7 @@ class LiveView:
         self._lock = RLock()
         self._history = History()
         self._next_s = -float("inf")
-        self._header: Header | None = None
+        self._header: RunHeader | None = None
         self._progress: Progress | None = None
         self._last: Snapshot | None = None
         self._live: Live | None = None
@@ -58,7 +58,7 @@ class LiveView:
         needs_first = self._progress is not None and self._progress.needs_first
         return needs_first or self._clock() >= self._next_s
 
-    def start(self, header: Header) -> None:
+    def start(self, header: RunHeader) -> None:
         with self._lock:
             self._header = header
             self._progress = Progress(header)
@@ -94,7 +94,7 @@ class LiveView:
 
 
 def frame(
-    header: Header,
+    header: RunHeader,
     progress: Progress,
     history: History,
     snapshot: Snapshot | None,
@@ -143,7 +143,7 @@ def _course(
     return table
 
 
-def _numbers(header: Header, snapshot: Snapshot, width: int) -> RenderableType:
+def _numbers(header: RunHeader, snapshot: Snapshot, width: int) -> RenderableType:
     full = "" if header.queue_batches is None else f" of {header.queue_batches}"
     greedy = "–" if snapshot.greedy_mean is None else number(snapshot.greedy_mean)
     pairs = (

@@ -11,7 +11,7 @@ _MOST_DECIMALS = 8
 
 
 @dataclass(frozen=True)
-class Header:
+class RunHeader:
     """What does not change while a run goes on.
 
     Attributes:
@@ -75,7 +75,7 @@ class View(Protocol):
     def is_due(self) -> bool:
         """Whether a snapshot is wanted now; asking spares making one."""
 
-    def start(self, header: Header) -> None: ...
+    def start(self, header: RunHeader) -> None: ...
 
     def update(self, snapshot: Snapshot) -> None:
         """Shows the snapshot when one is due; may be called at any rate."""
@@ -95,7 +95,7 @@ class Progress:
     Else towards the step limit.
     """
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: RunHeader) -> None:
         self._level = header.level
         self._max_env_steps = header.max_env_steps
         self._first: float | None = None

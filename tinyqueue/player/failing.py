@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome, Outgoing
+from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.data.identity import new_id
 from tinyqueue.envs.faults import is_time_limit, user_place
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
@@ -91,7 +91,7 @@ class FailureTeller:
         except TinyqueueError as error:
             log.error("cannot tell the learner of a failure", error=str(error))
             return
-        if outcome is not Outcome.CONFIRMED:
+        if outcome is not PublishOutcome.CONFIRMED:
             log.warning("the learner was not told of a failure", outcome=outcome.value)
 
     def rest(self) -> None:

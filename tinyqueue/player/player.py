@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.publisher import ExperiencePublisher, Outcome
+from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.failing import WAITING, FailureTeller, failure_text
@@ -206,23 +206,25 @@ class Player:
         checked_s = time.monotonic()
         while True:
             outcome = publisher.publish(pending)
-            if outcome is Outcome.CONFIRMED:
+            if outcome is PublishOutcome.CONFIRMED:
                 opened.confirmed()
                 return ""
             report.refused += 1
             now_s = time.monotonic()
-            if outcome is Outcome.NO_LEARNER:
+            if outcome is PublishOutcome.NO_LEARNER:
                 opened.drop("no learner")
                 return "no learner"
             if now_s - opened.pending_since_s > GIVE_UP_S:
-                opened.drop("queue full" if outcome is Outcome.FULL else "broker unreachable")
+                opened.drop(
+                    "queue full" if outcome is PublishOutcome.FULL else "broker unreachable"
+                )
             elif now_s - checked_s > _LEASE_CHECK_S:
                 checked_s = now_s
                 if not self._learner_is_alive(opened.spec.experiment):
                     opened.drop("no learner")
                     return "no learner"
             if opened.pending is None or now_s >= deadline_s:
-                return "full" if outcome is Outcome.FULL else "broker"
+                return "full" if outcome is PublishOutcome.FULL else "broker"
             time.sleep(publisher.pause_s())
 
     def _open(self, task: PlayTask) -> OpenStage | str:

@@ -21,7 +21,7 @@ from tinyqueue.envs.global_draws import seed_global_draws
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.side_by_side import Faults, SideBySide
 from tinyqueue.envs.slot_numbers import first_played
-from tinyqueue.envs.spaces import Layout, empty, require_equal
+from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frames import Frames
 from tinyqueue.policy.heads import Head, make_head
@@ -130,7 +130,7 @@ class Stage:
         spec, vector = self._spec, self._environments
         name = spec.environment.id
         self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
-        self._acted = Layout(vector.single_action_space, f"the actions of {name}")
+        self._acted = action_layout(vector.single_action_space, name)
         require_equal(f"the observations of {name}", self._observed.space, spec.observations)
         require_equal(f"the actions of {name}", self._acted.space, spec.actions)
         ticks, slots = spec.ticks, spec.slots

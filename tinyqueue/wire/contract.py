@@ -31,7 +31,7 @@ _ROUNDING = 1e-4
 
 _FLOAT32 = np.dtype(np.float32)
 
-Kind = Literal["log-probability", "value", "mask"]
+Kind = Literal["log-probability", "log-density", "value", "mask"]
 Rows = Literal["ticks", "ticks+1"]
 
 
@@ -43,8 +43,8 @@ class Extra:
         dtype: By NumPy name.
         shape: Behind the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
-        kind: ``log-probability`` is at most 0; ``value`` is any finite number; ``mask`` allows
-            some action in every row.
+        kind: ``log-probability`` is at most 0; ``log-density``, where an action holds real numbers,
+            and ``value`` are any finite number; ``mask`` allows some action in every row.
     """
 
     dtype: str
@@ -258,6 +258,8 @@ def _check_leaf(name: str, leaf: Leaf, array: Array, axes: tuple[int, ...]) -> N
     if leaf.is_discrete:
         if array.max() >= leaf.n or (array.dtype.kind == "i" and array.min() < 0):
             raise MessageError("range", f"{name} holds a value outside 0 … {leaf.n - 1}")
+        if leaf.nvec and (array >= np.reshape(leaf.nvec, leaf.shape)).any():
+            raise MessageError("range", f"{name} holds a value that its entry does not have")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"{name} holds NaN or infinity")
 

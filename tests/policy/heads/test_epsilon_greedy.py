@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.data.spaces import Array, Leaf
-from tinyqueue.policy.heads import Q_MAX, Q_TAKEN, Head, make_head
+from tinyqueue.policy.heads import Q_MAX, Q_TAKEN, Head, greedy_head, make_head
 
 BY_SLOT = {"schedule": "by-slot"}
 
@@ -108,3 +108,23 @@ def test_the_same_generator_and_stage_play_the_same() -> None:
     assert actions() == actions()
     assert actions() != actions(seed=8)
     assert actions() != actions(stage="b")
+
+
+def test_joint_actions_are_ranked_and_tried_as_whole_actions() -> None:
+    # Given 2 × 3 values, of which (1, 1) is best: the fifth of the joint actions
+    space = {"keys": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
+    q = np.tile(np.float32([0, 0, 0, 0, 9, 1]), (300, 1))
+    for epsilon in (0.0, 1.0):
+        head = make_head("epsilon-greedy", constant(epsilon), space)
+        head.begin(1, 300, np.random.default_rng(1), 0)
+        actions = head.act(0, {"q": q})["keys"]
+        assert (actions.dtype, actions.shape) == (np.uint8, (300, 2))
+        tried = set(map(tuple, actions.tolist()))
+        every = {(a, b) for a in range(2) for b in range(3)}
+        assert tried == ({(1, 1)} if epsilon == 0 else every)
+        recorded = head.recorded()
+        taken = q[0][actions[:, 0] * 3 + actions[:, 1]]
+        assert recorded[Q_TAKEN].tolist() == [taken.tolist()]
+        assert recorded[Q_MAX].tolist() == [[9.0] * 300]
+    best = greedy_head("epsilon-greedy", space).act(0, {"q": q})["keys"]
+    assert best.tolist() == [[1, 1]] * 300

@@ -13,6 +13,7 @@ from tinyqueue.policy.heads import HEADS, evaluation_head, greedy_head, make_hea
 THREE = {"": Leaf("uint8", (), n=3)}
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "categorical": {},
+    "squashed": {},
     "epsilon-greedy": {"schedule": "annealed", "start": 0, "end": 0, "steps": 1},
 }
 

@@ -5,9 +5,9 @@ batch and draws all its noise at once; ``act`` is called at every tick; ``record
 after the last one.
 """
 
-from tinyqueue.policy.heads.categorical import ENTROPY, LOG_PROB, Categorical
+from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
-from tinyqueue.policy.heads.greedy import Greedy
+from tinyqueue.policy.heads.greedy import Greedy, Mode
 from tinyqueue.policy.heads.head import Head, single_discrete
 from tinyqueue.policy.heads.registry import (
     HEADS,
@@ -16,6 +16,7 @@ from tinyqueue.policy.heads.registry import (
     has_probabilities,
     make_head,
 )
+from tinyqueue.policy.heads.sampling import ENTROPY, LOG_PROB, Sampling
 from tinyqueue.policy.heads.uniform import Uniform
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "EpsilonGreedy",
     "Greedy",
     "Head",
+    "Mode",
+    "Sampling",
     "Uniform",
     "evaluation_head",
     "greedy_head",

@@ -1,4 +1,8 @@
-"""Sampling from softmax(logits), with log μ(a|x) recorded: the head of policy gradients."""
+"""Drawing one of n actions from softmax(logits): the fast form of :mod:`.sampling`.
+
+Most environments have one Discrete action, and players are as fast as their heads: this one needs
+two array operations per tick.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyqueue.data.spaces import Array, Arrays, Space
-from tinyqueue.experiment.sections import Section
-from tinyqueue.policy.heads.head import single_discrete
+from tinyqueue.distributions import Factored
 from tinyqueue.policy.heads.masks import mask_out
+from tinyqueue.policy.heads.sampling import ENTROPY, LOG_PROB, recorded_extras
 from tinyqueue.wire.contract import Extra
 
-LOG_PROB = "behaviour_log_prob"
-"""The extra that holds log μ(a|x): ``[T, B]`` float32."""
-ENTROPY = "entropy"
-"""The extra that holds the entropy of μ(·|x) in nats: ``[T, B]`` float32."""
-
 _TINY = np.finfo(np.float32).tiny
-
-
-class CategoricalConfig(Section):
-    """The spec's half of the head ``categorical``."""
-
-    record_entropy: bool = False
 
 
 class Categorical:
@@ -34,24 +27,23 @@ class Categorical:
     per batch from the stored logits, so they are those of the float32 logits exactly.
 
     Args:
-        actions: The action space.
+        actions: The action space: one Discrete leaf.
         record_entropy: Record the entropy of every choice too, for people to look at.
     """
 
-    outputs = ("logits",)
     epsilons: tuple[float, ...] = ()
 
     def __init__(self, actions: Space, *, record_entropy: bool = False) -> None:
-        leaf = single_discrete(actions)
-        (self._path,) = actions
+        ((self._path, leaf),) = actions.items()
         self._n, self._dtype = leaf.n, np.dtype(leaf.dtype)
+        self.outputs = tuple(Factored(actions).parameters)
+        (self._output,) = self.outputs
         self._record_entropy = record_entropy
         self._resize(0, 0)
 
     @property
     def extras(self) -> Mapping[str, Extra]:
-        extras = {LOG_PROB: Extra("float32", (), "ticks", "log-probability")}
-        return extras | ({ENTROPY: Extra("float32")} if self._record_entropy else {})
+        return recorded_extras("log-probability", self._record_entropy)
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
         if self._noise.shape[:2] != (ticks, slots):
@@ -62,11 +54,11 @@ class Categorical:
         self._actions = np.empty((ticks, slots), self._dtype)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
-        logits = self._logits[tick]
-        logits[...] = outputs["logits"]
+        logits, noise = self._rows[tick]
+        logits[...] = outputs[self._output]
         if mask is not None:
             mask_out(logits, mask)
-        np.subtract(logits, self._noise[tick], out=self._scores)
+        np.subtract(logits, noise, out=self._scores)
         actions = self._actions[tick]
         actions[...] = self._scores.argmax(axis=1)
         return {self._path: actions}
@@ -89,5 +81,6 @@ class Categorical:
     def _resize(self, ticks: int, slots: int) -> None:
         self._noise = np.empty((ticks, slots, self._n), np.float32)
         self._logits = np.empty_like(self._noise)
+        self._rows = list(zip(self._logits, self._noise, strict=True))
         self._scores = np.empty((slots, self._n), np.float32)
         self._actions = np.empty((ticks, slots), self._dtype)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.policy.heads.exploration import Exploration
-from tinyqueue.policy.heads.head import single_discrete
 from tinyqueue.policy.heads.masks import ValidDraws, mask_out
 from tinyqueue.wire.contract import Extra
 
@@ -20,7 +20,7 @@ class EpsilonGreedy:
     """The action of the largest Q value, and one of all at random with probability ε of the slot.
 
     Args:
-        actions: The action space.
+        actions: The action space, whose joint actions have a value each.
         exploration: Where ε comes from.
         stage: Id of the stage that it acts for.
     """
@@ -29,9 +29,9 @@ class EpsilonGreedy:
     extras: Mapping[str, Extra] = {Q_TAKEN: Extra("float32"), Q_MAX: Extra("float32")}
 
     def __init__(self, actions: Space, exploration: Exploration, stage: str) -> None:
-        leaf = single_discrete(actions)
-        (self._path,) = actions
-        self._n, self._dtype = leaf.n, np.dtype(leaf.dtype)
+        self._joint = JointActions(actions)
+        self._path = self._joint.path
+        self._n, self._dtype = self._joint.n, np.dtype(self._joint.dtype)
         self._exploration = exploration
         self._stage = stage
         self._q = np.empty((0, 0, self._n), np.float32)
@@ -60,7 +60,7 @@ class EpsilonGreedy:
             mask_out(q, mask)
             actions[...] = self._valid_draws.draw(tick, mask)
         np.copyto(actions, q.argmax(axis=1), where=self._is_greedy[tick], casting="unsafe")
-        return {self._path: actions}
+        return {self._path: self._joint.entries(actions)}
 
     def recorded(self) -> Arrays:
         # Actions first: NumPy reduces a short last axis four times slower.

@@ -1,4 +1,4 @@
-"""The best action every time: the head of the games that decide."""
+"""The best action every time: the heads of the games that decide."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Array, Arrays, Space
-from tinyqueue.policy.heads.head import single_discrete
+from tinyqueue.distributions import BoxFamily, Factored
 from tinyqueue.policy.heads.masks import MASKED
 from tinyqueue.wire.contract import Extra
 
@@ -16,7 +17,7 @@ class Greedy:
     """The action of the largest logit or Q value, the first of equals; records nothing.
 
     Args:
-        actions: The action space.
+        actions: The action space, whose joint actions are ranked.
         output: The network output that ranks them.
     """
 
@@ -26,8 +27,9 @@ class Greedy:
     def __init__(self, actions: Space, output: str) -> None:
         self.outputs = (output,)
         self._output = output
-        self._dtype = np.dtype(single_discrete(actions).dtype)
-        (self._path,) = actions
+        self._joint = JointActions(actions)
+        self._dtype = np.dtype(self._joint.dtype)
+        self._path = self._joint.path
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
         """Nothing to draw."""
@@ -36,7 +38,36 @@ class Greedy:
         values = outputs[self._output]
         if mask is not None:
             values = np.where(mask, values, MASKED)
-        return {self._path: values.argmax(axis=1).astype(self._dtype)}
+        best = values.argmax(axis=1).astype(self._dtype)
+        return {self._path: self._joint.entries(best)}
+
+    def recorded(self) -> Arrays:
+        return {}
+
+
+class Mode:
+    """The most probable action of a policy's distribution; records nothing.
+
+    Args:
+        actions: The action space.
+        box: Family of real numbers.
+    """
+
+    extras: Mapping[str, Extra] = {}
+    epsilons: tuple[float, ...] = ()
+
+    def __init__(self, actions: Space, box: BoxFamily = "gaussian") -> None:
+        self._policy = Factored(actions, box)
+        self.outputs = tuple(self._policy.parameters)
+
+    def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Nothing to draw."""
+
+    def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        if mask is not None:
+            (name,) = self.outputs
+            outputs = {name: np.where(mask, outputs[name], MASKED)}
+        return self._policy.mode(outputs)
 
     def recorded(self) -> Arrays:
         return {}

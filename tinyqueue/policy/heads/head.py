@@ -48,8 +48,8 @@ class Head(Protocol):
             tick: 0 … T−1, ascending.
             outputs: Network outputs by name, ``[B, …]``; read before returning, so that
                 their buffers may be used again.
-            mask: ``[B, n]`` bool, which actions are valid, at least one in every row; read
-                before returning. None: all are.
+            mask: ``[B, n]`` bool, which actions of one Discrete space are valid, at least one
+                in every row; read before returning. None: all are.
         """
 
     def recorded(self) -> Arrays:

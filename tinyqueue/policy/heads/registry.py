@@ -10,11 +10,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from tinyqueue.data.spaces import Space
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.policy.heads.categorical import Categorical, CategoricalConfig
+from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import EpsilonGreedy
 from tinyqueue.policy.heads.exploration import Exploration
-from tinyqueue.policy.heads.greedy import Greedy
+from tinyqueue.policy.heads.greedy import Greedy, Mode
 from tinyqueue.policy.heads.head import Head
+from tinyqueue.policy.heads.sampling import Sampling, SamplingConfig
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,43 @@ class HeadEntry:
 
     Attributes:
         config: The type that its configuration is checked against.
-        ranking: The network output whose largest entry is the greedy action.
         make: ``(actions, config, stage id)`` → the head.
+        greedy: ``actions`` → the head that takes the best action of the same policy.
+        draws: Whether the policy has probabilities to draw actions from; else it has Q values.
     """
 
     config: Any
-    ranking: str
     make: Callable[[Space, Any, str], Head]
+    greedy: Callable[[Space], Head]
+    draws: bool
 
 
-def _categorical(actions: Space, config: CategoricalConfig, stage: str) -> Head:
-    return Categorical(actions, record_entropy=config.record_entropy)
+def _categorical(actions: Space, config: SamplingConfig, stage: str) -> Head:
+    entropy = config.record_entropy
+    if _is_one_discrete(actions):
+        return Categorical(actions, record_entropy=entropy)
+    return Sampling(actions, record_entropy=entropy)
+
+
+def _squashed(actions: Space, config: SamplingConfig, stage: str) -> Head:
+    return Sampling(actions, "squashed_gaussian", record_entropy=config.record_entropy)
+
+
+def _is_one_discrete(actions: Space) -> bool:
+    return len(actions) == 1 and all(a.is_discrete and not a.shape for a in actions.values())
 
 
 HEADS: Mapping[str, HeadEntry] = {
-    "categorical": HeadEntry(CategoricalConfig, "logits", _categorical),
+    # Named when actions could be discrete only; runs of then name it so.
+    "categorical": HeadEntry(SamplingConfig, _categorical, Mode, draws=True),
+    "squashed": HeadEntry(
+        SamplingConfig, _squashed, lambda actions: Mode(actions, "squashed_gaussian"), draws=True
+    ),
     "epsilon-greedy": HeadEntry(
-        Annotated[Exploration, Field(discriminator="schedule")], "q", EpsilonGreedy
+        Annotated[Exploration, Field(discriminator="schedule")],
+        EpsilonGreedy,
+        lambda actions: Greedy(actions, "q"),
+        draws=False,
     ),
 }
 
@@ -76,7 +97,7 @@ def has_probabilities(of: str) -> bool:
     Raises:
         UnknownNameError: No such head.
     """
-    return _entry(of).make is _categorical
+    return _entry(of).draws
 
 
 def greedy_head(of: str, actions: Space) -> Head:
@@ -85,7 +106,7 @@ def greedy_head(of: str, actions: Space) -> Head:
     Raises:
         UnknownNameError, ConfigError: As of :func:`make_head`.
     """
-    return Greedy(actions, _entry(of).ranking)
+    return _entry(of).greedy(actions)
 
 
 def evaluation_head(
@@ -108,7 +129,7 @@ def evaluation_head(
             f"this run was trained with {of} actions, which have no probabilities to sample from. "
             "Leave --sample out, or give --epsilon, such as --epsilon 0.001."
         )
-    if epsilon is not None and _entry(of).make is not EpsilonGreedy:
+    if epsilon is not None and has_probabilities(of):
         raise ConfigError(
             f"this run was trained with {of} actions: it explores by its own probabilities and "
             "has no ε. Leave --epsilon out, or give --sample."

@@ -1,0 +1,289 @@
+#!/usr/bin/env python
+"""Measures the floor plan: how long files and functions are, and how much one must read.
+
+    scripts/house.py [ROOT] [--json]
+
+ROOT is a working tree, by default this one. Lines are all lines of a file. A signature's slots are
+its parameters, without ``self`` and ``cls``, and what it returns. "Any" counts slots annotated as
+plain ``Any``, "within" also those that contain it, such as ``dict[str, Any]``; an alias counts as
+what it is called. Public are functions, classes and methods without an underscore in front.
+Nothing of ROOT is executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import grimp
+
+PACKAGE = "tinyqueue"
+ALGORITHMS = f"{PACKAGE}.algorithms"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file.
+
+    Attributes:
+        name: Dotted, as it is imported.
+        lines: All lines, blank ones and comments too.
+        tree: Its syntax tree.
+        is_init: Whether it is a folder's ``__init__.py``.
+    """
+
+    name: str
+    lines: int
+    tree: ast.Module
+    is_init: bool
+
+    @property
+    def package(self) -> str:
+        """The folder below the top one, or the top one itself."""
+        parts = self.name.split(".")
+        is_folder = len(parts) > 2 or (len(parts) == 2 and self.is_init)
+        return ".".join(parts[:2]) if is_folder else parts[0]
+
+
+def read(root: Path) -> dict[str, Module]:
+    """Every module of the package, by its dotted name."""
+    found = {}
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        is_init = path.name == "__init__.py"
+        relative = path.relative_to(root)
+        name = ".".join((relative.parent if is_init else relative.with_suffix("")).parts)
+        text = path.read_text("utf-8")
+        found[name] = Module(name, text.count("\n"), ast.parse(text, str(path)), is_init)
+    if not found:
+        sys.exit(f"error: there is no folder {PACKAGE}/ with Python files in {root}")
+    return found
+
+
+def functions(tree: ast.Module) -> Iterator[Function]:
+    """All of them, methods and inner ones too."""
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def public(body: list[ast.stmt]) -> Iterator[Definition]:
+    """Public functions and classes, and the public methods of these."""
+    for node in body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body)
+
+
+def definitions(modules: list[Module]) -> list[Definition]:
+    """All public functions, methods and classes."""
+    return [node for module in modules for node in public(module.tree.body)]
+
+
+def slots(function: Function) -> list[ast.expr | None]:
+    """Annotations of all parameters and of what is returned; None where there is none."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    if positional and positional[0].arg in ("self", "cls"):
+        del positional[0]
+    starred = [one for one in (given.vararg, given.kwarg) if one is not None]
+    arguments = [*positional, *given.kwonlyargs, *starred]
+    return [*(one.annotation for one in arguments), function.returns]
+
+
+def is_any(annotation: ast.AST | None) -> bool:
+    """Whether an annotation is plain ``Any``."""
+    return isinstance(annotation, ast.Name) and annotation.id == "Any"
+
+
+def has_any(annotation: ast.expr | None) -> bool:
+    """Whether ``Any`` stands anywhere in an annotation."""
+    return annotation is not None and any(map(is_any, ast.walk(annotation)))
+
+
+def lengths(modules: list[Module]) -> list[int]:
+    """Lines of every function from ``def`` to its last, in ascending order."""
+    return sorted(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for module in modules
+        for node in functions(module.tree)
+    )
+
+
+def all_slots(modules: list[Module]) -> list[ast.expr | None]:
+    """The slots of every function's signature."""
+    return [slot for one in modules for function in functions(one.tree) for slot in slots(function)]
+
+
+def share(test: Callable[[Any], bool], of: Iterable[Any]) -> float:
+    """Per cent of those that pass the test."""
+    passed = [test(one) for one in of]
+    return round(100 * sum(passed) / len(passed), 1) if passed else 0.0
+
+
+def is_documented(node: Definition) -> bool:
+    """Whether it has a docstring of its own."""
+    return ast.get_docstring(node) is not None
+
+
+def is_annotated(node: Function) -> bool:
+    """Whether no slot of its signature is bare."""
+    return None not in slots(node)
+
+
+def imports(root: Path) -> grimp.ImportGraph:
+    """Who imports whom when the program runs; imports for type checkers alone do not count."""
+    sys.path.insert(0, str(root))
+    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
+    """Sets of modules that reach one another."""
+    above = {name: graph.find_upstream_modules(name) for name in graph.modules}
+    found = {
+        tuple(sorted({name, *(other for other in above[name] if name in above[other])}))
+        for name in graph.modules
+    }
+    return sorted(list(names) for names in found if len(names) > 1)
+
+
+def algorithm_files(modules: dict[str, Module]) -> dict[str, set[str]]:
+    """The modules that a row of the registry names, by the name of the algorithm."""
+    registry = modules.get(f"{ALGORITHMS}.registry")
+    if registry is None:
+        return {}
+    origin = {
+        alias.asname or alias.name: node.module
+        for node in registry.tree.body
+        if isinstance(node, ast.ImportFrom) and node.module in modules
+        for alias in node.names
+    }
+    rows: dict[str, set[str]] = {}
+    for statement in registry.tree.body:
+        if not (isinstance(statement, ast.AnnAssign) and statement.value):
+            continue
+        if not (isinstance(statement.target, ast.Name) and statement.target.id == "ALGORITHMS"):
+            continue
+        table = next(node for node in ast.walk(statement.value) if isinstance(node, ast.Dict))
+        for key, value in zip(table.keys, table.values, strict=True):
+            assert isinstance(key, ast.Constant), "a name in the registry is a literal"
+            names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+            rows[str(key.value)] = {
+                origin[name] for name in names if origin.get(name, "").startswith(f"{ALGORITHMS}.")
+            }
+    return rows
+
+
+def closure(graph: grimp.ImportGraph, start: set[str]) -> set[str]:
+    """``start`` and what it imports from the folder of algorithms, directly or through others."""
+    reached: set[str] = set()
+    waiting = set(start)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        imported = graph.find_modules_directly_imported_by(name)
+        waiting |= {one for one in imported if one.startswith(f"{ALGORITHMS}.")} - reached
+    return reached
+
+
+def measure(root: Path) -> dict[str, Any]:
+    """All that is printed, as plain data."""
+    modules = read(root)
+    every = list(modules.values())
+    graph = imports(root)
+    files = sorted((module.lines, module.name) for module in every)
+    of_functions = lengths(every)
+    public_functions = [node for node in definitions(every) if isinstance(node, Function)]
+    public_classes = [node for node in definitions(every) if isinstance(node, ast.ClassDef)]
+    packages = {}
+    for name in sorted({module.package for module in every}):
+        inside = [module for module in every if module.package == name]
+        packages[name] = {
+            "files": len(inside),
+            "lines": sum(module.lines for module in inside),
+            "any_percent": share(is_any, all_slots(inside)),
+            "any_within_percent": share(has_any, all_slots(inside)),
+            "documented_percent": share(is_documented, definitions(inside)),
+        }
+    algorithms = {}
+    for name, start in algorithm_files(modules).items():
+        needed = closure(graph, start)
+        algorithms[name] = {
+            "files": len(needed),
+            "lines": sum(modules[one].lines for one in needed),
+            "modules": sorted(one.removeprefix(f"{ALGORITHMS}.") for one in needed),
+        }
+    return {
+        "files": len(files),
+        "median_lines": median(lines for lines, _ in files),
+        "longest": [{"module": name, "lines": lines} for lines, name in files[:-6:-1]],
+        "functions": len(of_functions),
+        "function_p50": median(of_functions),
+        "function_p90": quantiles(of_functions, n=10, method="inclusive")[-1],
+        "function_max": of_functions[-1],
+        "any_percent": share(is_any, all_slots(every)),
+        "any_within_percent": share(has_any, all_slots(every)),
+        "documented_functions_percent": share(is_documented, public_functions),
+        "documented_classes_percent": share(is_documented, public_classes),
+        "annotated_percent": share(is_annotated, public_functions),
+        "cycles": cycles(graph),
+        "algorithms": algorithms,
+        "packages": packages,
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """Prints a report for people."""
+    longest = ", ".join(f"{one['module']} {one['lines']}" for one in found["longest"])
+    print(f"files        {found['files']}; median {found['median_lines']:g} lines")
+    print(f"longest      {longest}")
+    print(
+        f"functions    {found['functions']}; p50 {found['function_p50']:g}, "
+        f"p90 {found['function_p90']:g}, longest {found['function_max']} lines"
+    )
+    print(
+        f"Any          {found['any_percent']} % of all slots in signatures; "
+        f"within others {found['any_within_percent']} %"
+    )
+    print(
+        f"documented   {found['documented_functions_percent']} % of public functions, "
+        f"{found['documented_classes_percent']} % of public classes"
+    )
+    print(f"annotated    {found['annotated_percent']} % of public functions")
+    print(f"cycles       {len(found['cycles'])}")
+    for names in found["cycles"]:
+        print(f"             {', '.join(names)}")
+    print("\nalgorithm        files  lines  of algorithms/ that its file needs")
+    for name, row in found["algorithms"].items():
+        print(f"{name:15} {row['files']:6} {row['lines']:6,}  {', '.join(row['modules'])}")
+    print("\npackage                   files  lines   Any %  within %  documented %")
+    for name, row in found["packages"].items():
+        print(
+            f"{name:25} {row['files']:5} {row['lines']:6,} {row['any_percent']:7} "
+            f"{row['any_within_percent']:9} {row['documented_percent']:13}"
+        )
+
+
+def main() -> None:
+    """Measures a tree and prints the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    here = Path(__file__).resolve().parents[1]
+    parser.add_argument("root", nargs="?", type=Path, default=here, metavar="ROOT")
+    parser.add_argument("--json", action="store_true", help="everything as one JSON object")
+    options = parser.parse_args()
+    found = measure(options.root.resolve())
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        show(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from struct import pack
+from types import SimpleNamespace
+
+import pytest
+from amqp.exceptions import UnexpectedFrame
+
+from tinyqueue.bus.amqp_frames import FrameReader
+
+
+def frame(payload: bytes, kind: int = 3, channel: int = 1) -> bytes:
+    return pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+class Wire:
+    """A FrameReader with the broker's end of its socket."""
+
+    def __init__(self) -> None:
+        self.broker, sock = socket.socketpair()
+        sock.settimeout(0.05)
+        self.sock = sock
+        self.got: list[tuple[int, int, bytes]] = []
+        transport = SimpleNamespace(read_frame=None)
+        self.amqp = SimpleNamespace(
+            sock=sock, transport=transport, on_inbound_frame=self.got.append
+        )
+        self.reader = FrameReader(self.amqp)
+
+    def read_until(self, count: int) -> list[tuple[int, int, bytes]]:
+        while len(self.got) < count:
+            self.reader.read_available()
+        return self.got
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    wire = Wire()
+    yield wire
+    wire.broker.close()
+    wire.sock.close()
+
+
+def test_frames_that_arrive_together_are_read_together(wire: Wire) -> None:
+    wire.broker.sendall(frame(b"one", kind=1, channel=2) + frame(b"") + frame(b"three"))
+
+    wire.reader.read_available()
+
+    assert wire.got == [(1, 2, b"one"), (3, 1, b""), (3, 1, b"three")]
+
+
+def test_a_frame_that_arrives_in_pieces_is_read_when_it_is_whole(wire: Wire) -> None:
+    whole = frame(b"payload") + frame(b"next")
+    for at in range(len(whole)):
+        wire.broker.sendall(whole[at : at + 1])
+        wire.reader.read_available()
+
+    assert wire.got == [(3, 1, b"payload"), (3, 1, b"next")]
+
+
+def test_waiting_for_the_rest_ends_with_the_time_limit_and_goes_on_later(wire: Wire) -> None:
+    whole = frame(b"payload")
+    wire.broker.sendall(whole[:9])
+    with pytest.raises(TimeoutError):
+        wire.amqp.transport.read_frame()
+
+    wire.broker.sendall(whole[9:])
+    assert wire.amqp.transport.read_frame() == (3, 1, b"payload")
+
+
+def test_frames_of_any_size_come_through_in_order(wire: Wire) -> None:
+    payloads = [
+        bytes([n]) * size for n, size in enumerate((3, 131_064, 70_000, 900_000, 0, 131_064))
+    ]
+    for payload in payloads:
+        rest = memoryview(frame(payload))
+        while rest:
+            sent = wire.broker.send(rest[:50_000])
+            rest = rest[sent:]
+            wire.reader.read_available()
+
+    assert [payload for _, _, payload in wire.read_until(6)] == payloads
+
+
+def test_a_closed_connection_is_an_error(wire: Wire) -> None:
+    wire.broker.close()
+
+    with pytest.raises(ConnectionResetError):
+        wire.reader.read_available()
+
+
+def test_bytes_that_are_no_frame_are_an_error(wire: Wire) -> None:
+    wire.broker.sendall(frame(b"payload")[:-1] + b"\x00")
+
+    with pytest.raises(UnexpectedFrame):
+        wire.reader.read_available()

@@ -1,0 +1,186 @@
+"""The first of each kind is said at once, then a count; and a run that cannot get on ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyqueue.experience.setbacks import MOST_KINDS, Setbacks
+from tinyqueue.wire.failures import LOST, TaskFailure
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def setbacks(said: list[str], clock: Clock) -> Setbacks:
+    return Setbacks(said.append, 60.0, clock)
+
+
+def failure(kind: str = "OSError", text: str = "no display", player: str = "host:1") -> TaskFailure:
+    return TaskFailure("t", "pole", "r", kind, text, player, "me")
+
+
+def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    setbacks.failed(failure())
+    setbacks.failed(failure(player="host:2"))
+    setbacks.failed(failure("ValueError", "bad shape"))
+
+    assert said == [
+        "player host:1 cannot play: no display",
+        "player host:1 cannot play: bad shape",
+    ]
+
+
+def test_then_a_count_ever_more_rarely(setbacks: Setbacks, said: list[str], clock: Clock) -> None:
+    for second in range(120):
+        clock.now_s = 100.0 + second
+        setbacks.failed(failure(player=f"host:{second % 2}"))
+        setbacks.look()
+
+    assert len(said) == 4  # At 0, 10, 30 and 70 s.
+    assert said[1].endswith("cannot play: no display [11 times, 2 players]")
+
+
+def test_a_run_in_which_every_task_fails_ends_with_the_reason(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    setbacks.failed(failure())
+    clock.now_s += 59
+    assert setbacks.hopeless() == ""
+
+    clock.now_s += 2
+    assert "no display" in setbacks.hopeless()
+
+
+def test_a_run_that_had_hardly_begun_ends_a_minute_after_its_last_batch(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    setbacks.accepted()
+    for _ in range(62):
+        clock.now_s += 1
+        setbacks.failed(failure())
+
+    assert "no display" in setbacks.hopeless()
+
+
+def test_a_run_that_has_been_going_is_waited_for_longer(setbacks: Setbacks, clock: Clock) -> None:
+    for _ in range(100):
+        clock.now_s += 1
+        setbacks.accepted()
+    for second in range(400):
+        clock.now_s += 1
+        setbacks.failed(failure())
+        assert bool(setbacks.hopeless()) == (second >= 300)
+
+
+def test_failures_of_before_are_no_reason_once_batches_come_again(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    setbacks.failed(failure())
+    clock.now_s += 30
+    setbacks.accepted()
+    clock.now_s += 600
+
+    assert setbacks.hopeless() == ""
+
+
+def test_silence_alone_is_no_reason_to_give_up(setbacks: Setbacks, clock: Clock) -> None:
+    clock.now_s += 3600
+
+    assert setbacks.hopeless() == ""
+
+
+def test_one_failure_and_then_silence_is_players_that_left(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for _ in range(100):
+        clock.now_s += 1
+        setbacks.accepted()
+    setbacks.failed(failure())
+    for _ in range(3600):
+        clock.now_s += 1
+        assert setbacks.hopeless() == ""
+
+
+def test_faults_of_one_kind_are_said_once_whatever_their_step_and_slot(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    for step in range(100):
+        slot = step % 8
+        setbacks.fault("host:1", f"Maze-v3 failed in step {step} in slot {slot}: OSError: lost", 1)
+    setbacks.fault("host:1", "Maze-v3 failed in step 7 in slot 1: ValueError: bad shape", 1)
+
+    assert len(said) == 2
+    assert [*setbacks.counts().values()] == [100, 1]
+
+
+def test_invented_faults_leave_room_for_failures(setbacks: Setbacks, said: list[str]) -> None:
+    for letter in range(1000):
+        setbacks.fault("host:1", f"{chr(0x4E00 + letter)}: lost", 1)
+    setbacks.failed(failure())
+
+    assert said[-1] == "player host:1 cannot play: no display"
+    assert len(said) <= MOST_KINDS + 2
+
+
+def test_a_run_that_sets_most_batches_aside_for_a_minute_ends(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for second in range(70):
+        clock.now_s = 100.0 + second
+        setbacks.accepted()
+        for _ in range(2):
+            setbacks.aside("reward", "reward -1e9 in slot 3", "host:1")
+
+    assert "were set aside" in setbacks.hopeless()
+    assert "slot 3" in setbacks.hopeless()
+
+
+def test_a_few_percent_set_aside_are_warned_of_once_and_go_on(
+    setbacks: Setbacks, said: list[str], clock: Clock
+) -> None:
+    for second in range(100):
+        clock.now_s = 100.0 + second
+        for _ in range(9):
+            setbacks.accepted()
+        setbacks.aside("reward", "too large")
+
+    assert sum("10%" in line and "set aside" in line for line in said) == 1
+    assert setbacks.hopeless() == ""
+
+
+def test_a_task_that_comes_again_is_said_only_where_it_means_something(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    setbacks.accepted()
+    for _ in range(2):
+        setbacks.failed(failure(LOST, "it came again"))
+    assert said == []
+
+    setbacks.failed(failure(LOST, "it came again"))
+    assert len(said) == 1
+
+
+def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[str]) -> None:
+    for number in range(1000):
+        setbacks.failed(failure(f"kind {number}"))
+
+    assert len(setbacks.counts()) <= MOST_KINDS + 1
+    assert sum(setbacks.counts().values()) == 1000
+    assert len(said) <= MOST_KINDS + 1

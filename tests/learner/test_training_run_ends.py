@@ -1,0 +1,263 @@
+"""Evaluations that fail, last or contradict themselves, and how a run ends all the same."""
+
+import numpy as np
+import pytest
+from taking import Nothing, taken
+
+from tinyqueue.errors import LeaseLostError
+from tinyqueue.evaluation.threshold import NoAnswer, ReturnThreshold
+from tinyqueue.learner import training_run as training_module
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.wire.evaluations import EvaluationResult
+
+
+class Games:
+    """Answers with the next of ``answers``: a mean, an exception, or None for nothing yet."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+        self._request = None
+
+    def request(self, weights, request, seed, actions):
+        self.asked.append((weights.version, actions))
+        self._request, self._how = request, actions
+
+    def poll(self):
+        if self._request is None or not self.answers:
+            return None
+        answer = self.answers.pop(0)
+        if answer is None:
+            return None
+        request, self._request = self._request, None
+        if isinstance(answer, Exception):
+            return NoAnswer.of(request, answer)
+        returns = np.full(4, answer, np.float32)
+        version, lengths = self.asked[-1][0], np.ones(4, np.int32)
+        return EvaluationResult(
+            request, "pole", "r", version, returns, lengths, 0.1, "me", self._how
+        )
+
+
+class Reporter:
+    def __init__(self):
+        self.messages, self.evaluations, self.is_evaluating = [], [], False
+
+    def message(self, text):
+        self.messages.append(text)
+
+    def trained(self, batches):
+        pass
+
+    def closing_advice(self):
+        return []
+
+    def evaluated(self, evaluated, threshold):
+        self.evaluations.append((evaluated.policy, evaluated.mean_return))
+
+
+@pytest.fixture
+def reporter():
+    return Reporter()
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints", keep=3)
+
+
+@pytest.fixture
+def make_training(make_updater, make_experiment_of, checkpoints, reporter):
+    def make(games, can_sample=False, **sections):
+        sections = {"evaluation": {"near": 0.5, "every_env_steps": 1}, **sections}
+        experiment = make_experiment_of(**sections)
+        threshold = ReturnThreshold(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
+        source = Nothing(lambda: True)
+        updater = make_updater(**sections)
+        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
+
+    return make
+
+
+@pytest.fixture
+def play(make_batch):
+    """Updates whose first 100 episodes return nothing, and all later ones 100."""
+
+    def train(training, updates):
+        for n in range(updates):
+            value = 0.0 if n < 50 else 100.0
+            training.update(taken([make_batch(n, returns=[value, value])]))
+            training.save_if_due()
+            if training.is_over():
+                return True
+        return False
+
+    return train
+
+
+def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, play, reporter):
+    fails = RuntimeError("lost the simulator (at flaky.py:15)")
+    training = make_training(Games(fails, fails, 104.0, 103.0))
+
+    over = play(training, 120)
+
+    assert over
+    assert training.finish().ended == "solved"
+    assert reporter.messages == [
+        "the evaluation has no result: lost the simulator (at flaky.py:15) Training goes on; "
+        "it is tried again in 1 env steps."
+    ]
+
+
+def test_fresh_games_that_contradict_decide_nothing(make_training, play, reporter, checkpoints):
+    games = Games(104.0, -99_960.0)
+    training = make_training(games)
+
+    over = play(training, 120)
+    outcome = training.finish()
+
+    assert not over
+    assert outcome.ended == "stopped"
+    assert outcome.last_mean == -99_960.0
+    assert reporter.messages == [
+        "not solved: 4 greedy games came to 104.0, and 4 fresh ones of the same weights to "
+        "-99,960. Training goes on; it is asked again in 1 env steps."
+    ]
+    assert checkpoints.best().score == -99_960.0
+    assert len(games.asked) == 3
+
+
+def test_without_fresh_games_a_level_is_not_reached(make_training, play, checkpoints):
+    training = make_training(Games(104.0))
+
+    play(training, 120)
+    outcome = training.finish()
+
+    assert (outcome.ended, outcome.deciding_mean) == ("stopped", 104.0)
+    assert checkpoints.best().score == 104.0
+    assert checkpoints.newest().updates == 120
+
+
+def test_checkpoints_go_on_while_games_are_played(make_training, play, checkpoints):
+    training = make_training(Games(), learner={"checkpoint_every_s": 1e-6})
+
+    play(training, 120)
+
+    assert checkpoints.newest().updates == 120
+
+
+def test_what_solved_a_run_is_its_newest_checkpoint_whatever_was_written_since(
+    make_training, play, checkpoints
+):
+    games = Games(*[None] * 10, 104.0, *[None] * 10, 104.0)
+    training = make_training(games, learner={"checkpoint_every_s": 1e-6, "keep_between": 0})
+
+    assert play(training, 120)
+    outcome = training.finish()
+
+    assert outcome.ended == "solved"
+    assert checkpoints.newest().updates == outcome.updates < 90
+    assert checkpoints.best().updates == outcome.updates
+
+
+def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, make_batch):
+    games = Games(40.0)
+    training = make_training(games, stop={"max_env_steps": 20})
+
+    over = []
+    for n in range(3):
+        training.update(taken([make_batch(n)]))
+        over.append(training.is_over())
+    assert over == [False, False, False]
+    assert training.is_spent
+    assert training.is_over()
+
+    outcome = training.finish()
+    assert (outcome.ended, outcome.last_mean) == ("max env steps", 40.0)
+    assert outcome.last_env_steps == outcome.env_steps == 24
+    assert len(games.asked) == 1
+
+
+def test_the_last_weights_may_solve_a_run(make_training, make_batch):
+    training = make_training(Games(104.0, 104.0), stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(3)]
+
+    assert over == [False, False, True]
+    assert training.finish().ended == "solved"
+
+
+def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
+    make_training, make_batch, reporter, monkeypatch
+):
+    now = [1000.0]
+    training = make_training(Games(), stop={"max_env_steps": 8})
+    monkeypatch.setattr(training_module.time, "monotonic", lambda: now[0])
+
+    training.update(taken([make_batch(0)]))
+    over = []
+    for _ in range(4):
+        over.append(training.is_over())
+        now[0] += 60.0
+
+    assert over == [False, False, True, True]
+    assert reporter.messages[0].startswith("the last env step is reached; evaluation games are")
+    assert training.finish().ended == "max env steps"
+
+
+def test_where_greedy_play_stands_still_the_same_weights_are_judged_by_sampled_actions(
+    make_training, play, reporter
+):
+    games = Games(0.0, 104.0, 103.0)
+    # Asked for the first time when the training mean has come to the level, 100.
+    evaluation = {"near": 1, "every_env_steps": 10_000}
+    training = make_training(games, can_sample=True, evaluation=evaluation)
+
+    over = play(training, 250)
+    outcome = training.finish()
+
+    assert over
+    assert (outcome.ended, outcome.policy) == ("solved", "sampled")
+    assert reporter.evaluations == [("greedy", 0.0), ("sampled", 104.0), ("sampled", 103.0)]
+    assert len({version for version, _ in games.asked}) == 1
+
+
+def test_every_exception_passes_after_the_state_has_been_saved(
+    make_training, make_batch, checkpoints
+):
+    training = make_training(Games())
+
+    training.update(taken([make_batch(0)]))
+
+    with pytest.raises(ZeroDivisionError), training.saving():
+        raise ZeroDivisionError
+
+    assert checkpoints.newest().updates == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "is_ours"), [(LeaseLostError("gone"), True), (OSError("x"), False)]
+)
+def test_a_run_that_is_anothers_now_is_not_written(
+    make_training, make_batch, checkpoints, error, is_ours
+):
+    training = make_training(Games())
+
+    training.update(taken([make_batch(0)]))
+
+    with pytest.raises(type(error)), training.saving(lambda: is_ours):
+        raise error
+
+    assert checkpoints.newest() is None
+
+
+def test_what_cannot_be_saved_does_not_hide_what_ended_the_run(
+    make_training, make_batch, checkpoints, monkeypatch
+):
+    training = make_training(Games())
+    training.update(taken([make_batch(0)]))
+    monkeypatch.setattr(checkpoints, "save", lambda *_, **__: 1 / 0)
+
+    with pytest.raises(KeyError, match="first"), training.saving():
+        raise KeyError("first")

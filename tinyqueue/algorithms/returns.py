@@ -1,0 +1,116 @@
+"""Returns, advantages and targets of the stream, time-major. Pure functions inside a graph.
+
+V-trace: IMPALA (Espeholt et al., 2018, arXiv:1802.01561), §4.1. GAE: Schulman et al., 2016,
+arXiv:1506.02438.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tinyqueue.algorithms.recurrences import suffix_sum
+from tinyqueue.models.tensors import Tensor, require
+
+
+class Estimates(NamedTuple):
+    """What a batch says about values and actions. No gradient flows through either.
+
+    Attributes:
+        targets: ``[T, B]`` v_t, what V(x_t) should be.
+        advantages: ``[T, B]`` A_t; 0 on an invalid tick.
+    """
+
+    targets: Tensor
+    advantages: Tensor
+
+
+def vtrace(
+    *,
+    log_rhos: Tensor,
+    rewards: Tensor,
+    values: Tensor,
+    terminated: Tensor,
+    valid: Tensor,
+    gamma: float,
+    lambda_: float,
+    rho_clip: float = 1.0,
+    c_clip: float = 1.0,
+    pg_rho_clip: float = 1.0,
+) -> Estimates:
+    """Targets and advantages of another policy's batch.
+
+    δ_t = ρ_t(r_t + γ_t V(x_{t+1}) − V(x_t)),
+    v_t − V(x_t) = δ_t + γ_t c_t (v_{t+1} − V(x_{t+1})), and v_T = V(x_T),
+    A_t = min(ρ̄_pg, π/μ)·(r_t + γ_t v_{t+1} − V(x_t)); γ_t is 0 where the episode terminated, and
+    δ_t and c_t are 0 on an invalid tick. The final observation of a truncated episode stands in
+    an invalid tick, so v is V there: that is the bootstrap through truncation, and nothing
+    flows back from the next episode.
+
+    Args:
+        log_rhos: ``[T, B]`` float32 log π(a_t|x_t) − log μ(a_t|x_t).
+        rewards: ``[T, B]`` float32.
+        values: ``[T+1, B]`` float32 V(x_t); the last row is for bootstrapping.
+        terminated, valid: ``[T, B]`` bool.
+        gamma: Discount per env step.
+        lambda_: Factor of the trace.
+        rho_clip, c_clip, pg_rho_clip: ρ̄, c̄ and ρ̄_pg.
+    """
+    import tensorflow as tf
+
+    _require_time_major(log_rhos, rewards, values, terminated, valid)
+    values = tf.stop_gradient(values)
+    now, after = values[:-1], values[1:]
+    rhos = tf.exp(tf.stop_gradient(log_rhos))
+    is_valid = tf.cast(valid, tf.float32)
+    discounts = gamma * (1.0 - tf.cast(terminated, tf.float32))
+    errors = tf.minimum(rhos, rho_clip) * (rewards + discounts * after - now) * is_valid
+    traces = lambda_ * tf.minimum(rhos, c_clip) * discounts * is_valid
+    targets = now + suffix_sum(errors, traces)
+    targets_after = tf.concat([targets[1:], values[-1:]], axis=0)
+    advantages = tf.minimum(rhos, pg_rho_clip) * (rewards + discounts * targets_after - now)
+    return Estimates(targets, advantages * is_valid)
+
+
+def gae(
+    *,
+    log_rhos: Tensor,
+    rewards: Tensor,
+    values: Tensor,
+    terminated: Tensor,
+    valid: Tensor,
+    gamma: float,
+    lambda_: float,
+) -> Estimates:
+    """Generalised advantages, also of stale batches. Arguments are those of :func:`vtrace`.
+
+    A_t = r_t + γ_t V(x_{t+1}) − V(x_t) + γ_t λ (v_{t+1} − V(x_{t+1})), with v of V-trace at
+    ρ̄ = c̄ = 1. With ``log_rhos`` of 0, which takes the batch for on-policy, v_t = V(x_t) + A_t and
+    A_t is Σ_k (γλ)^k δ_{t+k}. The ratio of tick t itself is the loss's, so it is not in A_t.
+    """
+    import tensorflow as tf
+
+    targets, _ = vtrace(
+        log_rhos=log_rhos,
+        rewards=rewards,
+        values=values,
+        terminated=terminated,
+        valid=valid,
+        gamma=gamma,
+        lambda_=lambda_,
+    )
+    values = tf.stop_gradient(values)
+    now, after = values[:-1], values[1:]
+    discounts = gamma * (1.0 - tf.cast(terminated, tf.float32))
+    corrections = tf.concat([targets[1:] - after[:-1], tf.zeros_like(now[:1])], axis=0)
+    advantages = rewards + discounts * (after + lambda_ * corrections) - now
+    return Estimates(targets, advantages * tf.cast(valid, tf.float32))
+
+
+def _require_time_major(
+    log_rhos: Tensor, rewards: Tensor, values: Tensor, terminated: Tensor, valid: Tensor
+) -> None:
+    require((None, None), "float32", rewards=rewards)
+    ticks, slots = rewards.shape
+    require((ticks, slots), "float32", log_rhos=log_rhos)
+    require((ticks + 1, slots), "float32", values=values)
+    require((ticks, slots), "bool", terminated=terminated, valid=valid)

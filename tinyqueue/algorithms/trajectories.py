@@ -1,0 +1,198 @@
+"""Session batches as what a graph is given, and of that, what a network sees: rows, or stacks that
+a graph gathers from frames.
+
+Frames go into a graph once. Gathering 640 stacks of four 84 × 84 frames there takes 2 ms, and
+making them in NumPy and handing them over would copy four times the bytes twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Space
+from tinyqueue.data.stacks import stack_rows, with_frames_before
+from tinyqueue.models.network import Network
+from tinyqueue.models.tensors import Tensor
+from tinyqueue.policy.heads import LOG_PROB
+
+X = TypeVar("X")
+REWARD = "previous_reward"
+
+
+class Trajectories(NamedTuple, Generic[X]):
+    """Session batches side by side, B = B₁+B₂+…: as arrays, and inside a graph as tensors.
+
+    Attributes:
+        actions: path → ``[T, B, *act]``.
+        log_mu: ``[T, B]`` log μ(a|x) as the player recorded it.
+        rewards: ``[T, B]`` as the environment gave them.
+        terminated, valid: ``[T, B]`` bool.
+        seen: Of :class:`Observed`, ``[…, B, …]``.
+        carried: What the network needs of the time before, by name: ``[1, B, …]``.
+    """
+
+    actions: dict[str, X]
+    log_mu: X
+    rewards: X
+    terminated: X
+    valid: X
+    seen: tuple[X, ...]
+    carried: dict[str, X]
+
+
+class NetworkInputs(NamedTuple):
+    """Arguments of ``Network.unroll`` for T+1 rows.
+
+    Attributes:
+        observations: path → ``[T+1, B, *obs]``.
+        state: path → ``[B, *state]`` before the first row.
+        starts: ``[T+1, B]`` bool: a row that begins an episode within the batch.
+        previous: Actions and rewards before each row, ``[T+1, B]``; empty where the network does
+            not look at them.
+    """
+
+    observations: dict[str, Tensor]
+    state: dict[str, Tensor]
+    starts: Tensor
+    previous: tuple[Tensor, ...]
+
+
+class TrajectoryLayout:
+    """Which arrays of a session batch a network is trained on.
+
+    Args:
+        network: What is trained.
+        actions: One discrete leaf.
+    """
+
+    def __init__(self, network: Network, actions: Space) -> None:
+        self._state = list(network.state)
+        self._actions = actions
+        self._observed = Observed(network.observations)
+        self._carried: dict[str, tuple[tuple[int, ...], str]] = {
+            f"state/{path}": (shape, "float32") for path, shape in network.state.items()
+        }
+        """Arrays of the carry → shape of one slot's, and type."""
+        self._previous: dict[str, str] = {}
+        """Array of the carry → path of the action that it holds."""
+        if network.uses_previous:
+            for path, leaf in actions.items():
+                name = "/".join(["previous_action", *filter(None, [path])])
+                self._previous[name] = path
+                self._carried[name] = (leaf.shape, leaf.dtype)
+            self._carried[REWARD] = ((), "float32")
+
+    def arrays(self, batches: Sequence[SessionBatch]) -> Trajectories[Array]:
+        """Batches of the same T, side by side."""
+        import tensorflow as tf
+
+        parts = [
+            Trajectories(
+                {path: batch.actions[path] for path in self._actions},
+                batch.extras[LOG_PROB],
+                batch.rewards,
+                batch.terminated,
+                batch.valid,
+                tuple(self._observed.arrays(batch)),
+                {name: batch.carry[name][None] for name in self._carried},
+            )
+            for batch in batches
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        joined: Trajectories[Array] = tf.nest.map_structure(
+            lambda *arrays: np.concatenate(arrays, axis=1), *parts
+        )
+        return joined
+
+    def nothing(self, ticks: int, slots: int) -> Trajectories[Array]:
+        """T ticks of B slots of which none is valid."""
+        shape = (ticks, slots)
+        return Trajectories(
+            {path: np.zeros((*shape, *x.shape), x.dtype) for path, x in self._actions.items()},
+            np.zeros(shape, np.float32),
+            np.zeros(shape, np.float32),
+            np.zeros(shape, bool),
+            np.zeros(shape, bool),
+            tuple(self._observed.nothing(ticks, slots)),
+            {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
+        )
+
+    def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:
+        """What the network sees, inside a graph.
+
+        An invalid tick leads to the first row of an episode, before which there was nothing.
+        """
+        import tensorflow as tf
+
+        def before(name: str, rows: Tensor) -> Tensor:
+            rows = tf.where(batch.valid, rows, tf.zeros_like(rows))
+            return tf.concat([batch.carried[name], rows], axis=0)
+
+        previous: tuple[Tensor, ...] = ()
+        if self._previous:
+            ((name, path),) = self._previous.items()
+            previous = (before(name, batch.actions[path]), before(REWARD, batch.rewards))
+        return NetworkInputs(
+            self._observed.tensors(batch.seen),
+            {path: batch.carried[f"state/{path}"][0] for path in self._state},
+            tf.concat([tf.zeros_like(batch.valid[:1]), ~batch.valid], axis=0),
+            previous,
+        )
+
+
+class Observed:
+    """Makes arrays of batches, and of these arrays, as tensors, what the network sees.
+
+    Args:
+        observations: The network's, with its stack.
+
+    Attributes:
+        count: Arrays per batch.
+    """
+
+    def __init__(self, observations: Space) -> None:
+        self._space = observations
+        self._stack = max(leaf.stack for leaf in observations.values())
+        self.count = len(observations) + (self._stack > 1)
+
+    def arrays(self, batch: SessionBatch) -> list[Array]:
+        """Per path ``[T+1, B, *obs]``.
+
+        With a stack of k frames: per path ``[k−1+T+1, B, *frame]``, then ``[T+1, B, k]`` int32,
+        the rows of each stack. Arrays of several batches may be joined along B.
+        """
+        if self._stack == 1:
+            return [batch.observations[path] for path in self._space]
+        frames = [with_frames_before(batch, path) for path in self._space]
+        return [*frames, stack_rows(batch, self._stack).astype(np.int32)]
+
+    def nothing(self, ticks: int, slots: int) -> list[Array]:
+        """Zeros of these shapes for T ticks of B slots."""
+        stack = self._stack
+        rows = [
+            np.zeros((stack + ticks, slots, *leaf.frame.shape), leaf.dtype)
+            for leaf in self._space.values()
+        ]
+        if stack > 1:
+            rows.append(np.zeros((ticks + 1, slots, stack), np.int32))
+        return rows
+
+    def tensors(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
+        """path → ``[T+1, B, *obs]`` of the network's space, inside a graph."""
+        import tensorflow as tf
+
+        if self._stack == 1:
+            return dict(zip(self._space, given, strict=True))
+        *frames, rows = given
+        slots = tf.shape(rows)[1]
+        # Places in [rows · B].
+        places = rows * slots + tf.range(slots)[None, :, None]
+        return {
+            path: tf.gather(tf.reshape(each, [-1, *each.shape[2:]]), places)
+            for path, each in zip(self._space, frames, strict=True)
+        }

@@ -1,0 +1,158 @@
+"""What a checkpoint's whole network says of a recorded session, and on average of many states.
+
+The only module of this package that needs TensorFlow. Whoever imports it does so inside a function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.state import restore_variables
+from tinyqueue.algorithms.trajectories import Observed
+from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.joint_actions import JointActions
+from tinyqueue.data.names import PREVIOUS_REWARD, carried_action
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Array, Arrays, stacked
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.network import Network
+from tinyqueue.models.registry import MODELS
+from tinyqueue.run.checkpoint import Checkpoint
+
+_MODEL = "model/"
+VALUE, MAX_Q = "value", "max_q"
+
+
+class Critic:
+    """The whole network of a checkpoint, not only its acting half.
+
+    Args:
+        experiment: As it is in the run directory.
+        checkpoint: Of the same run.
+
+    Raises:
+        CheckpointError: It is of another model.
+        MissingExtraError: TensorFlow is not installed.
+    """
+
+    def __init__(self, experiment: Experiment, checkpoint: Checkpoint) -> None:
+        import_keras()
+        spec = PlaySpec.model_validate(checkpoint.spec)
+        outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
+        seen = stacked(spec.observations, spec.environment.stack)
+        self._network: Network = MODELS[experiment.model_name].build(
+            seen, spec.actions, outputs, experiment.model, experiment.seed
+        )
+        self._observed = Observed(seen)
+        self._actions = spec.actions
+        saved = {name: a for name, a in checkpoint.state.items() if name.startswith(_MODEL)}
+        restore_variables(
+            {f"{_MODEL}{path}": variable for path, variable in self._network.variables.items()},
+            saved,
+        )
+
+    def judge(self, batch: SessionBatch) -> Arrays:
+        """``value``, or ``q_taken`` and ``q_max``, each ``[T, B]`` float32.
+
+        NaN at autoreset ticks: nothing was decided there, and of one at tick 0 the batch does not
+        hold the whole stack. Recurrent state goes on from the carry, as the weights of then had it.
+        """
+        import tensorflow as tf
+
+        network = self._network
+        state = {path: batch.carry[f"state/{path}"] for path in network.state}
+        outputs, _ = network.unroll(
+            self._observed.tensors([tf.constant(rows) for rows in self._observed.arrays(batch)]),
+            {path: tf.constant(values) for path, values in state.items()},
+            tf.constant(_shifted(~batch.valid, np.zeros(batch.slots, bool))),
+            *(self._previous(batch) if network.uses_previous else ()),
+        )
+        if "value" in outputs:
+            return _at_valid(batch, value=outputs["value"].numpy()[:-1])
+        q = outputs["q"].numpy()[:-1]
+        joint = JointActions(self._actions)
+        index = joint.index(batch.actions[joint.path]).astype(np.int64)
+        taken = np.take_along_axis(q, index[..., None], -1)[..., 0]
+        return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
+
+    def _previous(self, batch: SessionBatch) -> tuple[Arrays, Array]:
+        """Previous actions and rewards of T+1 rows; nought before an episode's first."""
+        actions = {}
+        for path, rows in batch.actions.items():
+            known = rows.copy()
+            known[~batch.valid] = 0
+            actions[path] = _shifted(known, batch.carry[carried_action(path)])
+        rewards = np.where(batch.valid, batch.rewards, np.float32(0))
+        return actions, _shifted(rewards, batch.carry[PREVIOUS_REWARD])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a network expects to get, discounted and as its rewards were scaled in training; h(Q)
+    where it was trained on rescaled values.
+
+    Attributes:
+        of: ``value`` for V(s), ``max_q`` for the largest Q(s, a) over a.
+        mean: Over the states; NaN when any of them has none.
+        states: How many: the batch's valid ticks.
+    """
+
+    of: str
+    mean: float
+    states: int
+
+    def __str__(self) -> str:
+        """``mean value 0.830 in 4,096 held-out states``."""
+        of = {VALUE: "value", MAX_Q: "max Q"}[self.of]
+        return f"mean {of} {self.mean:.3f} in {self.states:,} held-out states"
+
+
+def expected(critic: Critic, batch: SessionBatch) -> Expected:
+    """Judges every state of a batch in which an action was decided.
+
+    Slots are judged one after another: the activations of 4,096 frames are gigabytes in a deep
+    network, and a slot alone is whole, so that recurrent state goes through all its ticks.
+
+    Args:
+        critic: Of the checkpoint.
+        batch: T ticks of B slots.
+    """
+    judged = [critic.judge(_only(slot, batch)) for slot in range(batch.slots)]
+    of, name = (VALUE, "value") if "value" in judged[0] else (MAX_Q, "q_max")
+    # Not nanmean: a network that says NaN must be seen.
+    values = np.concatenate([rows[name] for rows in judged], axis=1)[batch.valid]
+    return Expected(of, float(values.mean(dtype=np.float64)), len(values))
+
+
+def _at_valid(batch: SessionBatch, **judged: Array) -> Arrays:
+    return {name: np.where(batch.valid, rows, np.float32(np.nan)) for name, rows in judged.items()}
+
+
+def _shifted(rows: Array, before: Array) -> Array:
+    """``[T+1, B]``: what came before, then the rows."""
+    return np.concatenate([before[None].astype(rows.dtype), rows])
+
+
+def _only(slot: int, batch: SessionBatch) -> SessionBatch:
+    """One slot of a batch, ``[T, 1, …]``."""
+
+    def rows(arrays: Arrays) -> Arrays:
+        return {name: array[:, slot : slot + 1] for name, array in arrays.items()}
+
+    return replace(
+        batch,
+        observations=rows(batch.observations),
+        actions=rows(batch.actions),
+        rewards=batch.rewards[:, slot : slot + 1],
+        terminated=batch.terminated[:, slot : slot + 1],
+        truncated=batch.truncated[:, slot : slot + 1],
+        valid=batch.valid[:, slot : slot + 1],
+        extras=rows(batch.extras),
+        carry={name: array[slot : slot + 1] for name, array in batch.carry.items()},
+        episodes=Episodes.none(),
+    )

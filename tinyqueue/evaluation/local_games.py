@@ -1,0 +1,95 @@
+"""Games in this process, for a learner without evaluating workers and for ``--serial``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.games import Limits, play_games
+from tinyqueue.evaluation.result import result_of
+from tinyqueue.evaluation.threshold import NoAnswer
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.policy.heads import evaluation_head
+from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.weights import WeightVersion
+
+
+def play_here(
+    experiment: Experiment,
+    spec: PlaySpec,
+    modules: Sequence[str],
+    weights: WeightVersion,
+    graph: bytes,
+    request: str,
+    seed: int,
+    actions: str = "greedy",
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> EvaluationResult:
+    """Plays an experiment's evaluation games, as long as somebody waits for them.
+
+    Raises:
+        TinyqueueError: Nobody does any more.
+        EnvironmentFailedError: It failed several times in a row.
+        TinyqueueError: It cannot be built here.
+    """
+    evaluation = experiment.evaluation
+
+    def go_on(done: int) -> None:
+        if not is_wanted():
+            raise TinyqueueError(f"the games of evaluation {request} are no longer waited for.")
+
+    games = play_games(
+        spec.environment,
+        PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
+        evaluation_head(spec.head, spec.actions, sample=actions == "sample"),
+        episodes=evaluation.episodes,
+        slots=evaluation.slots,
+        seed=seed,
+        modules=modules,
+        spaces=(spec.observations, spec.actions),
+        limits=Limits(evaluation.max_steps_per_game, evaluation.timeout_s),
+        on_progress=go_on,
+    )
+    return result_of(
+        games,
+        request=request,
+        experiment=experiment.name,
+        weights=weights,
+        player="learner",
+        actions=actions,
+    )
+
+
+class LocalGames:
+    """Plays every request at once, in the caller's thread: the serial loop's evaluator."""
+
+    def __init__(
+        self, experiment: Experiment, spec: PlaySpec, modules: Sequence[str], graph: bytes
+    ) -> None:
+        self._experiment = experiment
+        self._spec = spec
+        self._modules = modules
+        self._graph = graph
+        self._result: EvaluationResult | NoAnswer | None = None
+
+    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+        try:
+            self._result = play_here(
+                self._experiment,
+                self._spec,
+                self._modules,
+                weights,
+                self._graph,
+                request,
+                seed,
+                actions,
+            )
+        except Exception as error:
+            # Whatever an environment raises: it must not end the training that asks.
+            self._result = NoAnswer.of(request, error)
+
+    def poll(self) -> EvaluationResult | NoAnswer | None:
+        result, self._result = self._result, None
+        return result

@@ -1,0 +1,50 @@
+"""The experience that an algorithm trains on, made from what a run has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tinyqueue.experience.replay import ReplayExperience
+from tinyqueue.experience.replay_memory import ReplayMemory
+from tinyqueue.experience.source import Experience
+from tinyqueue.experience.stream import StreamExperience
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.ledger.logged_batches import LoggedBatches
+from tinyqueue.replay.plan import ReplayPlan
+from tinyqueue.wire.contract import Contract
+
+
+def make_experience(
+    experiment: Experiment,
+    plan: ReplayPlan | None,
+    contract: Contract,
+    ledger: Ledger,
+    sessions: Path,
+    updates: Callable[[], int],
+) -> Experience:
+    """What the algorithm asks for: the stream, or a replay that goes on from the session log.
+
+    Args:
+        plan: What the algorithm asks of a replay; None for the stream.
+        contract: What a batch looks like.
+        ledger: Of the run, in the file ``sessions``.
+        updates: Made so far.
+
+    Raises:
+        ConfigError: The replay is too small for what it has to hold.
+    """
+    learner = experiment.learner
+    if plan is None:
+        return StreamExperience(
+            learner.batches_per_update, ledger.knows, log_every_s=learner.log_sessions_every_s
+        )
+    return ReplayExperience(
+        ReplayMemory(experiment, plan, contract),
+        LoggedBatches(sessions, contract, ledger.mend_log),
+        accepted_env_steps=lambda: ledger.env_steps,
+        trim=ledger.trim,
+        updates=updates,
+        max_env_steps=experiment.stop.max_env_steps,
+    )

@@ -1,0 +1,116 @@
+"""Experience of queue algorithms: every session batch is trained on once, in order of arrival."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from tinyqueue.algorithms.base import Update
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.experience.source import OVER, Arrival, Taken
+from tinyqueue.run.checkpoint import Checkpoint, ReplayState
+
+COMMIT_S = 10.0
+"""How long a checkpoint waits for the ledger: a commit takes a millisecond."""
+
+
+class StreamExperience:
+    """Batches wait here until they have been trained on; then they are accepted.
+
+    Args:
+        batches_per_update: How many are trained on together.
+        is_known: Whether the ledger has a batch's fate.
+        log_every_s: One batch in so many seconds goes into the session log.
+    """
+
+    error: BaseException | None = None
+    is_ahead = False
+
+    def __init__(
+        self,
+        batches_per_update: int,
+        is_known: Callable[[str], bool],
+        *,
+        log_every_s: float,
+    ) -> None:
+        self._count = batches_per_update
+        self._is_known = is_known
+        self._log_every_s = log_every_s
+        self._ready: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._partial: list[Arrival] = []
+        self._taken: list[Arrival] = []
+        self._trained: tuple[str, ...] = ()
+        self._stored_s = -log_every_s
+        self._is_closed = False
+
+    def offer(self, arrival: Arrival) -> None:
+        if self._is_closed:
+            arrival.drop(OVER)
+        else:
+            self._ready.put(arrival)
+
+    def committed(self, batch_id: str, number: int) -> None:
+        """The ledger itself is asked."""
+
+    def take(self, timeout_s: float) -> Taken | None:
+        """As many batches as an update takes, in the order of arrival.
+
+        A started group is waited for: its batches stay in hand until the group is whole.
+        """
+        while len(self._partial) < self._count:
+            try:
+                self._partial.append(self._ready.get(timeout=timeout_s))
+            except queue.Empty:
+                return None
+        self._taken, self._partial = self._partial, []
+        batches = [arrival.batch for arrival in self._taken]
+        return Taken(batches, batches)
+
+    def trained(self, taken: Taken, update: Update) -> None:
+        """The batches are in the weights: they are marked accepted, then acked."""
+        self._trained = tuple(batch.header.batch_id for batch in taken.arrived)
+        for arrival in self._taken:
+            now_s = time.monotonic()
+            store = now_s - self._stored_s >= self._log_every_s
+            if store:
+                self._stored_s = now_s
+            arrival.accept(store=store)
+        self._taken = []
+
+    def wait_until_settled(self, timeout_s: float = COMMIT_S) -> bool:
+        deadline_s = time.monotonic() + timeout_s
+        while not all(map(self._is_known, self._trained)):
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(0.001)
+        return True
+
+    def state(self) -> ReplayState:
+        return ReplayState()
+
+    def restore(self, checkpoint: Checkpoint | None) -> str:
+        return ""
+
+    def numbers(self) -> Mapping[str, float]:
+        return {}
+
+    def start(self) -> None:
+        """The updater's thread does all the work."""
+
+    def close(self) -> None:
+        self._is_closed = True
+        waiting, self._partial = self._partial, []
+        with suppress(queue.Empty):
+            while True:
+                waiting.append(self._ready.get_nowait())
+        for arrival in waiting:
+            arrival.drop(OVER)
+
+    def drain(self) -> Sequence[SessionBatch]:
+        """None: what is accepted has been trained on."""
+        return ()
+
+    def stop(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,386 @@
+"""One run's training from start or resume to its end: update, report, evaluate, save, stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import structlog
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.errors import CheckpointError, LeaseLostError
+from tinyqueue.evaluation.threshold import Evaluated, NoAnswer, ReturnThreshold
+from tinyqueue.experience.source import Source, Taken
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.reporter import Reporter
+from tinyqueue.learner.updater import Updater
+from tinyqueue.ledger.ledger import Ledger
+from tinyqueue.monitor.view import number
+from tinyqueue.run.checkpoint import Checkpoint
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.outcome import Outcome
+
+_RETRY_S = 60.0
+"""Between two tries to write the state that a run ends with."""
+
+LAST_GAMES_S = 120.0
+"""How long evaluation games are waited for after the last env step."""
+
+log = structlog.get_logger(__name__)
+
+
+class TrainingRun:
+    """Joins an updater with its checkpoints, its threshold and its reports. Knows no broker.
+
+    Args:
+        experiment: What is trained.
+        updater: Does the updates.
+        checkpoints: Where the run's states are kept.
+        threshold: Decides when it is solved.
+        reporter: Tells people and files.
+        source: Where its experience comes from.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        updater: Updater,
+        checkpoints: Checkpoints,
+        threshold: ReturnThreshold,
+        reporter: Reporter,
+        source: Source,
+    ) -> None:
+        self._experiment = experiment
+        self._updater = updater
+        self._checkpoints = checkpoints
+        self._threshold = threshold
+        self._reporter = reporter
+        self._source = source
+        self._saved_s = time.monotonic()
+        self._decided: Evaluated | None = None
+        self._decided_at_s: float | None = None
+        self._fresh: Evaluated | None = None
+        self._last: Evaluated | None = None
+        self._greedy: Evaluated | None = None
+        # Greedy games whose weights are being judged by sampled actions.
+        self._judged_update = -1
+        self._until_s: float | None = None
+        self._unanswered: set[str] = set()
+        self._unwritten: Checkpoint | None = None
+        self._retry_s = -math.inf
+
+    def restore(self, ledger: Ledger | None) -> None:
+        """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
+
+        The clock goes on from what the ledger has accepted, whatever the checkpoint holds.
+
+        Args:
+            ledger: What was accepted since is not trained again; it is counted as lost updates.
+
+        Raises:
+            CheckpointError: No checkpoint is whole, or the newest is of another environment.
+        """
+        checkpoint = self._checkpoints.newest()
+        for warning in self._checkpoints.warnings:
+            self._reporter.message(warning)
+        if checkpoint is not None:
+            self._updater.restore(checkpoint)
+        clock = self._updater.clock
+        accepted = ledger.env_steps if ledger else clock.env_steps
+        lost = max(0, accepted - clock.env_steps)
+        self._say_restored(checkpoint, lost)
+        restored = self._source.restore(checkpoint)
+        if restored:
+            self._reporter.message(restored)
+        # Accepted is what the ledger says. After a kill between a checkpoint and the ledger's
+        # next commit, the batch in between comes again and is counted then.
+        # A run that was trained with --serial has no ledger, and keeps its checkpoint's clock.
+        clock.env_steps = max(accepted, clock.env_steps)
+
+    def _say_restored(self, checkpoint: Checkpoint | None, since: int) -> None:
+        """What the newest checkpoint has, and what becomes of the env steps accepted since."""
+        if self._experiment.replay is not None:
+            fate = f"{since:,} env steps accepted since are trained on from the replay"
+        else:
+            fate = f"updates on {since:,} env steps accepted since are lost"
+        if checkpoint is not None:
+            restored = (
+                f"resumed from the checkpoint at {checkpoint.env_steps:,} env steps "
+                f"(update {checkpoint.updates:,})"
+            )
+            self._reporter.message(f"{restored}; {fate}" if since else restored)
+        elif since:
+            self._reporter.message(
+                f"the run has no checkpoint yet: training begins anew, and {fate}"
+            )
+
+    def update(self, taken: Taken) -> None:
+        """One update at most; it may ask for an evaluation.
+
+        Raises:
+            TinyqueueError: The loss is not finite.
+        """
+        update = self._updater.update(taken)
+        self._reporter.trained(taken.arrived)
+        if update is not None:
+            self._source.trained(taken, update)
+        clock, returns = self._updater.clock, self._updater.recent.returns
+        if self._decided is None and self._threshold.is_due(
+            returns.mean_return, clock.first_mean, clock.env_steps, returns.mean_length
+        ):
+            self._evaluate()
+
+    def count(self, rest: Sequence[SessionBatch]) -> None:
+        """At the end: what was accepted and not trained on belongs to the clock all the same."""
+        self._updater.update(Taken(rest))
+        self._reporter.trained(rest)
+
+    def save_if_due(self) -> None:
+        """Writes a checkpoint when the last is old enough. After the batches were handed back.
+
+        Raises:
+            CheckpointError: The disk does not take it.
+        """
+        due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
+        if time.monotonic() >= due_s:
+            self.save()
+
+    def waited(self) -> None:
+        """No batch came for a moment, or none is taken any more."""
+        if self.is_spent:
+            self._reporter.look()
+        else:
+            self._reporter.waited()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the last env step is reached: nothing more is trained on."""
+        limit = self._experiment.stop.max_env_steps
+        return limit is not None and self._updater.clock.env_steps >= limit
+
+    def is_over(self) -> bool:
+        """Whether the level or the last step is reached. Takes in evaluations that have come.
+
+        When games reach the level, the same weights play a second set, and training goes on until
+        these are back: players that wait for room in the queue would otherwise hold up the answer.
+        """
+        answer = self._threshold.answer()
+        if isinstance(answer, NoAnswer):
+            self._say_no_answer(answer)
+        elif answer is not None:
+            self._reporter.evaluated(answer, self._threshold.value)
+            self._judge(answer)
+        if self._fresh is not None:
+            self._write_last()
+            return True
+        return self.is_spent and self._has_been_judged()
+
+    def _has_been_judged(self) -> bool:
+        """Whether the last weights have had their games, as far as these are waited for."""
+        now_s = time.monotonic()
+        if self._until_s is None:
+            self._until_s = now_s + LAST_GAMES_S
+            if self._threshold.is_waiting or self._is_unjudged:
+                self._reporter.message(
+                    "the last env step is reached; evaluation games are waited for, at most "
+                    f"{LAST_GAMES_S:.0f} s"
+                )
+        if not self._threshold.is_waiting:
+            if not self._is_unjudged:
+                return True
+            self._evaluate()
+        if now_s < self._until_s:
+            return False
+        self._reporter.message(
+            f"the games were not over {LAST_GAMES_S:.0f} s after the last env step; the run ends "
+            "without them"
+        )
+        return True
+
+    @property
+    def _is_unjudged(self) -> bool:
+        updates = self._updater.clock.updates
+        return self._threshold.value is not None and 0 < updates != self._judged_update
+
+    def finish(self) -> Outcome:
+        """Saves what was reached and says how it ended."""
+        clock = self._updater.clock
+        self._save_all()
+        if self._decided is not None and self._fresh is not None:
+            return self._solved(self._decided, self._fresh)
+        decided, last = self._decided, self._decided or self._last
+        return Outcome(
+            "max env steps" if self.is_spent else "stopped",
+            clock.env_steps,
+            clock.updates,
+            clock.version,
+            clock.trained_s,
+            self._threshold.value,
+            deciding_mean=decided.mean_return if decided else None,
+            deciding_games=len(decided.result.returns) if decided else 0,
+            policy=last.policy if last else "greedy",
+            last_mean=last.mean_return if last else None,
+            last_games=len(last.result.returns) if last else 0,
+            last_env_steps=last.checkpoint.env_steps if last else 0,
+            remarks=tuple(last.remarks) if last else (),
+            advice=tuple(self._reporter.closing_advice()),
+        )
+
+    def _solved(self, decided: Evaluated, fresh: Evaluated) -> Outcome:
+        checkpoint = decided.checkpoint
+        return Outcome(
+            ended="solved",
+            env_steps=checkpoint.env_steps,
+            updates=checkpoint.updates,
+            version=checkpoint.version,
+            trained_s=self._updater.clock.trained_s,
+            threshold=self._threshold.value,
+            deciding_mean=decided.mean_return,
+            deciding_games=len(decided.result.returns),
+            evaluated_at_s=self._decided_at_s,
+            fresh_mean=fresh.mean_return,
+            fresh_games=len(fresh.result.returns),
+            policy=fresh.policy,
+            remarks=tuple(fresh.remarks),
+        )
+
+    @contextmanager
+    def saving(self, is_ours: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Inside, an exception is raised on only after the state has been saved.
+
+        Args:
+            is_ours: Whether the run is still this learner's to save.
+        """
+        try:
+            yield
+        except LeaseLostError:
+            raise
+        except Exception:
+            if is_ours():
+                try:
+                    self._save_all()
+                except Exception as error:
+                    log.error("the last state is not saved either", error=repr(error))
+            raise
+
+    def _save_all(self) -> None:
+        """Writes the state that the run ends with, and says so when the disk does not take it."""
+        if self._fresh is None:
+            if self._decided is not None:
+                self._write(_scored(self._decided))
+            self._unwritten = self._checkpoint()
+        self._retry_s = -math.inf
+        self._write_last()
+        if self._unwritten is not None:
+            self._reporter.message(
+                f"the state at {self._unwritten.env_steps:,} env steps is NOT saved: the disk has "
+                "no room, or does not keep up; the log says which. Earlier checkpoints, if there "
+                "are any, are untouched."
+            )
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present state, unless the disk cannot take it now."""
+        self._write(self._checkpoint())
+        self._saved_s = time.monotonic()
+
+    def _checkpoint(self) -> Checkpoint:
+        return self._updater.checkpoint(self._source.state())
+
+    def _write(self, checkpoint: Checkpoint, *, is_last: bool = False) -> bool:
+        if self._source.wait_until_settled():
+            return self._checkpoints.save(checkpoint, is_last=is_last) is not None
+        log.warning("no checkpoint written: the ledger has not taken the last batches yet")
+        return False
+
+    def _write_last(self) -> None:
+        """Tried again, now and then, until what the run ends with is on the disk."""
+        if self._unwritten is None or time.monotonic() < self._retry_s:
+            return
+        if self._write(self._unwritten, is_last=True):
+            self._unwritten = None
+        # From the end of a try: the ledger alone may take ten seconds to say no.
+        self._retry_s = time.monotonic() + _RETRY_S
+
+    def _evaluate(self) -> None:
+        """Has the present weights evaluated."""
+        self._updater.publish_if_changed()
+        checkpoint = self._checkpoint()
+        self._judged_update = checkpoint.updates
+        self._ask(checkpoint, self._updater.recent.returns.mean_return)
+
+    def _ask(
+        self, checkpoint: Checkpoint, training_mean: float, actions: str | None = None
+    ) -> None:
+        weights = replace(self._updater.weights(checkpoint.version), arrays=checkpoint.weights)
+        self._reporter.is_evaluating = True
+        self._threshold.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
+
+    def _say_no_answer(self, answer: NoAnswer) -> None:
+        """Each kind once. Games that were to confirm others have not done so."""
+        self._reporter.is_evaluating = False
+        decided, self._decided, self._greedy = self._decided, None, None
+        if decided is not None:
+            self._keep_if_best(decided)
+        if answer.kind not in self._unanswered:
+            self._unanswered.add(answer.kind)
+            self._reporter.message(
+                f"the evaluation has no result: {answer.text} Training goes on; it is tried again "
+                f"in {self._threshold.interval:,} env steps."
+            )
+        else:
+            log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
+
+    def _judge(self, evaluated: Evaluated) -> None:
+        threshold, self._last = self._threshold, evaluated
+        greedy, self._greedy = self._greedy, None
+        if self._decided is not None:
+            self._confirm(self._decided, evaluated)
+            return
+        if greedy is not None:
+            threshold.compared(greedy, evaluated)
+        if threshold.is_reached(evaluated):
+            self._decided, self._decided_at_s = evaluated, time.time()
+            self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions)
+            return
+        if threshold.wants_sampled(evaluated):
+            self._greedy = evaluated
+            self._reporter.message(
+                "greedy games stay below the level that sampled play has reached in training, so "
+                "the same weights are judged by sampled actions (evaluation.actions)"
+            )
+            self._ask(evaluated.checkpoint, evaluated.training_mean, "sample")
+        self._keep_if_best(evaluated)
+
+    def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
+        if self._threshold.is_confirmed(decided, fresh):
+            self._fresh, self._unwritten = fresh, _scored(decided)
+            return
+        self._decided = None
+        self._keep_if_best(fresh)
+        wanted = self._threshold.value
+        self._reporter.message(
+            f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
+            f"{number(decided.mean_return, beside=wanted)}, and {len(fresh.result.returns)} fresh "
+            f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
+            f"goes on; it is asked again in {self._threshold.interval:,} env steps."
+        )
+
+    def _keep_if_best(self, evaluated: Evaluated) -> None:
+        best = self._best_score()
+        if best is None or evaluated.mean_return > best:
+            self._write(_scored(evaluated))
+
+    def _best_score(self) -> float | None:
+        try:
+            best = self._checkpoints.best()
+        except CheckpointError as error:
+            log.warning("no evaluated checkpoint can be read", error=str(error))
+            return None
+        return best.score if best else None
+
+
+def _scored(evaluated: Evaluated) -> Checkpoint:
+    return replace(evaluated.checkpoint, score=evaluated.mean_return)

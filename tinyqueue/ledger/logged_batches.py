@@ -1,0 +1,97 @@
+"""What a replay is filled with at a restart: the session log's batches, as they are played now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
+
+from tinyqueue.data.session import SessionBatch
+from tinyqueue.data.spaces import Arrays, Space
+from tinyqueue.errors import ConfigError, DiskFullError
+from tinyqueue.ledger.session_log import SessionLog
+from tinyqueue.wire.contract import Contract
+
+log = structlog.get_logger(__name__)
+
+
+class LoggedBatches:
+    """The session log's batches, in order.
+
+    Rows that cannot be read are left out. One that can be and does not fit is refused: a replay
+    that left it out would have it trimmed from the log soon after.
+
+    Args:
+        path: ``sessions.db``.
+        contract: What a batch of the run looks like now.
+        mend: Gives up damaged pages of the log, which would end the run when it is trimmed.
+
+    Attributes:
+        skipped: Number → why the row is left out.
+    """
+
+    def __init__(self, path: Path, contract: Contract, mend: Callable[[], object]) -> None:
+        self._path = path
+        self._mend = mend
+        self._contract = contract
+        self.skipped: dict[int, str] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, SessionBatch]]:
+        """Numbers and batches.
+
+        Raises:
+            ConfigError: T × B, observations, actions or recurrent state are others than now. All
+                rows of a log are alike, so this comes before any of them is given.
+        """
+        with SessionLog(self._path) as reader:
+            for number, batch in reader.batches():
+                self._require_alike(batch)
+                yield number, self._contract.clipped(batch)[0]
+            self.skipped = dict(reader.skipped)
+        if self.skipped:
+            self._mend_log()
+
+    def _require_alike(self, batch: SessionBatch) -> None:
+        now = self._contract
+        if (batch.ticks, batch.slots) != (now.ticks, now.slots):
+            raise self._refusal(
+                f"session batches of {batch.ticks} ticks × {batch.slots} slots",
+                f"session.ticks × session.slots is {now.ticks} × {now.slots}",
+            )
+        prefix = "state/"
+        state = {k.removeprefix(prefix): v for k, v in batch.carry.items() if k.startswith(prefix)}
+        for name, arrays, axes, space in (
+            ("observations", batch.observations, 2, now.observations),
+            ("actions", batch.actions, 2, now.actions),
+            ("recurrent states", state, 1, dict(now.state)),
+        ):
+            held, expected = _layout_of(arrays, axes), _layout(space)
+            if held != expected:
+                raise self._refusal(f"{name} of {_said(held)}", f"{name} are {_said(expected)}")
+
+    def _refusal(self, held: str, now: str) -> ConfigError:
+        return ConfigError(
+            f"the session log {self._path} holds {held}, and {now} now. "
+            "Go back to what the run was played with, or start a new run."
+        )
+
+    def _mend_log(self) -> None:
+        try:
+            self._mend()
+        except DiskFullError as error:
+            log.warning("damaged rows stay in the session log for now", error=str(error))
+
+
+def _layout(space: Space) -> dict[str, str]:
+    return {path: f"{leaf.dtype} {list(leaf.shape)}" for path, leaf in space.items()}
+
+
+def _layout_of(arrays: Arrays, axes: int) -> dict[str, str]:
+    """As :func:`_layout`, of arrays with so many axes in front."""
+    return {path: f"{array.dtype} {list(array.shape[axes:])}" for path, array in arrays.items()}
+
+
+def _said(layout: dict[str, str]) -> str:
+    named = (f"{path}: {kind}" if path else kind for path, kind in sorted(layout.items()))
+    return ", ".join(named) or "nothing"

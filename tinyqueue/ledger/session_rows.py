@@ -1,0 +1,143 @@
+"""The session log's table in SQLite: message bodies as they came, in the order of acceptance.
+
+Numbers follow each other without a hole, so that a reader knows which row a damaged page held.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tinyqueue.ledger.marks import StoredBody
+
+TABLES = """
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY, batch_id TEXT NOT NULL, env_steps INTEGER NOT NULL,
+    crc INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE log (
+    experiment TEXT NOT NULL, run TEXT NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL
+);
+"""
+"""``body`` comes last: SQLite reads all before it without following the pages of a large one."""
+
+
+class Owner(NamedTuple):
+    """Whose sessions a file holds."""
+
+    experiment: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"experiment {self.experiment!r}, run {self.run}"
+
+
+@dataclass(frozen=True)
+class NewRow:
+    """A row to be appended."""
+
+    number: int
+    batch_id: str
+    env_steps: int
+    stored: StoredBody
+
+
+@dataclass(frozen=True)
+class LogChange:
+    """What one transaction does to the log.
+
+    Attributes:
+        rows: Appended, numbered from the present ``next`` on.
+        first: The lowest number that stays, if that is another than now.
+    """
+
+    rows: Sequence[NewRow] = ()
+    first: int | None = None
+
+
+def create(database: sqlite3.Connection, owner: Owner) -> None:
+    """Makes the tables, inside the caller's transaction."""
+    for statement in filter(str.strip, TABLES.split(";")):
+        database.execute(statement)
+    database.execute("INSERT INTO log VALUES (?, ?, 1, 1)", owner)
+
+
+def read_owner(database: sqlite3.Connection) -> Owner:
+    """Whose log it is."""
+    return Owner(*database.execute("SELECT experiment, run FROM log").fetchone())
+
+
+def read_numbers(database: sqlite3.Connection) -> range:
+    """The numbers of the rows that are there."""
+    return range(*database.execute("SELECT first, next FROM log").fetchone())
+
+
+def change(database: sqlite3.Connection, wanted: LogChange) -> None:
+    """Appends and trims, inside the caller's transaction."""
+    run = database.execute
+    for row in wanted.rows:
+        headers = json.dumps(dict(row.stored.headers), separators=(",", ":"))
+        crc = checksum(headers, row.stored.body)
+        values = (row.number, row.batch_id, row.env_steps, crc, headers, row.stored.body)
+        run("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", values)
+    if wanted.rows:
+        run("UPDATE log SET next = ?", (wanted.rows[-1].number + 1,))
+    if wanted.first is not None:
+        run("DELETE FROM batches WHERE number < ?", (wanted.first,))
+        run("UPDATE log SET first = ?", (wanted.first,))
+
+
+def mend(database: sqlite3.Connection, source: sqlite3.Connection) -> bool:
+    """Moves the rows that SQLite can still read to a table of their own, if any page is damaged.
+
+    Without it a trim would come upon such a page one day, and end the run. Needs room for
+    the log a second time.
+
+    Args:
+        database: Outside a transaction.
+        source: Another connection to the same file: one that comes upon a damaged page while it
+            writes can do nothing more in that transaction.
+
+    Returns:
+        Whether there was damage.
+    """
+    run = database.execute
+    if _is_whole(database):
+        return False
+    run("BEGIN IMMEDIATE")
+    run(TABLES.partition(";")[0].replace("batches", "mended"))
+    for number in read_numbers(database):
+        try:
+            row = source.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None:
+            run("INSERT INTO mended VALUES (?, ?, ?, ?, ?, ?)", row)
+    # Dropping a damaged table would follow its pages: it is given up, and they with it.
+    run("PRAGMA writable_schema = ON")
+    (root,) = run("SELECT rootpage FROM sqlite_master WHERE name = 'mended'").fetchone()
+    run("UPDATE sqlite_master SET rootpage = ? WHERE name = 'batches'", (root,))
+    run("DELETE FROM sqlite_master WHERE name = 'mended'")
+    (version,) = run("PRAGMA schema_version").fetchone()
+    run(f"PRAGMA schema_version = {version + 1}")
+    run("COMMIT")
+    run("PRAGMA writable_schema = RESET")
+    run("VACUUM")
+    return True
+
+
+def _is_whole(database: sqlite3.Connection) -> bool:
+    try:
+        found: tuple[str] = database.execute("PRAGMA quick_check(batches)").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return found == ("ok",)
+
+
+def checksum(headers: str, body: bytes) -> int:
+    """CRC-32 of a row: SQLite itself does not notice a changed byte of a body."""
+    return zlib.crc32(body, zlib.crc32(headers.encode()))

@@ -1,0 +1,196 @@
+"""One checkpoint as a folder of files, of which the manifest with every file's hash comes last.
+
+A folder without a manifest that fits is no checkpoint, whatever cut it short or changed it.
+It holds the acting graph and the spec, so it is read and played without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyqueue.data.spaces import Arrays
+from tinyqueue.errors import CheckpointError, MessageError
+from tinyqueue.experiment.play_spec import of_today
+from tinyqueue.run.durable_files import sync_directory, write_synced
+from tinyqueue.run.json_text import json_document
+from tinyqueue.wire.arrays import pack, unpack
+from tinyqueue.wire.limits import Limits
+
+SCHEMA = 2
+MANIFEST = "manifest.json"
+_SAME_IN_SPEC = ("environment", "observation_space", "action_space", "state")
+_MOST = 1 << 30
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What a checkpoint keeps of a replay; its content is in the session log.
+
+    Attributes:
+        arrays: Priorities of the items, by place in the session log.
+        limiter: Counts of env steps inserted and sampled, and what training is owed.
+    """
+
+    arrays: Arrays = field(default_factory=dict)
+    limiter: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run can go on from, or be played from.
+
+    Attributes:
+        env_steps, updates: Where in the run.
+        version: The weight version that was the newest then. Its weights are these where every
+            update is published (``learner.publish_every_updates = 1``) or games decided on them;
+            else these may be some updates ahead.
+        weights: What the acting graph needs: variable path → array.
+        state: The algorithm's own: model, optimiser, generators.
+        graph: The acting half as ONNX, without its weights.
+        spec: The PlaySpec under which it was trained, as plain tables.
+        clock: Other clocks and counters, as plain values.
+        replay: Of an algorithm with a replay.
+        score: Mean return of its evaluation, or None when it has had none.
+    """
+
+    env_steps: int
+    updates: int
+    version: int
+    weights: Arrays
+    state: Arrays
+    graph: bytes
+    spec: dict[str, Any]
+    clock: dict[str, Any] = field(default_factory=dict)
+    score: float | None = None
+    replay: ReplayState = field(default_factory=ReplayState)
+
+    def require_same(self, spec: Mapping[str, Any]) -> None:
+        """Refuses to go on with an environment or spaces other than it was trained with.
+
+        Raises:
+            CheckpointError: The text names what differs, with both values.
+        """
+        for key in _SAME_IN_SPEC:
+            mine, other = (
+                _as_json(_comparable(of.get(key))) for of in (of_today(self.spec), of_today(spec))
+            )
+            if mine != other:
+                raise CheckpointError(
+                    f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
+                    f"and this run has {other}. Put the former back, or start a new run."
+                )
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Fills an empty folder and waits for the disk. Raises OSError when it does not take it."""
+    about = {
+        "env_steps": checkpoint.env_steps,
+        "updates": checkpoint.updates,
+        "version": checkpoint.version,
+        "spec": checkpoint.spec,
+        "clock": checkpoint.clock,
+        "score": checkpoint.score,
+        "limiter": checkpoint.replay.limiter,
+    }
+    # Not compressed: weights are noise to a compressor, and training waits for this.
+    files = {
+        "checkpoint.json": json_document(about),
+        "weights.bin": pack({}, checkpoint.weights),
+        "state.bin": pack({}, checkpoint.state),
+        "replay.bin": pack({}, checkpoint.replay.arrays),
+        "policy.onnx": checkpoint.graph,
+    }
+    for name, data in files.items():
+        write_synced(folder / name, data)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    write_synced(folder / MANIFEST, json_document({"schema": SCHEMA, "sha256": hashes}))
+    sync_directory(folder)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder, with read-only arrays.
+
+    Raises:
+        CheckpointError: Something in it is missing, torn, changed, or of another schema.
+    """
+    try:
+        hashes = _manifest(folder)
+        files = {name: _read_checked(folder / name, sha256) for name, sha256 in hashes.items()}
+        about = json.loads(files["checkpoint.json"])
+        return Checkpoint(
+            weights=_arrays(files["weights.bin"]),
+            state=_arrays(files["state.bin"]),
+            graph=files["policy.onnx"],
+            replay=ReplayState(_arrays(files["replay.bin"]), about.pop("limiter")),
+            **about,
+        )
+    except OSError as error:
+        file = Path(error.filename).name if error.filename else "a file"
+        raise CheckpointError(f"{folder}: {file} cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, MessageError) as error:
+        raise CheckpointError(f"{folder}: its content cannot be read ({error!r})") from error
+
+
+def read_score(folder: Path) -> float | None:
+    """The score alone, unchecked: None when there is none, or nothing readable."""
+    return _read_number(folder, "score")
+
+
+def read_version(folder: Path) -> int | None:
+    """The weight version alone, unchecked: None when nothing is readable."""
+    version = _read_number(folder, "version")
+    return None if version is None else int(version)
+
+
+def _read_number(folder: Path, key: str) -> float | None:
+    try:
+        number = json.loads((folder / "checkpoint.json").read_bytes())[key]
+        return None if number is None else float(number)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    if manifest["schema"] != SCHEMA:
+        raise CheckpointError(
+            f"{folder}: it is of schema {manifest['schema']!r}, this tinyqueue reads {SCHEMA}"
+        )
+    hashes: dict[str, str] = manifest["sha256"]
+    if not all("/" not in name and isinstance(value, str) for name, value in hashes.items()):
+        raise ValueError("the manifest lists no hashes")
+    return hashes
+
+
+def _read_checked(path: Path, sha256: str) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(
+            f"{path.parent}: {path.name} ({len(data)} bytes) differs from what was written"
+        )
+    return data
+
+
+def _arrays(data: bytes) -> Arrays:
+    _, arrays = unpack(data, Limits(head_bytes=_MOST, items=_MOST, arrays=_MOST))
+    return arrays
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=list)
+
+
+_OF_THE_MACHINE = ("hang_s", "single")
+# Settings of an environment that change nothing of what is learned.
+
+
+def _comparable(value: Any) -> Any:
+    """A setting that is not set is as one that the older version did not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {k: v for k, v in value.items() if v is not None and k not in _OF_THE_MACHINE}

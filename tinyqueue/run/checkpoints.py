@@ -1,0 +1,203 @@
+"""The checkpoints of a run: the newest few, the best and some between, each whole or absent."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from tinyqueue.errors import CheckpointError
+from tinyqueue.run.checkpoint import Checkpoint, read_checkpoint, read_score, write_checkpoint
+from tinyqueue.run.durable_files import has_no_room, remove_folder, sync_directory
+
+_NAME = re.compile(r"^(\d+)(?:-(\d+))?$")
+_DRAFT = ".new-"
+_TRASH = ".old-"
+
+log = structlog.get_logger(__name__)
+
+
+class CheckpointReader:
+    """Reads checkpoints, also while a learner writes and removes them.
+
+    Args:
+        directory: The folder of all checkpoints of a run; it may be absent.
+
+    Attributes:
+        warnings: Which checkpoints the last :meth:`newest` or :meth:`best` passed over, and why.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.warnings: list[str] = []
+        self._refused: set[Path] = set()
+
+    def newest(self) -> Checkpoint | None:
+        """The whole checkpoint of the most env steps; None when there is no checkpoint.
+
+        Raises:
+            CheckpointError: There are some and none is whole: to start from nothing is for
+                a person to decide.
+        """
+        return self._first_whole(lambda: list(reversed(self.paths())), "checkpoints")
+
+    def best(self) -> Checkpoint | None:
+        """The whole checkpoint of the highest score; None when none has a score.
+
+        Raises:
+            CheckpointError: Some have a score and none of them is whole.
+        """
+        return self._first_whole(self._paths_by_score, "evaluated checkpoints")
+
+    def load(self, path: Path) -> Checkpoint:
+        """One given checkpoint.
+
+        Raises:
+            CheckpointError: It is absent, torn, changed, or of another schema.
+        """
+        try:
+            return read_checkpoint(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}. Load another, or restore it from a copy.") from error
+
+    def paths(self) -> list[Path]:
+        """The folders of checkpoints, whole or not, from the oldest to the newest."""
+        try:
+            names = os.listdir(self.directory)
+        except FileNotFoundError:
+            return []
+        found = [(match, name) for name in names if (match := _NAME.match(name))]
+        found.sort(key=lambda item: (int(item[0][1]), int(item[0][2] or 0)))
+        return [self.directory / name for _, name in found]
+
+    def _paths_by_score(self) -> list[Path]:
+        scores = {path: read_score(path) for path in self.paths()}
+        while any(score is None and not path.exists() for path, score in scores.items()):
+            # Removed since it was listed: the learner has made a newer one, or a better one.
+            scores = {path: read_score(path) for path in self.paths()}
+        scored = [(score, path) for path, score in scores.items() if score is not None]
+        # Of equals the later one, which stands last in paths().
+        return [path for _, path in sorted(scored, key=lambda item: item[0])][::-1]
+
+    def _first_whole(self, candidates: Callable[[], list[Path]], kind: str) -> Checkpoint | None:
+        self.warnings = []
+        waiting = candidates()
+        while waiting:
+            path = waiting.pop(0)
+            try:
+                return read_checkpoint(path)
+            except CheckpointError as error:
+                if path.exists():
+                    self._refused.add(path)
+                    self.warnings.append(f"checkpoint passed over: {error}.")
+                else:
+                    # The learner has removed it since, so it has made newer ones.
+                    self.warnings = []
+                    waiting = candidates()
+        if self.warnings:
+            raise CheckpointError(
+                f"none of the {kind} in {self.directory} is whole: "
+                f"{' '.join(self.warnings)} Restore one from a copy, or start a new run."
+            )
+        return None
+
+
+class Checkpoints(CheckpointReader):
+    """Writes checkpoints as well. One process at a time: the run directory's lock sees to that.
+
+    Args:
+        directory: Made when absent; what a crash left half written is removed.
+        keep: How many of the newest stay; the best stays too.
+        between: How many older ones stay besides: the first, and others at about equal
+            distances in env steps.
+    """
+
+    def __init__(self, directory: Path, keep: int, between: int = 0) -> None:
+        super().__init__(directory)
+        self._keep, self._between = keep, between
+        directory.mkdir(parents=True, exist_ok=True)
+        for pattern in (f"{_DRAFT}*", f"{_TRASH}*"):
+            for left_over in directory.glob(pattern):
+                shutil.rmtree(left_over, ignore_errors=True)
+
+    def save(self, checkpoint: Checkpoint, *, is_last: bool = False) -> Path | None:
+        """Writes a checkpoint, then removes those that need not stay.
+
+        Args:
+            checkpoint: What to keep.
+            is_last: It is what the run ends with: those of more env steps, which were written
+                while its games were played, are removed.
+
+        Returns:
+            Its folder, named after its env steps; when it returns it is on the disk. None when
+            the disk has no room now: that is said in the log, and is no reason to end a run.
+
+        Raises:
+            CheckpointError: The disk fails; those before are untouched.
+        """
+        if checkpoint.score is not None and not math.isfinite(checkpoint.score):
+            raise ValueError(f"a score must be a finite number, not {checkpoint.score}")
+        draft = self.directory / f"{_DRAFT}{secrets.token_hex(6)}"
+        try:
+            draft.mkdir()
+            write_checkpoint(draft, checkpoint)
+            path = self._free_path(checkpoint.env_steps)
+            draft.rename(path)
+            sync_directory(self.directory)
+        except OSError as error:
+            if has_no_room(error):
+                log.warning(
+                    "no room on the disk: no checkpoint is written now; earlier ones are untouched",
+                    directory=str(self.directory),
+                    env_steps=checkpoint.env_steps,
+                )
+                return None
+            raise CheckpointError(
+                f"the checkpoint at {checkpoint.env_steps} env steps cannot be written to "
+                f"{self.directory}: {error.strerror}. Earlier ones are untouched. "
+                "See to the disk and resume the run."
+            ) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        if is_last:
+            for later in self.paths()[self.paths().index(path) + 1 :]:
+                remove_folder(later, _TRASH)
+        self._trim()
+        return path
+
+    def _free_path(self, env_steps: int) -> Path:
+        path = self.directory / f"{env_steps:012d}"
+        number = 2
+        while path.exists():
+            path = self.directory / f"{env_steps:012d}-{number}"
+            number += 1
+        return path
+
+    def _trim(self) -> None:
+        # Those that were refused neither count nor go: a person may want to look at them.
+        paths = [path for path in self.paths() if path not in self._refused]
+        best = [path for path in self._paths_by_score() if path not in self._refused][:1]
+        older = [path for path in paths[: -self._keep] if path not in best]
+        for path in _superfluous(older, paths[-self._keep :], self._between):
+            remove_folder(path, _TRASH)
+
+
+def _superfluous(older: list[Path], newer: list[Path], between: int) -> list[Path]:
+    """Those of ``older`` whose neighbours are nearest to each other, until ``between`` are left."""
+    staying = [*older, *newer[:1]]
+    while len(staying) - 1 > between:
+        steps = [_env_steps(path) for path in staying]
+        spans = [steps[i + 1] - steps[i - 1] for i in range(1, len(staying) - 1)]
+        # The first is where a film of learning begins, so it goes last.
+        del staying[spans.index(min(spans)) + 1 if spans else 0]
+    return [path for path in older if path not in staying]
+
+
+def _env_steps(path: Path) -> int:
+    return int(path.name.partition("-")[0])

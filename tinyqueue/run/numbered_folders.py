@@ -1,0 +1,74 @@
+"""Folders 1, 2, 3, …: a new one appears whole, under a number that nobody else takes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+
+from tinyqueue.data.identity import new_id
+from tinyqueue.run.durable_files import sync_directory, write_synced
+from tinyqueue.run.run_lock import RunLock
+
+_NUMBER = re.compile(r"^[1-9][0-9]{0,8}$")
+_DRAFT = ".new-"
+_DRAFT_IS_STALE_S = 60.0
+
+
+def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
+    """Makes the folder of the next free number with these files in it, and locks it.
+
+    It appears complete and locked, or not at all. Raises OSError when the disk refuses.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_drafts(parent)
+    draft = parent / f"{_DRAFT}{new_id()[:12]}"
+    draft.mkdir(parents=True)  # A refused run may have taken its empty folder away again.
+    lock = RunLock(draft)
+    try:
+        for name, data in files.items():
+            write_synced(draft / name, data)
+        sync_directory(draft)
+        return _rename_to_next_number(draft), lock
+    except BaseException:
+        lock.release()
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def numbers(parent: Path) -> list[int]:
+    """The numbers of the runs in a folder, in no order."""
+    if not parent.is_dir():
+        return []
+    return [
+        int(name)
+        for name in os.listdir(parent)
+        if _NUMBER.match(name) and (parent / name / "run.json").is_file()
+    ]
+
+
+def _rename_to_next_number(draft: Path) -> Path:
+    for number in count(max(numbers(draft.parent), default=0) + 1):
+        path = draft.with_name(str(number))
+        try:
+            draft.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            sync_directory(path.parent)
+            return path
+    raise AssertionError("numbers never end")
+
+
+def _remove_stale_drafts(parent: Path) -> None:
+    for draft in parent.glob(f"{_DRAFT}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > _DRAFT_IS_STALE_S:
+                shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,250 @@
+"""``runs/<experiment>/<number>/``: what one run leaves on disk, and what it must never reuse.
+
+The numbers of weight versions and epochs are reserved here, on disk, before they are used,
+so that a lost or emptied store cannot make them go back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+from tinyqueue.data.identity import EXPERIMENT_PATTERN, new_id
+from tinyqueue.errors import DiskFullError, RunDirectoryError
+from tinyqueue.run.durable_files import has_no_room, replace_file
+from tinyqueue.run.json_text import json_document
+from tinyqueue.run.line_file import LineFile
+from tinyqueue.run.numbered_folders import appear, numbers
+from tinyqueue.run.run_lock import RunLock
+from tinyqueue.run.toml_text import toml_text
+
+Stream = Literal["metrics", "episodes", "evaluations"]
+SCHEMA = 1
+BLOCK = 1000
+"""Versions reserved at a time: one fsync of about 1 ms per thousand publishes."""
+
+
+class RunDirectory:
+    """The folder of one run, locked against other learners from open to :meth:`close`.
+
+    Use :meth:`create` or :meth:`open`. Its methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: RunLock,
+        state: dict[str, Any],
+        *,
+        made: Sequence[Path] | None = None,
+    ) -> None:
+        self.path = path
+        self._made = made
+        """The folders above it that came with it, the inner one first; None of a run of before."""
+        self._lock = lock
+        self._state = state
+        self._mutex = Lock()
+        self._streams: dict[str, LineFile] = {}
+
+    @classmethod
+    def create(
+        cls, root: Path, document: Mapping[str, Any], info: Mapping[str, Any]
+    ) -> RunDirectory:
+        """Makes the next free number. It appears complete or not at all.
+
+        Args:
+            root: The folder of all runs.
+            document: The effective experiment; its ``name`` is the folder's.
+            info: Versions, spaces, host, seeds: anything that JSON can say.
+
+        Raises:
+            RunDirectoryError: It cannot be written.
+        """
+        name = document["name"]
+        if not EXPERIMENT_PATTERN.match(name):
+            raise RunDirectoryError(f"{name!r} is not an experiment name; no run was made.")
+        parent = root / name
+        made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        state = {
+            "schema": SCHEMA,
+            "run": new_id(),
+            "experiment": name,
+            "created_s": round(time.time(), 3),
+            "reserved_versions": 0,
+            "epoch": 0,
+            "info": dict(info),
+        }
+        try:
+            files = {
+                "experiment.toml": toml_text(document).encode(),
+                "run.json": json_document(state),
+            }
+            path, lock = appear(parent, files)
+        except OSError as error:
+            raise RunDirectoryError(
+                f"no run directory can be made in {parent}: {error.strerror}. "
+                "Free disk space or correct TINYQUEUE_RUNS_DIR."
+            ) from error
+        return cls(path, lock, state, made=made)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Opens and locks an existing run.
+
+        Raises:
+            RunDirectoryError: There is none, it is in use, or it is of another schema.
+        """
+        if not (path / "run.json").is_file():
+            raise RunDirectoryError(
+                f"{path} is not a run directory: it holds no run.json. "
+                "Give a folder such as runs/<experiment>/<number>."
+            )
+        lock = RunLock(path)
+        try:
+            return cls(path, lock, _read_state(path))
+        except BaseException:
+            lock.release()
+            raise
+
+    @staticmethod
+    def newest(root: Path, experiment: str) -> Path | None:
+        """The run of the highest number, or None when the experiment has none."""
+        known = numbers(root / experiment)
+        return root / experiment / str(max(known)) if known else None
+
+    @property
+    def run_id(self) -> str:
+        return str(self._state["run"])
+
+    @property
+    def epoch(self) -> int:
+        """The highest epoch that was reserved; 0 before the first."""
+        return int(self._state["epoch"])
+
+    def document(self) -> dict[str, Any]:
+        """The effective experiment, as it was when the run was made."""
+        try:
+            return tomllib.loads((self.path / "experiment.toml").read_text())
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(
+                f"{self.path / 'experiment.toml'} cannot be read ({error}). "
+                "Restore it, or start a new run."
+            ) from error
+
+    def keep_document(self, document: Mapping[str, Any]) -> None:
+        """Replaces the effective experiment, as when open settings have been chosen.
+
+        Raises:
+            RunDirectoryError: The disk does not take it.
+        """
+        path = self.path / "experiment.toml"
+        try:
+            replace_file(path, toml_text(document).encode())
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
+            ) from error
+
+    def info(self) -> dict[str, Any]:
+        """What :meth:`create` was given about the run's surroundings."""
+        return dict(self._state["info"])
+
+    def reserve_versions(self, at_least: int) -> range:
+        """A block of weight versions that nobody has had; on disk before it is returned.
+
+        Args:
+            at_least: The lowest version that will do: one above the head in the store.
+
+        Raises:
+            DiskFullError: There is no room to note it. Nothing was reserved.
+            RunDirectoryError: Nor does the disk take it otherwise.
+        """
+        with self._mutex:
+            start = max(int(self._state["reserved_versions"]), at_least)
+            self._write({"reserved_versions": start + BLOCK})
+        return range(start, start + BLOCK)
+
+    def reserve_epoch(self, at_least: int) -> int:
+        """An epoch above every one reserved here, and not below ``at_least``; on disk first."""
+        with self._mutex:
+            epoch = max(self.epoch + 1, at_least)
+            self._write({"epoch": epoch})
+        return epoch
+
+    def append(self, stream: Stream, *rows: Mapping[str, Any]) -> None:
+        """Adds lines to ``<stream>.jsonl`` in one write; NaN and infinities become null.
+
+        While the disk is full they wait in memory, see :class:`LineFile`.
+
+        Raises:
+            RunDirectoryError: The disk fails; no part of a line is left.
+        """
+        with self._mutex:
+            if stream not in self._streams:
+                self._streams[stream] = LineFile(self.path / f"{stream}.jsonl")
+            self._streams[stream].append(rows)
+
+    def discard_unless_begun(self) -> None:
+        """Deletes a run that was made here and never reserved an epoch, and the folders above it
+        that were made for it.
+
+        The newest run is what a restart resumes: it should not be one of settings that were
+        refused. A run that was there before is left alone, whatever it holds.
+        """
+        if self._made is not None and self.epoch == 0:
+            # Renamed first: what an interruption leaves of a draft is no run.
+            gone = self.path.with_name(f".new-{self.run_id[:12]}")
+            with contextlib.suppress(OSError):
+                self.path.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+                for folder in self._made:
+                    folder.rmdir()  # Refused unless it is empty.
+
+    def close(self) -> None:
+        """Closes files and lets the next learner in."""
+        with self._mutex:
+            for file in self._streams.values():
+                file.close()
+            self._streams.clear()
+            self._lock.release()
+
+    def _write(self, changes: Mapping[str, int]) -> None:
+        state = {**self._state, **changes}
+        try:
+            replace_file(self.path / "run.json", json_document(state))
+        except OSError as error:
+            kind = DiskFullError if has_no_room(error) else RunDirectoryError
+            raise kind(
+                f"{self.path / 'run.json'} cannot be written: {error.strerror}. Nothing was "
+                "reserved. Free disk space, then start or resume the run again."
+            ) from error
+        self._state = state
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((path / "run.json").read_bytes())
+        schema = state["schema"]
+        if schema == SCHEMA:
+            for key in ("reserved_versions", "epoch"):
+                state[key] = int(state[key])
+            if not (isinstance(state["run"], str) and isinstance(state["info"], dict)):
+                raise ValueError("run or info is of another type")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunDirectoryError(
+            f"{path / 'run.json'} is damaged ({error!r}). Restore it, or start a new run: "
+            "without it versions could be given twice."
+        ) from error
+    if schema != SCHEMA:
+        raise RunDirectoryError(
+            f"{path} is of schema {schema!r}; this tinyqueue reads {SCHEMA}. "
+            "Resume it with the tinyqueue that made it, or start a new run."
+        )
+    return state
