@@ -52,11 +52,21 @@ class JointActions:
             self.dtype = smallest_integer_dtype(self.n)
             entries = np.stack(np.unravel_index(np.arange(self.n), counts), axis=-1)
             self._entries = entries.astype(leaf.dtype).reshape(self.n, *leaf.shape)
+            self._columns = entries + np.cumsum((0, *counts[:-1]))
         self._rank = len(leaf.shape)
 
     def entries(self, indices: Array) -> Array:
         """``[..., *shape]`` actions in the wire's type, of ``[...]`` indices."""
         return self._entries[indices] if self.is_flattened else indices
+
+    def mask(self, mask: Array) -> Array:
+        """``[..., n]`` which joint actions are valid, of an action mask of the space.
+
+        A joint action is valid where the values of all of its entries are.
+        """
+        if not self.is_flattened:
+            return mask
+        return np.asarray(mask[..., self._columns].all(axis=-1))
 
     def index(self, actions: Array) -> Array:
         """``[...]`` indices of ``[..., *shape]`` actions."""

@@ -16,6 +16,7 @@ from tinyqueue.policy.heads import (
     Greedy,
     Head,
     Uniform,
+    make_head,
 )
 from tinyqueue.policy.heads.exploration import Annealed
 
@@ -80,3 +81,34 @@ def test_a_mask_that_allows_everything_changes_no_greedy_choice_and_no_sample() 
             outputs = {"logits": np.float32([[0, 1, 0.5, 0]] * 2)}
             choices.append([head.act(t, outputs, mask)[""].tolist() for t in range(20)])
         assert choices[0] == choices[1]
+
+
+PAIR = {"": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
+PAIR_MASK = np.array([[False, True, True, False, True], [True, True, False, True, False]])
+VALID = [{(1, 0), (1, 2)}, {(0, 1), (1, 1)}]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "sizes"),
+    [
+        ("uniform", {}, {}),
+        ("epsilon-greedy", {"schedule": "annealed", "start": 1, "end": 1, "steps": 1}, {"q": 6}),
+        ("categorical", {}, {"logits": 5}),
+    ],
+)
+def test_entries_of_a_multi_discrete_are_masked_one_by_one(
+    name: str, config: dict[str, object], sizes: dict[str, int]
+) -> None:
+    head = Uniform(PAIR) if name == "uniform" else make_head(name, config, PAIR)
+    head.begin(400, 2, np.random.default_rng(4), 0)
+    outputs = {output: np.zeros((2, size), np.float32) for output, size in sizes.items()}
+    actions = np.stack([head.act(tick, outputs, PAIR_MASK)[""].copy() for tick in range(400)])
+    for slot, valid in enumerate(VALID):
+        assert set(map(tuple, actions[:, slot].tolist())) == valid
+
+
+def test_the_best_joint_action_is_a_valid_one() -> None:
+    # Joint actions in the order (0, 0), (0, 1), (0, 2), (1, 0), …
+    head = Greedy(PAIR, "q")
+    q = np.float32([[9, 9, 9, 1, 8, 2], [3, 1, 9, 9, 2, 9]])
+    assert head.act(0, {"q": q}, PAIR_MASK)[""].tolist() == [[1, 2], [1, 1]]

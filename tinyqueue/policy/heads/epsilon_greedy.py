@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyqueue.data.joint_actions import JointActions
-from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
 from tinyqueue.policy.heads.exploration import Exploration
 from tinyqueue.policy.heads.masks import ValidDraws, mask_out
 from tinyqueue.wire.contract import Extra
@@ -38,7 +38,7 @@ class EpsilonGreedy:
         self._actions = np.empty((0, 0), self._dtype)
         self._is_greedy = np.empty((0, 0), bool)
         self._epsilons = np.empty(0)
-        self._valid_draws = ValidDraws()
+        self._valid_draws = ValidDraws(Leaf(self._joint.dtype, (), n=self._n))
 
     @property
     def epsilons(self) -> tuple[float, ...]:
@@ -57,6 +57,7 @@ class EpsilonGreedy:
         q[...] = outputs["q"]
         actions = self._actions[tick]
         if mask is not None:
+            mask = self._joint.mask(mask)
             mask_out(q, mask)
             actions[...] = self._valid_draws.draw(tick, mask)
         np.copyto(actions, q.argmax(axis=1), where=self._is_greedy[tick], casting="unsafe")

@@ -37,7 +37,7 @@ class Greedy:
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
         values = outputs[self._output]
         if mask is not None:
-            values = np.where(mask, values, MASKED)
+            values = np.where(self._joint.mask(mask), values, MASKED)
         best = values.argmax(axis=1).astype(self._dtype)
         return {self._path: self._joint.entries(best)}
 

@@ -27,17 +27,19 @@ class Uniform:
     def __init__(self, actions: Space) -> None:
         self._space = actions
         self._actions: Arrays = {}
-        self._valid_draws = ValidDraws()
+        (leaf, *_) = actions.values()
+        self._valid_draws = ValidDraws(leaf) if leaf.is_discrete else None
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
         self._actions = {
             path: _drawn(leaf, (ticks, slots, *leaf.shape), rng)
             for path, leaf in self._space.items()
         }
-        self._valid_draws.begin(ticks, slots, rng)
+        if self._valid_draws is not None:
+            self._valid_draws.begin(ticks, slots, rng)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
-        if mask is not None:
+        if mask is not None and self._valid_draws is not None:
             (actions,) = self._actions.values()
             actions[tick] = self._valid_draws.draw(tick, mask)
         return {path: rows[tick] for path, rows in self._actions.items()}
