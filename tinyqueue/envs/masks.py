@@ -12,7 +12,7 @@ from tinyqueue.data.masks import ACTION_MASK, checked_mask, mask_counts
 from tinyqueue.data.spaces import Array
 from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.faults import BrokenRuleError
-from tinyqueue.envs.spaces import Layout, leaves, path_of
+from tinyqueue.envs.spaces import action_layout, leaves, path_of
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -83,7 +83,7 @@ class Masks:
 
     def __init__(self, key: str, actions: gymnasium.Space[Any], name: str, slots: int) -> None:
         self._key = key
-        self._counts = mask_counts(Layout(actions, f"the actions of {name}").space)
+        self._counts = mask_counts(action_layout(actions, name).space)
         self.values: Array = np.ones((slots, sum(self._counts)), bool)
 
     def take(self, slot: int, info: Any, *, is_over: bool = False) -> None:
