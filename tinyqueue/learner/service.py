@@ -244,7 +244,7 @@ class LearnerService:
             self._lease.check()
             if taken is not None:
                 training.update(taken)
-                training.save_if_due()
+                training.saver.save_if_due()
             else:
                 training.waited()
             if training.is_over():
