@@ -100,7 +100,8 @@ def test_a_mask_that_allows_nothing_names_environment_step_and_slot(spec, doors,
 
 def test_held_out_states_are_reached_by_valid_actions(spec, doors):
     environment = doors().model_dump(exclude={"id"}, exclude_none=True)
-    batch = held_out_states(spec("Doors-v0", 7, 3, **environment), ticks=40, slots=2)
+    played = spec("Doors-v0", 7, 3, **environment)
+    batch = held_out_states(played, Stage, ticks=40, slots=2)
     assert batch.header.faults == 0
     assert batch.valid.sum() > 60
 
