@@ -218,7 +218,9 @@ def measure(root: Path) -> dict[str, Any]:
         algorithms[name] = {
             "files": len(needed),
             "lines": sum(modules[one].lines for one in needed),
-            "modules": sorted(one.removeprefix(f"{ALGORITHMS}.") for one in needed),
+            "modules": {
+                one.removeprefix(f"{ALGORITHMS}."): modules[one].lines for one in sorted(needed)
+            },
         }
     return {
         "files": len(files),
@@ -262,7 +264,8 @@ def show(found: dict[str, Any]) -> None:
         print(f"             {', '.join(names)}")
     print("\nalgorithm        files  lines  of algorithms/ that its file needs")
     for name, row in found["algorithms"].items():
-        print(f"{name:15} {row['files']:6} {row['lines']:6,}  {', '.join(row['modules'])}")
+        needed = ", ".join(f"{module} {lines}" for module, lines in row["modules"].items())
+        print(f"{name:15} {row['files']:6} {row['lines']:6,}  {needed}")
     print("\npackage                   files  lines   Any %  within %  documented %")
     for name, row in found["packages"].items():
         print(

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from cluster import Cluster
 
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.local.redis_server import RedisServer
+
+# How long an example takes says how busy the machine is, and tests run side by side.
+hypothesis.settings.register_profile(
+    "tinyqueue", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tinyqueue")
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,31 @@ def test_continuous_actions_are_refused() -> None:
         Dqn.outputs({"": Leaf("float32", (2,), low=-1.0, high=1.0)}, DqnConfig())
 
 
+def test_joint_actions_of_a_multi_discrete_space_are_learned() -> None:
+    # Given 2 × 3 values, so that (1, 0) is joint action 3 and (0, 2) is 2
+    space = {"": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
+    config = DqnConfig(learning_rate=0.01)
+    network = build(STATES, space, Dqn.outputs(space, config), MlpConfig(hidden=()), 0)
+    trained = Dqn(config, network, space)
+    trained.prepare(1, 2)
+    before = weights(trained)["q/kernel"]
+    assert before.shape == (3, 6)
+    # When they are trained on towards targets far above, in states 0 and 1
+    trained.update(
+        two_transitions(
+            actions=np.uint8([[1, 0], [0, 2]]),
+            returns=np.float32([50, 50]),
+            discounts=np.float32([0, 0]),
+        ),
+        0,
+    )
+    # Then their values and no others have moved
+    step = weights(trained)["q/kernel"] - before
+    expected = np.zeros((3, 6))
+    expected[0, 3] = expected[1, 2] = 0.01
+    np.testing.assert_allclose(step, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("config", "plan"),
     [

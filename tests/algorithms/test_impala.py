@@ -232,6 +232,8 @@ def test_actions_of_any_space_are_learned_from(name: str, previous: bool) -> Non
     batch = replace(
         played(),
         actions=actions,
+        # About what the new policy says: ratios far from 1 would teach ppo nothing
+        extras={LOG_PROB: np.full((5, 4), -9, np.float32)},
         carry={
             "previous_reward": np.zeros(4, np.float32),
             **{f"previous_action/{p}": np.zeros((4, *x.shape), x.dtype) for p, x in ARM.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from tinyqueue.envs.faults import blaming, shown, user_place
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 
 USERS = "def step():\n    import json\n    return json.loads('no json')\n"
+USERS += "def interrupts():\n    raise KeyboardInterrupt\n"
 
 
 class SoftTimeLimitExceeded(Exception):
@@ -48,6 +50,16 @@ def test_the_error_names_environment_task_kind_and_the_users_own_line(users: Mod
 def test_what_is_not_the_environments_fault_passes_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)), blaming("Snake-v0", "reset"):
         raise error
+
+
+def test_an_interrupt_of_its_own_is_its_fault_where_ctrl_c_raises_none(users: ModuleType) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(EnvironmentFailedError) as raised, blaming("Snake-v0", "reset"):
+            users.interrupts()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "KeyboardInterrupt (at snake.py:" in str(raised.value)
 
 
 def test_a_long_message_is_cut_and_kept_on_one_line() -> None:

@@ -17,7 +17,7 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.data.spaces import space_to_json
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.learner.updater import Updater
+from tinyqueue.learner.updater import Clock, Updater
 
 GRAPH = b"an acting graph"
 
@@ -115,6 +115,7 @@ def make_updater(make_experiment_of, algorithm, export, spec, published):
             algorithm,
             export,
             spec,
+            clock=Clock(),
             epoch=3,
             next_version=lambda: next(numbers),
             publish=published.append,

@@ -11,7 +11,7 @@ from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
 from tinyqueue.errors import LeaseLostError
 from tinyqueue.experience.setbacks import Setbacks
-from tinyqueue.experience.stream import StreamExperience
+from tinyqueue.experience.stream_source import StreamExperience
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign

@@ -331,7 +331,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
         rows = np.arange(32)
         births = learner.replay._ring.births(rows)
         learner.replay.update_priorities(rows, births, np.full(32, priority))
-        training.save()
+        training.saver.save()
     damage(checkpoints.paths()[-1])
 
     learner = start()

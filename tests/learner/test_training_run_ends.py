@@ -87,7 +87,7 @@ def play(make_batch):
         for n in range(updates):
             value = 0.0 if n < 50 else 100.0
             training.update(taken([make_batch(n, returns=[value, value])]))
-            training.save_if_due()
+            training.saver.save_if_due()
             if training.is_over():
                 return True
         return False

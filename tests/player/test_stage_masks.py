@@ -7,7 +7,7 @@ from itertools import pairwise
 import gymnasium
 import numpy as np
 import pytest
-from masked import ACTIONS, Doors
+from masked import ACTIONS, Doors, Pairs
 from pydantic import ValidationError
 from watching import Watcher
 
@@ -18,7 +18,7 @@ from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.player.stage import Stage
-from tinyqueue.policy.heads import evaluation_head
+from tinyqueue.policy.heads import Uniform, evaluation_head
 
 WAYS = {"observation": "doors", "info": "info:action_mask"}
 HEADS = {
@@ -100,7 +100,8 @@ def test_a_mask_that_allows_nothing_names_environment_step_and_slot(spec, doors,
 
 def test_held_out_states_are_reached_by_valid_actions(spec, doors):
     environment = doors().model_dump(exclude={"id"}, exclude_none=True)
-    batch = held_out_states(spec("Doors-v0", 7, 3, **environment), ticks=40, slots=2)
+    played = spec("Doors-v0", 7, 3, **environment)
+    batch = held_out_states(played, Stage, ticks=40, slots=2)
     assert batch.header.faults == 0
     assert batch.valid.sum() > 60
 
@@ -164,3 +165,15 @@ def test_masks_of_other_action_spaces_are_refused():
 def test_settings_that_do_not_fit_are_refused(keys, said):
     with pytest.raises(ValidationError, match=said):
         EnvironmentConfig(**{"id": "Doors-v0", **keys})
+
+
+def test_a_multi_discrete_space_is_tried_out_and_played_with_its_masks():
+    gymnasium.register("Pairs-v0", Pairs)
+    config = EnvironmentConfig(id="Pairs-v0", action_mask="info:action_mask")
+    info = describe(config)
+    head = Uniform(info.action_space)
+    games = play_games(config, Watcher(5), head, episodes=4, slots=2, seed=1)
+    del gymnasium.registry["Pairs-v0"]
+
+    assert info.trial.remarks == ()
+    assert (games.failures, games.lengths.tolist()) == (0, [20] * 4)

@@ -195,14 +195,13 @@ def test_players_compute_images_in_float32_whatever_they_are_trained_in(
     assert {a.dtype.name for a in export.arrays().values()} == {"float32"}
     # When players and learner look at the same
     observations = {"": sample(space[""], 5, np.random.default_rng(5))}
-    acted, rewarded = {"": np.ones(5, np.uint8)}, np.ones(5, np.float32)
-    previous = (acted, rewarded) if runner.uses_previous else None
+    previous = ({"": np.ones(5, np.uint8)}, np.ones(5, np.float32)) if runner.uses_previous else ()
     state = {path: np.zeros((5, *shape), np.float32) for path, shape in trained.state.items()}
-    outputs, after = runner.run(observations, state, previous)
+    outputs, after = runner.run(observations, state, previous or None)
     # Then it is what the network says in float32, to rounding; in bfloat16 to eight bits
     for learner, tolerance in ((network("float32"), 1e-5), (trained, 0.05)):
         rows = {path: array[None] for path, array in observations.items()}
-        before = [{"": acted[""][None]}, rewarded[None]] if previous else []
+        before = [{"": previous[0][""][None]}, previous[1][None]] if previous else []
         said, states = learner.unroll(rows, state, np.zeros((1, 5), bool), *before)
         np.testing.assert_allclose(outputs["q"], np.asarray(said["q"])[0], atol=tolerance)
         assert set(after) == set(states)

@@ -69,7 +69,7 @@ def test_a_tree_is_measured(tree: Path) -> None:
     assert found["annotated_percent"] == 66.7
     assert found["cycles"] == [["tinyqueue.chain", "tinyqueue.ring"]]
     assert found["algorithms"] == {
-        "walk": {"files": 2, "lines": 10, "modules": ["paces", "walk"]},
+        "walk": {"files": 2, "lines": 10, "modules": {"paces": 2, "walk": 8}},
     }
     assert found["packages"]["tinyqueue.algorithms"]["files"] == 5
     assert found["packages"]["tinyqueue"]["files"] == 3
@@ -81,7 +81,7 @@ def test_people_get_the_same_numbers_as_a_table(tree: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "files        8; median 1.5 lines" in done.stdout
     assert "             tinyqueue.chain, tinyqueue.ring" in done.stdout
-    assert "walk                 2     10  paces, walk" in done.stdout
+    assert "walk                 2     10  paces 2, walk 8" in done.stdout
 
 
 def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:

@@ -346,3 +346,20 @@ def test_without_a_stack_no_frames_are_carried(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:
     assert _reason(make_contract(), _with_frames(make_batch())) == "unknown"
+
+
+def test_masks_must_allow_some_action_in_every_row(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract, batch = make_contract(), make_batch()
+    assert contract.mask_size == 0
+    mask = Extra("bool", (3,), "ticks+1", "mask")
+    masked = replace(contract, extras={**contract.extras, "action_mask": mask})
+    assert masked.mask_size == 3
+
+    masks = np.ones((9, 4, 3), bool)
+    masked.check(replace(batch, extras={**batch.extras, "action_mask": masks}))
+    nothing = _set(masks, (8, 2), False)
+    assert _reason(masked, replace(batch, extras={**batch.extras, "action_mask": nothing})) == (
+        "range"
+    )

@@ -106,7 +106,7 @@ class Transitions(NamedTuple):
     """What the graph is given, as arrays or tensors.
 
     Attributes:
-        actions: ``[N]``.
+        actions: ``[N]`` joint actions.
         numbers: ``[3, N]`` float32: n-step returns, discounts and importance weights. One array
             instead of three: each costs 10 µs to hand over.
         observations, next_observations: path → ``[N, *obs]``.
@@ -125,7 +125,7 @@ class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
 
     def _given(self, sample: TransitionSample) -> Transitions:
         return Transitions(
-            sample.actions,
+            self._joint.index(sample.actions),
             np.stack([sample.returns, sample.discounts, sample.weights]),
             {path: sample.observations[path] for path in self._network.observations},
             {path: sample.next_observations[path] for path in self._network.observations},
@@ -138,7 +138,7 @@ class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
             for path, leaf in self._network.observations.items()
         }
         numbers = np.zeros((3, rows), np.float32)
-        return Transitions(np.zeros(rows, self._action_dtype), numbers, seen, seen)
+        return Transitions(np.zeros(rows, self._joint.dtype), numbers, seen, seen)
 
     def _loss(self, given: Transitions) -> tuple[Tensor, list[Tensor], Tensor]:
         """``mean of w·loss(R + D·max_a Q_θ⁻(s', a) − Q_θ(s, a))``."""

@@ -77,7 +77,7 @@ class R2d2Config(ValueConfig):
 
 
 class Sequences(NamedTuple):
-    """What the graph is given of a :class:`SequenceSample`, by its names."""
+    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions."""
 
     actions: Tensor
     rewards: Tensor
@@ -110,7 +110,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
 
     def _given(self, sample: SequenceSample) -> Sequences:
         return Sequences(
-            sample.actions,
+            self._joint.index(sample.actions),
             sample.rewards,
             sample.terminated,
             sample.mask,
@@ -124,17 +124,18 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
 
     def _nothing(self) -> Sequences:
         config, network = self._config, self._network
+        action = self._actions[self._joint.path]
         rows = config.batch_size
         ticks = (config.burn_in + config.unroll, rows)
         seen = (ticks[0] + 1, rows)
         return Sequences(
-            np.zeros(ticks, self._action_dtype),
+            np.zeros(ticks, self._joint.dtype),
             np.zeros(ticks, np.float32),
             np.zeros(ticks, bool),
             np.zeros(ticks, bool),
             np.zeros(rows, np.float32),
             np.zeros(seen, bool),
-            np.zeros(seen, self._action_dtype),
+            np.zeros((*seen, *action.shape), action.dtype),
             np.zeros(seen, np.float32),
             {p: np.zeros((*seen, *x.shape), x.dtype) for p, x in network.observations.items()},
             {p: np.zeros((rows, *shape), np.float32) for p, shape in network.state.items()},
@@ -172,14 +173,12 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
         """``[U+1, N, n]``: Q after the burn-in, through which no gradient flows."""
         import tensorflow as tf
 
-        (path,) = self._actions
-
         def unroll(part: slice, before: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
             return self._network.unroll(
                 {path: x[part] for path, x in given.observations.items()},
                 before,
                 given.starts[part],
-                {path: given.previous_actions[part]},
+                {self._joint.path: given.previous_actions[part]},
                 given.previous_rewards[part],
                 variables,
             )

@@ -1,7 +1,6 @@
 """Returns, advantages and targets of the stream, time-major. Pure functions inside a graph.
 
-V-trace: IMPALA (Espeholt et al., 2018, arXiv:1802.01561), §4.1. GAE: Schulman et al., 2016,
-arXiv:1506.02438.
+V-trace: Espeholt et al., 2018, arXiv:1802.01561. GAE: Schulman et al., 2016, arXiv:1506.02438.
 """
 
 from __future__ import annotations
@@ -58,7 +57,11 @@ def vtrace(
     """
     import tensorflow as tf
 
-    _require_time_major(log_rhos, rewards, values, terminated, valid)
+    require((None, None), "float32", rewards=rewards)
+    ticks, slots = rewards.shape
+    require((ticks, slots), "float32", log_rhos=log_rhos)
+    require((ticks + 1, slots), "float32", values=values)
+    require((ticks, slots), "bool", terminated=terminated, valid=valid)
     values = tf.stop_gradient(values)
     now, after = values[:-1], values[1:]
     rhos = tf.exp(tf.stop_gradient(log_rhos))
@@ -105,13 +108,3 @@ def gae(
     corrections = tf.concat([targets[1:] - after[:-1], tf.zeros_like(now[:1])], axis=0)
     advantages = rewards + discounts * (after + lambda_ * corrections) - now
     return Estimates(targets, advantages * tf.cast(valid, tf.float32))
-
-
-def _require_time_major(
-    log_rhos: Tensor, rewards: Tensor, values: Tensor, terminated: Tensor, valid: Tensor
-) -> None:
-    require((None, None), "float32", rewards=rewards)
-    ticks, slots = rewards.shape
-    require((ticks, slots), "float32", log_rhos=log_rhos)
-    require((ticks + 1, slots), "float32", values=values)
-    require((ticks, slots), "bool", terminated=terminated, valid=valid)

@@ -91,8 +91,8 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
         batch = self._layout.arrays(batches)
-        _, slots = batch.rewards.shape
-        numbers: list[float] = self._graph(self._settings(slots, env_steps), batch).tolist()
+        settings = self._settings(batch.rewards.shape[1], env_steps)
+        numbers: list[float] = self._graph(settings, batch).tolist()
         return numbers
 
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
@@ -157,9 +157,8 @@ class ValidTicks:
 
     def variance(self, x: Tensor) -> Tensor:
         """Of ``[T, B]``."""
-        import tensorflow as tf
-
-        return self.mean(tf.square(x - self.mean(x)))
+        apart = x - self.mean(x)
+        return self.mean(apart * apart)
 
     def normalised(self, x: Tensor) -> Tensor:
         """``[T, B]`` with mean 0 and deviation 1; 0 on invalid ticks."""

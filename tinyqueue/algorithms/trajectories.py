@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.data.stacks import stack_rows, with_frames_before
@@ -20,7 +21,6 @@ from tinyqueue.models.network import Network
 from tinyqueue.policy.heads import LOG_PROB
 
 X = TypeVar("X")
-REWARD = "previous_reward"
 
 
 class Trajectories(NamedTuple, Generic[X]):
@@ -74,17 +74,17 @@ class TrajectoryLayout:
         self._actions = actions
         self._observed = Observed(network.observations)
         self._carried: dict[str, tuple[tuple[int, ...], str]] = {
-            f"state/{path}": (shape, "float32") for path, shape in network.state.items()
+            carried_state(path): (shape, "float32") for path, shape in network.state.items()
         }
         """Arrays of the carry → shape of one slot's, and type."""
         self._previous: dict[str, str] = {}
         """Array of the carry → path of the action that it holds."""
         if network.uses_previous:
             for path, leaf in actions.items():
-                name = "/".join(["previous_action", *filter(None, [path])])
+                name = carried_action(path)
                 self._previous[name] = path
                 self._carried[name] = (leaf.shape, leaf.dtype)
-            self._carried[REWARD] = ((), "float32")
+            self._carried[PREVIOUS_REWARD] = ((), "float32")
 
     def arrays(self, batches: Sequence[SessionBatch]) -> Trajectories[Array]:
         """Batches of the same T, side by side."""
@@ -137,10 +137,10 @@ class TrajectoryLayout:
         previous: tuple[()] | tuple[dict[str, Tensor], Tensor] = ()
         if self._previous:
             actions = {path: before(n, batch.actions[path]) for n, path in self._previous.items()}
-            previous = (actions, before(REWARD, batch.rewards))
+            previous = (actions, before(PREVIOUS_REWARD, batch.rewards))
         return NetworkInputs(
             self._observed.tensors(batch.seen),
-            {path: batch.carried[f"state/{path}"][0] for path in self._state},
+            {path: batch.carried[carried_state(path)][0] for path in self._state},
             tf.concat([tf.zeros_like(batch.valid[:1]), ~batch.valid], axis=0),
             previous,
         )

@@ -24,11 +24,11 @@ from tinyqueue.algorithms.ranges import (
     PositiveShare,
     Share,
 )
+from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Arrays, Space
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network, Output
 from tinyqueue.monitor.metrics import Metric
-from tinyqueue.policy.heads import single_discrete
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 
 
@@ -131,7 +131,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         self._config = config
         self._network = network
         self._actions = actions
-        self._action_dtype = single_discrete(actions).dtype
+        self._joint = JointActions(actions)
         self._online = dict(network.variables)
         self.target = {
             path: tf.Variable(v, trainable=False, name="target") for path, v in self._online.items()
@@ -152,7 +152,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
 
     @classmethod
     def outputs(cls, actions: Space, config: V) -> dict[str, Output]:
-        return {"q": Output(single_discrete(actions).n, dueling=config.dueling)}
+        return {"q": Output(JointActions(actions).n, dueling=config.dueling)}
 
     @property
     def replay(self) -> ReplayPlan:

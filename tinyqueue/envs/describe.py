@@ -248,6 +248,8 @@ def _ending(code: int) -> str:
 def _answer_as_child(parent: int) -> None:
     """Reads a request from stdin, answers on stdout. What the environment prints goes elsewhere."""
     end_with(parent)
+    # Ctrl-C is the parent's, so that an interrupt here is one that the environment raised.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What the environment prints on standard output is remarked on, and log lines are not its.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     request = json.load(sys.stdin)

@@ -7,6 +7,7 @@ limits and tinyqueue's own errors pass as they are.
 
 from __future__ import annotations
 
+import signal
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ ONLY_ONE = (
 
 _MOST_TEXT, _MOST_SHOWN = 300, 80
 _ENDS_PROCESSES = {"billiard", "celery", "tinyqueue"}
-# Packages whose handlers of signals end a process by SystemExit.
+# Packages whose handlers of signals raise what ends a process.
 _OWN = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -72,14 +73,22 @@ def is_environments(error: BaseException) -> bool:
     """Whether this is an environment's fault, and not Ctrl-C, a time limit or tinyqueue's own.
 
     A call of ``sys.exit`` in an environment is its fault; one in a handler of a signal, by which
-    Celery's processes end, is not.
+    Celery's processes end, is not. KeyboardInterrupt is its fault where Ctrl-C raises none.
     """
-    if isinstance(error, TinyqueueError | KeyboardInterrupt | GeneratorExit):
+    if isinstance(error, TinyqueueError | GeneratorExit):
         return False
+    if isinstance(error, KeyboardInterrupt):
+        ctrl_c_raises = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        return not ctrl_c_raises and not _is_of_a_handler(error)
     if isinstance(error, SystemExit):
-        innermost = traceback.extract_tb(error.__traceback__)[-1:]
-        return not any(_ENDS_PROCESSES & {*Path(frame.filename).parts} for frame in innermost)
+        return not _is_of_a_handler(error)
     return not is_time_limit(error)
+
+
+def _is_of_a_handler(error: BaseException) -> bool:
+    """Whether a handler of a signal has raised this, wherever the code happened to be."""
+    innermost = traceback.extract_tb(error.__traceback__)[-1:]
+    return any(_ENDS_PROCESSES & {*Path(frame.filename).parts} for frame in innermost)
 
 
 def is_time_limit(error: BaseException) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyqueue.experience.replay import ReplayExperience
 from tinyqueue.experience.replay_memory import ReplayMemory
+from tinyqueue.experience.replay_source import ReplayExperience
+from tinyqueue.experience.serial_sources import Play, SerialReplay, SerialSource, SerialStream
 from tinyqueue.experience.source import Experience
-from tinyqueue.experience.stream import StreamExperience
+from tinyqueue.experience.stream_source import StreamExperience
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.logged_batches import LoggedBatches
@@ -48,3 +49,24 @@ def make_experience(
         updates=updates,
         max_env_steps=experiment.stop.max_env_steps,
     )
+
+
+def make_serial_source(
+    experiment: Experiment,
+    plan: ReplayPlan | None,
+    contract: Contract,
+    play: Play,
+    updates: Callable[[], int],
+) -> SerialSource:
+    """The same for the serial loop, whose experience is played when it is needed.
+
+    Args:
+        plan, contract, updates: As of :func:`make_experience`.
+        play: Plays the next session batch.
+
+    Raises:
+        ConfigError: The replay is too small for what it has to hold.
+    """
+    if plan is None:
+        return SerialStream(play, experiment.learner.batches_per_update)
+    return SerialReplay(play, ReplayMemory(experiment, plan, contract), updates)

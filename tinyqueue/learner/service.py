@@ -18,11 +18,11 @@ from tinyqueue.errors import (
     TinyqueueError,
 )
 from tinyqueue.evaluation.remote_games import RemoteGames
-from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Experience, Taken
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.assemble import Ends, assemble
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
@@ -30,13 +30,11 @@ from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.learner.training_run import TrainingRun
-from tinyqueue.learner.updater import Updater
+from tinyqueue.learner.updater import Clock
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
 from tinyqueue.monitor.metrics import Metric
-from tinyqueue.policy.heads import has_probabilities
-from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.run.versions import Versions
@@ -125,13 +123,14 @@ class LearnerService:
             self._lease.release()
 
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
+        experiment, around, clock = self._experiment, self._around, Clock()
         experience = make_experience(
-            self._experiment,
+            experiment,
             built.algorithm.replay,
             built.contract,
             ledger,
             self._sessions,
-            updates=lambda: updater.clock.updates,
+            updates=lambda: clock.updates,
         )
         # From here on the run is kept: what its settings alone can have wrong was found above.
         epoch = self._run.reserve_epoch(epoch)
@@ -142,65 +141,86 @@ class LearnerService:
             built.export.graph,
             self._lease.check,
         )
-        updater = Updater(
-            self._experiment,
-            built.algorithm,
-            built.export,
-            built.spec,
-            epoch=epoch,
-            next_version=Versions(self._run, at_least=self._weights.head() + 1).next,
-            publish=publisher.publish,
-        )
         games = remote_games(
-            self._around.tasks,
+            around.tasks,
             built.spec,
             built.export.graph,
-            self._experiment.evaluation,
+            experiment.evaluation,
             pin=self._weights.pin,
-            play_here=self._around.play_here,
+            play_here=around.play_here,
         )
-        feed = task_feed(self._around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
-        setbacks = Setbacks(self._around.view.message, self._experiment.learner.give_up_after_s)
+        feed = task_feed(around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
+        setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
+        consumer = self._consumer(
+            self._ingest(built, ledger, experience, clock, feed, games, setbacks)
+        )
+        ends = Ends(
+            clock=clock,
+            source=experience,
+            setbacks=setbacks,
+            epoch=epoch,
+            versions=Versions(self._run, at_least=self._weights.head() + 1),
+            publish=publisher.publish,
+            games=games,
+            view=around.view,
+            services=self._broker.kind,
+            sources=lambda: {
+                Metric.QUEUE_DEPTH: consumer.ready,
+                Metric.PLAYERS: feed.players,
+                Metric.TASKS_OUTSTANDING: feed.outstanding,
+                **experience.numbers(),
+            },
+            count=ledger.count,
+            players_log=around.players_log,
+        )
+        with ExitStack() as endings:
+            endings.callback(around.tasks.close)
+            made = assemble(experiment, self._run, built, ends)
+            endings.callback(made.reporter.close)
+            made.training.restore(ledger)
+            publisher.publish_spec()
+            made.updater.publish()
+            endings.callback(self._write_last_status, made.reporter)
+            endings.callback(consumer.stop, timeout_s=10.0)
+            endings.callback(experience.stop)
+            experience.start()
+            consumer.start()
+            housekeeping = self._housekeeping(feed, publisher, made.reporter)
+            endings.callback(housekeeping.stop)
+            housekeeping.start()
+            # While the first players open their stages.
+            session, learner = experiment.session, experiment.learner
+            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
+            with made.training.saving(is_ours=self._is_ours):
+                return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
+    def _ingest(
+        self,
+        built: Built,
+        ledger: Ledger,
+        experience: Experience,
+        clock: Clock,
+        feed: TaskFeed,
+        games: RemoteGames,
+        setbacks: Setbacks,
+    ) -> Ingest:
         def failed(failure: TaskFailure) -> None:
             if failure.ended:
                 feed.failed(failure.task)
             setbacks.failed(failure)
 
-        ingest = Ingest(
+        return Ingest(
             built.contract,
             ledger,
             experience,
             max_policy_lag=self._max_policy_lag(built),
-            head=lambda: updater.clock.version,
+            head=lambda: clock.version,
             heard=feed.heard,
             failed=failed,
             setbacks=setbacks,
             evaluated=games.arrived,
             check_lease=self._lease.check,
         )
-        consumer = self._consumer(ingest)
-        with ExitStack() as endings:
-            endings.callback(self._around.tasks.close)
-            reporter = self._reporter(built, updater, ledger, feed, consumer, experience, setbacks)
-            endings.callback(reporter.close)
-            training = self._training(built, updater, games, reporter, experience)
-            training.restore(ledger)
-            publisher.publish_spec()
-            updater.publish()
-            endings.callback(self._write_last_status, reporter)
-            endings.callback(consumer.stop, timeout_s=10.0)
-            endings.callback(experience.stop)
-            experience.start()
-            consumer.start()
-            housekeeping = self._housekeeping(feed, publisher, reporter)
-            endings.callback(housekeeping.stop)
-            housekeeping.start()
-            # While the first players open their stages.
-            session, learner = self._experiment.session, self._experiment.learner
-            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
-            with training.saving(is_ours=self._is_ours):
-                return self._loop(training, experience, consumer, housekeeping, setbacks)
 
     def _is_ours(self) -> bool:
         """Whether nobody else may have begun to write the run."""
@@ -224,7 +244,7 @@ class LearnerService:
             self._lease.check()
             if taken is not None:
                 training.update(taken)
-                training.save_if_due()
+                training.saver.save_if_due()
             else:
                 training.waited()
             if training.is_over():
@@ -260,54 +280,6 @@ class LearnerService:
             prefetch=learner.batches_per_update + 1,
             queue_type=self._around.settings.queue_type,
             declare=self._around.settings.declare,
-        )
-
-    def _training(
-        self,
-        built: Built,
-        updater: Updater,
-        games: RemoteGames,
-        reporter: Reporter,
-        experience: Experience,
-    ) -> TrainingRun:
-        experiment = self._experiment
-        keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
-        threshold = ReturnThreshold(
-            built.threshold,
-            experiment.evaluation,
-            games,
-            experiment.seed,
-            can_sample=has_probabilities(built.spec.head),
-        )
-        checkpoints = Checkpoints(self._run.path / "checkpoints", keep, between)
-        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, experience)
-
-    def _reporter(
-        self,
-        built: Built,
-        updater: Updater,
-        ledger: Ledger,
-        feed: TaskFeed,
-        consumer: ExperienceConsumer[Mark | None],
-        experience: Experience,
-        setbacks: Setbacks,
-    ) -> Reporter:
-        return Reporter(
-            self._experiment,
-            self._run,
-            self._around.view,
-            updater,
-            threshold=built.threshold,
-            services=self._broker.kind,
-            sources=lambda: {
-                Metric.QUEUE_DEPTH: consumer.ready,
-                Metric.PLAYERS: feed.players,
-                Metric.TASKS_OUTSTANDING: feed.outstanding,
-                **experience.numbers(),
-            },
-            count=ledger.count,
-            players_log=self._around.players_log,
-            setbacks=setbacks,
         )
 
     def _max_policy_lag(self, built: Built) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,20 +10,18 @@ from dataclasses import replace
 import structlog
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.errors import CheckpointError, LeaseLostError
+from tinyqueue.errors import LeaseLostError
 from tinyqueue.evaluation.threshold import Evaluated, NoAnswer, ReturnThreshold
 from tinyqueue.experience.source import Source, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.reporter import Reporter
+from tinyqueue.learner.saver import Saver
 from tinyqueue.learner.updater import Updater
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.monitor.view import number
 from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.run.outcome import Outcome
-
-_RETRY_S = 60.0
-"""Between two tries to write the state that a run ends with."""
 
 LAST_GAMES_S = 120.0
 """How long evaluation games are waited for after the last env step."""
@@ -59,7 +56,10 @@ class TrainingRun:
         self._threshold = threshold
         self._reporter = reporter
         self._source = source
-        self._saved_s = time.monotonic()
+        self.saver = Saver(
+            updater, source, checkpoints, every_s=experiment.learner.checkpoint_every_s
+        )
+        """Which states are written. Asked after the batches were handed back."""
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
         self._fresh: Evaluated | None = None
@@ -69,8 +69,6 @@ class TrainingRun:
         self._judged_update = -1
         self._until_s: float | None = None
         self._unanswered: set[str] = set()
-        self._unwritten: Checkpoint | None = None
-        self._retry_s = -math.inf
 
     def restore(self, ledger: Ledger | None) -> None:
         """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
@@ -138,16 +136,6 @@ class TrainingRun:
         self._updater.update(Taken(rest))
         self._reporter.trained(rest)
 
-    def save_if_due(self) -> None:
-        """Writes a checkpoint when the last is old enough. After the batches were handed back.
-
-        Raises:
-            CheckpointError: The disk does not take it.
-        """
-        due_s = self._saved_s + self._experiment.learner.checkpoint_every_s
-        if time.monotonic() >= due_s:
-            self.save()
-
     def waited(self) -> None:
         """No batch came for a moment, or none is taken any more."""
         if self.is_spent:
@@ -174,7 +162,7 @@ class TrainingRun:
             self._reporter.evaluated(answer, self._threshold.value)
             self._judge(answer)
         if self._fresh is not None:
-            self._write_last()
+            self.saver.write_last()
             return True
         return self.is_spent and self._has_been_judged()
 
@@ -270,44 +258,21 @@ class TrainingRun:
         """Writes the state that the run ends with, and says so when the disk does not take it."""
         if self._fresh is None:
             if self._decided is not None:
-                self._write(_scored(self._decided))
-            self._unwritten = self._checkpoint()
-        self._retry_s = -math.inf
-        self._write_last()
-        if self._unwritten is not None:
+                self.saver.keep(self._decided)
+            self.saver.end_with()
+        self.saver.write_last(at_once=True)
+        unwritten = self.saver.unwritten
+        if unwritten is not None:
             self._reporter.message(
-                f"the state at {self._unwritten.env_steps:,} env steps is NOT saved: the disk has "
+                f"the state at {unwritten.env_steps:,} env steps is NOT saved: the disk has "
                 "no room, or does not keep up; the log says which. Earlier checkpoints, if there "
                 "are any, are untouched."
             )
 
-    def save(self) -> None:
-        """Writes a checkpoint of the present state, unless the disk cannot take it now."""
-        self._write(self._checkpoint())
-        self._saved_s = time.monotonic()
-
-    def _checkpoint(self) -> Checkpoint:
-        return self._updater.checkpoint(self._source.state())
-
-    def _write(self, checkpoint: Checkpoint, *, is_last: bool = False) -> bool:
-        if self._source.wait_until_settled():
-            return self._checkpoints.save(checkpoint, is_last=is_last) is not None
-        log.warning("no checkpoint written: the ledger has not taken the last batches yet")
-        return False
-
-    def _write_last(self) -> None:
-        """Tried again, now and then, until what the run ends with is on the disk."""
-        if self._unwritten is None or time.monotonic() < self._retry_s:
-            return
-        if self._write(self._unwritten, is_last=True):
-            self._unwritten = None
-        # From the end of a try: the ledger alone may take ten seconds to say no.
-        self._retry_s = time.monotonic() + _RETRY_S
-
     def _evaluate(self) -> None:
         """Has the present weights evaluated."""
         self._updater.publish_if_changed()
-        checkpoint = self._checkpoint()
+        checkpoint = self.saver.present()
         self._judged_update = checkpoint.updates
         self._ask(checkpoint, self._updater.recent.returns.mean_return)
 
@@ -323,7 +288,7 @@ class TrainingRun:
         self._reporter.is_evaluating = False
         decided, self._decided, self._greedy = self._decided, None, None
         if decided is not None:
-            self._keep_if_best(decided)
+            self.saver.keep_if_best(decided)
         if answer.kind not in self._unanswered:
             self._unanswered.add(answer.kind)
             self._reporter.message(
@@ -352,14 +317,15 @@ class TrainingRun:
                 "the same weights are judged by sampled actions (evaluation.actions)"
             )
             self._ask(evaluated.checkpoint, evaluated.training_mean, "sample")
-        self._keep_if_best(evaluated)
+        self.saver.keep_if_best(evaluated)
 
     def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
         if self._threshold.is_confirmed(decided, fresh):
-            self._fresh, self._unwritten = fresh, _scored(decided)
+            self._fresh = fresh
+            self.saver.end_with(decided)
             return
         self._decided = None
-        self._keep_if_best(fresh)
+        self.saver.keep_if_best(fresh)
         wanted = self._threshold.value
         self._reporter.message(
             f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
@@ -367,20 +333,3 @@ class TrainingRun:
             f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
             f"goes on; it is asked again in {self._threshold.interval:,} env steps."
         )
-
-    def _keep_if_best(self, evaluated: Evaluated) -> None:
-        best = self._best_score()
-        if best is None or evaluated.mean_return > best:
-            self._write(_scored(evaluated))
-
-    def _best_score(self) -> float | None:
-        try:
-            best = self._checkpoints.best()
-        except CheckpointError as error:
-            log.warning("no evaluated checkpoint can be read", error=str(error))
-            return None
-        return best.score if best else None
-
-
-def _scored(evaluated: Evaluated) -> Checkpoint:
-    return replace(evaluated.checkpoint, score=evaluated.mean_return)

@@ -51,6 +51,7 @@ class Updater:
         algorithm: Its updates.
         export: The acting half of its model.
         spec: What players play; kept in every checkpoint.
+        clock: Of the run; it is moved on, and set back by :meth:`restore`.
         epoch: Of the learner's lease, stamped on every weight version.
         next_version: Strictly rising version numbers, reserved before use.
         publish: Makes a version visible to players.
@@ -63,11 +64,12 @@ class Updater:
         export: PolicyExport,
         spec: PlaySpec,
         *,
+        clock: Clock,
         epoch: int,
         next_version: Callable[[], int],
         publish: Callable[[WeightVersion], None],
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock
         self.recent = RecentUpdates()
         self._experiment = experiment
         self._algorithm = algorithm
@@ -164,13 +166,12 @@ class Updater:
         """
         checkpoint.require_same(self._spec.model_dump())
         self._algorithm.restore(checkpoint.state)
-        self.clock = Clock(
-            env_steps=checkpoint.env_steps,
-            updates=checkpoint.updates,
-            version=checkpoint.version,
-            trained_s=float(checkpoint.clock.get("trained_s", 0.0)),
-            first_mean=checkpoint.clock.get("first_mean"),
-        )
+        clock = self.clock
+        clock.env_steps = checkpoint.env_steps
+        clock.updates = checkpoint.updates
+        clock.version = checkpoint.version
+        clock.trained_s = float(checkpoint.clock.get("trained_s", 0.0))
+        clock.first_mean = checkpoint.clock.get("first_mean")
 
 
 def _copied(arrays: Arrays) -> Arrays:

@@ -6,27 +6,26 @@ against. With the same seed it plays and learns the same, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from tinyqueue.data.seeds import seed32
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.evaluation.local_games import LocalGames
-from tinyqueue.evaluation.threshold import ReturnThreshold
-from tinyqueue.experience.replay_memory import ReplayMemory
-from tinyqueue.experience.serial import Play, SerialReplay, SerialStream, SoundPlay
+from tinyqueue.experience.make import make_serial_source
+from tinyqueue.experience.serial_sources import SerialSource, SoundPlay
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.assemble import Ends, assemble
 from tinyqueue.learner.build import Built, build
-from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.training_run import TrainingRun
-from tinyqueue.learner.updater import Updater
+from tinyqueue.learner.updater import Clock
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
-from tinyqueue.policy.heads import has_probabilities
 from tinyqueue.policy.runner import PolicyRunner
-from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.run.versions import Versions
@@ -34,6 +33,52 @@ from tinyqueue.settings import Settings
 from tinyqueue.wire.weights import WeightVersion
 
 _STAGE_SEED = 1
+
+
+class SerialPlayer:
+    """Plays the batches of a serial run in one stage, with the weights that came last.
+
+    Args:
+        built: What is played.
+        modules: This machine's modules that register environments.
+    """
+
+    def __init__(self, built: Built, modules: Sequence[str]) -> None:
+        self._spec = built.spec
+        self._modules = modules
+        self._runner = PolicyRunner(built.export.graph, built.export.arrays(), -1)
+        self._stage: Stage | None = None
+
+    @contextmanager
+    def opened(self, seed: int) -> Iterator[None]:
+        """Inside, the stage is open.
+
+        Raises:
+            TinyqueueError: As of :class:`~tinyqueue.player.stage.Stage`.
+        """
+        self._stage = Stage(
+            self._spec,
+            user="local",
+            player="serial",
+            seed=seed,
+            modules=self._modules,
+            id=f"{seed:032x}",
+        )
+        try:
+            yield
+        finally:
+            self._stage.close()
+            self._stage = None
+
+    def publish(self, weights: WeightVersion) -> None:
+        """Plays on with these."""
+        self._runner = self._runner.with_weights(weights.arrays, weights.version, weights.env_steps)
+
+    def play(self) -> SessionBatch:
+        """The next session batch; its arrays are valid until the next call."""
+        if self._stage is None:
+            raise RuntimeError("a batch is asked for while no stage is open")
+        return self._stage.play(self._runner, task="serial")
 
 
 def train_serial(
@@ -55,85 +100,47 @@ def train_serial(
         stopping: Asked after every update.
     """
     built = build(experiment, info, run.run_id, deterministic=True)
-    modules = settings.environment_modules
-    newest: list[PolicyRunner] = []
-
-    def publish(weights: WeightVersion) -> None:
-        newest[:] = [
-            newest[0].with_weights(weights.arrays, weights.version, weights.env_steps)
-            if newest
-            else PolicyRunner(
-                built.export.graph, weights.arrays, weights.version, weights.env_steps
-            )
-        ]
-
+    clock, modules = Clock(), settings.environment_modules
+    player = SerialPlayer(built, modules)
     setbacks = Setbacks(view.message, experiment.learner.give_up_after_s)
-    source = _source(
+    source = make_serial_source(
         experiment,
-        built,
-        play=SoundPlay(lambda: stage.play(newest[0], task="serial"), built.contract, setbacks),
-        updates=lambda: updater.clock.updates,
+        built.algorithm.replay,
+        built.contract,
+        SoundPlay(player.play, built.contract, setbacks),
+        updates=lambda: clock.updates,
     )
     # From here on the run is kept: what its settings alone can have wrong was found above.
-    versions = Versions(run)
-    updater = Updater(
-        experiment,
-        built.algorithm,
-        built.export,
-        built.spec,
+    ends = Ends(
+        clock=clock,
+        source=source,
+        setbacks=setbacks,
         epoch=run.reserve_epoch(run.epoch),
-        next_version=versions.next,
-        publish=publish,
-    )
-    games = LocalGames(experiment, built.spec, modules, built.export.graph)
-    reporter = Reporter(
-        experiment,
-        run,
-        view,
-        updater,
-        threshold=built.threshold,
+        versions=Versions(run),
+        publish=player.publish,
+        games=LocalGames(experiment, built.spec, modules, built.export.graph),
+        view=view,
         services="none (serial)",
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
-        count=None,
-        setbacks=setbacks,
     )
-    keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
-    checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
-    threshold = ReturnThreshold(
-        built.threshold,
-        experiment.evaluation,
-        games,
-        experiment.seed,
-        can_sample=has_probabilities(built.spec.head),
-    )
-    training = TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
-    training.restore(None)
-    updater.publish()
-    seed = seed32(experiment.seed, _STAGE_SEED, updater.clock.updates)
-    stage = Stage(
-        built.spec, user="local", player="serial", seed=seed, modules=modules, id=f"{seed:032x}"
-    )
-    try:
-        with training.saving():
-            while not stopping() and not training.is_over():
-                if training.is_spent:
-                    training.waited()
-                    continue
-                training.update(source.take(0.0))
-                training.save_if_due()
-                reason = setbacks.hopeless()
-                if reason:
-                    return replace(training.finish(), ended="failed", reason=reason)
-            return training.finish()
-    finally:
-        stage.close()
-        reporter.close()
+    made = assemble(experiment, run, built, ends)
+    made.training.restore(None)
+    made.updater.publish()
+    seed = seed32(experiment.seed, _STAGE_SEED, clock.updates)
+    with player.opened(seed), closing(made.reporter), made.training.saving():
+        return _loop(made.training, source, setbacks, stopping)
 
 
-def _source(
-    experiment: Experiment, built: Built, play: Play, updates: Callable[[], int]
-) -> SerialStream | SerialReplay:
-    plan = built.algorithm.replay
-    if plan is None:
-        return SerialStream(play, experiment.learner.batches_per_update)
-    return SerialReplay(play, ReplayMemory(experiment, plan, built.contract), updates)
+def _loop(
+    training: TrainingRun, source: SerialSource, setbacks: Setbacks, stopping: Callable[[], bool]
+) -> Outcome:
+    while not stopping() and not training.is_over():
+        if training.is_spent:
+            training.waited()
+            continue
+        training.update(source.take(0.0))
+        training.saver.save_if_due()
+        reason = setbacks.hopeless()
+        if reason:
+            return replace(training.finish(), ended="failed", reason=reason)
+    return training.finish()

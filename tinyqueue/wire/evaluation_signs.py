@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import SCHEMA
-from tinyqueue.errors import MessageError
-from tinyqueue.wire.arrays import pack, unpack
-from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.arrays import pack
+from tinyqueue.wire.documents import open_document
 from tinyqueue.wire.limits import SIGN_LIMITS, Limits
 
 SIGN_TYPE = "application/x-tinyqueue-evaluation-sign"
@@ -49,13 +48,7 @@ def decode_sign(body: bytes | memoryview, limits: Limits = SIGN_LIMITS) -> Evalu
     Raises:
         MessageError: And nothing else, whatever the bytes are.
     """
-    if len(body) > limits.body_bytes:
-        raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
-    values, _ = unpack(body, limits)
-    fields = Fields(values)
-    schema = fields.integer("schema")
-    if schema != SCHEMA:
-        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    fields, _ = open_document(body, limits)
     return EvaluationSign(
         request=fields.text("request"),
         experiment=fields.text("experiment", EXPERIMENT_PATTERN),

@@ -10,8 +10,9 @@ from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import SCHEMA
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.arrays import pack, unpack
-from tinyqueue.wire.fields import Fields, short_text
+from tinyqueue.wire.arrays import pack
+from tinyqueue.wire.documents import open_document
+from tinyqueue.wire.fields import short_text
 from tinyqueue.wire.limits import EVALUATION_LIMITS, Limits
 
 EVALUATION_TYPE = "application/x-tinyqueue-evaluation"
@@ -85,13 +86,7 @@ def decode_evaluation(
     Raises:
         MessageError: And nothing else, whatever the bytes are.
     """
-    if len(body) > limits.body_bytes:
-        raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
-    values, arrays = unpack(body, limits)
-    fields = Fields(values)
-    schema = fields.integer("schema")
-    if schema != SCHEMA:
-        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    fields, arrays = open_document(body, limits)
     returns, lengths = arrays.get("returns"), arrays.get("lengths")
     if returns is None or lengths is None or len(arrays) != 2:
         raise MessageError("missing", "an evaluation holds exactly returns and lengths")
@@ -104,7 +99,7 @@ def decode_evaluation(
     if lengths.min() < 1:
         raise MessageError("range", "a game of no steps")
     # A worker of an earlier version knows only greedy games that ended by themselves.
-    actions = fields.text("actions") if "actions" in values else "greedy"
+    actions = fields.text("actions") if "actions" in fields else "greedy"
     if actions not in ACTIONS:
         raise MessageError("malformed", f"actions = {actions!r} is none of {', '.join(ACTIONS)}")
     return EvaluationResult(
@@ -117,6 +112,6 @@ def decode_evaluation(
         seconds=fields.number("seconds"),
         player=fields.text("player"),
         actions=actions,
-        **{name: fields.integer(name) for name in _COUNTS if name in values},
-        failure=fields.text("failure") if "failure" in values else "",
+        **{name: fields.integer(name) for name in _COUNTS if name in fields},
+        failure=fields.text("failure") if "failure" in fields else "",
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.data.session import SCHEMA
-from tinyqueue.errors import MessageError
-from tinyqueue.wire.arrays import pack, unpack
-from tinyqueue.wire.fields import Fields, short_text
+from tinyqueue.wire.arrays import pack
+from tinyqueue.wire.documents import open_document
+from tinyqueue.wire.fields import short_text
 from tinyqueue.wire.limits import FAILURE_LIMITS, Limits
 
 FAILURE_TYPE = "application/x-tinyqueue-task-failure"
@@ -67,13 +67,7 @@ def decode_failure(body: bytes | memoryview, limits: Limits = FAILURE_LIMITS) ->
     Raises:
         MessageError: And nothing else, whatever the bytes are.
     """
-    if len(body) > limits.body_bytes:
-        raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
-    values, _ = unpack(body, limits)
-    fields = Fields(values)
-    schema = fields.integer("schema")
-    if schema != SCHEMA:
-        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    fields, _ = open_document(body, limits)
     return TaskFailure(
         task=fields.text("task"),
         experiment=fields.text("experiment", EXPERIMENT_PATTERN),

@@ -19,6 +19,7 @@ from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import ConfigError, MessageError
 from tinyqueue.wire.arrays import pack, unpack
 from tinyqueue.wire.compression import compress, decompress
+from tinyqueue.wire.documents import require_schema
 from tinyqueue.wire.fields import Fields
 from tinyqueue.wire.headers import header_from, header_values
 from tinyqueue.wire.limits import SESSION_LIMITS, Limits
@@ -88,9 +89,7 @@ def decode_session(
     """
     view = memoryview(body)
     outer = Fields(headers, "header")
-    schema = outer.integer("schema")
-    if schema != SCHEMA:
-        raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")
+    require_schema(outer)
     raw_bytes = outer.integer("raw_bytes")
     if len(view) > limits.body_bytes or raw_bytes > limits.raw_bytes:
         raise MessageError(

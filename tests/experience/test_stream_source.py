@@ -5,7 +5,7 @@ import pytest
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.experience.source import Arrival
-from tinyqueue.experience.stream import StreamExperience
+from tinyqueue.experience.stream_source import StreamExperience
 
 
 @pytest.fixture

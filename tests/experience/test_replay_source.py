@@ -8,8 +8,8 @@ import pytest
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
-from tinyqueue.experience.replay import ReplayExperience
 from tinyqueue.experience.replay_memory import ReplayMemory
+from tinyqueue.experience.replay_source import ReplayExperience
 from tinyqueue.experience.source import Arrival, Taken
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 

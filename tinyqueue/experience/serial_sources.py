@@ -147,3 +147,6 @@ class SerialReplay(Source):
             Metric.REPLAY_ENV_STEPS: replay.env_steps,
             Metric.SAMPLES_PER_INSERT: self._memory.samples_per_insert,
         }
+
+
+SerialSource = SerialStream | SerialReplay

@@ -1,0 +1,112 @@
+"""What trains a run, put together alike for the learner service and for the serial loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyqueue.evaluation.threshold import GameRequests, ReturnThreshold
+from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import Source
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.build import Built
+from tinyqueue.learner.reporter import Reporter, Sources
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.learner.updater import Clock, Updater
+from tinyqueue.ledger.marks import Count
+from tinyqueue.monitor.view import View
+from tinyqueue.policy.heads import has_probabilities
+from tinyqueue.run.checkpoints import Checkpoints
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.run.versions import Versions
+from tinyqueue.wire.weights import WeightVersion
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of a training run: what it is fed by, and who is given what it makes.
+
+    Attributes:
+        clock: The run's, which whoever feeds it reads too.
+        source: Where its experience comes from.
+        setbacks: What is set aside and what fails.
+        epoch: Of the learner's lease, reserved in the run directory.
+        versions: Numbers for weight versions.
+        publish: Makes a version visible to players.
+        games: Who plays evaluations.
+        view: Where a person looks.
+        services: What joins players and learner, in words.
+        sources: Numbers from around the updater.
+        count: The ledger's count; None where there is none.
+        players_log: What the players say that were started with the learner; None without such.
+    """
+
+    clock: Clock
+    source: Source
+    setbacks: Setbacks
+    epoch: int
+    versions: Versions
+    publish: Callable[[WeightVersion], None]
+    games: GameRequests
+    view: View
+    services: str
+    sources: Sources
+    count: Callable[[], Count] | None = None
+    players_log: Path | None = None
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What trains a run; the reporter is closed by whoever assembled it."""
+
+    updater: Updater
+    reporter: Reporter
+    training: TrainingRun
+
+
+def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends) -> Assembled:
+    """Puts together updates, reports, checkpoints and evaluations, and shows the view's header.
+
+    Args:
+        experiment: What is trained.
+        run: Where it is kept.
+        built: Its algorithm, and what players play.
+        ends: What it is fed by, and who is given what it makes.
+
+    Raises:
+        ConfigError: Evaluations are to draw actions, and the policy has no probabilities.
+    """
+    updater = Updater(
+        experiment,
+        built.algorithm,
+        built.export,
+        built.spec,
+        clock=ends.clock,
+        epoch=ends.epoch,
+        next_version=ends.versions.next,
+        publish=ends.publish,
+    )
+    reporter = Reporter(
+        experiment,
+        run,
+        ends.view,
+        updater,
+        threshold=built.threshold,
+        services=ends.services,
+        sources=ends.sources,
+        count=ends.count,
+        players_log=ends.players_log,
+        setbacks=ends.setbacks,
+    )
+    keep, between = experiment.learner.keep_checkpoints, experiment.learner.keep_between
+    threshold = ReturnThreshold(
+        built.threshold,
+        experiment.evaluation,
+        ends.games,
+        experiment.seed,
+        can_sample=has_probabilities(built.spec.head),
+    )
+    checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
+    training = TrainingRun(experiment, updater, checkpoints, threshold, reporter, ends.source)
+    return Assembled(updater, reporter, training)
