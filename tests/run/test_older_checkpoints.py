@@ -84,8 +84,9 @@ def test_the_sample_of_pong_acts() -> None:
     learned = tinyqueue.load(ROOT / "samples" / "pong")
     environment = make_environment(learned.spec.environment)
     observation, _ = environment.reset(seed=1)
+    state = None
     for _ in range(20):
-        action = learned.act(observation)
+        action, state = learned.act(observation, state)
         assert environment.action_space.contains(action)
         observation, *_ = environment.step(action)
     environment.close()
