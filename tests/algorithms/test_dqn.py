@@ -27,8 +27,8 @@ from tinyqueue.replay.samples import TransitionSample
 
 ACTIONS = {"": Leaf("uint8", (), n=2)}
 STATES = {"": Leaf("uint8", (), n=3)}
-ONLINE_Q = np.float32([[1, 2], [3, 5], [0, 0]])
-TARGET_Q = np.float32([[10, 20], [40, 30], [0, 0]])
+ONLINE_Q = np.array([[1, 2], [3, 5], [0, 0]], np.float32)
+TARGET_Q = np.array([[10, 20], [40, 30], [0, 0]], np.float32)
 
 
 def table(config: DqnConfig | None = None) -> Dqn:
@@ -53,12 +53,12 @@ def two_transitions(**given: Any) -> TransitionSample:
     sample = TransitionSample(
         rows=np.array([5, 6]),
         births=np.array([1, 1]),
-        observations={"": np.uint8([0, 1])},
-        actions=np.uint8([1, 0]),
-        returns=np.float32([1, 3.5]),
-        discounts=np.float32([0.5, 0]),
-        next_observations={"": np.uint8([1, 2])},
-        weights=np.float32([1, 0.5]),
+        observations={"": np.array([0, 1], np.uint8)},
+        actions=np.array([1, 0], np.uint8),
+        returns=np.array([1, 3.5], np.float32),
+        discounts=np.array([0.5, 0], np.float32),
+        next_observations={"": np.array([1, 2], np.uint8)},
+        weights=np.array([1, 0.5], np.float32),
     )
     return replace(sample, **given)
 
@@ -111,7 +111,7 @@ def test_only_the_actions_taken_are_moved_and_towards_their_targets() -> None:
 
 def test_an_item_of_no_weight_moves_nothing() -> None:
     trained = table()
-    trained.update(two_transitions(weights=np.float32([0, 0.5])), 0)
+    trained.update(two_transitions(weights=np.array([0, 0.5], np.float32)), 0)
     step = weights(trained)["q/kernel"] - ONLINE_Q
     assert step[0].tolist() == [0, 0]
     assert step[1, 0] > 0
@@ -145,7 +145,7 @@ def test_an_update_that_is_not_finite_leaves_the_weights_alone(optimiser: Any) -
     trained.update(two_transitions(), 0)
     before, target = weights(trained), weights(trained, "target/")
     with pytest.raises(LossNotFiniteError, match="was not applied"):
-        trained.update(two_transitions(returns=np.float32([np.nan, 1])), 20)
+        trained.update(two_transitions(returns=np.array([np.nan, 1], np.float32)), 20)
     assert_equal(before, weights(trained))
     assert_equal(target, weights(trained, "target/"))
     assert np.isfinite(trained.update(two_transitions(), 40).metrics["loss"])
@@ -158,7 +158,7 @@ def test_the_gradient_is_cut_to_its_norm() -> None:
             optimiser="rmsprop", epsilon=1.0, huber=False, max_grad_norm=max_grad_norm
         )
         trained = table(config)
-        norm = trained.update(two_transitions(weights=np.float32([0.01, 0])), 0)
+        norm = trained.update(two_transitions(weights=np.array([0.01, 0], np.float32)), 0)
         moved = weights(trained)["q/kernel"] - ONLINE_Q
         return norm.metrics["grad_norm"], float(np.abs(moved).max())
 
@@ -224,9 +224,9 @@ def test_joint_actions_of_a_multi_discrete_space_are_learned() -> None:
     # When they are trained on towards targets far above, in states 0 and 1
     trained.update(
         two_transitions(
-            actions=np.uint8([[1, 0], [0, 2]]),
-            returns=np.float32([50, 50]),
-            discounts=np.float32([0, 0]),
+            actions=np.array([[1, 0], [0, 2]], np.uint8),
+            returns=np.array([50, 50], np.float32),
+            discounts=np.array([0, 0], np.float32),
         ),
         0,
     )

@@ -10,7 +10,11 @@ import pytest
 from tinyqueue.algorithms.optimisers import descend, make_optimiser
 from tinyqueue.models.keras_import import import_keras
 
-GRADIENTS = [np.float32([1.0, -2.0]), np.float32([3.0, 0.5]), np.float32([-1.0, 0.0])]
+GRADIENTS = [
+    np.array([1.0, -2.0], np.float32),
+    np.array([3.0, 0.5], np.float32),
+    np.array([-1.0, 0.0], np.float32),
+]
 
 
 def test_adam_steps_like_keras() -> None:

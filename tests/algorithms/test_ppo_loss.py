@@ -43,9 +43,9 @@ def four_ticks(config: PpoConfig, ratios: list[float], advantages: list[float]) 
             np.zeros(shape, np.float32),
             minibatch(
                 actions=np.zeros(shape, np.int32),
-                log_mu=np.log(np.float32(0.5) / np.float32(ratios))[:, None],
+                log_mu=np.log(np.float32(0.5) / np.array(ratios, np.float32))[:, None],
                 valid=np.ones(shape, bool),
-                advantages=np.float32(advantages)[:, None],
+                advantages=np.array(advantages, np.float32)[:, None],
                 targets=np.zeros(shape, np.float32),
                 old_values=np.zeros(shape, np.float32),
             ),

@@ -270,7 +270,7 @@ def test_a_state_independent_output_is_one_variable_in_every_row(config: MlpConf
         said, _ = network.unroll(state=state_of(network), **rows)
         total = tf.reduce_sum(said["log_std"])
     assert said["log_std"].shape == (TICKS, SLOTS, 2)
-    assert (said["log_std"].numpy() == np.float32([-0.5, 1.5])).all()
+    assert (said["log_std"].numpy() == np.array([-0.5, 1.5], np.float32)).all()
     gradient = tape.gradient(total, network.trainable_variables["log_std/value"])
     assert gradient.numpy().tolist() == [TICKS * SLOTS] * 2
     assert not any(path.startswith("log_std_hidden") for path in network.variables)
