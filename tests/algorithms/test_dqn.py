@@ -19,6 +19,7 @@ from tinyqueue.algorithms.dqn import (
     OneStepQConfig,
     RainbowLiteConfig,
 )
+from tinyqueue.algorithms.value import ValueConfig
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.models.mlp import MlpConfig, build
@@ -31,7 +32,7 @@ ONLINE_Q = np.array([[1, 2], [3, 5], [0, 0]], np.float32)
 TARGET_Q = np.array([[10, 20], [40, 30], [0, 0]], np.float32)
 
 
-def table(config: DqnConfig | None = None) -> Dqn:
+def table(config: ValueConfig | None = None) -> Dqn:
     """ONLINE_Q and TARGET_Q of three states and two actions."""
     config = config or DqnConfig()
     network = build(STATES, ACTIONS, Dqn.outputs(ACTIONS, config), MlpConfig(hidden=()), 0)
@@ -42,7 +43,7 @@ def table(config: DqnConfig | None = None) -> Dqn:
     return trained
 
 
-def perceptron(config: DqnConfig | None = None, seed: int = 0) -> Dqn:
+def perceptron(config: ValueConfig | None = None, seed: int = 0) -> Dqn:
     config = config or DqnConfig()
     network = build(STATES, ACTIONS, Dqn.outputs(ACTIONS, config), MlpConfig(hidden=(8,)), seed)
     return Dqn(config, network, ACTIONS)
@@ -105,7 +106,7 @@ def test_only_the_actions_taken_are_moved_and_towards_their_targets() -> None:
     trained = table(DqnConfig(learning_rate=0.01))
     trained.update(two_transitions(), 0)
     step = weights(trained)["q/kernel"] - ONLINE_Q
-    np.testing.assert_allclose(step, [[0, 0.01], [0.01, 0], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(step, [[0.0, 0.01], [0.01, 0.0], [0.0, 0.0]], atol=1e-6)
     np.testing.assert_array_equal(weights(trained, "target/")["q/kernel"], TARGET_Q)
 
 

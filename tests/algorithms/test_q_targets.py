@@ -22,7 +22,7 @@ def column(*numbers: float) -> np.ndarray:
 
 def targets_of(**given: Any) -> list[float]:
     """Of one sequence of four ticks with rewards 1, 2, 4, 8 and V = 10, 20, 30, 40, 50."""
-    values = {
+    values: dict[str, Any] = {
         "rewards": column(1, 2, 4, 8),
         "terminated": column(0, 0, 0, 0) > 0,
         "mask": column(1, 1, 1, 1) > 0,

@@ -176,7 +176,7 @@ def test_random_batches_equal_the_loop(seed: int) -> None:
 def test_shapes_that_would_broadcast_to_nonsense_are_refused(
     wrong: dict[str, np.ndarray], said: str
 ) -> None:
-    fitting = {
+    fitting: dict[str, Any] = {
         "log_rhos": column(0, 0),
         "rewards": column(1, -1),
         "values": column(1, 2, 3),
