@@ -61,7 +61,7 @@ def test_gradients_are_those_of_finite_differences_at_zero_too() -> None:
 
 @pytest.mark.parametrize("probability", [0.02, 0.5, 0.9])
 def test_draws_are_as_probable_as_told(probability: float) -> None:
-    logit = np.float32(math.log(probability / (1 - probability)))
+    logit = np.array(math.log(probability / (1 - probability)), np.float32)
     noise = bernoulli.noise(np.random.default_rng(3), (40_000,))
 
     ones = int(bernoulli.draw(logit, noise).sum())

@@ -66,6 +66,6 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_draws_have_the_distribution_told() -> None:
     noise = gaussian.noise(np.random.default_rng(3), (20_000,))
 
-    draws = gaussian.draw(np.float32(1.5), np.float32(math.log(0.5)), noise)
+    draws = gaussian.draw(np.array(1.5, np.float32), np.array(math.log(0.5), np.float32), noise)
 
     assert kolmogorov(draws, lambda x: normal((x - 1.5) / 0.5)) < 1.95

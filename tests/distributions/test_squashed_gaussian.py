@@ -97,10 +97,9 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_draws_have_the_distribution_told() -> None:
     noise = squashed_gaussian.noise(np.random.default_rng(3), (20_000,))
 
-    draws = squashed_gaussian.draw(np.float32(0.3), np.float32(-0.5), noise)
+    mean, log_std = np.array(0.3, np.float32), np.array(-0.5, np.float32)
+    draws = squashed_gaussian.draw(mean, log_std, noise)
 
     assert np.abs(draws).max() < 1.0
     assert kolmogorov(np.arctanh(draws), lambda u: normal((u - 0.3) / math.exp(-0.5))) < 1.95
-    assert np.median(draws) == pytest.approx(
-        squashed_gaussian.mode(np.float32(0.3), np.float32(-0.5)), abs=0.02
-    )
+    assert np.median(draws) == pytest.approx(squashed_gaussian.mode(mean, log_std), abs=0.02)
