@@ -1,5 +1,7 @@
 """Gymnasium spaces as data, and values across that border."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -122,7 +124,7 @@ def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
     flat = layout(space)
     space.seed(seed)
     values = [space.sample() for _ in range(3)]
-    batched = concatenate(space, values, create_empty_array(space, 3))
+    batched = concatenate(space, values, cast(Any, create_empty_array(space, 3)))
     rows = empty(flat.space, 3)
     flat.write(batched, rows)
     for path, leaf in flat.space.items():
@@ -135,9 +137,8 @@ def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
     for value, back in zip(
         values, iterate(batch_space(space, 3), flat.unflatten(rows)), strict=True
     ):
-        assert data_equivalence(value, back) or np.allclose(
-            spaces.flatten(space, value), spaces.flatten(space, back)
-        )
+        flats: list[Any] = [spaces.flatten(space, x) for x in (value, back)]
+        assert data_equivalence(value, back) or np.allclose(*flats)
 
 
 def acted(space, actions):
@@ -154,7 +155,8 @@ def test_a_discrete_action_counts_from_zero(space):
 
 
 def test_entries_of_multi_discrete_actions_are_counted_one_by_one():
-    switches = spaces.MultiDiscrete([[2, 300], [3, 1]], start=[[-1, 4], [0, 7]])
+    first = np.array([[-1, 4], [0, 7]])
+    switches = spaces.MultiDiscrete(np.array([[2, 300], [3, 1]]), start=first)
     assert action_layout(switches, "Maze-v0").space == {
         "": Leaf("uint16", (2, 2), n=300, nvec=(2, 300, 3, 1))
     }
