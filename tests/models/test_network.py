@@ -231,7 +231,7 @@ def test_every_part_of_a_previous_action_is_seen(core: Any) -> None:
     network = build(OBSERVATIONS, arm, OUTPUTS, config, 0)
     assert {"previous:action/arm/turn", "previous:action/switches"} < set(network.step.input)
     rng = np.random.default_rng(4)
-    actions = {
+    actions: Arrays = {
         "arm/turn": rng.normal(size=(TICKS, SLOTS, 2)).astype(np.float32),
         "arm/grip": rng.integers(0, 2, (TICKS, SLOTS)).astype(np.uint8),
         "switches": rng.integers(0, 2, (TICKS, SLOTS, 3)).astype(np.uint8),
