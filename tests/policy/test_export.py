@@ -201,7 +201,7 @@ def test_players_compute_images_in_float32_whatever_they_are_trained_in(
     # Then it is what the network says in float32, to rounding; in bfloat16 to eight bits
     for learner, tolerance in ((network("float32"), 1e-5), (trained, 0.05)):
         rows = {path: array[None] for path, array in observations.items()}
-        before = [{"": previous[0][""][None]}, previous[1][None]] if previous else []
+        before: list[Any] = [{"": previous[0][""][None]}, previous[1][None]] if previous else []
         said, states = learner.unroll(rows, state, np.zeros((1, 5), bool), *before)
         np.testing.assert_allclose(outputs["q"], np.asarray(said["q"])[0], atol=tolerance)
         assert set(after) == set(states)

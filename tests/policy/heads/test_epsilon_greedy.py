@@ -100,7 +100,7 @@ def test_the_clock_of_the_weights_decides_how_much_is_explored() -> None:
 
 
 def test_the_same_generator_and_stage_play_the_same() -> None:
-    q = np.float32(np.random.default_rng(5).normal(size=(16, 4)))
+    q = np.random.default_rng(5).normal(size=(16, 4)).astype(np.float32)
 
     def actions(seed: int = 7, stage: str = "a") -> list[Any]:
         return play(head_with(BY_SLOT, stage=stage), q, 32, seed=seed).tolist()
