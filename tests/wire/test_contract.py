@@ -11,7 +11,7 @@ import pytest
 
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Leaf
+from tinyqueue.data.spaces import Array, Arrays, Leaf
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.contract import Contract, Extra
 
@@ -205,8 +205,8 @@ def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
     # Given an arm that turns by two numbers, and grips or not
     arm = {"turn": Leaf("float32", (2,), low=-1.0, high=1.0), "grip": Leaf("uint8", (), 2)}
     contract = make_contract(actions=arm, needs_carry=True)
-    actions = {"turn": np.full((8, 4, 2), 3.5, F32), "grip": np.ones((8, 4), np.uint8)}
-    before = {"previous_action/turn": np.zeros((4, 2), F32)}
+    actions: Arrays = {"turn": np.full((8, 4, 2), 3.5, F32), "grip": np.ones((8, 4), np.uint8)}
+    before: Arrays = {"previous_action/turn": np.zeros((4, 2), F32)}
     before["previous_action/grip"] = np.zeros(4, np.uint8)
     rest = {k: v for k, v in make_batch().carry.items() if k != "previous_action"}
     batch = replace(make_batch(), actions=actions, carry=rest | before)
