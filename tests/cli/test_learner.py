@@ -187,7 +187,7 @@ def test_the_result_alone_is_on_stdout(tinyqueue, file, trained):
 
 def test_a_run_in_use_is_refused(tinyqueue, file, trained, tmp_path):
     document = {"name": "pole", "environment": {"id": "CartPole-v1"}}
-    run = new_run(tmp_path / "runs", configured(document))
+    run, _ = new_run(tmp_path / "runs", configured(document))
 
     said = tinyqueue("learner", "start", file)
     run.close()
