@@ -25,7 +25,10 @@ from tinyqueue.replay.samples import SequenceSample, TransitionSample
 STATES = {"": Leaf("uint8", (), n=2)}
 MOVES = {"": Leaf("uint8", (), n=2)}
 # Q of both actions in each state, of the online and of the target network.
-ONLINE_Q, TARGET_Q = np.float32([[1, 2], [3, 5]]), np.float32([[10, 20], [40, 30]])
+ONLINE_Q, TARGET_Q = (
+    np.array([[1, 2], [3, 5]], np.float32),
+    np.array([[10, 20], [40, 30]], np.float32),
+)
 
 
 def masked(batch: SessionBatch, mask: np.ndarray) -> SessionBatch:
@@ -71,12 +74,12 @@ def test_q_learning_values_the_best_valid_action(
     sample = TransitionSample(
         rows=np.array([0]),
         births=np.array([1]),
-        observations={"": np.uint8([0])},
-        actions=np.uint8([1]),
-        returns=np.float32([1]),
-        discounts=np.float32([0.5]),
-        next_observations={"": np.uint8([1])},
-        weights=np.float32([1]),
+        observations={"": np.array([0], np.uint8)},
+        actions=np.array([1], np.uint8),
+        returns=np.array([1], np.float32),
+        discounts=np.array([0.5], np.float32),
+        next_observations={"": np.array([1], np.uint8)},
+        weights=np.array([1], np.float32),
         action_masks=np.array([[True, True]]),
         next_action_masks=np.array([valid]),
     )
@@ -92,16 +95,16 @@ def test_r2d2_values_the_best_valid_action(valid: tuple[bool, bool], value: floa
     sample = SequenceSample(
         rows=np.array([0]),
         births=np.array([1]),
-        observations={"": np.uint8([[0], [1]])},
-        actions=np.uint8([[1]]),
-        rewards=np.float32([[1]]),
+        observations={"": np.array([[0], [1]], np.uint8)},
+        actions=np.array([[1]], np.uint8),
+        rewards=np.array([[1]], np.float32),
         terminated=np.array([[False]]),
         mask=np.array([[True]]),
         starts=np.zeros((2, 1), bool),
         previous_actions=np.zeros((2, 1), np.uint8),
         previous_rewards=np.zeros((2, 1), np.float32),
         state={},
-        weights=np.float32([1]),
+        weights=np.array([1], np.float32),
         action_masks=np.array([[[True, True]], [valid]]),
     )
     assert algorithm.update(sample, 0).metrics["target_mean"] == 1 + 0.5 * value

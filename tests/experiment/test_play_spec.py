@@ -43,7 +43,7 @@ def test_a_specs_version_is_that_of_its_content() -> None:
 
     assert spec.version == PlaySpec.from_json(spec.to_json()).version
     assert 0 <= spec.version < 2**48
-    others = [
+    others: list[dict[str, Any]] = [
         {"seed": 1},
         {"ticks": 33},
         {"run": "1" * 32},

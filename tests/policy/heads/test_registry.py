@@ -66,7 +66,7 @@ def test_a_policy_is_evaluated_greedily_unless_asked_otherwise() -> None:
     exploring = evaluation_head("epsilon-greedy", THREE, epsilon=0.25)
     for head in (sampled, exploring):
         head.begin(200, 2, np.random.default_rng(0), 0)
-        outputs = {name: np.float32([[0, 1, 0]] * 2) for name in head.outputs}
+        outputs = {name: np.array([[0, 1, 0]] * 2, np.float32) for name in head.outputs}
         assert len({int(head.act(tick, outputs)[""][0]) for tick in range(200)}) == 3
     assert exploring.epsilons == (0.25, 0.25)
 
