@@ -115,7 +115,6 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         update of the Nature network at T = 20.
         """
         import tensorflow as tf
-        from keras import ops
 
         given = self._layout.inputs(batch)
 
@@ -127,14 +126,12 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
-        for mask in batch.action_masks:
-            outputs = self._policy.masked(ops, outputs, mask[:-1])
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
         return outputs, values
 
-    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
+    def prepare(self, ticks: int, slots: int) -> None:
         before = self.state()
-        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots, mask_size))
+        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
         self.restore(before)
 
 

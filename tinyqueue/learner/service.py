@@ -190,8 +190,7 @@ class LearnerService:
             housekeeping.start()
             # While the first players open their stages.
             session, learner = experiment.session, experiment.learner
-            slots = session.slots * learner.batches_per_update
-            built.algorithm.prepare(session.ticks, slots, built.contract.mask_size)
+            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
             with made.training.saving(is_ours=self._is_ours):
                 return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
