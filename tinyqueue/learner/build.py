@@ -94,7 +94,10 @@ def build(
     if algorithm_class.needs_memory and not network.state:
         name = experiment.algorithm_name
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithm_class(experiment.algorithm, network, info.action_space)
+    mask_size = 0
+    if experiment.environment.action_mask is not None:
+        mask_size = sum(mask_counts(info.action_space))
+    algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -118,9 +121,8 @@ def build(
         state={path: list(shape) for path, shape in network.state.items()},
     )
     masks = {}
-    if experiment.environment.action_mask is not None:
-        n = sum(mask_counts(info.action_space))
-        masks[ACTION_MASK] = Extra("bool", (n,), "ticks+1", "mask")
+    if mask_size:
+        masks[ACTION_MASK] = Extra("bool", (mask_size,), "ticks+1", "mask")
     contract = Contract(
         experiment=experiment.name,
         run=run,
