@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from tinyqueue.data.spaces import Leaf
-from tinyqueue.envs.spaces import Layout, action_layout, empty
-from tinyqueue.errors import ConfigError
+from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
+from tinyqueue.errors import ConfigError, EnvironmentMismatchError
 
 
 def layout(space):
@@ -205,6 +205,13 @@ def test_a_box_without_all_its_bounds_is_taken_as_it_is_within_those_it_has(huge
         [np.float32(-1e30)],
         [np.float32(1e30)],
     ]
+
+
+def test_a_box_with_other_bounds_is_another_space():
+    here, wanted = (action_layout(spaces.Box(-1, high, (2,)), "Arm-v0").space for high in (1, 2))
+    require_equal("the actions of Arm-v0", here, here)
+    with pytest.raises(EnvironmentMismatchError, match=r"'high': \[1\.0\].*'high': \[2\.0\]"):
+        require_equal("the actions of Arm-v0", here, wanted)
 
 
 def test_a_box_with_one_possible_value_gives_it():

@@ -21,6 +21,8 @@ from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 
+ACTIONS = {"": Leaf("uint8", (), n=2)}
+
 FLOAT = TensorProto.FLOAT
 LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space, "logits")
 
@@ -222,13 +224,13 @@ def test_a_given_environment_is_played_in_and_left_open(lengths):
 
 
 def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
-    watched = MaxQ()
+    watched = MaxQ(ACTIONS)
     # Q values (n, −n) in a game of n steps, which observes n: Σ n² / Σ n, whatever is watched
     # beside the games that are on.
     weight = np.array([[0.25, -0.25]] * 4)
 
-    def as_q(outputs, on):
-        watched({"q": outputs["logits"]}, on)
+    def as_q(outputs, on, mask):
+        watched({"q": outputs["logits"]}, on, mask)
 
     games = play(lengths, linear(weight), 20, 20, watch=as_q)
 
@@ -237,7 +239,17 @@ def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
 
 
 def test_max_q_of_no_state_is_no_number():
-    assert np.isnan(MaxQ().mean)
+    assert np.isnan(MaxQ(ACTIONS).mean)
+
+
+def test_max_q_is_that_of_valid_actions():
+    watched = MaxQ(ACTIONS)
+    q = np.float32([[5, 1], [2, 3], [9, 9]])
+    mask = np.array([[False, True], [True, True], [True, True]])
+
+    watched({"q": q}, np.array([True, True, False]), mask)
+
+    assert watched.mean == (1 + 3) / 2
 
 
 def test_a_stack_begins_anew_in_every_wave_and_stays_with_its_slot():

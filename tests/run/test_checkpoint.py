@@ -105,6 +105,18 @@ def test_a_flipped_bit_in_the_manifest_never_yields_other_content(folder):
     assert refused > len(whole) * 0.8
 
 
+def test_other_bounds_of_its_actions_are_another_environment():
+    def spec(**native):
+        return {**SPEC, "action_space": {"": {"n": 0, "native": {"keys": [], **native}}}}
+
+    mine = checkpoint(spec=spec(low=[-1.0]))
+    mine.require_same(spec(low=[-1.0]))
+    with pytest.raises(CheckpointError, match=r"action_space .*-1\.0.*-2\.0"):
+        mine.require_same(spec(low=[-2.0]))
+    # Of before it was written down
+    mine.require_same({**SPEC, "action_space": {"": {"n": 0}}})
+
+
 def test_a_checkpoint_of_another_schema_is_refused(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"schema": 2', '"schema": 3'))

@@ -49,6 +49,9 @@ class Algorithm(ABC, Generic[C, E]):
         config: An instance of ``Config``.
         network: With the outputs that :meth:`outputs` asked for.
         actions: The environment's action space.
+        mask_size: Values in the action mask that comes with every row of experience; 0 where the
+            environment has none. An action that a mask does not allow is never taken, so no
+            update may count on it.
 
     Attributes:
         kept: Every variable that training goes on from, by its name in a checkpoint: those of the
@@ -68,7 +71,7 @@ class Algorithm(ABC, Generic[C, E]):
     needs_memory: ClassVar[bool] = False
 
     @abstractmethod
-    def __init__(self, config: C, network: Network, actions: Space) -> None: ...
+    def __init__(self, config: C, network: Network, actions: Space, mask_size: int = 0) -> None: ...
 
     @classmethod
     @abstractmethod

@@ -77,7 +77,10 @@ class R2d2Config(ValueConfig):
 
 
 class Sequences(NamedTuple):
-    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions."""
+    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions.
+
+    ``valid`` is ``[U+1, N, n]`` bool, those that are valid after the burn-in; empty without masks.
+    """
 
     actions: Tensor
     rewards: Tensor
@@ -89,6 +92,7 @@ class Sequences(NamedTuple):
     previous_rewards: Tensor
     observations: dict[str, Tensor]
     state: dict[str, Tensor]
+    valid: tuple[()] | tuple[Tensor]
 
 
 class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
@@ -109,6 +113,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
         )
 
     def _given(self, sample: SequenceSample) -> Sequences:
+        masks = sample.action_masks
         return Sequences(
             self._joint.index(sample.actions),
             sample.rewards,
@@ -120,6 +125,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             sample.previous_rewards,
             {path: sample.observations[path] for path in self._network.observations},
             {path: sample.state[path] for path in self._network.state},
+            self._valid(None if masks is None else masks[self._config.burn_in :]),
         )
 
     def _nothing(self) -> Sequences:
@@ -139,6 +145,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             np.zeros(seen, np.float32),
             {p: np.zeros((*seen, *x.shape), x.dtype) for p, x in network.observations.items()},
             {p: np.zeros((rows, *shape), np.float32) for p, shape in network.state.items()},
+            self._all_valid(config.unroll + 1, rows),
         )
 
     def _loss(self, given: Sequences) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -151,7 +158,8 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             for x in (given.actions, given.rewards, given.terminated, given.mask)
         )
         online_q = self._q(given, None)
-        values = state_values(self._q(given, self.target), online_q if config.double else None)
+        target_q = self._q(given, self.target)
+        values = state_values(target_q, online_q if config.double else None, *given.valid)
         targets = sequence_targets(
             rewards=rewards,
             terminated=terminated,

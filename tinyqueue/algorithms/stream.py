@@ -72,12 +72,12 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     head = "categorical"
     records_entropy = True
 
-    def __init__(self, config: S, network: Network, actions: Space) -> None:
+    def __init__(self, config: S, network: Network, actions: Space, mask_size: int = 0) -> None:
         self._config = config
         self._network = network
         self._policy = Factored(actions)
         self.acting_outputs = tuple(self._policy.parameters)
-        self._layout = TrajectoryLayout(network, actions)
+        self._layout = TrajectoryLayout(network, actions, mask_size)
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
         )
@@ -111,10 +111,14 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
 
+        Where there are action masks, outputs are those of valid actions alone, as players have
+        them: log-probabilities and entropies are then of the policy that played.
+
         The last row is there to bootstrap from: no gradient goes through it, which saves 4 % of an
         update of the Nature network at T = 20.
         """
         import tensorflow as tf
+        from keras import ops
 
         given = self._layout.inputs(batch)
 
@@ -127,6 +131,8 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
+        for mask in batch.masks:
+            outputs = self._policy.masked(ops, outputs, mask)
         return outputs, values
 
     def prepare(self, ticks: int, slots: int) -> None:

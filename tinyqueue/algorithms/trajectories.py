@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
@@ -33,6 +34,7 @@ class Trajectories(NamedTuple, Generic[X]):
         terminated, valid: ``[T, B]`` bool.
         seen: Of :class:`Observed`, ``[…, B, …]``.
         carried: What the network needs of the time before, by name: ``[1, B, …]``.
+        masks: ``[T, B, n]`` bool, which actions were valid; empty without action masks.
     """
 
     actions: dict[str, X]
@@ -42,6 +44,7 @@ class Trajectories(NamedTuple, Generic[X]):
     valid: X
     seen: tuple[X, ...]
     carried: dict[str, X]
+    masks: tuple[()] | tuple[X] = ()
 
 
 class NetworkInputs(NamedTuple):
@@ -67,11 +70,13 @@ class TrajectoryLayout:
     Args:
         network: What is trained.
         actions: The action space.
+        mask_size: n of the batches' action masks; 0 where they have none.
     """
 
-    def __init__(self, network: Network, actions: Space) -> None:
+    def __init__(self, network: Network, actions: Space, mask_size: int = 0) -> None:
         self._state = list(network.state)
         self._actions = actions
+        self._mask_size = mask_size
         self._observed = Observed(network.observations)
         self._carried: dict[str, tuple[tuple[int, ...], str]] = {
             carried_state(path): (shape, "float32") for path, shape in network.state.items()
@@ -99,6 +104,7 @@ class TrajectoryLayout:
                 batch.valid,
                 tuple(self._observed.arrays(batch)),
                 {name: batch.carry[name][None] for name in self._carried},
+                (batch.extras[ACTION_MASK][:-1],) if self._mask_size else (),
             )
             for batch in batches
         ]
@@ -120,6 +126,7 @@ class TrajectoryLayout:
             np.zeros(shape, bool),
             tuple(self._observed.nothing(ticks, slots)),
             {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
+            (np.ones((*shape, self._mask_size), bool),) if self._mask_size else (),
         )
 
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:

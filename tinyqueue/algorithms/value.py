@@ -25,7 +25,7 @@ from tinyqueue.algorithms.ranges import (
     Share,
 )
 from tinyqueue.data.joint_actions import JointActions
-from tinyqueue.data.spaces import Arrays, Space
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network, Output
 from tinyqueue.monitor.metrics import Metric
@@ -125,13 +125,14 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
     head = "epsilon-greedy"
     acting_outputs = ("q",)
 
-    def __init__(self, config: V, network: Network, actions: Space) -> None:
+    def __init__(self, config: V, network: Network, actions: Space, mask_size: int = 0) -> None:
         import tensorflow as tf
 
         self._config = config
         self._network = network
         self._actions = actions
         self._joint = JointActions(actions)
+        self._is_masked = mask_size > 0
         self._online = dict(network.variables)
         self.target = {
             path: tf.Variable(v, trainable=False, name="target") for path, v in self._online.items()
@@ -187,6 +188,14 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
             "end": config.exploration_end,
             "steps": config.exploration_steps,
         }
+
+    def _valid(self, masks: Array | None) -> tuple[()] | tuple[Array]:
+        """``[…, n]`` bool, which joint actions masks of a sample allow, if there are any."""
+        return () if masks is None else (self._joint.valid(masks),)
+
+    def _all_valid(self, *lead: int) -> tuple[()] | tuple[Array]:
+        """The same of ``[*lead, n]``, where all are valid."""
+        return (np.ones((*lead, self._joint.n), bool),) if self._is_masked else ()
 
     @abstractmethod
     def _given(self, sample: E) -> G:

@@ -76,7 +76,7 @@ def evaluate(
     spec = learned.spec
     atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
-    max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
+    max_q = MaxQ(spec.actions) if MaxQ.OUTPUT in head.outputs else None
     played = partial(
         play_what_finishes, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json
     )

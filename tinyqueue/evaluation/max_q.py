@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tinyqueue.data.spaces import Array, Arrays
+import numpy as np
+
+from tinyqueue.data.joint_actions import JointActions
+from tinyqueue.data.spaces import Array, Arrays, Space
+from tinyqueue.distributions.categorical import masked
 
 
 class MaxQ:
@@ -14,19 +18,26 @@ class MaxQ:
     the discounted return of the same games where Q is overestimated. A network that was trained on
     rescaled values, as ``r2d2`` is, says h(Q), and so does this.
 
+    Args:
+        actions: The action space; only valid actions are looked at.
+
     Attributes:
         states: How many states it is over.
     """
 
     OUTPUT = "q"
 
-    def __init__(self) -> None:
+    def __init__(self, actions: Space) -> None:
+        self._joint = JointActions(actions)
         self.states = 0
         self._sum = 0.0
 
-    def __call__(self, outputs: Arrays, on: Array) -> None:
-        """Takes ``q`` ``[B, A]`` where a game is still on, ``[B]`` bool."""
-        best = outputs[self.OUTPUT].max(axis=1)[on]
+    def __call__(self, outputs: Arrays, on: Array, mask: Array | None = None) -> None:
+        """Takes ``q`` ``[B, A]`` where a game is still on, ``[B]`` bool, with masks ``[B, n]``."""
+        q = outputs[self.OUTPUT]
+        if mask is not None:
+            q = masked(np, q, self._joint.valid(mask))
+        best = q.max(axis=1)[on]
         self._sum += float(best.sum(dtype="float64"))
         self.states += len(best)
 

@@ -61,6 +61,21 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
     return threshold
 
 
+def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
+    """Refuses an algorithm that cannot act in the environment, before TensorFlow is there.
+
+    Returns:
+        Values in the environment's action mask; 0 without one.
+
+    Raises:
+        ConfigError: It is another's action space, or none that a mask can be about.
+    """
+    find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    if experiment.environment.action_mask is None:
+        return 0
+    return sum(mask_counts(info.action_space))
+
+
 def build(
     experiment: Experiment, info: EnvironmentInfo, run: str, *, deterministic: bool = False
 ) -> Built:
@@ -77,6 +92,7 @@ def build(
         MissingExtraError: TensorFlow is not installed.
     """
     threshold = stop_threshold(experiment, info)
+    mask_size = require_acting(experiment, info)
     tf, _ = import_keras()
     _use_threads(tf, experiment.learner.threads)
     if deterministic:
@@ -94,7 +110,7 @@ def build(
     if algorithm_class.needs_memory and not network.state:
         name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithm_class(experiment.algorithm, network, info.action_space)
+    algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -118,9 +134,8 @@ def build(
         state={path: list(shape) for path, shape in network.state.items()},
     )
     masks = {}
-    if experiment.environment.action_mask is not None:
-        n = sum(mask_counts(info.action_space))
-        masks[ACTION_MASK] = Extra("bool", (n,), "ticks+1", "mask")
+    if mask_size:
+        masks[ACTION_MASK] = Extra("bool", (mask_size,), "ticks+1", "mask")
     contract = Contract(
         experiment=experiment.name,
         run=run,

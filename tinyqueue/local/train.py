@@ -24,7 +24,7 @@ from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.evaluation.local_games import play_here
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.build import stop_threshold
+from tinyqueue.learner.build import require_acting, stop_threshold
 from tinyqueue.learner.fitting import fitted
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.interruption import Interruption, interruptible
@@ -170,7 +170,12 @@ def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
 def _as_found(
     experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
 ) -> Experiment:
-    """The experiment without parts of observations that are dropped unasked, which is said."""
+    """The experiment without parts of observations that are dropped unasked, which is said.
+
+    Raises:
+        ConfigError: Its algorithm cannot act in this environment.
+    """
+    require_acting(experiment, info)
     given = experiment.environment.drop or ()
     unasked = [path for path in info.drop if path not in given]
     if not unasked:
