@@ -89,7 +89,8 @@ def test_a_player_and_the_learner_compute_the_same(name: str) -> None:
     for tick in range(TICKS):
         for values in state.values():
             values[rows["starts"][tick]] = 0
-        previous = rows["previous_actions"][""][tick], rows["previous_rewards"][tick]
+        before = {path: values[tick] for path, values in rows["previous_actions"].items()}
+        previous = before, rows["previous_rewards"][tick]
         seen = {path: values[tick] for path, values in rows["observations"].items()}
         outputs, state = runner.run(seen, state, previous if network.uses_previous else None)
         # Then each tick's logits are those of the unrolled rows

@@ -115,12 +115,13 @@ class Algorithm(ABC, Generic[C, E]):
         """
 
     @abstractmethod
-    def prepare(self, ticks: int, slots: int) -> None:
+    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
         """Builds the update ahead of the first, which is then as fast as any other (0.5 s are
         saved). State and weights are as before.
 
         Args:
             ticks, slots: T and B of what it trains on together; a replay's plan says the same.
+            mask_size: n of the environment's action masks; 0 without.
         """
 
     def state(self) -> Arrays:

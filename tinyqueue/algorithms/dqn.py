@@ -110,12 +110,15 @@ class Transitions(NamedTuple):
         numbers: ``[3, N]`` float32: n-step returns, discounts and importance weights. One array
             instead of three: each costs 10 µs to hand over.
         observations, next_observations: path → ``[N, *obs]``.
+        next_valid: ``[N, n]`` bool, valid joint actions in ``next_observations``; empty where all
+            always are.
     """
 
     actions: Tensor
     numbers: Tensor
     observations: dict[str, Tensor]
     next_observations: dict[str, Tensor]
+    next_valid: tuple[Tensor, ...]
 
 
 class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
@@ -129,16 +132,18 @@ class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
             np.stack([sample.returns, sample.discounts, sample.weights]),
             {path: sample.observations[path] for path in self._network.observations},
             {path: sample.next_observations[path] for path in self._network.observations},
+            self._valid(sample.next_action_masks),
         )
 
-    def _nothing(self) -> Transitions:
+    def _nothing(self, masked: bool) -> Transitions:
         rows = self._config.batch_size
         seen = {
             path: np.zeros((rows, *leaf.shape), leaf.dtype)
             for path, leaf in self._network.observations.items()
         }
         numbers = np.zeros((3, rows), np.float32)
-        return Transitions(np.zeros(rows, self._joint.dtype), numbers, seen, seen)
+        valid = (np.ones((rows, self._joint.n), bool),) if masked else ()
+        return Transitions(np.zeros(rows, self._joint.dtype), numbers, seen, seen, valid)
 
     def _loss(self, given: Transitions) -> tuple[Tensor, list[Tensor], Tensor]:
         """``mean of w·loss(R + D·max_a Q_θ⁻(s', a) − Q_θ(s, a))``."""
@@ -149,7 +154,8 @@ class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
         after = given.next_observations
         target_q = self._network.apply(after, self.target)["q"]
         online_q = self._network.apply(after)["q"] if self._config.double else None
-        targets = tf.stop_gradient(returns + discounts * state_values(target_q, online_q))
+        values = state_values(target_q, online_q, *given.next_valid)
+        targets = tf.stop_gradient(returns + discounts * values)
         errors = targets - q
         sizes = tf.abs(errors)
         losses = error_losses(errors, huber=self._config.huber)

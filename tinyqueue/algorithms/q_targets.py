@@ -7,6 +7,7 @@ Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: 
 from __future__ import annotations
 
 from tinyqueue.distributions import Tensor
+from tinyqueue.distributions.categorical import MASKED
 from tinyqueue.models.tensors import require
 from tinyqueue.replay.value_rescaling import EPSILON
 
@@ -20,19 +21,25 @@ def taken(q: Tensor, actions: Tensor) -> Tensor:
     return tf.reduce_sum(q * chosen, axis=-1)
 
 
-def state_values(target_q: Tensor, online_q: Tensor | None = None) -> Tensor:
+def state_values(
+    target_q: Tensor, online_q: Tensor | None = None, valid: Tensor | None = None
+) -> Tensor:
     """What the target network says a state is worth, ``[…, n]`` → ``[…]``.
 
     Args:
         target_q: Q of the target network.
         online_q: Q of the online one, which then chooses the action: double Q learning. None:
             the target network chooses, too.
+        valid: ``[…, n]`` bool, the actions to choose from; None: all.
     """
     import tensorflow as tf
 
+    ranked = target_q if online_q is None else online_q
+    if valid is not None:
+        ranked = tf.where(valid, ranked, MASKED)
     if online_q is None:
-        return tf.reduce_max(target_q, axis=-1)
-    return taken(target_q, tf.argmax(online_q, axis=-1, output_type=tf.int32))
+        return tf.reduce_max(ranked, axis=-1)
+    return taken(target_q, tf.argmax(ranked, axis=-1, output_type=tf.int32))
 
 
 def sequence_targets(

@@ -77,7 +77,11 @@ class R2d2Config(ValueConfig):
 
 
 class Sequences(NamedTuple):
-    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions."""
+    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions.
+
+    Attributes:
+        valid: ``[L+1, N, n]`` bool, valid joint actions; empty where all always are.
+    """
 
     actions: Tensor
     rewards: Tensor
@@ -89,6 +93,7 @@ class Sequences(NamedTuple):
     previous_rewards: Tensor
     observations: dict[str, Tensor]
     state: dict[str, Tensor]
+    valid: tuple[Tensor, ...]
 
 
 class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
@@ -120,9 +125,10 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             sample.previous_rewards,
             {path: sample.observations[path] for path in self._network.observations},
             {path: sample.state[path] for path in self._network.state},
+            self._valid(sample.action_masks),
         )
 
-    def _nothing(self) -> Sequences:
+    def _nothing(self, masked: bool) -> Sequences:
         config, network = self._config, self._network
         action = self._actions[self._joint.path]
         rows = config.batch_size
@@ -139,6 +145,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             np.zeros(seen, np.float32),
             {p: np.zeros((*seen, *x.shape), x.dtype) for p, x in network.observations.items()},
             {p: np.zeros((rows, *shape), np.float32) for p, shape in network.state.items()},
+            (np.ones((*seen, self._joint.n), bool),) if masked else (),
         )
 
     def _loss(self, given: Sequences) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -151,7 +158,11 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             for x in (given.actions, given.rewards, given.terminated, given.mask)
         )
         online_q = self._q(given, None)
-        values = state_values(self._q(given, self.target), online_q if config.double else None)
+        values = state_values(
+            self._q(given, self.target),
+            online_q if config.double else None,
+            *(x[config.burn_in :] for x in given.valid),
+        )
         targets = sequence_targets(
             rewards=rewards,
             terminated=terminated,

@@ -115,6 +115,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         update of the Nature network at T = 20.
         """
         import tensorflow as tf
+        from keras import ops
 
         given = self._layout.inputs(batch)
 
@@ -126,12 +127,14 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
+        for mask in batch.action_masks:
+            outputs = self._policy.masked(ops, outputs, mask[:-1])
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
         return outputs, values
 
-    def prepare(self, ticks: int, slots: int) -> None:
+    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
         before = self.state()
-        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
+        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots, mask_size))
         self.restore(before)
 
 

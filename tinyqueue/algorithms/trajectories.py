@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
@@ -33,6 +34,7 @@ class Trajectories(NamedTuple, Generic[X]):
         terminated, valid: ``[T, B]`` bool.
         seen: Of :class:`Observed`, ``[…, B, …]``.
         carried: What the network needs of the time before, by name: ``[1, B, …]``.
+        action_masks: ``[T+1, B, n]`` bool, which actions were valid; empty where all always are.
     """
 
     actions: dict[str, X]
@@ -42,6 +44,7 @@ class Trajectories(NamedTuple, Generic[X]):
     valid: X
     seen: tuple[X, ...]
     carried: dict[str, X]
+    action_masks: tuple[X, ...] = ()
 
 
 class NetworkInputs(NamedTuple):
@@ -99,6 +102,7 @@ class TrajectoryLayout:
                 batch.valid,
                 tuple(self._observed.arrays(batch)),
                 {name: batch.carry[name][None] for name in self._carried},
+                (batch.extras[ACTION_MASK],) if ACTION_MASK in batch.extras else (),
             )
             for batch in batches
         ]
@@ -109,8 +113,8 @@ class TrajectoryLayout:
         )
         return joined
 
-    def nothing(self, ticks: int, slots: int) -> Trajectories[Array]:
-        """T ticks of B slots of which none is valid."""
+    def nothing(self, ticks: int, slots: int, mask_size: int = 0) -> Trajectories[Array]:
+        """T ticks of B slots of which none is valid, with action masks of that size, if any."""
         shape = (ticks, slots)
         return Trajectories(
             {path: np.zeros((*shape, *x.shape), x.dtype) for path, x in self._actions.items()},
@@ -120,6 +124,7 @@ class TrajectoryLayout:
             np.zeros(shape, bool),
             tuple(self._observed.nothing(ticks, slots)),
             {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
+            (np.ones((ticks + 1, slots, mask_size), bool),) if mask_size else (),
         )
 
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:

@@ -25,7 +25,7 @@ from tinyqueue.algorithms.ranges import (
     Share,
 )
 from tinyqueue.data.joint_actions import JointActions
-from tinyqueue.data.spaces import Arrays, Space
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network, Output
 from tinyqueue.monitor.metrics import Metric
@@ -193,8 +193,18 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         """What the graph is given of a sample."""
 
     @abstractmethod
-    def _nothing(self) -> G:
-        """Zeros of the same shapes and types."""
+    def _nothing(self, masked: bool) -> G:
+        """Zeros of the same shapes and types, with action masks or without."""
+
+    def _valid(self, masks: Array | None) -> tuple[Array, ...]:
+        """``[…, n]`` bool: valid joint actions by the environment's masks; empty without masks.
+
+        Rows of padding may have no valid action; there all count, so that values stay finite.
+        """
+        if masks is None:
+            return ()
+        valid = self._joint.valid(masks)
+        return (valid | ~valid.any(axis=-1, keepdims=True),)
 
     @abstractmethod
     def _loss(self, given: G) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -227,9 +237,9 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         for path, variable in self.target.items():
             variable.assign(self._online[path])
 
-    def prepare(self, ticks: int, slots: int) -> None:
+    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
         before = self.state()
-        self._graph(np.float32(0), self._nothing())
+        self._graph(np.float32(0), self._nothing(mask_size > 0))
         self._copy.get_concrete_function()
         self.restore(before)
 

@@ -160,9 +160,9 @@ def test_the_head_of_an_experiment_fits_its_actions() -> None:
     )
     assert nested.extras.keys() == {LOG_PROB, ENTROPY}
     named = make_head("categorical", {}, {"go": Leaf("uint8", (), n=2)})
-    assert named.outputs == ("logits/go",)
+    assert named.outputs == ("logits",)
     named.begin(1, 1, np.random.default_rng(0), 0)
-    assert named.act(0, {"logits/go": np.float32([[0, 100]])})["go"].tolist() == [1]
+    assert named.act(0, {"logits": np.float32([[0, 100]])})["go"].tolist() == [1]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("categorical", 2.0), ("squashed", math.tanh(2.0))])
