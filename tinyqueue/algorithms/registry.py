@@ -29,6 +29,7 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
 """Those that come with tinyqueue."""
 
 _REQUIRED = ("Config", "head", "outputs", "update", "prepare")
+_REQUIRED_WHEN_BUILT = ("acting_outputs", "kept")
 
 
 def find(name: str) -> type[Algorithm[Any, Any]]:
@@ -75,3 +76,17 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
             "uses_replay: ClassVar[bool] = True in it, so that experiments have a table [replay]."
         )
     return found
+
+
+def require_built(algorithm: Algorithm[Any, Any], name: str) -> None:
+    """Returns when an algorithm's ``__init__`` has set what it must set.
+
+    Raises:
+        ConfigError: It has not; the text says what, and the algorithm by this name.
+    """
+    lacks = [each for each in _REQUIRED_WHEN_BUILT if not hasattr(algorithm, each)]
+    if lacks:
+        raise ConfigError(
+            f"{name}: its __init__ must set {' and '.join(lacks)}; "
+            "tinyqueue.algorithms.base says what each is."
+        )

@@ -21,10 +21,10 @@ from tinyqueue.catalogue import (
 )
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment.brought import label
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import ConfigTable, Experiment
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.older import known_only, listed, new_since, told
 from tinyqueue.experiment.values import Assignment
 from tinyqueue.run.run_directory import RunDirectory
@@ -113,7 +113,8 @@ def chosen_for(
         result.pop("name", None)
     if gone:
         names = " and ".join(map(label, wanted.values()))
-        source += f"; its settings {listed(gone)} are left out: {names} has its own defaults"
+        have = "have their" if len(wanted) > 1 else "has its"
+        source += f"; its settings {listed(gone)} are left out: {names} {have} own defaults"
     return result, source
 
 
@@ -182,8 +183,11 @@ def new_run(
     find_environment(experiment.environment.id)
     run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
     kept = run.document()
-    names = {f"{kind}_name": chosen(kept, kind) for kind in DEFAULTS}
-    return run, replace(experiment, **names)
+    return run, replace(
+        experiment,
+        algorithm_name=chosen(kept, "algorithm"),
+        model_name=chosen(kept, "model"),
+    )
 
 
 def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]:
@@ -201,8 +205,10 @@ def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]
         known, gone = known_only(document, **configs(document))
         new = new_since(document, make_experiment(known).document())
         base, _ = chosen_for(known, f"{path}/", changes.get("assignments", ()))
-        remarks = [told(new, gone), *run.changed_code()]
-        return run, configured(base, **changes), "; ".join(filter(None, remarks))
+        experiment = configured(base, **changes)
+        names = (experiment.algorithm_name, experiment.model_name)
+        remarks = [told(new, gone), *run.changed_code(names)]
+        return run, experiment, "; ".join(filter(None, remarks))
     except ConfigError:
         run.close()
         raise

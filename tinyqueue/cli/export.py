@@ -16,9 +16,9 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.experiment.brought import label
 from tinyqueue.experiment.components import chosen
 from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample

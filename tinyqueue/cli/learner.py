@@ -15,8 +15,8 @@ from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment.brought import label
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.file_names import label
 from tinyqueue.learner.fitting import CHOSEN
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
-import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -19,20 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tinyqueue.errors import ConfigError, UnknownNameError
-
-_FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>[^:/]*))?")
-
-
-def file_of(name: str) -> tuple[Path, str] | None:
-    """The file and the name in it of ``path/to/file.py:Name``; None for any other name."""
-    found = _FILE.fullmatch(name)
-    return (Path(os.path.expanduser(found["path"])), found["name"] or "") if found else None
-
-
-def label(name: str) -> str:
-    """A name as people are told of it: ``file.py:Name`` without its folders."""
-    found = file_of(name)
-    return f"{found[0].name}:{found[1]}" if found else name
+from tinyqueue.experiment.file_names import file_of
 
 
 def brought(kind: str, name: str, known: Iterable[str]) -> tuple[object, str]:
@@ -116,8 +101,8 @@ def _advice(error: BaseException, path: Path) -> str:
         return ""
     return (
         f" The run keeps a copy of this one file, so it cannot import {missing} from beside it. "
-        "Put both into one file, or install them as a package with an entry point in "
-        f"the group tinyqueue.algorithms or tinyqueue.models."
+        "Put both into one file, or install them as a package with an entry point in the group "
+        "tinyqueue.algorithms or tinyqueue.models."
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyqueue.experiment.brought import file_of
 from tinyqueue.experiment.experiment import ConfigTable
+from tinyqueue.experiment.file_names import file_of
 
 DEFAULTS = {"algorithm": "impala", "model": "mlp"}
 """What a document names that names none."""

@@ -8,6 +8,8 @@ from pydantic import TypeAdapter
 
 from tinyqueue.errors import ConfigError
 
+_FIELDS = "Fields are bool, int, float, str, Literal, None, or tuples of these."
+
 
 def require_config(config: object, where: str) -> None:
     """Returns for a frozen dataclass with a default for every field.
@@ -33,10 +35,21 @@ def require_config(config: object, where: str) -> None:
     if bare:
         raise ConfigError(f"{where}: {config.__name__} has no default for {', '.join(bare)}.")
     try:
-        TypeAdapter(config)
-    except Exception as error:  # Pydantic's own, or a NameError of an annotation.
+        defaults = vars(config())
+        TypeAdapter(config).validate_python({})
+    except Exception as error:  # Pydantic's own, a NameError of an annotation, or the user's.
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"{where}: {config.__name__} cannot be read from a table: {reason} "
-            "Fields are bool, int, float, str, Literal, or tuples of these."
+            f"{where}: {config.__name__} cannot be read from a table: {reason} {_FIELDS}"
         ) from None
+    odd = [key for key, value in defaults.items() if not _is_plain(value)]
+    if odd:
+        raise ConfigError(
+            f"{where}: {config.__name__}.{odd[0]} cannot be written in TOML. {_FIELDS}"
+        )
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)

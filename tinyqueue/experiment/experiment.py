@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment.brought import label
 from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,

@@ -9,7 +9,7 @@ import structlog
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.registry import find, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -111,6 +111,7 @@ def build(
         name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
     algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
+    require_built(algorithm, experiment.algorithm_label)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}

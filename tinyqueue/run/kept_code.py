@@ -6,13 +6,13 @@ A run goes on with its own copies, whatever becomes of the files that it was sta
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinyqueue.errors import ConfigError
-from tinyqueue.experiment.brought import file_of
 from tinyqueue.experiment.components import DEFAULTS, chosen
+from tinyqueue.experiment.file_names import file_of
 
 
 class Copies(NamedTuple):
@@ -58,18 +58,25 @@ def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
     return result
 
 
-def changes(document: Mapping[str, Any], originals: Mapping[str, str]) -> list[str]:
+def changes(
+    document: Mapping[str, Any], originals: Mapping[str, str], names: Collection[str]
+) -> list[str]:
     """A sentence for every original that has changed since it was copied; a file that is gone, or
     is on another machine, has not.
 
     Args:
         document: The run's, with absolute paths.
         originals: As of :func:`copies`.
+        names: Of what is used; a copy that is not is passed over.
     """
     said = []
     for kind, path, name in _files(document):
         original = Path(originals.get(kind, ""))
-        if original.is_file() and original.read_bytes() != path.read_bytes():
+        if (
+            f"{path}:{name}" in names
+            and original.is_file()
+            and original.read_bytes() != path.read_bytes()
+        ):
             said.append(
                 f"{original} has changed, and the run goes on with its own copy, {path} "
                 f"(--set {kind}.name={original}:{name} takes the changed one)"

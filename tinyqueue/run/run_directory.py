@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -161,9 +161,13 @@ class RunDirectory:
                 f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
             ) from error
 
-    def changed_code(self) -> list[str]:
-        """A sentence for every one of the user's own files that has changed since the run began."""
-        return changes(self.document(), self._state.get("originals", {}))
+    def changed_code(self, names: Collection[str]) -> list[str]:
+        """A sentence for every one of the user's own files that has changed since the run began.
+
+        Args:
+            names: Of the algorithm and the model that are used; others are passed over.
+        """
+        return changes(self.document(), self._state.get("originals", {}), names)
 
     def info(self) -> dict[str, Any]:
         """What :meth:`create` was given about the run's surroundings."""
