@@ -103,8 +103,8 @@ def test_a_run_of_another_version_is_opened_with_todays_defaults_and_what_differ
 
     assert experiment.document() == configured(POLE).document()
     assert older == (
-        'settings that it did not have are at their defaults: session.codec = "none"; '
-        "settings that there are no longer are left out: learner.of_before"
+        'settings new since then are at their defaults: session.codec = "none"; '
+        "settings that no longer exist are left out: learner.of_before"
     )
 
 

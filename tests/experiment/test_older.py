@@ -88,8 +88,8 @@ def test_an_environment_of_a_checkpoint_is_completed_with_todays_defaults():
 def test_both_are_told_in_one_line():
     assert told([], []) == ""
     assert told(["session.slots = 8"], ["learner.x"]) == (
-        "settings that it did not have are at their defaults: session.slots = 8; "
-        "settings that there are no longer are left out: learner.x"
+        "settings new since then are at their defaults: session.slots = 8; "
+        "settings that no longer exist are left out: learner.x"
     )
 
 

@@ -33,7 +33,7 @@ def test_two_experiments_share_players_and_outlive_each_other(cluster: Cluster) 
     elsewhere = cluster.learner(*ENDLESS, "--set", "name=two", "--new")
     assert elsewhere.wait() == 1
     assert f"is in use by pid {two.pid} on " in again.printed
-    assert "'two' is trained by " in elsewhere.printed
+    assert "'two' is being trained by " in elsewhere.printed
     assert f"{cluster.runs / 'two' / '1'} on " in elsewhere.printed
     assert "Traceback" not in again.printed + elsewhere.printed
     assert cluster.run_path("two") == cluster.runs / "two" / "1"

@@ -375,7 +375,7 @@ def test_a_clipped_batch_is_trained_on_and_told(
 
     assert train_one(experience).rewards[2, 1] == 10.0
     assert said == [
-        "reward 1e+09 in slot 1: learner.max_abs_reward is 10, to which it is clipped "
+        "reward 1e+09 in slot 1: learner.max_abs_reward is 10; it is clipped to that "
         "(player host:1)"
     ]
 

@@ -47,7 +47,7 @@ def test_the_first_is_told_with_its_value_slot_and_setting(contract, batch):
 
     assert count == 2
     assert text == (
-        "reward -1e+09 in slot 2: learner.max_abs_reward is 100, to which it is clipped"
+        "reward -1e+09 in slot 2: learner.max_abs_reward is 100; it is clipped to that"
     )
 
 

@@ -11,7 +11,7 @@ from tinyqueue.experiment.experiment import ConfigTable
 from tinyqueue.experiment.file_names import file_of
 
 DEFAULTS = {"algorithm": "impala", "model": "mlp"}
-"""What a document names that names none."""
+"""The components of a document that names none."""
 
 
 def chosen(document: Mapping[str, Any], kind: str) -> str:
@@ -46,18 +46,18 @@ def without_former(
     models: ConfigTable,
     keeps_shared: bool,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The document without what belongs to an algorithm or model that it is not to have.
+    """The document without the settings of an algorithm or model that is being replaced.
 
     Args:
-        document: Before anything that a person typed is applied to it.
+        document: The tables before any setting that a person typed is applied.
         wanted: ``algorithm`` and ``model`` → the name that was typed.
         algorithms, models: The config dataclass of each known name.
-        keeps_shared: Whether settings that the chosen component has too stay: those of a
-            person's own file do, and those that a preset has for another algorithm do not.
+        keeps_shared: Whether to keep settings that the new component has too. Those from a
+            person's own file are kept; those of a preset for another algorithm are not.
 
     Returns:
-        The document, and the keys that are left out. A key that belongs to neither stays, to be
-        refused.
+        The document, and the keys that were left out. A key that belongs to neither component
+        stays, so that it is refused later.
     """
     result = dict(document)
     gone: list[str] = []

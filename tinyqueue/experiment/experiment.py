@@ -23,7 +23,7 @@ from tinyqueue.experiment.validation import validated
 
 S = TypeVar("S", bound=Section)
 ConfigTable = Mapping[str, type[Any]]
-"""Name → frozen dataclass with that component's fields."""
+"""Component name → the frozen dataclass of its settings."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Experiment:
         return label(self.algorithm_name)
 
     def document(self) -> dict[str, Any]:
-        """The effective experiment as plain tables, from which an equal one can be parsed."""
+        """The effective experiment as plain tables, which parse to an equal one."""
         return {
             "name": self.name,
             "seed": self.seed,
@@ -91,12 +91,12 @@ def parse_experiment(
     name = document.get("name", default_name(environment.id, algorithm_name))
     if not isinstance(name, str) or not EXPERIMENT_PATTERN.match(name):
         raise ConfigError(
-            f"name = {name!r} is not an experiment name: 1–48 of a–z, 0–9, '-' and '_', "
+            f"name = {name!r} is not an experiment name: use 1–48 of a–z, 0–9, '-' and '_', "
             "beginning with a letter or digit."
         )
     seed = document.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ConfigError(f"seed = {seed!r} must be a whole number from 0.")
+        raise ConfigError(f"seed = {seed!r} must be a whole number, zero or more.")
     return Experiment(
         name=name,
         environment=environment,
@@ -114,7 +114,10 @@ def parse_experiment(
 
 
 def default_name(environment_id: str, algorithm: str) -> str:
-    """``ALE/Pong-v5`` played by ``impala`` is ``pong-impala``, by ``own.py:Mine`` ``pong-mine``."""
+    """The name of an experiment without one.
+
+    ``ALE/Pong-v5`` with ``impala`` is ``pong-impala``, with ``own.py:Mine`` ``pong-mine``.
+    """
     game = environment_id.rpartition("/")[2].lower()
     base, _, version = game.rpartition("-v")
     game = base if base and version.isdigit() else game
@@ -138,8 +141,8 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
         return _section(ReplayConfig, document, "replay")
     if "replay" in document:
         raise ConfigError(
-            f"[replay] has no effect: {label(name)} trains on every session batch once, "
-            "as it comes. Remove the table, or choose an algorithm with a replay, such as dqn."
+            f"[replay] has no effect: {label(name)} trains on each session batch once, as it arrives. "
+            "Remove the table, or choose an algorithm with a replay, such as dqn."
         )
     return None
 
