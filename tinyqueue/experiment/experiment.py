@@ -141,8 +141,8 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
         return _section(ReplayConfig, document, "replay")
     if "replay" in document:
         raise ConfigError(
-            f"[replay] has no effect: {label(name)} trains on each session batch once, as it arrives. "
-            "Remove the table, or choose an algorithm with a replay, such as dqn."
+            f"[replay] has no effect: {label(name)} trains on each session batch once, as it "
+            "arrives. Remove the table, or choose an algorithm with a replay, such as dqn."
         )
     return None
 
