@@ -182,7 +182,7 @@ def new_run(
     find_environment(experiment.environment.id)
     run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
     kept = run.document()
-    names = {f"{kind}_name": chosen(kept, kind) for kind in DEFAULTS}
+    names: dict[str, Any] = {f"{kind}_name": chosen(kept, kind) for kind in DEFAULTS}
     return run, replace(experiment, **names)
 
 
