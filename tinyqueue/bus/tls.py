@@ -28,7 +28,9 @@ class VerifiedConnection(Connection):
     _initial_params: dict[str, Any]
     """kombu's own, which its stubs leave out."""
 
-    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
+    def Pool(  # noqa: N802  # kombu names it so
+        self, limit: int | None = None, **options: Any
+    ) -> ConnectionPool:
         """A pool of the same; kombu's own is of plain connections."""
         return _VerifiedPool(self, limit, **options)
 
