@@ -1,5 +1,7 @@
 """Run directories of another version, and documents that are given another algorithm."""
 
+from typing import Any
+
 import pytest
 
 from tinyqueue.algorithms.registry import ALGORITHMS
@@ -12,7 +14,7 @@ from tinyqueue.models.registry import MODELS
 
 ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
 MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
-KNOWN = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
+KNOWN: Any = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
 WHOLE = {name: make_experiment(read_document(path)).document() for name, path in presets().items()}
 
 

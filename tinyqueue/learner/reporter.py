@@ -52,7 +52,7 @@ class Reporter:
         setbacks: What is set aside and what fails; None where nothing can.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it tells of, by name
         self,
         experiment: Experiment,
         run: RunDirectory,
