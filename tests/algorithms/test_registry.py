@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -144,7 +144,7 @@ class ThawedConfig:
 
 
 class Thawed(Impala):
-    Config = ThawedConfig
+    Config: ClassVar[Any] = ThawedConfig
 
 
 class Replaying(Whole):

@@ -244,7 +244,7 @@ def test_max_q_of_no_state_is_no_number():
 
 def test_max_q_is_that_of_valid_actions():
     watched = MaxQ(ACTIONS)
-    q = np.float32([[5, 1], [2, 3], [9, 9]])
+    q = np.array([[5, 1], [2, 3], [9, 9]], np.float32)
     mask = np.array([[False, True], [True, True], [True, True]])
 
     watched({"q": q}, np.array([True, True, False]), mask)

@@ -60,7 +60,7 @@ def bare(observations: Any, actions: Any, outputs: Any, config: MlpConfig, seed:
     return build_mlp(observations, actions, outputs, config, seed).step
 
 
-def unsaid(observations, actions, outputs, config, seed):  # type: ignore[no-untyped-def]
+def unsaid(observations, actions, outputs, config, seed):
     return None
 
 
