@@ -210,7 +210,7 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         if extra is not None:
             raise MissingExtraError(extra, f"the environment {config.id}") from error
         package = known_package(config.id)
-        if package is not None and package.continuous:
+        if package is not None and package.module and not package.is_installed:
             raise ConfigError(advice(config.id, package)) from error
         raise ConfigError(
             f"the environment {config.id} needs packages that are not installed here: {error}"

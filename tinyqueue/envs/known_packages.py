@@ -22,18 +22,19 @@ class KnownPackage:
         ids: Pattern of the beginnings of its ids, in any case.
         install: What pip is given.
         module: What registers the ids with Gymnasium; empty where nothing does.
-        continuous: All its actions are continuous, and no algorithm here learns those.
+        registers: False where Gymnasium has the ids by itself, and the module is what they need.
     """
 
     ids: str
     install: str
     module: str
-    continuous: bool = False
+    registers: bool = True
 
     @property
     def is_installed(self) -> bool:
         top = self.module.partition(".")[0]
-        return top in sys.modules or importlib.util.find_spec(top) is not None
+        loaded = sys.modules.get(top)
+        return loaded is not None or importlib.util.find_spec(top) is not None
 
 
 _HIGHWAY = (
@@ -63,14 +64,13 @@ KNOWN_PACKAGES = (
     KnownPackage("Crafter(Reward|NoReward)-", "crafter", ""),
     KnownPackage("procgen[-/]", "procgen", ""),
     KnownPackage("Craftax-", "craftax", ""),
-    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "gymnasium", continuous=True),
-    KnownPackage(_ROBOTICS, "gymnasium-robotics", "gymnasium_robotics", continuous=True),
-    KnownPackage("dm_control/", "shimmy[dm-control]", "shimmy", continuous=True),
-    KnownPackage("Meta-World/", "metaworld", "metaworld", continuous=True),
-    KnownPackage("PyFlyt/", "pyflyt", "PyFlyt.gym_envs", continuous=True),
-    KnownPackage("Panda(Reach|Push|Slide|PickAndPlace|Stack|Flip)", "panda-gym", "panda_gym",
-                 continuous=True),
-    KnownPackage("gym_pusht/", "gym-pusht", "gym_pusht", continuous=True),
+    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "mujoco", registers=False),
+    KnownPackage(_ROBOTICS, "gymnasium-robotics", "gymnasium_robotics"),
+    KnownPackage("dm_control/", "shimmy[dm-control]", "shimmy"),
+    KnownPackage("Meta-World/", "metaworld", "metaworld"),
+    KnownPackage("PyFlyt/", "pyflyt", "PyFlyt.gym_envs"),
+    KnownPackage("Panda(Reach|Push|Slide|PickAndPlace|Stack|Flip)", "panda-gym", "panda_gym"),
+    KnownPackage("gym_pusht/", "gym-pusht", "gym_pusht"),
 )  # fmt: skip
 """Tried: the ids and modules of each were seen with a release of 2026, or read in its source."""
 
@@ -90,7 +90,7 @@ def modules_for(environment_id: str, modules: Iterable[str]) -> tuple[str, ...]:
     """
     given = tuple(modules)
     package = known_package(environment_id)
-    if package is None or not package.module or package.module in given:
+    if package is None or not package.registers or not package.module or package.module in given:
         return given
     return (*given, package.module) if package.is_installed else given
 
@@ -99,13 +99,6 @@ def advice(environment_id: str, package: KnownPackage) -> str:
     """What to do for an environment of a known package that cannot be used now."""
     begins = f"the environment {environment_id} comes with the package"
     name = re.split(r"[\[>]", package.install)[0]
-    if package.continuous:
-        return (
-            f"{begins} {package.install}, whose actions are continuous, and every algorithm here "
-            "chooses one of n: one Discrete space. Choose another environment, or register one in "
-            "a module of your own that wraps this and maps a number from 0 to n − 1 to a fixed "
-            "action each."
-        )
     if not package.module:
         return (
             f"{begins} {name}, which registers nothing with Gymnasium. Write a module that does, "
@@ -120,8 +113,14 @@ def advice(environment_id: str, package: KnownPackage) -> str:
             f"{environment_id}"
         )
     quoted = f'"{package.install}"' if name != package.install else name
+    steps = (
+        f"{begins} {name if package.registers else package.module}, which is not installed here. "
+        f"Install it wherever it is played, trained or evaluated: pip install {quoted}. Then: "
+        f"tinyqueue train {environment_id}."
+    )
+    if not package.registers:
+        return steps
     return (
-        f"{begins} {name}, which is not installed here. Install it wherever it is played, trained "
-        f"or evaluated: pip install {quoted}. Then: tinyqueue train {environment_id}. Workers that "
-        f"you start yourself need TINYQUEUE_ENVIRONMENT_MODULES={package.module} too."
+        f"{steps} Workers that you start yourself need "
+        f"TINYQUEUE_ENVIRONMENT_MODULES={package.module} too."
     )

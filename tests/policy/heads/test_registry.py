@@ -8,7 +8,7 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.policy.heads import HEADS, evaluation_head, greedy_head, make_head, single_discrete
+from tinyqueue.policy.heads import HEADS, evaluation_head, greedy_head, make_head
 
 THREE = {"": Leaf("uint8", (), n=3)}
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
@@ -85,17 +85,3 @@ def test_a_way_to_play_that_the_policy_does_not_have_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=f"trained with {name}.*{said}"):
         evaluation_head(name, THREE, **options)
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        {"": Leaf("float32", (2,), low=-1.0, high=1.0)},
-        {"": Leaf("uint8", (3,), n=2)},
-        {"a": Leaf("uint8", (), n=2), "b": Leaf("uint8", (), n=2)},
-    ],
-    ids=["box", "vector", "two"],
-)
-def test_other_action_spaces_are_refused_by_name(space: dict[str, Leaf]) -> None:
-    with pytest.raises(ConfigError, match="Discrete"):
-        single_discrete(space)

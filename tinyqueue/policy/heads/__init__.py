@@ -8,7 +8,7 @@ after the last one.
 from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
 from tinyqueue.policy.heads.greedy import Greedy, Mode
-from tinyqueue.policy.heads.head import Head, single_discrete
+from tinyqueue.policy.heads.head import Head
 from tinyqueue.policy.heads.registry import (
     HEADS,
     evaluation_head,
@@ -36,5 +36,4 @@ __all__ = [
     "greedy_head",
     "has_probabilities",
     "make_head",
-    "single_discrete",
 ]
