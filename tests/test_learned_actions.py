@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import any_actions
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -20,7 +20,7 @@ from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.policy.export import PolicyExport
 
 
-def untrained(name: str, environment: gymnasium.Env, core: str = "none") -> Learned:
+def untrained(name: str, environment: Any, core: Any = "none") -> Learned:
     seen = Layout(environment.observation_space, "observations").space
     acted = action_layout(environment.action_space, name).space
     outputs = Impala.outputs(acted, ImpalaConfig())
@@ -59,7 +59,9 @@ def test_actions_are_of_the_environments_own_space(name: str, core: str) -> None
     environment = any_actions.GAMES[name]()
     learned = untrained(name, environment, core)
     observation, _ = environment.reset(seed=1)
-    state, reward, steps, is_over = None, 0.0, 0, False
+    state: Any = None
+    reward: Any = 0.0
+    steps, is_over = 0, False
 
     while not is_over:
         action, state = learned.act(observation, state, reward)
@@ -78,7 +80,8 @@ def test_whole_numbers_have_their_start_in_observations_and_actions() -> None:
     assert action in space
     # What is seen is one of two numbers, each with weights of its own
     outputs = [
-        learned.runner.run({"": np.uint8([seen])}, {})[0]["logits"].copy() for seen in (0, 1)
+        learned.runner.run({"": np.array([seen], np.uint8)}, {})[0]["logits"].copy()
+        for seen in (0, 1)
     ]
     assert action == 10 + outputs[1].argmax()
     assert learned.act(10)[0] == 10 + outputs[0].argmax()

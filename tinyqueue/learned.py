@@ -80,7 +80,7 @@ class Learned:
 
     def act(
         self,
-        observation: Array | Observations,
+        observation: Array | int | Observations,
         state: Arrays | None = None,
         reward: float = 0.0,
         mask: Any = None,

@@ -84,19 +84,19 @@ def q_table(found: Any, config: Any, actions: Space, q: Array) -> Any:
 @pytest.mark.parametrize("double", [False, True])
 def test_the_target_of_a_transition_is_the_best_valid_action(double: bool) -> None:
     # Q(1, ·) = 10, 20, 30; the best is not valid, and in the second item only the worst is
-    q = np.float32([[0, 0, 0], [10, 20, 30]])
+    q = np.array([[0, 0, 0], [10, 20, 30]], np.float32)
     actions = {"": Leaf("uint8", (), n=3)}
     trained = q_table(Dqn, DqnConfig(double=double, prioritised=True), actions, q)
-    update = trained.update(transitions([[1, 1, 0], [1, 0, 0]], np.uint8([0, 0])), 0)
+    update = trained.update(transitions([[1, 1, 0], [1, 0, 0]], np.array([0, 0], np.uint8)), 0)
     assert update.priorities.tolist() == [20.0, 10.0]
 
 
 def test_joint_actions_are_valid_where_all_of_their_entries_are() -> None:
     # Q(1, ·) of (0, 0), (0, 1), (1, 0), (1, 1); masks of the two entries side by side
-    q = np.float32([[0, 0, 0, 0], [1, 2, 3, 4]])
+    q = np.array([[0, 0, 0, 0], [1, 2, 3, 4]], np.float32)
     actions = {"": Leaf("uint8", (2,), n=2, nvec=(2, 2))}
     trained = q_table(Dqn, DqnConfig(prioritised=True), actions, q)
-    sample = transitions([[1, 0, 1, 1], [1, 1, 1, 0]], np.uint8([[0, 0], [0, 0]]))
+    sample = transitions([[1, 0, 1, 1], [1, 1, 1, 0]], np.array([[0, 0], [0, 0]], np.uint8))
     assert trained.update(sample, 0).priorities.tolist() == [2.0, 3.0]
 
 
@@ -123,7 +123,7 @@ def test_the_targets_of_a_sequence_are_the_best_valid_actions(double: bool) -> N
     config = R2d2Config(
         burn_in=1, unroll=2, n_step=1, gamma=1.0, rescaled=False, dueling=False, double=double
     )
-    q = np.float32([[0, 0, 0], [10, 20, 30]])
+    q = np.array([[0, 0, 0], [10, 20, 30]], np.float32)
     trained = q_table(R2d2, config, {"": Leaf("uint8", (), n=3)}, q)
     # Row 0 warms up; rows 2 and 3 are what ticks 1 and 2 lead to
     masks = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]], bool)[:, None]
@@ -131,7 +131,7 @@ def test_the_targets_of_a_sequence_are_the_best_valid_actions(double: bool) -> N
     sample = SequenceSample(
         rows=np.zeros(1, np.int64),
         births=np.zeros(1, np.int64),
-        observations={"": np.uint8([[0], [0], [1], [1]])},
+        observations={"": np.array([[0], [0], [1], [1]], np.uint8)},
         actions=np.zeros(ticks, np.uint8),
         rewards=np.zeros(ticks, np.float32),
         terminated=np.zeros(ticks, bool),

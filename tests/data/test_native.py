@@ -27,24 +27,25 @@ def test_it_is_the_same_after_a_way_through_json(native: Native) -> None:
 
 def test_numbers_of_a_bounded_box_are_between_its_bounds_and_clipped_to_them() -> None:
     border = Border(BOX, (2,))
-    drawn = np.float32([[-1, -1], [0, 0.5], [1, 7]])
+    drawn = np.array([[-1, -1], [0, 0.5], [1, 7]], np.float32)
 
     values = border.native(drawn)
 
     assert values.dtype == np.float64
     assert values.tolist() == [[-1, 10], [1, 11.5], [3, 12]]
-    np.testing.assert_allclose(border.given(values), [[-1, -1], [0, 0.5], [1, 1]])
+    expected = np.array([[-1, -1], [0, 0.5], [1, 1]])
+    np.testing.assert_allclose(np.asarray(border.given(values)), expected)
 
 
 def test_a_box_with_one_bound_is_clipped_and_not_scaled() -> None:
     border = Border(Native((), "float32", low=(None,), high=(1.0,)), (1,))
-    assert border.native(np.float32([[-50], [0.5], [2]])).tolist() == [[-50], [0.5], [1]]
+    assert border.native(np.array([[-50], [0.5], [2]], np.float32)).tolist() == [[-50], [0.5], [1]]
 
 
 @pytest.mark.parametrize(("start", "values"), [((5, -2), [6, 0]), ((3,), [4, 5]), ((), [1, 2])])
 def test_whole_numbers_begin_at_their_start(start: tuple[int, ...], values: list[int]) -> None:
     border = Border(Native((), "int64", start), (2,))
-    native = border.native(np.uint8([1, 2]))
+    native = border.native(np.array([1, 2], np.uint8))
     assert (native.dtype, native.tolist()) == (np.int64, values)
     assert border.given(native).tolist() == [1, 2]
 

@@ -1,7 +1,7 @@
 """Whole games of one policy: which episodes count, and what they cost."""
 
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -33,7 +33,7 @@ class Lengths(gymnasium.Env):
     observation_space = spaces.Box(0, 1000, (4,))
     action_space = spaces.Discrete(2)
     built = 0
-    counts: ClassVar[Counter] = Counter()
+    counts: ClassVar[Counter[tuple[int, str]]] = Counter()
 
     def __init__(self):
         Lengths.built += 1
@@ -55,7 +55,7 @@ class Lengths(gymnasium.Env):
 def lengths():
     Lengths.built = 0
     Lengths.counts = Counter()
-    gymnasium.register("Lengths-v0", Lengths)
+    gymnasium.register("Lengths-v0", cast(Any, Lengths))
     yield EnvironmentConfig(id="Lengths-v0")
     del gymnasium.registry["Lengths-v0"]
 
@@ -63,7 +63,7 @@ def lengths():
 @pytest.fixture
 def one_cart():
     """CartPole without a vectorised form."""
-    gymnasium.register("OneCart-v0", CartPoleEnv)
+    gymnasium.register("OneCart-v0", cast(Any, CartPoleEnv))
     yield
     del gymnasium.registry["OneCart-v0"]
 
@@ -244,7 +244,7 @@ def test_max_q_of_no_state_is_no_number():
 
 def test_max_q_is_that_of_valid_actions():
     watched = MaxQ(ACTIONS)
-    q = np.float32([[5, 1], [2, 3], [9, 9]])
+    q = np.array([[5, 1], [2, 3], [9, 9]], np.float32)
     mask = np.array([[False, True], [True, True], [True, True]])
 
     watched({"q": q}, np.array([True, True, False]), mask)
@@ -253,7 +253,7 @@ def test_max_q_is_that_of_valid_actions():
 
 
 def test_a_stack_begins_anew_in_every_wave_and_stays_with_its_slot():
-    gymnasium.register("Count-v0", Counting)
+    gymnasium.register("Count-v0", cast(Any, Counting))
     try:
         watcher = Watcher(2)
         play(EnvironmentConfig(id="Count-v0", stack=3), watcher, 3, 2)

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_an_equal_environment_may_go_on(folder):
 
 
 def test_a_setting_that_is_not_set_is_as_one_that_was_not_there(folder):
-    environment = SPEC["environment"]
+    environment: Any = SPEC["environment"]
     read_checkpoint(folder).require_same({**SPEC, "environment": {**environment, "drop": None}})
     other = {**SPEC, "environment": {**environment, "drop": ["mission"]}}
     with pytest.raises(CheckpointError, match="mission"):

@@ -6,7 +6,7 @@ outside the space raises, so that a player that sends one cannot pass unnoticed.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -70,7 +70,7 @@ class CopyBits(Copying):
 class Reach(Copying):
     """Box with bounds that differ by entry: pays for being near the target that is shown."""
 
-    action_space = spaces.Box(np.float32([-1.0, 10.0]), np.float32([3.0, 12.0]))
+    action_space = spaces.Box(np.array([-1.0, 10.0], np.float32), np.array([3.0, 12.0], np.float32))
     observation_space = spaces.Box(-1.0, 1.0, (2,))
 
     def _next(self) -> Any:
@@ -104,7 +104,7 @@ class CopyAll(Copying):
 
     def _next(self) -> Any:
         rng = self.np_random
-        self._wanted = {
+        self._wanted: dict[str, Any] = {
             "go": int(rng.integers(3)),
             "press": rng.integers(2, size=2, dtype=np.int8),
             "aim": rng.uniform(-0.8, 0.8, size=1).astype(np.float32),
@@ -128,7 +128,7 @@ class Masked(gymnasium.Env[Any, Any]):
     """Some of five actions are allowed; any other raises. Pays for the largest allowed one."""
 
     action_space = spaces.Discrete(5)
-    observation_space: ClassVar[Any] = spaces.Dict(
+    observation_space = spaces.Dict(
         {"seen": spaces.MultiBinary(5), "allowed": spaces.MultiBinary(5)}
     )
 
@@ -161,4 +161,5 @@ GAMES = {
 }
 
 for name, game in GAMES.items():
-    gymnasium.register(name, game)
+    make: Any = game
+    gymnasium.register(name, make)

@@ -24,7 +24,7 @@ class Estimates(NamedTuple):
     advantages: Tensor
 
 
-def vtrace(
+def vtrace(  # noqa: PLR0913  # the symbols of one recursion, all by name
     *,
     log_rhos: Tensor,
     rewards: Tensor,

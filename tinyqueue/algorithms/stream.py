@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.descent import Compiled, Descent, schedule
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
@@ -55,7 +57,17 @@ S = TypeVar("S", bound=StreamConfig)
 
 
 class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
-    """A policy and its value in one network, trained on every session batch in one update."""
+    """A policy and its value in one network, trained on every session batch in one update.
+
+    A subclass sets ``Config`` and writes :meth:`update` and :meth:`_learn`; ``impala.py`` is an
+    example. What it finds in ``self``:
+
+    Attributes:
+        _config: Its config.
+        _policy: What the policy's outputs say of actions: log-probability, entropy.
+        _learning_rate: Env steps → learning rate.
+        _descent: Takes the optimiser's steps.
+    """
 
     head = "categorical"
     records_entropy = True
@@ -81,15 +93,16 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         }
         return {**policy, "value": Output(1)}
 
-    @abstractmethod
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        """What changes from update to update: the learning rate, and whatever else."""
+        """What changes from update to update: the learning rate, and whatever a subclass adds."""
+        return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
     @abstractmethod
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         """The update, inside a graph: what is to be known of it, in one float32 vector."""
 
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
+        """The numbers of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         settings = self._settings(batch.rewards.shape[1], env_steps)
         numbers: list[float] = self._graph(settings, batch).tolist()

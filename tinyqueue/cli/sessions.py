@@ -216,7 +216,7 @@ def _judged(run: Path, batch: SessionBatch) -> Arrays:
     checkpoint = CheckpointReader(run / "checkpoints").newest()
     if checkpoint is None:
         raise CheckpointError(f"{run} has no checkpoint yet. Leave out --with-checkpoint.")
-    experiment = of_run(read_document(run / "experiment.toml"))
+    experiment = of_run(run)
     return Critic(experiment, checkpoint).judge(batch)
 
 

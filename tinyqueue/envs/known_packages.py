@@ -22,19 +22,16 @@ class KnownPackage:
         ids: Pattern of the beginnings of its ids, in any case.
         install: What pip is given.
         module: What registers the ids with Gymnasium; empty where nothing does.
-        registers: False where Gymnasium has the ids by itself, and the module is what they need.
     """
 
     ids: str
     install: str
     module: str
-    registers: bool = True
 
     @property
     def is_installed(self) -> bool:
         top = self.module.partition(".")[0]
-        loaded = sys.modules.get(top)
-        return loaded is not None or importlib.util.find_spec(top) is not None
+        return top in sys.modules or importlib.util.find_spec(top) is not None
 
 
 _HIGHWAY = (
@@ -64,7 +61,7 @@ KNOWN_PACKAGES = (
     KnownPackage("Crafter(Reward|NoReward)-", "crafter", ""),
     KnownPackage("procgen[-/]", "procgen", ""),
     KnownPackage("Craftax-", "craftax", ""),
-    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "mujoco", registers=False),
+    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "gymnasium"),
     KnownPackage(_ROBOTICS, "gymnasium-robotics", "gymnasium_robotics"),
     KnownPackage("dm_control/", "shimmy[dm-control]", "shimmy"),
     KnownPackage("Meta-World/", "metaworld", "metaworld"),
@@ -90,7 +87,7 @@ def modules_for(environment_id: str, modules: Iterable[str]) -> tuple[str, ...]:
     """
     given = tuple(modules)
     package = known_package(environment_id)
-    if package is None or not package.registers or not package.module or package.module in given:
+    if package is None or not package.module or package.module in given:
         return given
     return (*given, package.module) if package.is_installed else given
 
@@ -113,14 +110,8 @@ def advice(environment_id: str, package: KnownPackage) -> str:
             f"{environment_id}"
         )
     quoted = f'"{package.install}"' if name != package.install else name
-    steps = (
-        f"{begins} {name if package.registers else package.module}, which is not installed here. "
-        f"Install it wherever it is played, trained or evaluated: pip install {quoted}. Then: "
-        f"tinyqueue train {environment_id}."
-    )
-    if not package.registers:
-        return steps
     return (
-        f"{steps} Workers that you start yourself need "
-        f"TINYQUEUE_ENVIRONMENT_MODULES={package.module} too."
+        f"{begins} {name}, which is not installed here. Install it wherever it is played, trained "
+        f"or evaluated: pip install {quoted}. Then: tinyqueue train {environment_id}. Workers that "
+        f"you start yourself need TINYQUEUE_ENVIRONMENT_MODULES={package.module} too."
     )

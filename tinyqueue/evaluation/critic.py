@@ -23,7 +23,7 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import Network
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 from tinyqueue.run.checkpoint import Checkpoint
 
 _MODEL = "model/"
@@ -47,7 +47,7 @@ class Critic:
         spec = PlaySpec.model_validate(checkpoint.spec)
         outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
         seen = stacked(spec.observations, spec.environment.stack)
-        self._network: Network = MODELS[experiment.model_name].build(
+        self._network: Network = find_model(experiment.model_name).build(
             seen, spec.actions, outputs, experiment.model, experiment.seed
         )
         self._observed = Observed(seen)

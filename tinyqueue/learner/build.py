@@ -9,7 +9,7 @@ import structlog
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.registry import find, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -17,7 +17,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract, Extra
@@ -100,7 +100,7 @@ def build(
     algorithm_class = find(experiment.algorithm_name)
     outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
     stack = experiment.environment.stack
-    network = MODELS[experiment.model_name].build(
+    network = find_model(experiment.model_name).build(
         stacked(info.observation_space, stack),
         info.action_space,
         outputs,
@@ -108,9 +108,10 @@ def build(
         experiment.seed,
     )
     if algorithm_class.needs_memory and not network.state:
-        name = experiment.algorithm_name
+        name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
     algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
+    require_built(algorithm, experiment.algorithm_label)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -160,7 +161,7 @@ def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[s
     if not algorithm.records_entropy:
         raise ConfigError(
             "session.record_entropy = true needs a policy with probabilities, and "
-            f"{experiment.algorithm_name} acts by Q values. Set session.record_entropy = false: "
+            f"{experiment.algorithm_label} acts by Q values. Set session.record_entropy = false: "
             "Q values are recorded in any case."
         )
     return {"record_entropy": True}

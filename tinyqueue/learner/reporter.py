@@ -52,7 +52,7 @@ class Reporter:
         setbacks: What is set aside and what fails; None where nothing can.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it tells of, by name
         self,
         experiment: Experiment,
         run: RunDirectory,
@@ -92,7 +92,7 @@ class Reporter:
             RunHeader(
                 experiment=experiment.name,
                 environment=experiment.environment.id,
-                algorithm=experiment.algorithm_name,
+                algorithm=experiment.algorithm_label,
                 run_directory=shown(run.path),
                 services=services,
                 level=threshold,
@@ -193,7 +193,7 @@ class Reporter:
         document: dict[str, Any] = {
             "experiment": self._experiment.name,
             "environment": self._experiment.environment.id,
-            "algorithm": self._experiment.algorithm_name,
+            "algorithm": self._experiment.algorithm_label,
             "run": self._run.run_id,
             "run_directory": shown(self._run.path),
             "written_s": time.time(),

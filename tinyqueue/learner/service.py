@@ -185,7 +185,7 @@ class LearnerService:
             endings.callback(experience.stop)
             experience.start()
             consumer.start()
-            housekeeping = self._housekeeping(feed, publisher, made.reporter)
+            housekeeping = self._housekeeping(feed, publisher, made.reporter, made.training)
             endings.callback(housekeeping.stop)
             housekeeping.start()
             # While the first players open their stages.
@@ -287,11 +287,20 @@ class LearnerService:
         return self._experiment.learner.max_policy_lag if built.algorithm.replay is None else None
 
     def _housekeeping(
-        self, feed: TaskFeed, publisher: WeightPublisher, reporter: Reporter
+        self,
+        feed: TaskFeed,
+        publisher: WeightPublisher,
+        reporter: Reporter,
+        training: TrainingRun,
     ) -> Housekeeping:
+        def send_tasks() -> None:
+            # After the last env step nothing is trained on, and evaluation needs the cores.
+            if not training.is_spent:
+                feed.tick()
+
         return Housekeeping(
             [
-                Chore("feed", FEED_S, feed.tick),
+                Chore("feed", FEED_S, send_tasks),
                 Chore("heal", HEAL_S, publisher.heal),
                 Chore("status", STATUS_S, lambda: self._write_status(reporter)),
             ]

@@ -78,7 +78,7 @@ def train(
             lasting.tells(interruption.ask),
         ):
             return _train(experiment, run, settings, lasting, where, interruption)
-    except (TinyqueueError, KeyboardInterrupt):
+    except BaseException:
         run.discard_unless_begun()
         raise
 
@@ -91,20 +91,8 @@ def _train(
     where: Where,
     interruption: Interruption,
 ) -> Outcome:
-    import_allowed(settings.environment_modules)
-    stop_threshold(experiment, find_environment(experiment.environment.id))
-    if not where.serial and experiment.session.queue not in settings.play_queues:
-        raise UnknownNameError(
-            "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
-        )
-    remarks = (
-        bytecode_advice(),
-        slower_form(experiment.environment),
-        beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
-    )
-    for remark in remarks:
-        if remark:
-            view.message(remark)
+    _check(experiment, settings, where)
+    _remark(experiment, view)
     with _described(experiment, settings, view) as environment:
         if where.serial:
             info = environment.result()
@@ -153,6 +141,28 @@ def _train(
                         f"All they said is in {log}."
                     )
                 return outcome
+
+
+def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
+    """Refuses what can be refused before anything is started."""
+    import_allowed(settings.environment_modules)
+    stop_threshold(experiment, find_environment(experiment.environment.id))
+    if not where.serial and experiment.session.queue not in settings.play_queues:
+        raise UnknownNameError(
+            "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
+        )
+
+
+def _remark(experiment: Experiment, view: View) -> None:
+    """Says what makes training slower or pointless than it has to be."""
+    remarks = (
+        bytecode_advice(),
+        slower_form(experiment.environment),
+        beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
+    )
+    for remark in remarks:
+        if remark:
+            view.message(remark)
 
 
 def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:

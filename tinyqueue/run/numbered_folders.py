@@ -22,7 +22,8 @@ _DRAFT_IS_STALE_S = 60.0
 
 
 def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
-    """Makes the folder of the next free number with these files in it, and locks it.
+    """Makes the folder of the next free number with these files in it, and locks it. A file's name
+    may be ``folder/file``.
 
     It appears complete and locked, or not at all. Raises OSError when the disk refuses.
     """
@@ -33,7 +34,10 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
     lock = RunLock(draft)
     try:
         for name, data in files.items():
-            write_synced(draft / name, data)
+            path = draft / name
+            path.parent.mkdir(exist_ok=True)
+            write_synced(path, data)
+            sync_directory(path.parent)
         sync_directory(draft)
         return _rename_to_next_number(draft), lock
     except BaseException:

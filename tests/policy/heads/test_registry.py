@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_a_policy_is_evaluated_greedily_unless_asked_otherwise() -> None:
     exploring = evaluation_head("epsilon-greedy", THREE, epsilon=0.25)
     for head in (sampled, exploring):
         head.begin(200, 2, np.random.default_rng(0), 0)
-        outputs = {name: np.float32([[0, 1, 0]] * 2) for name in head.outputs}
+        outputs = {name: np.array([[0, 1, 0]] * 2, np.float32) for name in head.outputs}
         assert len({int(head.act(tick, outputs)[""][0]) for tick in range(200)}) == 3
     assert exploring.epsilons == (0.25, 0.25)
 
@@ -85,3 +86,13 @@ def test_a_way_to_play_that_the_policy_does_not_have_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=f"trained with {name}.*{said}"):
         evaluation_head(name, THREE, **options)
+
+
+def test_a_head_of_a_spec_is_never_a_file(tmp_path: Path) -> None:
+    file, trace = tmp_path / "own.py", tmp_path / "imported"
+    file.write_text(f"open({str(trace)!r}, 'w').close()\nclass Mine: pass\n")
+    with pytest.raises(UnknownNameError):
+        make_head(f"{file}:Mine", {}, THREE)
+    with pytest.raises(UnknownNameError):
+        greedy_head(f"{file}:Mine", THREE)
+    assert not trace.exists()
