@@ -158,7 +158,7 @@ def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, w
 
 @pytest.mark.parametrize("words", [(), ("--serial",)])
 def test_training_without_an_end_is_refused(tinyqueue, tmp_path, words):
-    result = tinyqueue("train", "Pendulum-v1", *words)
+    result = tinyqueue("train", "CliffWalkingSlippery-v1", *words)
 
     assert list(tmp_path.iterdir()) == []
     assert result.code == 1
