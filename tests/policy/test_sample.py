@@ -119,7 +119,7 @@ def test_a_torn_manifest_is_refused(folder):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 2}, r"of schema 2, this tinyqueue reads 1"),
+        ({"schema": 2}, r"has schema 2, this tinyqueue reads 1"),
         ({"results": [{"returns": []}]}, r"results\[0\].policy is missing; it should be a text"),
         ({"results": [4]}, r"results\[0\] is 4, and should be an object with keys"),
         ({"results": 3}, "results is 3, and should be a list"),
@@ -130,7 +130,7 @@ def test_a_torn_manifest_is_refused(folder):
         ({"spec": None}, "spec is null, and should be an object with keys"),
         (
             {"spec": {"graph_sha256": "0" * 64}},
-            "spec.graph_sha256 is of another graph than sha256.policy.onnx",
+            "spec.graph_sha256 differs from sha256.policy.onnx",
         ),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_manifest_of_another_form_is_refused_with_the_key(folder, changes, sai
 
     if "schema" not in changes:
         assert str(raised.value).startswith(f"{folder}: manifest.json cannot be used: ")
-        assert str(raised.value).endswith(". Copy the sample again, or export it anew.")
+        assert str(raised.value).endswith(". Copy the sample again, or export it again.")
 
 
 @pytest.mark.parametrize("text", ["[1]", "7", "null"])
