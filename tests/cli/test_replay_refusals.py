@@ -36,11 +36,11 @@ def run(tmp_path):
         ),
         (
             ("replay.capacity_steps=640", "replay.minimum_steps=1000"),
-            "replay.minimum_steps = 1000 can never be there",
+            "replay.minimum_steps = 1000 can never be reached",
         ),
         (
             ("replay.capacity_steps=128", "replay.minimum_steps=1", "algorithm.batch_size=256"),
-            "a replay of 128 env steps is less than one sample of 256",
+            "a replay of 128 env steps is smaller than one sample of 256",
         ),
     ],
 )
