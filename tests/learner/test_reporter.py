@@ -187,7 +187,8 @@ def test_a_long_silence_is_explained_again_ever_more_rarely(
         reporter.waited()
 
     assert view.messages == [
-        f"no session batch has arrived for {seconds} s. {said}" for seconds in (16, 31, 61, 121, 181)
+        f"no session batch has arrived for {seconds} s. {said}"
+        for seconds in (16, 31, 61, 121, 181)
     ]
 
 

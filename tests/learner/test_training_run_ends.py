@@ -202,7 +202,7 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
         now[0] += 60.0
 
     assert over == [False, False, True, True]
-    assert reporter.messages[0].startswith("the last env step is reached; waiting for evaluation games")
+    assert reporter.messages[0].startswith("the last env step is reached; waiting for eval")
     assert training.finish().ended == "max env steps"
 
 

@@ -1,4 +1,4 @@
-"""Mean of max Q over the states of evaluated games: what a value policy believes it will get."""
+"""Mean of max Q over the states of evaluation episodes: the return that a value policy expects."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tinyqueue.data.spaces import Array, Arrays
 
 
 class MaxQ:
-    """Watches games and keeps the mean of max Q(s, ·) over every state acted in.
+    """Watches games and computes the mean of max Q(s, ·) over all states acted in.
 
     DQN's measure of progress (Mnih et al. 2015, figure 2): smoother than returns, and far above
-    the discounted return of the same games where Q is overestimated. A network that was trained on
-    rescaled values, as ``r2d2`` is, says h(Q), and so does this.
+    the discounted return of the same games if Q is overestimated. A network trained on rescaled
+    values, such as that of ``r2d2``, outputs h(Q), and this is then the mean of that.
 
     Attributes:
-        states: How many states it is over.
+        states: Number of states so far.
     """
 
     OUTPUT = "q"
@@ -25,12 +25,17 @@ class MaxQ:
         self._sum = 0.0
 
     def __call__(self, outputs: Arrays, on: Array) -> None:
-        """Takes ``q`` ``[B, A]`` where a game is still on, ``[B]`` bool."""
+        """Adds the states of one tick.
+
+        Args:
+            outputs: With ``q`` ``[B, A]``.
+            on: ``[B]`` bool, true where a game is still on.
+        """
         best = outputs[self.OUTPUT].max(axis=1)[on]
         self._sum += float(best.sum(dtype="float64"))
         self.states += len(best)
 
     @property
     def mean(self) -> float:
-        """NaN before the first state."""
+        """The mean so far; NaN before the first state."""
         return self._sum / self.states if self.states else math.nan
