@@ -104,9 +104,8 @@ def test_a_file_that_is_not_the_manifests_is_named(folder, name, harm):
     changed = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
     (folder / name).write_bytes(data[:middle] if harm == "torn" else changed)
 
-    with pytest.raises(
-        CheckpointError, match=rf"{name} \(\d+ bytes\) is not the file .*incomplete"
-    ):
+    said = rf"{name} \(\d+ bytes\) is not the file .*incomplete"
+    with pytest.raises(CheckpointError, match=said):
         read_sample(folder)
 
 
@@ -168,7 +167,7 @@ def test_a_policy_of_more_than_four_megabytes_is_refused(tmp_path):
     rng = np.random.default_rng(0)
     large = {"w": rng.standard_normal(2_200_000).astype(np.float32)}
 
-    with pytest.raises(CheckpointError, match=r"4,000,000 is the limit. Train a smaller model"):
+    with pytest.raises(CheckpointError, match=r"the limit is 4,000,000. Train a smaller model"):
         write_sample(tmp_path, sample(weights=large))
     assert list(tmp_path.iterdir()) == []
 
