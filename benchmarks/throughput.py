@@ -136,7 +136,7 @@ def measure(
     arrivals.watch()
     with tempfile.TemporaryDirectory(prefix="tinyqueue-bench-") as folder:
         experiment = configured(read_document(FILES[name]), assignments, stop_at_return=NEVER)
-        run = new_run(Path(folder), experiment)
+        run, experiment = new_run(Path(folder), experiment)
         log_to_file(run.path / "learner.log")
         settings = load_settings()
         with local_services(choice, settings) as services:

@@ -94,7 +94,7 @@ def test_the_file_with_the_mistake_is_named_beside_options(tinyqueue, experiment
     [
         ((), "nothing to train: name an environment"),
         (("nowhere.toml",), "nowhere.toml cannot be read: No such file or directory"),
-        (("CartPole-v1", "--set", "gamma"), "--set 'gamma' is not of the form section.key=value"),
+        (("CartPole-v1", "--set", "gamma"), "--set 'gamma' must have the form section.key=value"),
         (("CartPole-v1", "--set", "algorithm.gama=1"), "did you mean 'gamma'?"),
         (("CartPole-v1", "--set", "seed.x=1"), "'seed' is a value, not a section"),
         (("CartPole-v1", "--resume", "runs/x/1"), "either something to train or --resume RUN"),

@@ -47,10 +47,10 @@ def test_every_form_of_a_mask_becomes_one_row(value):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ([1, 1, 1, 1], "5 times 0 or 1"),
-        ([1, 1, 2, 1, 1], "5 times 0 or 1"),
-        (None, "5 times 0 or 1"),
-        ("open", "5 times 0 or 1"),
+        ([1, 1, 1, 1], "5 values of 0 or 1"),
+        ([1, 1, 2, 1, 1], "5 values of 0 or 1"),
+        (None, "5 values of 0 or 1"),
+        ("open", "5 values of 0 or 1"),
         ([1, 1, 0, 0, 0], "allows no action"),
         ([0, 0, 0, 0, 0], "allows no action"),
     ],

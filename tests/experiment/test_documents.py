@@ -68,7 +68,7 @@ def test_overrides_leave_the_document_as_it_was() -> None:
 
 @pytest.mark.parametrize("assignment", ["session.ticks", "=3", ".ticks=3", "session.=3", ""])
 def test_an_override_of_another_form_is_refused(assignment: str) -> None:
-    with pytest.raises(ConfigError, match=r"not of the form section\.key=value"):
+    with pytest.raises(ConfigError, match=r"must have the form section\.key=value"):
         with_overrides({}, [assignment])
 
 

@@ -1,14 +1,20 @@
 """Run directories of another version, and documents that are given another algorithm."""
 
+from typing import Any
+
 import pytest
 
-from tinyqueue.catalogue import ALGORITHM_CONFIGS, MODEL_CONFIGS, make_experiment, presets
+from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.catalogue import make_experiment, presets
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.components import without_former
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.older import known_environment, known_only, new_since, told
+from tinyqueue.models.registry import MODELS
 
-KNOWN = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
+ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
+MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
+KNOWN: Any = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
 WHOLE = {name: make_experiment(read_document(path)).document() for name, path in presets().items()}
 
 
@@ -84,8 +90,8 @@ def test_an_environment_of_a_checkpoint_is_completed_with_todays_defaults():
 def test_both_are_told_in_one_line():
     assert told([], []) == ""
     assert told(["session.slots = 8"], ["learner.x"]) == (
-        "settings that it did not have are at their defaults: session.slots = 8; "
-        "settings that there are no longer are left out: learner.x"
+        "settings new since then are at their defaults: session.slots = 8; "
+        "settings that no longer exist are left out: learner.x"
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def lease():
 
 @pytest.fixture
 def ingest(lease, contract, ledger, experience, consumer, heard, evaluated, failed, said):
-    ingest = Ingest(
+    ingest: Any = Ingest(
         contract,
         ledger,
         experience,
@@ -374,7 +375,7 @@ def test_a_clipped_batch_is_trained_on_and_told(
 
     assert train_one(experience).rewards[2, 1] == 10.0
     assert said == [
-        "reward 1e+09 in slot 1: learner.max_abs_reward is 10, to which it is clipped "
+        "reward 1e+09 in slot 1: learner.max_abs_reward is 10; it is clipped to that "
         "(player host:1)"
     ]
 

@@ -1,12 +1,13 @@
 """Evaluations that fail, last or contradict themselves, and how a run ends all the same."""
 
+import time
+
 import numpy as np
 import pytest
 from taking import Nothing, taken
 
 from tinyqueue.errors import LeaseLostError
 from tinyqueue.evaluation.threshold import NoAnswer, ReturnThreshold
-from tinyqueue.learner import training_run as training_module
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -193,7 +194,7 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
 ):
     now = [1000.0]
     training = make_training(Games(), stop={"max_env_steps": 8})
-    monkeypatch.setattr(training_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     training.update(taken([make_batch(0)]))
     over = []

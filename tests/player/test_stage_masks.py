@@ -3,6 +3,7 @@
 import copy
 from collections import deque
 from itertools import pairwise
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -29,7 +30,7 @@ HEADS = {
 
 @pytest.fixture
 def doors():
-    gymnasium.register("Doors-v0", Doors)
+    gymnasium.register("Doors-v0", cast(Any, Doors))
 
     def config(where="observation", **kwargs):
         return EnvironmentConfig(
@@ -111,18 +112,18 @@ def test_held_out_states_are_reached_by_valid_actions(spec, doors):
 def test_games_are_played_with_valid_actions(doors, where, sample):
     space = {"": describe(doors(where)).action_space[""]}
     head = evaluation_head("categorical", space, sample=sample)
-    games = play_games(
-        doors(where, length=40), Watcher(ACTIONS, 2), head, episodes=5, slots=3, seed=1
-    )
+    watcher: Any = Watcher(ACTIONS, 2)
+    games = play_games(doors(where, length=40), watcher, head, episodes=5, slots=3, seed=1)
     assert (games.failures, games.lengths.tolist()) == (0, [40] * 5)
 
 
 def test_a_game_whose_mask_allows_nothing_names_step_and_slot(doors):
     space = {"": describe(doors()).action_space[""]}
+    watcher: Any = Watcher(ACTIONS)
     with pytest.raises(EnvironmentFailedError, match=r"step 2 of the game in slot 0: .* allows no"):
         play_games(
             doors(closed_at=2),
-            Watcher(ACTIONS),
+            watcher,
             evaluation_head("categorical", space),
             episodes=2,
             slots=1,
@@ -168,11 +169,12 @@ def test_settings_that_do_not_fit_are_refused(keys, said):
 
 
 def test_a_multi_discrete_space_is_tried_out_and_played_with_its_masks():
-    gymnasium.register("Pairs-v0", Pairs)
+    gymnasium.register("Pairs-v0", cast(Any, Pairs))
     config = EnvironmentConfig(id="Pairs-v0", action_mask="info:action_mask")
     info = describe(config)
     head = Uniform(info.action_space)
-    games = play_games(config, Watcher(5), head, episodes=4, slots=2, seed=1)
+    watcher: Any = Watcher(5)
+    games = play_games(config, watcher, head, episodes=4, slots=2, seed=1)
     del gymnasium.registry["Pairs-v0"]
 
     assert info.trial.remarks == ()

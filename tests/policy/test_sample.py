@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ RESULT = Result("greedy", 0, (500.0, 480.5), 490.25, 9.75, 490.25)
 
 
 def sample(**changes):
-    values = {
+    values: dict[str, Any] = {
         "graph": graph(),
         "weights": {"dense/kernel": BALANCES, "steps": np.array([3], np.int64)},
         "spec": spec().model_dump(mode="json"),

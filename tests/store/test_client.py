@@ -84,7 +84,7 @@ def test_a_server_that_hangs_is_given_up_after_the_time_out(
     with connect(redis_url) as hurried:
         client.client_pause(1000)
         before = time.monotonic()
-        with pytest.raises(ServiceUnreachableError, match="may or may not have been done"):
+        with pytest.raises(ServiceUnreachableError, match="may or may not have been carried out"):
             WeightStore(hurried, "cartpole").head()
         assert time.monotonic() - before < 0.9
     client.client_unpause()

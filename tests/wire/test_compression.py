@@ -32,7 +32,7 @@ def test_an_unknown_codec_is_the_callers_mistake_when_compressing() -> None:
 
 
 def test_an_unknown_codec_is_the_senders_mistake_when_decompressing() -> None:
-    with pytest.raises(MessageError, match="none of none, lz4, zstd") as refused:
+    with pytest.raises(MessageError, match="not one of none, lz4, zstd") as refused:
         decompress("gzip", memoryview(TEXT), len(TEXT))
     assert refused.value.reason == "compression"
 

@@ -50,6 +50,9 @@ class Algorithm(ABC, Generic[C, E]):
         config: An instance of ``Config``.
         network: A network with the outputs that :meth:`outputs` asked for.
         actions: The environment's action space.
+        mask_size: Values in the action mask that comes with every row of experience; 0 where the
+            environment has none. An action that a mask does not allow is never taken, so no
+            update may count on it.
 
     Attributes:
         kept: Every variable needed to continue training, by its name in a checkpoint: the
@@ -69,7 +72,7 @@ class Algorithm(ABC, Generic[C, E]):
     needs_memory: ClassVar[bool] = False
 
     @abstractmethod
-    def __init__(self, config: C, network: Network, actions: Space) -> None: ...
+    def __init__(self, config: C, network: Network, actions: Space, mask_size: int = 0) -> None: ...
 
     @classmethod
     @abstractmethod
@@ -118,14 +121,13 @@ class Algorithm(ABC, Generic[C, E]):
         """
 
     @abstractmethod
-    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
+    def prepare(self, ticks: int, slots: int) -> None:
         """Builds the graph before the first update, which is then as fast as any other (this saves
         0.5 s). State and weights do not change.
 
         Args:
             ticks: T of an update. Ignored where the replay plan fixes the shapes.
             slots: B of an update. Ignored likewise.
-            mask_size: n of the environment's action masks; 0 if it has none.
         """
 
     def state(self) -> Arrays:

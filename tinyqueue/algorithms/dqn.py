@@ -111,14 +111,14 @@ class Transitions(NamedTuple):
             instead of three, since passing an array costs 10 µs.
         observations, next_observations: path → ``[N, *obs]``.
         next_valid: ``[N, n]`` bool, valid joint actions in ``next_observations``; an empty tuple
-            if all actions are always valid.
+            without masks.
     """
 
     actions: Tensor
     numbers: Tensor
     observations: dict[str, Tensor]
     next_observations: dict[str, Tensor]
-    next_valid: tuple[Tensor, ...]
+    next_valid: tuple[()] | tuple[Tensor]
 
 
 class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
@@ -135,18 +135,18 @@ class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
             self._valid(sample.next_action_masks),
         )
 
-    def _nothing(self, masked: bool) -> Transitions:
+    def _nothing(self) -> Transitions:
         rows = self._config.batch_size
         seen = {
             path: np.zeros((rows, *leaf.shape), leaf.dtype)
             for path, leaf in self._network.observations.items()
         }
         numbers = np.zeros((3, rows), np.float32)
-        valid = (np.ones((rows, self._joint.n), bool),) if masked else ()
-        return Transitions(np.zeros(rows, self._joint.dtype), numbers, seen, seen, valid)
+        actions = np.zeros(rows, self._joint.dtype)
+        return Transitions(actions, numbers, seen, seen, self._all_valid(rows))
 
     def _loss(self, given: Transitions) -> tuple[Tensor, list[Tensor], Tensor]:
-        """``mean of w·loss(R + D·max_a Q_θ⁻(s', a) − Q_θ(s, a))``."""
+        """``mean of w·loss(R + D·max_a Q_θ⁻(s', a) − Q_θ(s, a))``, a valid in s'."""
         import tensorflow as tf
 
         returns, discounts, weights = tf.unstack(given.numbers)

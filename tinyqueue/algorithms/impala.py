@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import sound_update
 from tinyqueue.algorithms.ranges import Positive
@@ -19,7 +17,6 @@ from tinyqueue.algorithms.returns import vtrace
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array
 from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.monitor.metrics import Metric
@@ -82,7 +79,7 @@ def impala_loss(
         batch: What was played.
 
     Returns:
-        The loss, and :data:`METRICS` after the gradient norm.
+        The loss, and the :data:`METRICS` that follow the gradient norm.
     """
     import tensorflow as tf
     from keras import ops
@@ -141,9 +138,6 @@ class Impala(StreamActorCritic[ImpalaConfig]):
             self._learning_rate(env_steps),
             f"the update at {env_steps:,} env steps",
         )
-
-    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         import tensorflow as tf

@@ -132,7 +132,7 @@ def ppo_loss(
         part: What was played.
 
     Returns:
-        The loss, and :data:`METRICS` after the gradient norm.
+        The loss, and the :data:`METRICS` that follow the gradient norm.
     """
     import tensorflow as tf
     from keras import ops
@@ -175,8 +175,10 @@ class Ppo(StreamActorCritic[PpoConfig]):
 
     Config = PpoConfig
 
-    def __init__(self, config: PpoConfig, network: Network, actions: Space) -> None:
-        super().__init__(config, network, actions)
+    def __init__(
+        self, config: PpoConfig, network: Network, actions: Space, mask_size: int = 0
+    ) -> None:
+        super().__init__(config, network, actions, mask_size)
         end = config.clip if config.clip_end is None else config.clip_end
         self._clip = schedule(config.clip, end, config.anneal_steps)
 

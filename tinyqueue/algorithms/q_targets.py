@@ -7,7 +7,7 @@ Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: 
 from __future__ import annotations
 
 from tinyqueue.distributions import Tensor
-from tinyqueue.distributions.categorical import MASKED
+from tinyqueue.distributions.categorical import masked
 from tinyqueue.models.tensors import require
 from tinyqueue.replay.value_rescaling import EPSILON
 
@@ -30,16 +30,17 @@ def state_values(
         target_q: ``[…, n]`` Q of the target network.
         online_q: ``[…, n]`` Q of the online network, which then chooses the action: double Q
             learning. None: the target network also chooses.
-        valid: ``[…, n]`` bool, the actions to choose from; None: all.
+        valid: ``[…, n]`` bool, the actions to choose from, at least one; None: all.
     """
     import tensorflow as tf
+    from keras import ops
 
-    ranked = target_q if online_q is None else online_q
+    chooser = target_q if online_q is None else online_q
     if valid is not None:
-        ranked = tf.where(valid, ranked, MASKED)
+        chooser = masked(ops, chooser, valid)
     if online_q is None:
-        return tf.reduce_max(ranked, axis=-1)
-    return taken(target_q, tf.argmax(ranked, axis=-1, output_type=tf.int32))
+        return tf.reduce_max(chooser, axis=-1)
+    return taken(target_q, tf.argmax(chooser, axis=-1, output_type=tf.int32))
 
 
 def sequence_targets(

@@ -81,7 +81,8 @@ class Sequences(NamedTuple):
 
     Attributes:
         actions: ``[L, N]`` joint actions.
-        valid: ``[L+1, N, n]`` bool, valid joint actions; an empty tuple if all always are.
+        valid: ``[U+1, N, n]`` bool, valid joint actions after the burn-in; an empty tuple without
+            masks.
     """
 
     actions: Tensor
@@ -94,7 +95,7 @@ class Sequences(NamedTuple):
     previous_rewards: Tensor
     observations: dict[str, Tensor]
     state: dict[str, Tensor]
-    valid: tuple[Tensor, ...]
+    valid: tuple[()] | tuple[Tensor]
 
 
 class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
@@ -116,6 +117,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
         )
 
     def _given(self, sample: SequenceSample) -> Sequences:
+        masks = sample.action_masks
         return Sequences(
             self._joint.index(sample.actions),
             sample.rewards,
@@ -127,10 +129,10 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             sample.previous_rewards,
             {path: sample.observations[path] for path in self._network.observations},
             {path: sample.state[path] for path in self._network.state},
-            self._valid(sample.action_masks),
+            self._valid(None if masks is None else masks[self._config.burn_in :]),
         )
 
-    def _nothing(self, masked: bool) -> Sequences:
+    def _nothing(self) -> Sequences:
         config, network = self._config, self._network
         action = self._actions[self._joint.path]
         rows = config.batch_size
@@ -147,7 +149,7 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             np.zeros(seen, np.float32),
             {p: np.zeros((*seen, *x.shape), x.dtype) for p, x in network.observations.items()},
             {p: np.zeros((rows, *shape), np.float32) for p, shape in network.state.items()},
-            (np.ones((*seen, self._joint.n), bool),) if masked else (),
+            self._all_valid(config.unroll + 1, rows),
         )
 
     def _loss(self, given: Sequences) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -160,11 +162,8 @@ class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
             for x in (given.actions, given.rewards, given.terminated, given.mask)
         )
         online_q = self._q(given, None)
-        values = state_values(
-            self._q(given, self.target),
-            online_q if config.double else None,
-            *(x[config.burn_in :] for x in given.valid),
-        )
+        target_q = self._q(given, self.target)
+        values = state_values(target_q, online_q if config.double else None, *given.valid)
         targets = sequence_targets(
             rewards=rewards,
             terminated=terminated,

@@ -24,7 +24,7 @@ class Estimates(NamedTuple):
     advantages: Tensor
 
 
-def vtrace(
+def vtrace(  # noqa: PLR0913  # the symbols of one recursion, all by name
     *,
     log_rhos: Tensor,
     rewards: Tensor,
@@ -42,9 +42,8 @@ def vtrace(
     δ_t = ρ_t(r_t + γ_t V(x_{t+1}) − V(x_t)),
     v_t − V(x_t) = δ_t + γ_t c_t (v_{t+1} − V(x_{t+1})), and v_T = V(x_T),
     A_t = min(ρ̄_pg, π/μ)·(r_t + γ_t v_{t+1} − V(x_t)); γ_t is 0 where the episode terminated, and
-    δ_t and c_t are 0 on an invalid tick. The final observation of a truncated episode is in an
-    invalid tick, so v = V there: this bootstraps from truncated episodes, and nothing flows back
-    from the next one.
+    δ_t and c_t are 0 on an invalid tick. There, v = V of the final observation: truncated episodes
+    are bootstrapped, and nothing flows back from the next episode.
 
     Args:
         log_rhos: ``[T, B]`` float32 log π(a_t|x_t) − log μ(a_t|x_t).

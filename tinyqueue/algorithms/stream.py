@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.descent import Compiled, Descent, schedule
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
@@ -55,17 +57,22 @@ S = TypeVar("S", bound=StreamConfig)
 
 
 class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
-    """A policy and its value in one network. Every session batch is used in one update."""
+    """A policy and its value in one network. Every session batch is used in one update.
+
+    A subclass sets ``Config`` and writes :meth:`update` and :meth:`_learn`, as in ``impala.py``. It
+    has ``_config``, ``_policy`` (the distribution of actions, given the network's outputs),
+    ``_learning_rate`` (a function of env steps) and ``_descent`` (takes the optimiser's steps).
+    """
 
     head = "categorical"
     records_entropy = True
 
-    def __init__(self, config: S, network: Network, actions: Space) -> None:
+    def __init__(self, config: S, network: Network, actions: Space, mask_size: int = 0) -> None:
         self._config = config
         self._network = network
         self._policy = Factored(actions)
         self.acting_outputs = tuple(self._policy.parameters)
-        self._layout = TrajectoryLayout(network, actions)
+        self._layout = TrajectoryLayout(network, actions, mask_size)
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
         )
@@ -82,15 +89,16 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         }
         return {**policy, "value": Output(1)}
 
-    @abstractmethod
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        """What changes between updates: the learning rate, and more if need be."""
+        """What changes between updates: the learning rate, and what a subclass adds."""
+        return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
     @abstractmethod
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         """The update, inside a graph. Returns its metrics as one float32 vector."""
 
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
+        """The numbers of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         settings = self._settings(batch.rewards.shape[1], env_steps)
         numbers: list[float] = self._graph(settings, batch).tolist()
@@ -99,8 +107,9 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
 
-        The last row only serves to bootstrap: without its gradient, an update of the Nature
-        network at T = 20 takes 4 % less time.
+        Action masks leave only valid actions, as on players: log-probabilities and entropies are
+        those of the policy that played. The last row only serves to bootstrap: without its
+        gradient, an update of the Nature network at T = 20 takes 4 % less time.
         """
         import tensorflow as tf
         from keras import ops
@@ -115,15 +124,15 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
-        for mask in batch.action_masks:
-            outputs = self._policy.masked(ops, outputs, mask[:-1])
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
+        for mask in batch.masks:
+            outputs = self._policy.masked(ops, outputs, mask)
         return outputs, values
 
-    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
+    def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state."""
         before = self.state()
-        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots, mask_size))
+        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
         self.restore(before)
 
 

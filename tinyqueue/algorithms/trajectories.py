@@ -34,8 +34,7 @@ class Trajectories(NamedTuple, Generic[X]):
         terminated, valid: ``[T, B]`` bool.
         seen: From :class:`Observed`, ``[…, B, …]``.
         carried: What the network needs from before the batch, by name: ``[1, B, …]``.
-        action_masks: ``[T+1, B, n]`` bool, which actions were valid; an empty tuple if all always
-            are.
+        masks: ``[T, B, n]`` bool, which actions were valid; an empty tuple without masks.
     """
 
     actions: dict[str, X]
@@ -45,7 +44,7 @@ class Trajectories(NamedTuple, Generic[X]):
     valid: X
     seen: tuple[X, ...]
     carried: dict[str, X]
-    action_masks: tuple[X, ...] = ()
+    masks: tuple[()] | tuple[X] = ()
 
 
 class NetworkInputs(NamedTuple):
@@ -71,11 +70,13 @@ class TrajectoryLayout:
     Args:
         network: The network to train.
         actions: The action space.
+        mask_size: n of the batches' action masks; 0 where they have none.
     """
 
-    def __init__(self, network: Network, actions: Space) -> None:
+    def __init__(self, network: Network, actions: Space, mask_size: int = 0) -> None:
         self._state = list(network.state)
         self._actions = actions
+        self._mask_size = mask_size
         self._observed = Observed(network.observations)
         self._carried: dict[str, tuple[tuple[int, ...], str]] = {
             carried_state(path): (shape, "float32") for path, shape in network.state.items()
@@ -103,7 +104,7 @@ class TrajectoryLayout:
                 batch.valid,
                 tuple(self._observed.arrays(batch)),
                 {name: batch.carry[name][None] for name in self._carried},
-                (batch.extras[ACTION_MASK],) if ACTION_MASK in batch.extras else (),
+                (batch.extras[ACTION_MASK][:-1],) if self._mask_size else (),
             )
             for batch in batches
         ]
@@ -114,8 +115,8 @@ class TrajectoryLayout:
         )
         return joined
 
-    def nothing(self, ticks: int, slots: int, mask_size: int = 0) -> Trajectories[Array]:
-        """T ticks of B slots, none valid, with action masks of that size, if not 0."""
+    def nothing(self, ticks: int, slots: int) -> Trajectories[Array]:
+        """T ticks of B slots, none of them valid."""
         shape = (ticks, slots)
         return Trajectories(
             {path: np.zeros((*shape, *x.shape), x.dtype) for path, x in self._actions.items()},
@@ -125,7 +126,7 @@ class TrajectoryLayout:
             np.zeros(shape, bool),
             tuple(self._observed.nothing(ticks, slots)),
             {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
-            (np.ones((ticks + 1, slots, mask_size), bool),) if mask_size else (),
+            (np.ones((*shape, self._mask_size), bool),) if self._mask_size else (),
         )
 
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:

@@ -125,13 +125,14 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
     head = "epsilon-greedy"
     acting_outputs = ("q",)
 
-    def __init__(self, config: V, network: Network, actions: Space) -> None:
+    def __init__(self, config: V, network: Network, actions: Space, mask_size: int = 0) -> None:
         import tensorflow as tf
 
         self._config = config
         self._network = network
         self._actions = actions
         self._joint = JointActions(actions)
+        self._is_masked = mask_size > 0
         self._online = dict(network.variables)
         self.target = {
             path: tf.Variable(v, trainable=False, name="target") for path, v in self._online.items()
@@ -196,23 +197,21 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
             "steps": config.exploration_steps,
         }
 
+    def _valid(self, masks: Array | None) -> tuple[()] | tuple[Array]:
+        """``[…, n]`` bool, which joint actions masks of a sample allow, if there are any."""
+        return () if masks is None else (self._joint.valid(masks),)
+
+    def _all_valid(self, *lead: int) -> tuple[()] | tuple[Array]:
+        """The same of ``[*lead, n]``, where all are valid."""
+        return (np.ones((*lead, self._joint.n), bool),) if self._is_masked else ()
+
     @abstractmethod
     def _given(self, sample: E) -> G:
         """What the graph gets from a sample."""
 
     @abstractmethod
-    def _nothing(self, masked: bool) -> G:
-        """Zeros of the same shapes and types, with or without action masks."""
-
-    def _valid(self, masks: Array | None) -> tuple[Array, ...]:
-        """``[…, n]`` bool, valid joint actions by the environment's masks; empty without masks.
-
-        Rows of padding may have no valid action; all count as valid there, to keep values finite.
-        """
-        if masks is None:
-            return ()
-        valid = self._joint.valid(masks)
-        return (valid | ~valid.any(axis=-1, keepdims=True),)
+    def _nothing(self) -> G:
+        """Zeros of the same shapes and types."""
 
     @abstractmethod
     def _loss(self, given: G) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -246,10 +245,10 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         for path, variable in self.target.items():
             variable.assign(self._online[path])
 
-    def prepare(self, ticks: int, slots: int, mask_size: int = 0) -> None:
+    def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state. T and B follow from the config."""
         before = self.state()
-        self._graph(np.float32(0), self._nothing(mask_size > 0))
+        self._graph(np.float32(0), self._nothing())
         self._copy.get_concrete_function()
         self.restore(before)
 

@@ -1,4 +1,4 @@
-"""py-amqp's reading of frames: one system call per message, and no message that breaks it."""
+"""Reading frames for py-amqp with one system call per message, and surviving malformed ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Frame = tuple[int, int, bytes]
 _METHOD, _HEADER = 1, 2
 _END = 0xCE
 _OVERHEAD = 8
-"""Bytes of a frame beside its payload: seven before it and one behind."""
+"""Bytes of a frame around its payload: seven before it and one after."""
 _BUFFER = 256 * 2**10
 """Two of RabbitMQ's largest frames."""
 _NO_PROPERTIES = b"\x00\x00"
@@ -26,14 +26,14 @@ _HEADER_START = 12
 
 
 class FrameReader:
-    """Reads ahead for one py-amqp connection, in place of its own reading.
+    """Reads ahead for one py-amqp connection, in place of py-amqp's own reader.
 
-    py-amqp asks the system three times per frame, and twice more for the time limit; for a
-    message of 65 kB that is some 25 calls. Here the time limit is the socket's own.
-    After a ``TimeoutError`` the reading goes on where it stopped.
+    py-amqp makes three system calls per frame, and two more for the timeout: about 25 for a
+    message of 65 kB. Here the timeout is the socket's own. After a ``TimeoutError`` reading
+    resumes where it stopped.
 
     Args:
-        amqp: An open ``amqp.Connection``. From now on it reads through this.
+        amqp: An open ``amqp.Connection``, which from now on reads through this.
     """
 
     def __init__(self, amqp: Any) -> None:
@@ -44,7 +44,7 @@ class FrameReader:
         amqp.transport.read_frame = self._read_frame
 
     def read_available(self) -> None:
-        """Dispatches what has arrived. Does not wait when the socket is readable."""
+        """Dispatches what has arrived. Does not block if the socket is readable."""
         self._fill()
         while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             self._fill()
@@ -95,10 +95,10 @@ class FrameReader:
 def tolerant_frame_handler(
     connection: Any, callback: Callable[..., None]
 ) -> Callable[[Frame], bool]:
-    """A ``frame_handler`` for py-amqp: undecodable properties are none, routing keys empty.
+    """A ``frame_handler`` for py-amqp that drops undecodable properties and routing keys.
 
-    py-amqp decodes texts as UTF-8 and dates as datetimes, and an error there loses the
-    connection: RabbitMQ, which checks neither, then delivers the same message again, for ever.
+    py-amqp decodes strings as UTF-8 and timestamps as datetimes, and an error there loses the
+    connection. RabbitMQ, which checks neither, would then redeliver the same message for ever.
     """
     read = frame_handler(connection, callback)
 
@@ -110,7 +110,7 @@ def tolerant_frame_handler(
             try:
                 return bool(read(frame))
             except Exception:
-                # Reading it again is safe: the handler's state changes after the decoding.
+                # Reading it again is safe: the handler changes its state only after decoding.
                 frame = (kind, channel, payload[:_HEADER_START] + _NO_PROPERTIES)
         return bool(read(frame))
 
@@ -118,7 +118,7 @@ def tolerant_frame_handler(
 
 
 def _with_readable_key(payload: bytes) -> bytes:
-    """A ``basic.deliver`` with an empty routing key where the sender's is not UTF-8."""
+    """A ``basic.deliver`` whose routing key is emptied if it is not UTF-8."""
     at = 4
     at += 1 + payload[at]  # consumer tag
     at += 9  # delivery tag, redelivered

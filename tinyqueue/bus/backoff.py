@@ -1,4 +1,4 @@
-"""How long to wait after a refusal, learnt from how long it takes to be accepted."""
+"""How long to wait after a refusal, learnt from the time between acceptances."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable
 
 FRACTION = 1.3
-"""Of the time between two acceptances. A refused body has travelled for nothing. Measured with
-two players before a learner that takes 4.4 ms per batch, two of which may wait: 0.3 costs three
-refusals per message, 0.8 one; 1.2 lets the learner wait for 8 % of the time. The throughput
-benchmark lets three wait instead, and was fastest so."""
+"""The first pause, as a fraction of the time between two acceptances. A refused body has travelled
+for nothing. Measured with two players and a learner that takes 4.4 ms per batch, with room for two
+waiting batches: 0.3 costs three refusals per message and 0.8 one; with 1.2 the learner is idle for
+8 % of the time. The throughput benchmark has room for three, and was fastest with this value."""
 
 GROWTH = 1.25
-"""From one refusal in a row to the next."""
+"""Factor from one refusal in a row to the next."""
 
 
 class Backoff:
-    """Pauses of a publisher that meets a full queue.
+    """Pauses for a publisher whose queue is full.
 
-    A fast learner is asked again within milliseconds, and a slow one is left alone: every
-    refused session batch has been carried to the broker for nothing.
+    A fast learner is tried again within milliseconds, and a slow one is left alone: every
+    refused session batch has travelled to the broker for nothing.
 
     Args:
-        least_s, most_s: Bounds of a pause, before jitter of one half.
-        jitter: A number from [0, 1); by default from a generator of its own, since ``random`` is
+        least_s, most_s: Bounds of a pause, before jitter of ±50 %.
+        jitter: Returns a number in [0, 1). The default uses its own generator, since ``random`` is
             seeded for environments.
         clock: Monotonic seconds.
     """
@@ -46,17 +46,17 @@ class Backoff:
         self._refusals = 0
 
     def accepted(self) -> None:
-        """A publish was confirmed."""
+        """Notes that a publish was confirmed."""
         now_s = self._clock()
         if self._accepted_s is not None:
-            # One long rest between two tasks says little.
+            # A long rest between two tasks says little about the learner.
             since_s = min(now_s - self._accepted_s, 10 * self._most_s)
             self._interval_s += 0.2 * (since_s - self._interval_s)
         self._accepted_s = now_s
         self._refusals = 0
 
     def refused(self) -> float:
-        """A publish was not confirmed; how many seconds to wait before the next."""
+        """Notes that a publish was not confirmed; returns the seconds to wait before the next."""
         wanted_s = FRACTION * self._interval_s * GROWTH**self._refusals
         self._refusals += 1
         return min(self._most_s, max(self._least_s, wanted_s)) * (0.5 + self._jitter())

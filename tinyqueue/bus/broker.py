@@ -1,4 +1,4 @@
-"""Which broker a URL names, what it offers, and connections that are bounded in time."""
+"""The broker that a URL names, what it offers, and connections with bounded waits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
 
 CONNECT_S = 5.0
-"""Bound on connecting, and on every single answer of the broker after that."""
+"""Bound on connecting, and on every answer of the broker after that."""
 CONSUMER_HEARTBEAT_S = 30
 PUBLISHER_HEARTBEAT_S = 60
-"""Nobody sends it: an idle player's connection is closed by the broker after two of these, as
-that of a machine which has vanished is, and made anew by its next publish."""
+"""Publishers never send heartbeats. After two of these the broker closes an idle player's
+connection, like that of a machine that has vanished, and the next publish reconnects."""
 _USER_TIMEOUT_MS = 10_000
-"""py-amqp's own, 1,000, ends a connection at every short hiccup of a network."""
+"""py-amqp's default, 1,000, ends a connection at every short network hiccup."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Broker:
 
     Args:
         url: ``amqp://`` or ``amqps://`` for RabbitMQ; ``redis://``, ``rediss://`` or
-            ``redis+socket://`` for Redis. Several joined by ``;`` are tried in turn.
+            ``redis+socket://`` for Redis. Several, joined by ``;``, are tried in turn.
 
     Raises:
         ConfigError: The URL names another kind of broker, or cannot be read.
@@ -51,17 +51,17 @@ class Broker:
 
     @property
     def confirms(self) -> bool:
-        """Whether the broker says that it has stored a message durably. Redis has it in memory."""
+        """Whether the broker confirms durable storage of a message. Redis keeps it in memory."""
         return self.kind == "rabbitmq"
 
     @property
     def reports_no_route(self) -> bool:
-        """Whether the broker knows of a learner. On Redis the publisher asks for its lease."""
+        """Whether the broker reports that no learner exists. On Redis, check its lease instead."""
         return self.kind == "rabbitmq"
 
     @property
     def masked_url(self) -> str:
-        """For logs and errors: without passwords."""
+        """The URL without passwords, for logs and errors."""
         return masked(self._url)
 
     def connection(self, heartbeat_s: float = 0) -> Connection:
@@ -85,12 +85,12 @@ class Broker:
             )
         except (TypeError, KeyError) as error:
             raise ConfigError(
-                f"TINYQUEUE_BROKER_URL = {self.masked_url!r} has something in its query that "
-                f"kombu does not take ({error}). Remove it."
+                f"TINYQUEUE_BROKER_URL = {self.masked_url!r} has a query parameter that "
+                f"kombu does not accept ({error}). Remove it."
             ) from None
 
     def open(self, heartbeat_s: float = 0) -> Connection:
-        """An open connection of which no answer takes longer than :data:`CONNECT_S`.
+        """An open connection that waits for no answer longer than :data:`CONNECT_S`.
 
         Raises:
             ServiceUnreachableError: The broker does not answer, or refuses the login.
@@ -101,16 +101,16 @@ class Broker:
                 max_retries=max(0, len(connection.alt) - 1), interval_start=0, interval_step=0
             )
             if self.kind == "rabbitmq":
-                # py-amqp waits for ever for an answer unless the socket itself does not.
+                # py-amqp waits for an answer for ever unless the socket has a timeout.
                 connection.connection.sock.settimeout(CONNECT_S)
         return connection
 
     @contextlib.contextmanager
     def preparing(self, connection: Connection) -> Iterator[None]:
-        """Around the first words on a connection, which is dropped when they fail.
+        """Wraps the first commands on a connection, which is dropped if they fail.
 
         Raises:
-            ServiceUnreachableError: The broker did not do what it was asked for.
+            ServiceUnreachableError: The broker did not do what it was asked.
         """
         try:
             yield
@@ -126,21 +126,21 @@ class Broker:
             raise
 
     def errors(self, connection: Connection) -> tuple[type[BaseException], ...]:
-        """Everything that trouble with this broker may raise."""
+        """Every exception that trouble with this broker may raise."""
         known = (*connection.connection_errors, *connection.channel_errors, OperationalError)
-        # kombu counts KeyError among those of Redis, for a bug of its event loop.
+        # kombu lists KeyError for Redis, because of a bug in its event loop.
         return tuple(kind for kind in known if kind is not KeyError)
 
 
 def new_channel(connection: Connection) -> Any:
-    """A channel of the transport's own class: its types are not kombu's."""
+    """A channel of the transport's own class, which kombu's type stubs do not describe."""
     return connection.channel()
 
 
 def drop(connection: Connection) -> None:
-    """Closes the socket without a word: a goodbye on a dead connection takes for ever."""
+    """Closes the socket without a handshake, which would block for ever on a dead connection."""
     try:
         connection.collect()
     except Exception as error:
-        # Whatever state it was in, nothing of it is used again.
+        # Whatever state it was in, it is not used again.
         log.debug("connection dropped", error=repr(error))

@@ -1,4 +1,4 @@
-"""The learner's one consumer thread: receive, hand over, commit, ack."""
+"""The learner's single consumer thread: receive, hand over, commit, ack."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ log = structlog.get_logger(__name__)
 
 
 class ExperienceConsumer(Generic[Mark]):
-    """Consumes one experiment's messages in a thread of its own, and reconnects by itself.
+    """Consumes one experiment's messages in its own thread, and reconnects by itself.
 
     A delivery is acked only after the handler's ``commit`` has returned for it. A message that
-    comes again while it is in hand, since the connection was lost or its publisher was unsure, is
+    arrives again while it is in hand, because the connection was lost or its publisher retried, is
     not handed over twice: the delivery in hand takes over its ack.
 
     Args:
-        broker: Where from.
-        experiment: Whose messages. This process holds its lease.
+        broker: The broker to consume from.
+        experiment: The experiment whose messages to consume. This process holds its lease.
         handler: Takes in every message and commits what is settled, in the consumer's thread.
         queue_batches: Messages that may wait at the broker; more are refused.
-        prefetch: Messages in hand at most: one more than an update needs.
+        prefetch: Most messages in hand at once: one more than an update needs.
         queue_type: ``classic`` or ``quorum``.
         declare: Whether to declare exchanges and queues.
     """
@@ -72,17 +72,17 @@ class ExperienceConsumer(Generic[Mark]):
         self._first_try = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         self.error: BaseException | None = None
-        """Why the thread has ended by itself."""
+        """The error that ended the thread, if any."""
         self.ready = 0
-        """Messages that wait at the broker; a second old at most."""
+        """Messages that wait at the broker, at most a second out of date."""
 
     @property
     def duplicates(self) -> int:
-        """Messages that came again while they were in hand."""
+        """Messages that arrived again while they were in hand."""
         return self._in_hand.duplicates
 
     def start(self) -> None:
-        """Returns when the first deliveries can come.
+        """Starts the thread and returns once deliveries can arrive.
 
         Raises:
             ServiceUnreachableError: The broker does not answer.
@@ -93,24 +93,25 @@ class ExperienceConsumer(Generic[Mark]):
             self._stopping = True
             raise ServiceUnreachableError(
                 f"the broker at {self._broker.masked_url} took more than {_START_S:g} s to answer. "
-                "See whether it is overloaded."
+                "Check whether it is overloaded."
             )
         if self.error is not None:
             raise self.error
 
     def stop(self, timeout_s: float) -> None:
-        """Commits and acks what is settled, gives back the rest, and ends the thread."""
+        """Commits and acks what is settled, returns the rest to the broker, and ends the thread."""
         self._stopping = True
         self._wakeup.ring()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def settle(self, delivery: Delivery, mark: Mark, set_aside: str | None = None) -> None:
-        """Ends a delivery: commit, then ack. From any thread; the work is the consumer's.
+        """Ends a delivery: commit, then ack. Any thread may call it; the consumer does the work.
 
         Args:
+            delivery: The delivery to end.
             mark: Passed to ``commit`` with the delivery.
-            set_aside: A reason, for a message that is to be kept in ``tinyqueue.dead``.
+            set_aside: A reason, if the message must be kept in ``tinyqueue.dead``.
         """
         self._in_hand.settle(delivery, mark, set_aside)
         self._wakeup.ring()
@@ -138,14 +139,14 @@ class ExperienceConsumer(Generic[Mark]):
             except ServiceUnreachableError as error:
                 if not self._first_try.is_set():
                     raise
-                log.warning("broker out of reach; tried again", error=str(error))
+                log.warning("broker unreachable; retrying", error=str(error))
             else:
                 self._first_try.set()
                 try:
                     self._serve(link)
                     continue
                 except link.errors as error:
-                    log.warning("connection lost; made anew", error=str(error) or repr(error))
+                    log.warning("connection lost; reconnecting", error=str(error) or repr(error))
                     link.close()
                     self._link = None
             if time.monotonic() - began_s > 2 * _MAX_PAUSE_S:
@@ -154,7 +155,7 @@ class ExperienceConsumer(Generic[Mark]):
             pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
 
     def _serve(self, link: ConsumingLink) -> None:
-        """Until it is stopped, or the connection is lost."""
+        """Runs until the consumer is stopped or the connection is lost."""
         next_tick_s = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(self._wakeup, selectors.EVENT_READ)

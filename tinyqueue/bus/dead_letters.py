@@ -1,4 +1,4 @@
-"""Where messages go that the learner does not accept: with a reason, and confirmed."""
+"""Where messages go that the learner does not accept: each with a reason, and confirmed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tinyqueue.bus.topology import (
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 CONFIRM_S = 1.0
-"""Acks wait while this does."""
+"""Acks are held up while a confirm is awaited."""
 RETRY_S = 5.0
 
 log = structlog.get_logger(__name__)
 
 
 class DeadLetters:
-    """Publishes to ``tinyqueue.dead`` on a connection of its own, made when first needed.
+    """Publishes to ``tinyqueue.dead`` on its own connection, opened when first needed.
 
     Args:
-        broker: Where to.
-        experiment: Named in every dead letter, and its routing key.
-        declare: Whether to declare exchange and queue.
+        broker: The broker to publish to.
+        experiment: Named in every dead letter, and the routing key.
+        declare: Whether to declare the exchange and the queue.
     """
 
     def __init__(self, broker: Broker, experiment: str, *, declare: bool) -> None:
@@ -44,7 +44,9 @@ class DeadLetters:
         self._not_before_s = 0.0
 
     def put(self, delivery: Delivery, reason: str) -> bool:
-        """Whether the message is now kept there. If not, try again later: it waits by itself.
+        """Keeps a message as a dead letter, and returns whether that was confirmed.
+
+        If not, call it again later; calls within :data:`RETRY_S` of a failure do nothing.
 
         Raises:
             ConfigError: There is no such queue and this process may not declare it.
@@ -83,12 +85,13 @@ class DeadLetters:
         return outcome is PublishOutcome.CONFIRMED
 
     def _later(self, reason: str, error: BaseException) -> bool:
-        log.warning("message not set aside yet; tried again", reason=reason, error=str(error))
+        log.warning("message not set aside yet; retrying", reason=reason, error=str(error))
         self.close()
         self._not_before_s = time.monotonic() + RETRY_S
         return False
 
     def close(self) -> None:
+        """Closes the connection at once; the next :meth:`put` reconnects."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -100,7 +103,7 @@ class DeadLetters:
 
 
 class _RedisDeadLetters:
-    """In kombu's own format, so that one reader serves both brokers; bounded by hand."""
+    """Dead letters in kombu's format, so one reader serves both brokers; trimmed explicitly."""
 
     def __init__(self, broker: Broker) -> None:
         self._connection = broker.open()

@@ -1,4 +1,4 @@
-"""How many play tasks are outstanding: a window that follows the number of live players."""
+"""How many play tasks to keep outstanding: a window that follows the number of live players."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from collections.abc import Callable, Iterable
 LIVE_S = 30.0
 """A player is live while its last session is younger than this."""
 UNHEARD = 4
-"""How much longer a task counts while no player is known: what nobody takes ends as a dead letter
-on RabbitMQ, and should not push others out."""
+"""How many times longer a task counts while no player is known: a task that nobody takes ends as a
+dead letter on RabbitMQ, and should not push out others."""
 SLACK_S = 0.5
-"""Beyond its budget a task takes this long at most to be taken, and its last session to come."""
+"""The longest, beyond its budget, for a task to be taken and its last session to arrive."""
 _MOST_SILENCE_S = 600.0
 _FADING = 0.98
-"""Per session: how fast a slow batch is forgotten, such as one played while a machine was busy."""
+"""Decay per session of the slowest batch seen, such as one played while a machine was busy."""
 
 
 class TaskFeed:
-    """Keeps about two tasks per live player outstanding: one played, one waiting for it.
+    """Keeps about two tasks per live player outstanding: one being played, one waiting.
 
     Outstanding = issued − ended − expired. Safe to call from several threads. It never reads
-    the queue's depth, which other experiments share.
+    the queue's depth, because other experiments share the queue.
 
-    The end of a task is told by the header of a later session. A player whose task ends while
-    the learner's queue is full has no way to tell, and a broker that has lost its memory has lost
-    the tasks; so when nothing has come for longer than a task lasts, all tasks are forgotten. In
-    one silence that is done again after twice the time, so that few tasks pile up for players
-    that are away.
+    The header of a later session reports that a task has ended. A player whose task ends while
+    the learner's queue is full cannot report it, and a broker that has lost its memory has lost
+    the tasks. So when nothing has arrived for longer than a task lasts, all tasks are forgotten.
+    While the silence lasts, this is repeated at doubling intervals, so that few tasks pile up for
+    players that are away.
 
     Args:
         send: Sends one task, and returns its id.
         budget_s: How long a task is played.
         per_player: Tasks per live player.
-        floor: Tasks kept outstanding when fewer players are known, so that one is found.
-        is_ahead: Whether players have to wait for the learner. None waits in the queue for them
-            then, where players of other experiments could be served.
+        floor: Tasks kept outstanding while few players are known, so that new ones are found.
+        is_ahead: Whether players have to wait for the learner. Then no second task per player
+            waits in the queue, where players of other experiments could be served.
         clock: Monotonic seconds.
     """
 
@@ -66,6 +66,7 @@ class TaskFeed:
 
     @property
     def outstanding(self) -> int:
+        """Tasks sent that have neither ended nor expired, as of the last :meth:`tick`."""
         with self._lock:
             return len(self._sent_s)
 
@@ -76,11 +77,13 @@ class TaskFeed:
             return len(self._heard)
 
     def heard(self, player: str, ended_tasks: Iterable[str], play_s: float = 0.0) -> None:
-        """A session of this player came, and told which tasks are over.
+        """Notes that a session of this player arrived.
 
         Args:
-            play_s: Seconds that it took to play: where steps are slow, longer than a task's
-                budget, and silence of that length means nothing.
+            player: Name of the player.
+            ended_tasks: Tasks that the session reports as ended.
+            play_s: Seconds that the session took to play. Where steps are slow this exceeds a
+                task's budget, and a silence of that length means nothing.
         """
         with self._lock:
             self._heard[player] = self._last_s = self._clock()
@@ -92,15 +95,15 @@ class TaskFeed:
                 self._sent_s.pop(task, None)
 
     def failed(self, task: str) -> None:
-        """A task has ended without a session. Who failed is no live player for that."""
+        """Notes that a task ended without a session. This does not make its player a live one."""
         with self._lock:
             self._sent_s.pop(task, None)
             self._last_s = self._clock()
 
     def tick(self) -> int:
-        """Sends what is missing from the window, and returns how many tasks that were.
+        """Sends the tasks missing from the window, and returns their number.
 
-        An error of ``send`` is passed on; what was sent before it counts.
+        An error of ``send`` is passed on; tasks sent before it still count.
         """
         sent = 0
         for _ in range(self._missing()):

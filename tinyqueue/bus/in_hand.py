@@ -14,7 +14,7 @@ from tinyqueue.bus.messages import Acks, Delivery, Handler, Mark, Settle
 from tinyqueue.errors import DiskFullError
 
 RETRY_S = 1.0
-"""Between two tries to commit while the disk is full."""
+"""Between two attempts to commit while the disk is full."""
 _SAY_AGAIN_S = 60.0
 
 Ts = TypeVarTuple("Ts")
@@ -31,16 +31,16 @@ class CallbackError(Exception):
 
 
 class InHand(Generic[Mark]):
-    """Everything that was received and not acked. For one thread, except :meth:`settle`.
+    """Everything received but not yet acked. For one thread, except :meth:`settle`.
 
-    A message that comes again while it is in hand is not handed over twice: either the
+    A message that arrives again while it is in hand is not handed over twice. Either the
     connection was lost, and the delivery in hand takes over the newer one's ack; or it was
-    published twice, and the second is acked at once, since the first is unacked yet.
+    published twice, and the second is acked at once, since the first is still unacked.
 
     Args:
         dead_letters: Where messages are set aside.
-        handler: Whom deliveries are handed to, and who commits them.
-        settle: What the handler is given to end a delivery with: it calls :meth:`settle`.
+        handler: Receives the deliveries and commits them.
+        settle: Given to the handler for ending a delivery; it calls :meth:`settle`.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class InHand(Generic[Mark]):
         self.duplicates = 0
 
     def settle(self, delivery: Delivery, mark: Mark, set_aside: str | None) -> None:
-        """Notes that a delivery is over. From any thread."""
+        """Notes that a delivery is over. Any thread may call it."""
         self._settled.append((delivery, mark, set_aside))
 
     def hand_over(self, arrived: Sequence[Delivery], link: Acks) -> None:
-        """Passes on what arrived through a link.
+        """Hands the handler what arrived through a link.
 
         Raises:
             CallbackError: ``on_delivery`` raised.
@@ -90,8 +90,8 @@ class InHand(Generic[Mark]):
         While the disk is full nothing is acked, and a commit is tried once a second.
 
         Args:
-            link: The present one. What another link delivered is committed only: its broker
-                has taken the message back, and sends it again.
+            link: The current one. What an earlier link delivered is committed but not acked: the
+                broker has taken the message back, and will send it again.
 
         Raises:
             CallbackError: ``commit`` raised. Nothing was acked.
@@ -113,7 +113,7 @@ class InHand(Generic[Mark]):
             _ack(done, link)
 
     def _committed(self) -> list[Delivery]:
-        """Commits what waits for it; all of it or nothing."""
+        """Commits what waits for it, all or nothing."""
         now_s = time.monotonic()
         if not self._uncommitted or now_s < self._retry_at_s:
             return []
@@ -125,7 +125,7 @@ class InHand(Generic[Mark]):
             self._retry_at_s = now_s + RETRY_S
             if self._said_full_s is None or now_s - self._said_full_s >= _SAY_AGAIN_S:
                 self._said_full_s = now_s
-                log.warning("no room on the disk: nothing is acked", error=str(failure.error))
+                log.warning("the disk is full: nothing is acked", error=str(failure.error))
             return []
         if self._said_full_s is not None:
             self._said_full_s = None

@@ -1,4 +1,4 @@
-"""What a connection to either broker can do, for whoever does not want to know which it is."""
+"""What a connection to the broker can do, whichever broker it is."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from tinyqueue.bus.messages import Acks, Delivery, Outgoing, PublishOutcome
 
 
 class ConsumingLink(Acks, Protocol):
-    """One connection that session batches come by. After any exception it is not used again."""
+    """One connection that receives session batches. After any exception it is not used again."""
 
     errors: tuple[type[BaseException], ...]
-    """What trouble with the broker raises, in any method."""
+    """The exceptions that trouble with the broker raises, in any method."""
 
     def fileno(self) -> int:
         """The socket to wait on."""
 
     def read(self) -> list[Delivery]:
-        """What has arrived, when the socket is readable."""
+        """What has arrived. Call it when the socket is readable."""
 
     def tick(self) -> tuple[int, list[Delivery]]:
-        """Call it each second. Messages that wait at the broker, and what arrived meanwhile."""
+        """Call it once a second. Returns how many messages wait at the broker, and new arrivals."""
 
     def release(self) -> None:
-        """Gives back what is in hand, and closes."""
+        """Returns what is in hand to the broker, and closes."""
 
     def close(self) -> None:
-        """Closes at once: what is in hand goes back when the broker notices."""
+        """Closes at once; what is in hand is requeued when the broker notices."""
 
 
 class PublishingLink(Protocol):
-    """One connection to publish by. After any exception it is not used again."""
+    """One connection that publishes. After any exception it is not used again."""
 
     errors: tuple[type[BaseException], ...]
-    """What trouble with the broker raises."""
+    """The exceptions that trouble with the broker raises."""
 
     def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
-        """Publishes, and waits for the broker's answer: anything but UNKNOWN.
+        """Publishes, and waits for the broker's answer: any outcome but UNKNOWN.
 
         Raises:
-            One of ``errors``: No answer in time. The message may arrive yet.
+            One of ``errors``: No answer in time. The message may still arrive.
         """
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What goes into the bus and what comes out of it."""
+"""What goes into the bus and what comes out."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ class PublishOutcome(enum.Enum):
 
     CONFIRMED = "confirmed"
     FULL = "full"
-    """Refused: enough messages wait. Nothing was stored."""
+    """Refused: the queue is full. Nothing was stored."""
     NO_LEARNER = "no learner"
-    """No learner takes messages of this experiment. Nothing was stored."""
+    """No learner consumes this experiment's messages. Nothing was stored."""
     UNKNOWN = "unknown"
-    """No answer in time: it may arrive yet. Publish it again under the same id."""
+    """No answer in time: it may still arrive. Publish it again under the same id."""
 
 
 class Acks(Protocol):
-    """A connection to the broker, as far as acks go."""
+    """A connection to the broker that can ack."""
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Tells the broker to forget these messages, which came by this connection."""
+        """Tells the broker to forget these messages, all delivered by this connection."""
 
 
 @dataclass(eq=False)
 class Delivery:
-    """A message in the learner's hand, until it is settled.
+    """A message that the learner has received but not yet settled.
 
     Attributes:
-        redelivered: An earlier delivery of it was not acked. On Redis this is known only of what
-            a learner had in hand that was killed.
+        redelivered: Whether an earlier delivery of it was not acked. On Redis this is known only
+            for messages that a killed learner had in hand.
     """
 
     body: bytes
@@ -58,33 +58,33 @@ class Delivery:
     correlation_id: str = ""
     redelivered: bool = False
     link: Acks | None = field(default=None, repr=False)
-    """The connection that it came by."""
+    """The connection that delivered it."""
     tag: int | None = field(default=None, repr=False)
-    """What that connection acks it by; None once it has."""
+    """The tag by which that connection acks it; None once acked."""
 
 
 class Settle(Protocol[_Told]):
-    """What a handler ends a delivery with, from any thread."""
+    """How a handler ends a delivery, from any thread."""
 
     def __call__(self, delivery: Delivery, mark: _Told, set_aside: str | None = None) -> None:
-        """Has the delivery committed, then acked; the work is the consumer's.
+        """Asks the consumer to commit the delivery, then ack it.
 
         Args:
-            delivery: What is over.
+            delivery: The delivery that is over.
             mark: Passed to ``commit`` with the delivery.
-            set_aside: A reason, for a message that is to be kept in ``tinyqueue.dead``.
+            set_aside: A reason, if the message must be kept in ``tinyqueue.dead``.
         """
 
 
 class Handler(Protocol[Mark]):
-    """Who decides what becomes of deliveries. Called in the consumer's thread."""
+    """Decides what becomes of deliveries. Called in the consumer's thread."""
 
     def on_delivery(self, delivery: Delivery, settle: Settle[Mark]) -> None:
-        """Takes in a message; ``settle`` is called with it now or later, from any thread."""
+        """Takes in a message, and calls ``settle`` with it, now or later, from any thread."""
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark]]) -> None:
         """Commits the marks of a group that was settled together, before it is acked.
 
-        When it raises, nothing is acked and the consumer ends; on a DiskFullError it goes on,
-        with a try each second until there is room.
+        If it raises, nothing is acked and the consumer ends. After a DiskFullError the consumer
+        goes on, and tries again every second until there is room.
         """

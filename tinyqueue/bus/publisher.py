@@ -1,4 +1,4 @@
-"""Publishing to the learner of an experiment, from a player or an evaluating worker."""
+"""Publishing to an experiment's learner, from a player or an evaluating worker."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ log = structlog.get_logger(__name__)
 
 
 class ExperiencePublisher:
-    """Publishes messages and says what became of each. For one thread, made after any fork.
+    """Publishes messages and reports what became of each. For one thread; create it after a fork.
 
-    Connects at the first publish, and again after trouble. Declares nothing: where there is no
-    exchange, no learner has been.
+    Connects at the first publish, and again after trouble. Declares nothing: without an
+    exchange there has been no learner.
 
     Args:
-        broker: Where to.
-        user: This process's login at the broker: RabbitMQ refuses a false one.
-        confirm_timeout_s: How long an answer is waited for.
-        queue_batches: Messages that may wait. On RabbitMQ the learner's queue has its own.
-        learner_is_alive: Asked on Redis, which does not know who consumes.
-        backoff: How long to pause before a full queue; as players do when it is left out.
+        broker: The broker to publish to.
+        user: This process's login at the broker; RabbitMQ refuses a false one.
+        queue_batches: Messages that may wait. On RabbitMQ the learner's queue has its own limit.
+        learner_is_alive: Called with the experiment on Redis, which does not know who consumes.
+        confirm_timeout_s: How long to wait for an answer.
+        backoff: How long to pause when the queue is full; by default as players do.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class ExperiencePublisher:
         self._in_trouble = False
 
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
-        """Publishes once. Trouble with the broker is UNKNOWN, never an exception.
+        """Publishes once. Trouble with the broker gives UNKNOWN, never an exception.
 
-        Takes at most the time to connect and ``confirm_timeout_s``.
+        Takes at most the time to connect plus ``confirm_timeout_s``.
 
         Raises:
-            ConfigError: RabbitMQ forbids this login to publish so, or the body is too large.
+            ConfigError: RabbitMQ forbids this login to publish this, or the body is too large.
         """
         if not self._broker.reports_no_route and not self._learner_is_alive(outgoing.experiment):
             return PublishOutcome.NO_LEARNER
         deadline_s = time.monotonic() + self._confirm_timeout_s
-        # What was idle may have been closed by the broker meanwhile: once more, then, anew.
+        # The broker may have closed an idle connection: try once more on a new one.
         idle = self._link is not None
         outcome = self._attempt(outgoing, self._confirm_timeout_s)
         left_s = deadline_s - time.monotonic()
@@ -77,7 +77,7 @@ class ExperiencePublisher:
         return outcome
 
     def publish_patiently(self, outgoing: Outgoing, for_s: float) -> PublishOutcome:
-        """Publishes until it is confirmed or ``for_s`` seconds have passed; the last outcome."""
+        """Publishes until confirmed or ``for_s`` seconds have passed; returns the last outcome."""
         deadline_s = time.monotonic() + for_s
         while True:
             outcome = self.publish(outgoing)
@@ -86,15 +86,15 @@ class ExperiencePublisher:
             time.sleep(self.pause_s())
 
     def pause_s(self) -> float:
-        """How many seconds to wait before a message that was not confirmed is offered again.
+        """Seconds to wait before publishing again a message that was not confirmed.
 
-        A fraction of the time between this publisher's confirmed messages, so that the learner
-        is not kept waiting and few bodies travel for nothing.
+        It is in proportion to the time between this publisher's confirmed messages, so that the
+        learner is not kept waiting and few bodies travel for nothing.
         """
         return self._backoff.refused()
 
     def close(self) -> None:
-        """Lets the connection go, at once. The next publish would make a new one."""
+        """Closes the connection at once. The next publish would open a new one."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -107,7 +107,7 @@ class ExperiencePublisher:
         try:
             outcome = link.send(outgoing, timeout_s)
         except amqp.exceptions.NotFound:
-            # No exchange: no learner has been here.
+            # No exchange: there has been no learner yet.
             self.close()
             return PublishOutcome.NO_LEARNER
         except (amqp.exceptions.AccessRefused, amqp.exceptions.PreconditionFailed) as error:
@@ -121,7 +121,7 @@ class ExperiencePublisher:
             self.close()
             return self._trouble(error)
         except BaseException:
-            # Such as a task's time limit, which strikes anywhere: an answer may be under way.
+            # Such as a task's time limit, which can strike anywhere: an answer may be under way.
             self.close()
             raise
         if self._in_trouble:
@@ -137,7 +137,7 @@ class ExperiencePublisher:
     def _trouble(self, error: BaseException) -> PublishOutcome:
         if not self._in_trouble:
             log.warning(
-                "publish without an answer; it is tried again",
+                "publish without an answer; retrying",
                 broker=self._broker.masked_url,
                 error=str(error) or type(error).__name__,
             )

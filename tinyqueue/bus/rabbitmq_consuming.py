@@ -1,6 +1,6 @@
-"""Consuming from RabbitMQ, on one connection that never publishes.
+"""Consuming from RabbitMQ, on a connection that never publishes.
 
-A memory alarm blocks connections that publish; this one goes on receiving and acking.
+A memory alarm blocks connections that publish; this one keeps receiving and acking.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ log = structlog.get_logger(__name__)
 class RabbitmqConsuming:
     """One connection with one channel. After any exception it is not used again.
 
-    A queue's arguments cannot be changed. Where the queue exists with others and holds messages,
-    its successor is declared and bound instead, both are consumed, and the old one is deleted
-    when it is empty; the next learner goes back to the first name.
+    A queue's arguments cannot be changed. If the queue exists with other arguments and holds
+    messages, its successor is declared and bound instead, both are consumed, and the old one is
+    deleted once it is empty; the next learner goes back to the first name.
 
     Args:
-        broker, experiment, queue_batches, prefetch, queue_type, declare: As of
+        broker, experiment, queue_batches, prefetch, queue_type, declare: As for
             :class:`~tinyqueue.bus.consumer.ExperienceConsumer`.
 
     Raises:
         ConfigError: The queue and its successor both hold messages under other arguments, the
-            login may not consume, or a queue is not there and may not be declared.
+            login may not consume, or a queue is missing and may not be declared.
         ServiceUnreachableError: The broker does not answer.
     """
 
@@ -62,14 +62,14 @@ class RabbitmqConsuming:
                 raise ConfigError(
                     f"the login at {broker.masked_url} may not consume what is played for "
                     f"{experiment!r}: {error}. Correct its permissions, or set "
-                    "TINYQUEUE_DECLARE=0 where queues are made by the operator."
+                    "TINYQUEUE_DECLARE=0 if the operator declares the queues."
                 ) from error
             except NotFound as error:
                 if "no queue" not in str(error):
-                    raise  # Its node is down, which passes.
+                    raise  # Its node is down, which is temporary.
                 raise ConfigError(
-                    f"a queue that the learner of {experiment!r} consumes is not at "
-                    f"{broker.masked_url}: {error}. Make it, by scripts/declare-queues.py "
+                    f"a queue that the learner of {experiment!r} consumes does not exist at "
+                    f"{broker.masked_url}: {error}. Declare it with scripts/declare-queues.py "
                     f"{experiment}:{queue_batches}, or set TINYQUEUE_DECLARE=1 for the learner."
                 ) from error
 
@@ -79,18 +79,23 @@ class RabbitmqConsuming:
         return fd
 
     def read(self) -> list[Delivery]:
-        """What has arrived, when the socket is readable; nothing while a message is incomplete."""
+        """What has arrived, without blocking; empty while a message is incomplete."""
         with contextlib.suppress(TimeoutError):
             self._frames.read_available()
         return self._take()
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acks deliveries of this connection, one by one."""
         for delivery in deliveries:
             self._channel.basic_ack(delivery.tag)
             self._retiring_in_hand.discard(delivery.tag)
 
     def tick(self) -> tuple[int, list[Delivery]]:
-        """Call it each second: heartbeats. Messages that wait, and what arrived meanwhile."""
+        """Checks heartbeats; call it once a second.
+
+        Returns:
+            How many messages wait at the broker, and what arrived meanwhile.
+        """
         self._connection.heartbeat_check()
         ready: int = self._channel.queue_declare(self._queue, passive=True).message_count
         if self._retiring and not self._retiring_in_hand:
@@ -98,7 +103,7 @@ class RabbitmqConsuming:
         return ready, self._take()
 
     def release(self) -> None:
-        """Gives back what is in hand, and closes."""
+        """Returns what is in hand to the broker, and closes."""
         with contextlib.suppress(*self.errors):
             self._amqp.sock.settimeout(_GOODBYE_S)
             for tag in list(self._channel.callbacks):
@@ -107,6 +112,7 @@ class RabbitmqConsuming:
         self.close()
 
     def close(self) -> None:
+        """Closes the socket at once; RabbitMQ requeues what is in hand when it notices."""
         drop(self._connection)
 
     def _open(
@@ -117,7 +123,7 @@ class RabbitmqConsuming:
         self._channel = new_channel(self._connection)
         self._queue = experience_queue(experiment, queue_batches, queue_type).name
         if declare:
-            # First: the queue may have something to put there from its first moment on.
+            # First, because the experience queue may dead-letter to it from the start.
             kept_queue(experiment)(self._channel).declare()
             self._declare(experiment, queue_batches, queue_type)
         self._channel.basic_qos(0, prefetch, False)
@@ -139,26 +145,26 @@ class RabbitmqConsuming:
             return
         raise ConfigError(
             f"the queues {first.name} and {second.name} hold messages and have other arguments "
-            "than this experiment's. Go back to the earlier queue_batches until they are empty, "
+            "than this experiment's. Use the earlier queue_batches until they are empty, "
             "or delete one of them."
         )
 
     def _replace(self, other: str, routing_key: str) -> None:
-        """Deletes the other queue; where it holds messages, it gets no more and is consumed."""
+        """Deletes the other queue; if it holds messages, unbinds it so that it can be emptied."""
         try:
-            # As all of AMQP's deletions, this also succeeds when there is no such queue.
+            # Like all AMQP deletions, this also succeeds when there is no such queue.
             self._channel.queue_delete(other, if_unused=True, if_empty=True)
         except PreconditionFailed:
             self._channel.queue_unbind(other, EXPERIENCE_EXCHANGE, routing_key)
             self._retiring = other
-            log.info("queue has other arguments; emptied first", queue=other, new=self._queue)
+            log.info("queue has other arguments; emptying it", queue=other, new=self._queue)
 
     def _retire(self) -> None:
         channel = new_channel(self._connection)
         try:
             if channel.queue_declare(self._retiring, passive=True).message_count:
                 return
-            # Unbound and empty: nothing comes after this.
+            # Unbound and empty: nothing more can arrive.
             self._channel.basic_cancel(self._retiring_tag)
             channel.queue_delete(self._retiring, if_unused=True, if_empty=True)
             log.info("queue deleted", queue=self._retiring)
@@ -174,7 +180,7 @@ class RabbitmqConsuming:
             self._retiring_in_hand.add(tag)
         self._received.append(
             Delivery(
-                # py-amqp gives the text "" for a message without a body.
+                # py-amqp gives the str "" for a message without a body.
                 body=message.body or b"",
                 headers={k: v for k, v in headers.items() if isinstance(v, str | int | float)},
                 message_id=properties.get("message_id", ""),

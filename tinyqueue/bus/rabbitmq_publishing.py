@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ so that every publish ends, in time, in one of four outcomes."""
+"""Publishing to RabbitMQ, with each publish ending in time in one of four outcomes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _PERSISTENT = 2
 class RabbitmqPublishing:
     """One connection with one channel in confirm mode.
 
-    Answers are matched to publishes by their number, where py-amqp takes whatever answer comes
+    Answers are matched to publishes by their number, whereas py-amqp takes whatever answer comes
     next. After any exception the connection is not used again.
 
     Args:
-        broker: Where to.
+        broker: The broker to publish to.
         declare: Queues to declare first, with their exchanges.
 
     Raises:
@@ -60,13 +60,17 @@ class RabbitmqPublishing:
         timeout_s: float,
         **properties: Any,
     ) -> PublishOutcome:
-        """Publishes, and waits for the broker's answer: anything but UNKNOWN.
+        """Publishes, and waits for the broker's answer: any outcome but UNKNOWN.
 
         Args:
-            properties: AMQP properties by py-amqp's names.
+            body: The message's body.
+            exchange: The exchange to publish to.
+            routing_key: The routing key there.
+            timeout_s: How long to wait for the answer.
+            properties: AMQP properties, under py-amqp's names.
 
         Raises:
-            TimeoutError: No answer in time. The message may arrive yet.
+            TimeoutError: No answer in time. The message may still arrive.
             amqp.exceptions.AMQPError, OSError: The connection or the channel is lost.
         """
         deadline_s = time.monotonic() + timeout_s
@@ -76,13 +80,14 @@ class RabbitmqPublishing:
         self._number += 1
         self._answer, self._unroutable = None, False
         message = amqp.Message(body, delivery_mode=_PERSISTENT, **properties)
-        # Not basic_publish, which first looks for news from the broker, for 20 µs.
+        # Not basic_publish, which first polls the broker for 20 µs.
         arguments = (0, exchange, routing_key, True, False)
         self._channel.send_method(spec.Basic.Publish, "Bssbb", arguments, message)
         answer = self._wait(deadline_s)
         return PublishOutcome.NO_LEARNER if self._unroutable else answer
 
     def close(self) -> None:
+        """Closes the socket at once."""
         drop(self._connection)
 
     def _wait(self, deadline_s: float) -> PublishOutcome:
@@ -108,11 +113,11 @@ class RabbitmqPublishing:
 
 
 class RabbitmqExperience(RabbitmqPublishing):
-    """The same, for what a player sends to the learner of an experiment.
+    """The same connection, for what a player sends to an experiment's learner.
 
     Args:
-        broker: Where to.
-        user: The login at the broker, which RabbitMQ compares with the message's own.
+        broker: The broker to publish to.
+        user: The login at the broker, which RabbitMQ compares with the one in the message.
     """
 
     def __init__(self, broker: Broker, user: str) -> None:
@@ -120,7 +125,7 @@ class RabbitmqExperience(RabbitmqPublishing):
         self._user = user
 
     def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
-        """Publishes to the experience exchange; outcomes and errors are as of :meth:`publish`."""
+        """Publishes to the experience exchange; outcomes and errors as for :meth:`publish`."""
         return self.publish(
             outgoing.body,
             exchange=EXPERIENCE_EXCHANGE,

@@ -1,4 +1,4 @@
-"""Consuming from Redis: each delivery moves in one step to a key of its own, until it is acked."""
+"""Consuming from Redis: each delivery moves in one step to its own key, until it is acked."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tinyqueue.bus.messages import Delivery
 from tinyqueue.bus.redis_lists import in_hand_key, list_key, unpack
 
 _WAIT_S = 5
-"""The server answers a waiting learner at least so often: a silent one is gone."""
+"""The server answers a waiting learner at least this often; one that stays silent is gone."""
 
 
 class RedisConsuming:
     """Two connections: one waits for messages, one acks. After any exception neither is used again.
 
-    What earlier links had in hand waits again, and comes first.
+    What earlier links had in hand is put back, and comes first.
 
     Args:
-        broker: Where from.
-        experiment: Whose messages.
-        prefetch: Deliveries in hand at most.
-        name: Unique to the consumer; equal for all of its links.
+        broker: The broker to consume from.
+        experiment: The experiment whose messages to consume.
+        prefetch: Most deliveries in hand at once.
+        name: Unique to the consumer, and the same for all of its links.
         takes_over: Whether to take what other consumers had in hand, too. Only a consumer whose
-            process has just been given the lease may.
+            process has just acquired the lease may.
 
     Raises:
         ServiceUnreachableError: The broker does not answer.
@@ -38,8 +38,8 @@ class RedisConsuming:
         self, broker: Broker, experiment: str, *, prefetch: int, name: str, takes_over: bool
     ) -> None:
         self._list = list_key(experiment)
-        # A link's own keys: when its socket dies unnoticed, the server may still move a message
-        # there, and an ack of the next link must not delete that.
+        # Each link has its own keys: if its socket dies unnoticed, the server may still move a
+        # message there, and an ack by the next link must not delete it.
         self._own = in_hand_key(experiment, name, secrets.token_hex(4))
         self._theirs = in_hand_key(experiment) if takes_over else in_hand_key(experiment, name)
         self._restore_until_s = time.monotonic() + 2 * _WAIT_S
@@ -61,7 +61,7 @@ class RedisConsuming:
         return fd
 
     def read(self) -> list[Delivery]:
-        """The message that has arrived, when the socket is readable."""
+        """The message that has arrived. Call it when the socket is readable."""
         slot, self._asked = self._asked, None
         if slot is None:
             # Nothing was asked for: the server has closed the connection.
@@ -75,13 +75,18 @@ class RedisConsuming:
         return [self._delivery(slot, frame)]
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Deletes the keys of these deliveries, and asks for the next message."""
         slots = [delivery.tag for delivery in deliveries if delivery.tag is not None]
         self._command("DEL", *(f"{self._own}:{slot}" for slot in slots))
         self._free.extend(slots)
         self._ask()
 
     def tick(self) -> tuple[int, list[Delivery]]:
-        """Call it each second. Messages that wait, and what arrived meanwhile: nothing, here."""
+        """Checks that the server answers; call it once a second.
+
+        Returns:
+            How many messages wait, and an empty list, since all arrivals come by :meth:`read`.
+        """
         now_s = time.monotonic()
         if self._asked is not None and now_s > self._asked_s + _WAIT_S + CONNECT_S:
             raise TimeoutError("the server has fallen silent")
@@ -90,13 +95,14 @@ class RedisConsuming:
         return int(self._command("LLEN", self._list)), []
 
     def release(self) -> None:
-        """Gives back what is in hand, and closes."""
+        """Puts back what is in hand, and closes."""
         with contextlib.suppress(*self.errors):
             self._waiting.disconnect()
             self._restore(self._own)
         self.close()
 
     def close(self) -> None:
+        """Closes both connections at once; the next link puts back what is in hand."""
         drop(self._connection)
 
     def _ask(self) -> None:
@@ -108,7 +114,7 @@ class RedisConsuming:
         self._waiting.send_command("BLMOVE", self._list, key, "RIGHT", "LEFT", _WAIT_S)
 
     def _restore(self, prefix: str, except_for: str | None = None) -> int:
-        """Puts what is in hand back, to the end that is taken first; how much that was."""
+        """Puts what is in hand back at the end that is taken first; returns how many messages."""
         keys: set[bytes] = set()
         cursor: Any = 0
         while True:

@@ -1,8 +1,8 @@
-"""Time to live for tasks on Redis, which has none for a member of a list.
+"""Time to live for tasks on Redis, which has none for members of a list.
 
-RabbitMQ drops a message whose ``expiration`` is over by the broker's own clock. Here the sender
-takes back what nobody took in time, by its own: no worker's clock says whether a task is void.
-What a killed sender leaves is ended by the player that takes it, for its run is over.
+RabbitMQ drops a message when its ``expiration`` has passed by the broker's clock. Here the sender
+takes back what nobody took in time, by its own clock: a worker's clock never decides. A task that
+a killed sender leaves is ended by the player that takes it, because its run is over.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from kombu import Producer
 
 CHECK_S = 10.0
-"""Between two looks at a queue that holds something which may be over."""
+"""Between two checks of a queue that may hold expired tasks."""
 
 
 class Expiry:
-    """What was sent and may still wait. For one thread at a time.
+    """The messages that were sent and may still be waiting. For one thread at a time.
 
     Args:
         clock: Monotonic seconds.
@@ -32,11 +32,15 @@ class Expiry:
         self._next_s = 0.0
 
     def sent(self, queue: str, message: str, expires_s: float) -> None:
-        """A message went to this queue. All live equally long, or the shorter wait for others."""
+        """Notes that a message went to this queue.
+
+        Messages are taken back in the order they were sent: one with a shorter life than an
+        earlier one outlives it.
+        """
         self._sent.append((self._clock() + expires_s, queue, message))
 
     def take_back(self, client: Any) -> int:
-        """Removes from their queues those whose time is over, and returns how many there were."""
+        """Removes expired messages from their queues, and returns how many there were."""
         now_s = self._clock()
         if not self._sent or now_s < max(self._next_s, self._sent[0][0]):
             return 0
@@ -49,13 +53,21 @@ class Expiry:
 
 
 class ExpiringProducer(Producer):
-    """kombu's, which keeps the promise of ``expiration`` where the broker does not."""
+    """kombu's producer, made to honour ``expiration`` where the broker does not."""
 
     expiry: Expiry
 
     def publish(  # type: ignore[override]  # its other arguments are passed by name
         self, body: Any, routing_key: str | None = None, **options: Any
     ) -> Any:
+        """Takes back what has expired, then publishes as kombu does.
+
+        Args:
+            body: The message's body.
+            routing_key: The queue, since tasks on Redis use the default exchange.
+            options: kombu's others. With ``correlation_id`` and ``expiration`` (seconds) the
+                message expires.
+        """
         channel: Any = self.channel
         self.expiry.take_back(channel.client)
         done = super().publish(body, routing_key, **options)

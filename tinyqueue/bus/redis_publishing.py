@@ -1,4 +1,4 @@
-"""Publishing to Redis: one round trip, refused when enough messages wait."""
+"""Publishing to Redis: one round trip, refused while the list is full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RedisPublishing:
     """One connection. After any exception it is not used again.
 
     Args:
-        broker: Where to.
+        broker: The broker to publish to.
         limit: Messages that may wait; more are refused, as by RabbitMQ's ``x-max-length``.
 
     Raises:
@@ -25,13 +25,13 @@ class RedisPublishing:
         self.errors = broker.errors(self._connection)
         self._limit = limit
         with broker.preparing(self._connection):
-            # A connection of our own: a client would take one from a pool for every command.
+            # A dedicated connection: a client would take one from a pool for every command.
             self._redis: Any = new_channel(self._connection).pool.get_connection()
             self._redis.send_command("SCRIPT", "LOAD", PUSH_IF_ROOM)
             self._push = self._redis.read_response()
 
     def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
-        """CONFIRMED or FULL.
+        """Publishes if there is room; the outcome is CONFIRMED or FULL.
 
         Raises:
             redis.RedisError, OSError: The server does not answer, or is out of memory.
@@ -48,4 +48,5 @@ class RedisPublishing:
         return PublishOutcome.CONFIRMED if pushed else PublishOutcome.FULL
 
     def close(self) -> None:
+        """Closes the connection at once."""
         drop(self._connection)

@@ -1,4 +1,4 @@
-"""The connection that tasks are sent on: every send on it ends in time, also under an alarm."""
+"""The connection that sends tasks: every send ends in time, even during a RabbitMQ alarm."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tinyqueue.bus.redis_expiry import ExpiringProducer, Expiry
 from tinyqueue.errors import ServiceUnreachableError
 
 BLOCKED_S = 60.0
-"""A blocked connection of which nothing has been heard for this long is given up."""
+"""A blocked connection that has been silent for this long is given up."""
 
 
 class TaskConnection:
-    """A connection with one producer, made at the first send and again after trouble.
+    """A connection with one producer, opened at the first send and again after trouble.
 
-    RabbitMQ that is short of memory or disk stops reading from connections that publish, and
-    reads on when the alarm is over: what was sent meanwhile arrives then, however long ago its
-    sender has gone. So a blocked connection is kept and listened to; a new one for every attempt
-    would be as many tasks at once in the end. For one thread at a time, made after any fork.
+    When RabbitMQ is short of memory or disk it stops reading from connections that publish, and
+    continues when the alarm is over: what was sent meanwhile arrives then, even if its sender is
+    long gone. So a blocked connection is kept and listened to; with a new one for every attempt,
+    all those tasks would arrive at once. For one thread at a time; create it after a fork.
 
     Args:
-        broker: Where to. No answer of it is waited for longer than
-            :data:`~tinyqueue.bus.broker.CONNECT_S`, confirms included.
+        broker: The broker to send to. No answer, confirms included, is awaited for longer than
+            :data:`~tinyqueue.bus.broker.CONNECT_S`.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -36,10 +36,10 @@ class TaskConnection:
         self._expiry = Expiry()
 
     def producer(self) -> Producer:
-        """A producer that waits for confirms where the broker has them.
+        """A producer that waits for confirms if the broker has them.
 
         Raises:
-            ServiceUnreachableError: The broker does not answer, or takes no messages now.
+            ServiceUnreachableError: The broker does not answer, or accepts no messages now.
         """
         if self._blocked_s is not None:
             self._listen(self._blocked_s)
@@ -48,12 +48,14 @@ class TaskConnection:
         return self._producer
 
     def failed(self) -> None:
-        """A send failed: the connection is not used again, unless to hear that an alarm is over."""
+        """Notes that a send failed. A blocked connection is kept, to hear when the alarm is over;
+        any other is closed.
+        """
         if self._blocked_s is None:
             self.close()
 
     def close(self) -> None:
-        """Lets the connection go, at once."""
+        """Closes the connection at once."""
         if self._connection is not None:
             drop(self._connection)
         self._connection = self._producer = self._blocked_s = None
@@ -72,7 +74,7 @@ class TaskConnection:
             return producer
 
     def _listen(self, since_s: float) -> None:
-        """Returns with no connection when it may be tried anew; its confirms are out of step."""
+        """Closes the connection once a new one may be tried: its confirms are out of step."""
         assert self._connection is not None
         try:
             while not self._is_over:
@@ -80,7 +82,7 @@ class TaskConnection:
         except TimeoutError:
             if time.monotonic() - since_s < BLOCKED_S:
                 raise ServiceUnreachableError(
-                    f"the broker at {self._broker.masked_url} takes no messages: it is short of "
+                    f"the broker at {self._broker.masked_url} accepts no messages: it is short of "
                     "memory or disk. Free some; until then nothing is sent."
                 ) from None
         except self._broker.errors(self._connection):

@@ -1,4 +1,4 @@
-"""Sending the Celery tasks, from whoever feeds the workers."""
+"""Sending Celery tasks to the workers."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
 EXPIRES_S = 600.0
-"""A task nobody took is void after this; the feed forgets it much sooner. Said as the message's
-``expiration``, which the broker counts: Celery's ``expires`` is compared with the clock of a
-worker, and one that runs ahead would take every task and play none."""
+"""A task that nobody took expires after this; the feed forgets it much sooner. It is sent as the
+message's ``expiration``, which the broker counts: Celery's ``expires`` is compared with the clock
+of a worker, and a worker whose clock is fast would take every task and play none."""
 LEAST_LIMIT_S = 30.0
 HARD_LIMIT_AFTER_S = 30
-"""After the soft limit, which an environment may not notice, its process is killed."""
+"""The process is killed this long after the soft limit, which an environment may not notice."""
 
 
 class TaskSender:
     """Publishes ``play-episode`` and ``evaluate-policy`` tasks. Safe to call from several threads.
 
     Args:
-        app: How tasks are written.
-        connection: Where they are sent. Celery's own pool waits for a confirm for ever, as
-            long as a memory alarm of RabbitMQ lasts.
+        app: The Celery app that serialises the tasks.
+        connection: The connection to send on. Celery's own pool would wait for a confirm as long
+            as a memory alarm of RabbitMQ lasts.
         queue: The play queue of the experiment.
-        exchange: As :func:`~tinyqueue.bus.topology.tasks_exchange` says.
+        exchange: From :func:`~tinyqueue.bus.topology.tasks_exchange`.
     """
 
     def __init__(
@@ -59,11 +59,14 @@ class TaskSender:
         """Sends a play task.
 
         Args:
-            budget_s: Seconds that it is played.
-            limit_s: Seconds after which it is ended; its process, 30 s later.
+            task_id: Id of the task.
+            experiment, run: The run to play for.
+            spec_version: The experiment spec to play with.
+            budget_s: Seconds to play.
+            limit_s: Seconds after which the task is ended; its process is killed 30 s later.
 
         Raises:
-            ServiceUnreachableError: The broker does not take it.
+            ServiceUnreachableError: The broker does not accept it.
         """
         self._send(
             "play-episode",
@@ -90,11 +93,20 @@ class TaskSender:
         seed: int,
         **others: str | float,
     ) -> None:
-        """Raises ServiceUnreachableError when the broker does not take it.
+        """Sends an evaluation task.
 
         Args:
-            others: What the task takes besides; where left out, also workers of an earlier
-                version take it.
+            request: Id of the request, and of the task.
+            experiment, run: The run to evaluate.
+            version: The weight version to play.
+            episodes: Number of evaluation episodes.
+            slots: Environments side by side.
+            seed: Seed of the evaluation.
+            others: Further arguments of the task. Without them, workers of earlier versions
+                accept the task too.
+
+        Raises:
+            ServiceUnreachableError: The broker does not accept it.
         """
         self._send(
             "evaluate-policy",
@@ -114,7 +126,7 @@ class TaskSender:
         )
 
     def close(self) -> None:
-        """Lets the connection go, at once. The next send would make a new one."""
+        """Closes the connection at once. The next send would open a new one."""
         with self._lock:
             self._connection.close()
 
@@ -129,7 +141,7 @@ class TaskSender:
                     kwargs=kwargs,
                     task_id=task_id,
                     queue=queue,
-                    # Named, since a learner's login may not write to the default exchange.
+                    # Explicit, since a learner's login may not write to the default exchange.
                     exchange=self._exchange,
                     routing_key=queue,
                     expiration=EXPIRES_S,
@@ -142,10 +154,10 @@ class TaskSender:
             except MessageNacked as error:
                 raise ServiceUnreachableError(
                     f"the broker refused a {name} task: the queue {queue!r} is full. "
-                    "It is sent again; start workers that take from this queue, or purge it."
+                    "It will be sent again; start workers for this queue, or purge it."
                 ) from error
             except (OperationalError, OSError) as error:
                 self._connection.failed()
                 raise ServiceUnreachableError(
-                    f"the broker did not take a {name} task ({error}); it is sent again."
+                    f"the broker did not accept a {name} task ({error}); it will be sent again."
                 ) from error

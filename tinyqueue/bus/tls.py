@@ -1,8 +1,8 @@
-"""Connections of kombu that check a broker's certificate and that it is the host's own.
+"""kombu connections that verify a broker's certificate and its host name.
 
-kombu hands its options of TLS on as they came. py-amqp then checks no host name, redis-py
+kombu passes TLS options on unchanged. py-amqp then checks no host name, redis-py checks
 nothing at all, and at a failover the next host is compared with the name of the first, or
-with none: a login was sent to whoever answered.
+with none: the login went to whoever answered.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ _AMQP_OPTIONS = ("ca_certs", "certfile", "keyfile", "ciphers")
 
 
 class VerifiedConnection(Connection):
-    """A connection whose every host must show a certificate of its own.
+    """A connection on which every host must present a certificate of its own.
 
-    With TLS by its scheme, or by ``ssl``. Where a URL's query says ``ssl_cert_reqs=none`` or
-    ``ssl_check_hostname=false`` for its host, that is not checked.
+    TLS is on by the URL's scheme or by ``ssl``. A URL's query can turn off a check for its host
+    by ``ssl_cert_reqs=none`` or ``ssl_check_hostname=false``.
     """
 
     _initial_params: dict[str, Any]
-    """kombu's own, which its stubs leave out."""
+    """An attribute of kombu's that its stubs leave out."""
 
-    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
-        """A pool of the same; kombu's own is of plain connections."""
+    def Pool(  # noqa: N802  # kombu names it so
+        self, limit: int | None = None, **options: Any
+    ) -> ConnectionPool:
+        """A pool of verified connections; kombu's own pool holds plain ones."""
         return _VerifiedPool(self, limit, **options)
 
     def switch(self, conn_str: str) -> None:
+        """Moves to another host's URL at a failover, with the TLS options of that URL only."""
         if conn_str.startswith(("amqps://", "rediss://")):
-            # What was said of the first host, such as "no check", is not said of this one.
+            # Options of the first host, such as "no check", do not apply to this one.
             self._initial_params["ssl"] = False
         super().switch(conn_str)
 
     def _init_params(self, **params: Any) -> None:  # type: ignore[override]  # kombu gives names
-        """Where kombu sets a host, the first one and at each failover."""
+        """Called by kombu for the first host and at each failover."""
         self._asked = params["ssl"]
         kind = params["transport"] or "amqp"
         if kind in ("amqps", "rediss") or self._asked:
@@ -48,12 +51,12 @@ class VerifiedConnection(Connection):
         super()._init_params(**params)
 
     def __eqhash__(self) -> Any:
-        """Connections that differ in what they check do not share a pool."""
+        """Keeps connections that differ in what they check from sharing a pool."""
         parent: Any = super().__eqhash__()
         return HashedSeq(*parent, repr(self.ssl))
 
     def _info(self, resolve: bool = True) -> Any:
-        """For clones, which make their own of what was asked for."""
+        """For clones, which derive their own options from the original ones."""
         info: Any = super()._info(resolve)
         return tuple((key, self._asked if key == "ssl" else value) for key, value in info)
 
@@ -62,7 +65,7 @@ class VerifiedConnection(Connection):
         try:
             return super()._establish_connection()
         finally:
-            # kombu writes 127.0.0.1 for localhost, and no certificate is for that.
+            # kombu writes 127.0.0.1 for localhost, which certificates do not name.
             self.hostname = host
 
 
@@ -76,14 +79,14 @@ class _VerifiedPool(ConnectionPool):
 
 
 class VerifiedAmqp(AMQP):
-    """Celery's making of connections: worker, pool, remote control and Flower have theirs here."""
+    """Makes Celery's connections verified: those of worker, pool, remote control and Flower."""
 
     Connection = VerifiedConnection
     BrokerConnection = VerifiedConnection
 
 
 def _plain(given: object) -> dict[str, Any]:
-    """Options by their names in Python's ``ssl``, however they were spelt."""
+    """Options under their names in Python's ``ssl``, however they were spelt."""
     options = given if isinstance(given, dict) else {}
     plain = {key.removeprefix("ssl_"): value for key, value in options.items()}
     wanted = plain.get("cert_reqs", ssl.CERT_REQUIRED)
@@ -100,7 +103,7 @@ def _for_amqp(plain: dict[str, Any], host: str | None) -> dict[str, Any]:
     made = {key: plain[key] for key in _AMQP_OPTIONS if plain.get(key) is not None}
     made["cert_reqs"] = plain["cert_reqs"]
     if plain["check_hostname"]:
-        # py-amqp compares a name when it is given one.
+        # py-amqp checks the host name only if it is given one.
         made["server_hostname"] = host or "localhost"
     return made
 

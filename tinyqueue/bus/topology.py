@@ -1,4 +1,4 @@
-"""Every exchange and queue, in one place: two declarations that differ are a 406 on RabbitMQ."""
+"""Every exchange and queue, in one place: RabbitMQ answers conflicting declarations with a 406."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ TASKS_EXCHANGE = "tinyqueue.tasks"
 EVALUATE_QUEUE = "evaluate"
 EXPERIENCE_EXCHANGE = "experience"
 DEAD_LETTERS = "tinyqueue.dead"
-"""Exchange and queue of what was set aside, and of tasks that were delivered too often."""
+"""Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
 MAX_WAITING_TASKS = 10_000
-"""The feeds keep far fewer; this is what a runaway sender meets."""
+"""The feeds keep far fewer; this limit is for a runaway sender."""
 MAX_DEAD_LETTERS = 1_000
 MAX_DEAD_LETTER_BYTES = 256 * 2**20
 DEAD_LETTER_S = 7 * 24 * 3600
 
 
 def tasks_exchange(broker_kind: str) -> str:
-    """Where tasks are published. On Redis straight to their queue, which is what "" means.
+    """Where tasks are published. On Redis it is "": straight to their queue.
 
-    There an exchange is a set of bindings that only declaring makes: after FLUSHALL, or a restart
-    of the server, kombu finds no queue in it and drops every task without a word.
+    There an exchange is a set of bindings that exists only once declared: after FLUSHALL, or a
+    restart of the server, kombu finds no queue bound to it and silently drops every task.
     """
     return TASKS_EXCHANGE if broker_kind == "rabbitmq" else ""
 
@@ -52,20 +52,22 @@ def task_queues(settings: Settings) -> tuple[Queue, ...]:
 
 
 def experience_exchange() -> Exchange:
-    """Where players publish. Routing key: ``<experiment>.<user>``."""
+    """Where players publish, with the routing key ``<experiment>.<user>``."""
     return Exchange(EXPERIENCE_EXCHANGE, "topic", durable=True)
 
 
 def experience_routing_key(experiment: str, user: str) -> str:
+    """``<experiment>.<user>``, which RabbitMQ's topic permissions check per login."""
     return f"{experiment}.{user}"
 
 
 def experience_queue(
     experiment: str, max_length: int, queue_type: str = "classic", *, successor: bool = False
 ) -> Queue:
-    """The queue of one experiment, which its learner alone declares.
+    """The queue of one experiment, which only its learner declares.
 
     Args:
+        experiment: Name of the experiment.
         max_length: Messages that may wait; RabbitMQ refuses more. Unacked ones do not count.
         queue_type: ``classic`` or ``quorum``.
         successor: The queue's second name, used while the first still holds messages under
@@ -96,16 +98,16 @@ def experience_queue(
 
 
 def kept_queue(experiment: str) -> Queue:
-    """What a restart of RabbitMQ would have dropped from the experiment's classic queue.
+    """The queue of what a restart of RabbitMQ would drop from the experiment's classic queue.
 
-    A classic queue comes back with the messages that were unacked beside those that waited. When
-    these are more than ``x-max-length`` it drops the oldest, confirmed ones: of its arguments the
-    length is applied before ``reject-publish`` is. It dead-letters them at least, to here.
+    A classic queue comes back with the unacked messages as well as the waiting ones. When these
+    exceed ``x-max-length`` it drops the oldest, confirmed ones, since it applies the length
+    before ``reject-publish``. But it dead-letters what it drops, and this queue receives that.
     """
     return Queue(
         f"{EXPERIENCE_EXCHANGE}.{experiment}.kept",
         experience_exchange(),
-        # An empty first word is no experiment's name.
+        # No experiment has an empty name, so no player can publish here by its own key.
         routing_key=f".kept.{experiment}",
         durable=True,
         queue_arguments={"x-single-active-consumer": True},
@@ -113,7 +115,10 @@ def kept_queue(experiment: str) -> Queue:
 
 
 def dead_letter_queue() -> Queue:
-    """Bounded and of limited age: the oldest leave first, and a publish is never refused."""
+    """The queue of dead letters, bounded in number, bytes and age.
+
+    The oldest are dropped first, and a publish is never refused.
+    """
     return Queue(
         DEAD_LETTERS,
         Exchange(DEAD_LETTERS, "topic", durable=True),

@@ -92,8 +92,10 @@ class Wanted:
                 _require_sound(document, source)
             raise error
 
-    def new_run(self, settings: Settings, experiment: Experiment) -> RunDirectory:
-        """A run directory of its own."""
+    def new_run(
+        self, settings: Settings, experiment: Experiment
+    ) -> tuple[RunDirectory, Experiment]:
+        """A run directory of its own, and the experiment as it is there."""
         runs = self.runs_dir or settings.runs_dir
         return new_run(runs, experiment, settings.environment_modules)
 

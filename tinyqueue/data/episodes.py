@@ -1,4 +1,4 @@
-"""Episode statistics: what finished in a session batch, and a running mean over the last ones."""
+"""Episode statistics: the episodes that ended in a session batch, and a running mean of them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Episodes:
     """The episodes that finished in one session batch, as columns of equal length E.
 
     Attributes:
-        slots: ``[E]`` int32, the slot that played it.
+        slots: ``[E]`` int32, the slot that played the episode.
         returns: ``[E]`` float32, undiscounted sum of the environment's own rewards.
         lengths: ``[E]`` int32, in env steps.
-        seconds: ``[E]`` float32, wall time from its first to its last tick on the player.
+        seconds: ``[E]`` float32, wall time on the player from the first tick to the last.
     """
 
     slots: Array
@@ -31,11 +31,12 @@ class Episodes:
 
     @classmethod
     def none(cls) -> Episodes:
+        """Columns of length 0."""
         return cls.of([], [], [], [])
 
     @classmethod
     def of(cls, slots: object, returns: object, lengths: object, seconds: object) -> Episodes:
-        """Columns from anything array-like, in the types of the wire."""
+        """Columns from anything array-like, converted to the dtypes on the wire."""
         return cls(
             np.asarray(slots, np.int32),
             np.asarray(returns, np.float32),
@@ -69,18 +70,18 @@ class EpisodeAccumulator:
         start_s: float,
         end_s: float,
     ) -> Episodes:
-        """Takes in T ticks and returns the episodes that ended in them, in order of time.
+        """Adds T ticks and returns the episodes that ended in them, in order of time.
 
         Args:
             rewards: ``[T, B]`` float32.
             ended: ``[T, B]`` bool, terminated or truncated.
             valid: ``[T, B]`` bool, false on an autoreset tick, which counts for nothing.
-            start_s, end_s: The player's clock at the first and after the last tick; the
-                times in between are interpolated.
+            start_s, end_s: The player's clock before the first and after the last tick; times
+                in between are interpolated.
         """
         ticks = len(rewards)
         played = rewards * valid
-        # Sums before tick t are rows t of these: [T + 1, B].
+        # Row t of these sums what came before tick t: [T + 1, B].
         sums = np.vstack([np.zeros_like(self._returns), np.cumsum(played, 0, np.float64)])
         counts = np.vstack([np.zeros_like(self._lengths), np.cumsum(valid, 0, np.int64)])
         at, slots = np.nonzero(ended & valid)
@@ -88,7 +89,7 @@ class EpisodeAccumulator:
         at, slots = at[order], slots[order]
         first = np.ones(len(at), bool)
         first[1:] = slots[1:] != slots[:-1]
-        # What had been played at the previous end in the same slot.
+        # The tick at which the episode began: the one after the slot's previous end.
         previous = np.where(first, 0, np.concatenate([[0], at[:-1] + 1]) if len(at) else at)
         carried = np.where(first, self._returns[slots], 0.0)
         carried_length = np.where(first, self._lengths[slots], 0)
@@ -115,14 +116,22 @@ class EpisodeAccumulator:
         )
 
     def begin(self, now_s: float) -> None:
-        """All slots start an episode now."""
+        """Starts an episode in every slot.
+
+        Args:
+            now_s: The player's clock.
+        """
         self._returns[:] = 0
         self._lengths[:] = 0
         self._started_s[:] = now_s
 
 
 class RunningReturns:
-    """Mean return and length of the last ``window`` episodes."""
+    """Mean return and length of the last ``window`` episodes.
+
+    Attributes:
+        count: Episodes added so far, those outside the window included.
+    """
 
     def __init__(self, window: int = 100) -> None:
         self._returns: deque[float] = deque(maxlen=window)
@@ -130,19 +139,22 @@ class RunningReturns:
         self.count = 0
 
     def add(self, episodes: Episodes) -> None:
+        """Takes in finished episodes; the oldest beyond the window are forgotten."""
         self._returns.extend(episodes.returns.tolist())
         self._lengths.extend(episodes.lengths.tolist())
         self.count += len(episodes)
 
     @property
     def is_full(self) -> bool:
+        """Whether the means are over ``window`` episodes."""
         return len(self._returns) == self._returns.maxlen
 
     @property
     def mean_return(self) -> float:
-        """NaN before the first episode."""
+        """Mean undiscounted return; NaN before the first episode."""
         return float(np.mean(self._returns)) if self._returns else float("nan")
 
     @property
     def mean_length(self) -> float:
+        """Mean length in env steps; NaN before the first episode."""
         return float(np.mean(self._lengths)) if self._lengths else float("nan")

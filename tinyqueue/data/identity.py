@@ -1,8 +1,8 @@
-"""Ids that are fixed before a batch is first published.
+"""Ids, fixed before a batch is first published.
 
 ``batch id = <stage id>:<n>``: the stage id is a random 128-bit id drawn when a pool
 child builds its stage, and n counts its batches from 0. Every retry carries the same
-id, so that the learner can accept it once.
+id, so the learner can accept the batch exactly once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def new_id() -> str:
 
 
 def batch_id(stage: str, n: int) -> str:
+    """``<stage>:<n>``, the id of a stage's n-th session batch."""
     return f"{stage}:{n}"
 
 

@@ -1,8 +1,8 @@
-"""Actions of several entries as one number each, for algorithms that rank actions by value.
+"""Multi-entry actions numbered as joint actions, for algorithms that rank actions by value.
 
 A MultiDiscrete of 3 × 4 values has 12 joint actions: (0, 0), (0, 1), … (2, 3), numbered in that
-order, the last entry changing fastest. Heads of Q learning act by it, and its updates need
-:meth:`JointActions.index` to find the value of the action that was taken.
+order, the last entry changing fastest. The heads of Q learning act in these numbers, and its
+updates use :meth:`JointActions.index` to find the value of the action that was taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tinyqueue.data.spaces import Array, Space, described, smallest_integer_dtyp
 from tinyqueue.errors import ConfigError
 
 MOST_JOINT_ACTIONS = 1024
-"""More would need an output for each, most of which are never tried."""
+"""Each joint action needs a network output; with more than this, most are never tried."""
 
 
 class JointActions:
@@ -25,15 +25,15 @@ class JointActions:
         actions: The action space.
 
     Attributes:
-        path: Of its only leaf.
+        path: Path of the only leaf.
         n: Number of joint actions.
-        dtype: Of indices: the leaf's own for a Discrete, else the smallest that holds them.
-        is_flattened: Whether an index is something else than the action itself.
-        strides: By how much each entry's value counts in the index; ``()`` for a Discrete.
-        places: ``[n, entries]`` where each joint action's values are in a mask.
+        dtype: Dtype of indices: the leaf's own for a Discrete, else the smallest that holds them.
+        is_flattened: Whether an index differs from the action itself.
+        strides: The weight of each entry's value in the index; ``()`` for a Discrete.
+        places: ``[n, entries]``, the position in a mask of each joint action's values.
 
     Raises:
-        ConfigError: The space is another, or has too many joint actions.
+        ConfigError: The space is of another kind, or has too many joint actions.
     """
 
     def __init__(self, actions: Space) -> None:
@@ -57,11 +57,11 @@ class JointActions:
         self._entries = joint.astype(leaf.dtype).reshape(self.n, *leaf.shape)
 
     def entries(self, indices: Array) -> Array:
-        """``[..., *shape]`` actions in the wire's type, of ``[...]`` indices."""
+        """``[..., *shape]`` actions in the wire's dtype, from ``[...]`` indices."""
         return self._entries[indices] if self.is_flattened else indices
 
     def index(self, actions: Array) -> Array:
-        """``[...]`` indices of ``[..., *shape]`` actions."""
+        """``[...]`` indices, from ``[..., *shape]`` actions."""
         if not self.is_flattened:
             return actions
         flat = actions.reshape(*actions.shape[: actions.ndim - self._rank], -1)
@@ -69,7 +69,7 @@ class JointActions:
         return found
 
     def valid(self, mask: Array) -> Array:
-        """``[..., n]`` bool, which joint actions a mask ``[..., values of all entries]`` allows."""
+        """``[..., n]`` bool: the joint actions that a mask ``[..., sum of counts]`` allows."""
         if not self.is_flattened:
             return mask
         return np.asarray(mask[..., self.places].all(axis=-1))

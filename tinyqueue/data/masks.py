@@ -1,4 +1,4 @@
-"""Action masks: which actions are valid now, ``[…, n]`` bool, as an environment says.
+"""Action masks: the actions that an environment allows now, ``[…, n]`` bool.
 
 n is that of a Discrete action space, or the sum over the entries of a MultiDiscrete one.
 """
@@ -17,7 +17,7 @@ _MOST_SHOWN = 80
 
 
 def mask_counts(actions: Space) -> tuple[int, ...]:
-    """Number of values of every entry that a mask is about; a mask has the sum of them.
+    """Number of values of each entry that a mask covers; a mask's length is their sum.
 
     Raises:
         ConfigError: The space is not one Discrete or MultiDiscrete leaf.
@@ -26,21 +26,21 @@ def mask_counts(actions: Space) -> tuple[int, ...]:
     leaf = leaves[0]
     if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not leaf.nvec):
         raise ConfigError(
-            "environment.action_mask is for one Discrete or MultiDiscrete action space, and this "
-            f"environment's is {actions}. Remove it, or wrap the environment."
+            "environment.action_mask needs a single Discrete or MultiDiscrete action space; this "
+            f"environment's is {actions}. Remove the key, or wrap the environment."
         )
     return leaf.counts
 
 
 def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
-    """A mask as an environment gives it, as ``[n]`` bool.
+    """The mask that an environment gave, as ``[n]`` bool.
 
     Args:
-        value: An array of 0 and 1, or a tuple of one for every entry.
-        counts: As of :func:`mask_counts`.
+        value: An array of 0 and 1, or a tuple with one such array per entry.
+        counts: From :func:`mask_counts`.
 
     Raises:
-        ValueError: It is anything else, or allows no action; the text goes on from "the mask".
+        ValueError: It is anything else, or allows no action; the text completes "the mask …".
     """
     parts = value if isinstance(value, tuple | list) else (value,)
     try:
@@ -49,7 +49,7 @@ def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
     except (TypeError, ValueError):
         is_mask = False
     if not is_mask:
-        raise ValueError(f"is {_shown(value)}, and should be {sum(counts)} times 0 or 1")
+        raise ValueError(f"is {_shown(value)}; it should be {sum(counts)} values of 0 or 1")
     mask: Array = flat.astype(bool)
     if not allows_something(mask, counts):
         raise ValueError(f"is {_shown(value)}, which allows no action")
@@ -57,7 +57,7 @@ def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
 
 
 def allows_something(mask: Array, counts: tuple[int, ...]) -> bool:
-    """Whether every entry of the action has a valid value, in every row of ``[…, n]``."""
+    """Whether every row of a ``[…, n]`` mask allows at least one value of each entry."""
     starts = np.cumsum((0, *counts[:-1]))
     return bool(np.logical_or.reduceat(mask, starts, axis=-1).all())
 

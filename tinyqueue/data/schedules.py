@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Linear:
-    """``start`` at step 0, ``end`` at ``over_steps`` and after, straight in between."""
+    """``start`` at step 0, ``end`` from ``over_steps`` on, linear in between."""
 
     start: float
     end: float
@@ -21,6 +21,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class Constant:
+    """The same ``value`` at every step."""
+
     value: float
 
     def __call__(self, env_steps: int) -> float:

@@ -10,7 +10,7 @@ def generator(run_seed: int, *path: int) -> np.random.Generator:
 
     Args:
         run_seed: The seed of the run.
-        path: Where it is used: stage ordinal, slot, or a purpose number. Two different
+        path: Where it is used: stage ordinal, slot, or a number for the purpose. Different
             paths give independent streams; the same path gives the same stream.
     """
     return np.random.Generator(

@@ -1,7 +1,7 @@
-"""The session batch: T ticks of B slots under one policy version. The only thing players send.
+"""The session batch: T ticks of B slots under one policy version, the experience players send.
 
-Arrays are time-major. Row t holds what the policy saw, what it did, and what came of it;
-one more row of observations closes the batch, for bootstrapping.
+Arrays are time-major. Row t holds what the policy saw, what it did and what came of it. An
+extra row of observations ends the batch, for bootstrapping.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tinyqueue.data.identity import batch_id
 from tinyqueue.data.spaces import Array, Arrays
 
 SCHEMA = 1
-"""Version of the session format. A learner takes exactly its own."""
+"""Version of the session format. A learner accepts only its own."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A batch of this stage that its player gave up, with the policy that said so."""
+    """A batch of this stage that its player gave up, and the reason for it."""
 
     n: int
     reason: str
@@ -31,24 +31,24 @@ class Header:
     """Where a session batch comes from.
 
     Attributes:
-        experiment, run: What it was played for.
+        experiment, run: The run that it was played for.
         stage: Random id of the stage, 32 hexadecimal digits.
         n: Position among the stage's batches, from 0. (stage, n) and (stage, n+1) are
             contiguous in every slot; nothing else is.
         user: Broker login of the worker.
-        player: Host, process id and worker name, for people.
+        player: Host, process id and worker name, for people to read.
         policy_version: The weights that chose every action of the batch.
         spec_version: The experiment spec that the stage was built from.
         task: The play task in which it was played. A task that runs twice makes new
             experience, not duplicates.
         ended_tasks: Tasks of this child that ended since its last confirmed batch,
-            this one among them when the batch is its last.
-        seed: The stage's seed, from which every slot's is derived.
+            ``task`` among them when the batch is its last.
+        seed: The stage's seed, from which the seed of every slot is derived.
         play_s: Seconds it took to play.
         dropped: Batches given up since the last confirmed one.
-        epsilons: Exploration rate per slot; empty where the head has none.
-        faults: Failures of environments while it was played: each cost the episode of its slot.
-        fault: What the last of them said; empty when there was none.
+        epsilons: Exploration rate ε per slot; empty where the head does not explore by ε.
+        faults: Environment failures while it was played. Each cost its slot the episode.
+        fault: Text of the last failure; empty when there was none.
     """
 
     experiment: str
@@ -70,6 +70,7 @@ class Header:
 
     @property
     def batch_id(self) -> str:
+        """``<stage>:<n>``."""
         return batch_id(self.stage, self.n)
 
 
@@ -78,19 +79,19 @@ class SessionBatch:
     """T ticks of B slots.
 
     Attributes:
-        observations: path → ``[T+1, B, *obs]``; single frames, never stacks. The last row
+        observations: path → ``[T+1, B, *obs]``: single frames, never stacks. The last row
             is for bootstrapping.
         actions: path → ``[T, B, *act]``.
         rewards: ``[T, B]`` float32, as the environment gave them.
         terminated, truncated: ``[T, B]`` bool, kept apart.
-        valid: ``[T, B]`` bool, false on an autoreset tick: its action was ignored and
-            leads from an episode's final observation to the next one's first.
+        valid: ``[T, B]`` bool, false on an autoreset tick, which ignores its action and leads
+            from an episode's final observation to the first of the next.
         extras: What the action head recorded: name → ``[T, B, …]``, or ``[T+1, B, …]``
-            for value-like ones.
+            for values and masks.
         carry: What came before tick 0: name → ``[B, …]``. ``episode_steps``,
             ``previous_reward``, ``previous_action/<path>``, ``state/<path>``, ``frames/<path>``
             (:mod:`tinyqueue.data.names`).
-        episodes: What finished in this batch.
+        episodes: The episodes that ended in this batch.
     """
 
     header: Header
@@ -116,5 +117,5 @@ class SessionBatch:
 
     @property
     def env_steps(self) -> int:
-        """Environment steps in it: its valid ticks. The unit of every clock and schedule."""
+        """Environment steps: the number of valid ticks. The unit of every clock and schedule."""
         return int(np.count_nonzero(self.valid))

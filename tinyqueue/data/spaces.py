@@ -1,19 +1,21 @@
 """Spaces as data: a flat mapping from a path to the shape, type and range of one array.
 
 A plain space has the single path ``""``; a Dict space has one path per leaf
-(``"camera"``, ``"arm/angle"``). A spec can be written as JSON, compared, and held
-against arrays without the environment library at hand.
+(``"camera"``, ``"arm/angle"``). A space can be written as JSON, compared, and checked
+against arrays without Gymnasium installed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tinyqueue.data.native import Native
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -31,9 +33,11 @@ class Leaf:
         low: Lower bound of a continuous leaf when all its elements share one, else None.
         high: Upper bound likewise.
         stack: Frames that a network sees at once, oldest first; above 1 they are the first axis
-            of ``shape``. What environments give, and what travels, is 1.
-        nvec: Number of values of every entry where entries differ, flattened in C order, as a
-            MultiDiscrete action space has them; ``n`` is then the largest. Empty elsewhere.
+            of ``shape``. It is 1 for what environments give and what travels.
+        nvec: Number of values of each entry where entries differ, flattened in C order, as in a
+            MultiDiscrete action space; ``n`` is then the largest. Empty otherwise.
+        native: What its values mean to the environment, where that is more than their type. Leaves
+            are compared without it. None also in specs from before it was written down.
     """
 
     dtype: str
@@ -43,9 +47,11 @@ class Leaf:
     high: float | None = None
     stack: int = 1
     nvec: tuple[int, ...] = ()
+    native: Native | None = field(default=None, compare=False)
 
     @property
     def is_discrete(self) -> bool:
+        """Whether elements are indices ``0 … n−1`` rather than numbers."""
         return self.n > 0
 
     @property
@@ -55,7 +61,7 @@ class Leaf:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Number of values of every entry of a discrete leaf, flattened in C order."""
+        """Number of values of each entry of a discrete leaf, flattened in C order."""
         return self.nvec or (self.n,) * self.size
 
     @property
@@ -64,6 +70,7 @@ class Leaf:
         return self if self.stack == 1 else replace(self, shape=self.shape[1:], stack=1)
 
     def to_json(self) -> dict[str, Any]:
+        """A JSON object; ``stack`` and ``nvec`` are left out where they are the default."""
         return {
             "dtype": self.dtype,
             "shape": list(self.shape),
@@ -72,10 +79,18 @@ class Leaf:
             "high": self.high,
             **({"stack": self.stack} if self.stack > 1 else {}),
             **({"nvec": list(self.nvec)} if self.nvec else {}),
+            **({"native": self.native.to_json()} if self.native else {}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Leaf:
+        """The leaf that :meth:`to_json` wrote. Bounds that are not finite become None.
+
+        Raises:
+            KeyError: A required key is missing.
+            TypeError: A value is of the wrong type.
+            ValueError: A value cannot be converted.
+        """
         return cls(
             dtype=str(value["dtype"]),
             shape=tuple(int(size) for size in value["shape"]),
@@ -84,26 +99,28 @@ class Leaf:
             high=_bound(value["high"]),
             stack=int(value.get("stack", 1)),
             nvec=tuple(int(count) for count in value.get("nvec", ())),
+            native=Native.from_json(value["native"]) if value.get("native") else None,
         )
 
 
 Space = dict[str, Leaf]
-"""A space: path → leaf, in the order in which a model concatenates them."""
+"""A space: path → leaf, in the order in which a model concatenates leaves."""
 
 
 def space_to_json(space: Space) -> dict[str, Any]:
-    """A JSON object from which :func:`space_from_json` makes an equal space."""
+    """A JSON object that :func:`space_from_json` turns back into an equal space."""
     return {path: leaf.to_json() for path, leaf in space.items()}
 
 
 def space_from_json(value: Mapping[str, Any]) -> Space:
+    """The space that :func:`space_to_json` wrote. Raises as :meth:`Leaf.from_json`."""
     return {path: Leaf.from_json(leaf) for path, leaf in value.items()}
 
 
 def stacked(space: Space, stack: int) -> Space:
-    """What a network sees of single frames: each leaf ``[k, *shape]``, k = ``stack``.
+    """The space of stacks of k = ``stack`` frames, each leaf of shape ``[k, *shape]``.
 
-    With a stack of 1 the space stays as it is.
+    With a stack of 1 the space is unchanged.
     """
     if stack == 1:
         return space

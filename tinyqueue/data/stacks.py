@@ -1,7 +1,7 @@
-"""Which frames a stack is made of. Frames travel and are kept once; a stack is rows of them.
+"""Which frames make up a stack. Each frame travels and is stored once; a stack refers to rows.
 
-The stack of a row holds the frames k−1 … 0 ticks back, oldest first, and none from before its
-episode: in their place stands the episode's first frame, as at a reset.
+The stack at a row holds the frames from k−1 … 0 ticks back, oldest first. Frames from before the
+episode are replaced by its first frame, as at a reset.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from tinyqueue.data.spaces import Array
 def ages(batch: SessionBatch) -> Array:
     """``[T+1, B]`` ticks since each row's episode began; 0 for its first observation.
 
-    An invalid tick leads to the next episode's first row. Row 0 of an invalid tick 0 is the last
-    of an episode whose age did not travel: it counts as 0, and nothing bootstraps from it here.
+    An invalid tick leads to the first row of the next episode. If tick 0 is invalid, row 0 is the
+    last of an episode whose age did not travel: it counts as 0, and nothing in this batch
+    bootstraps from it.
     """
     tick = np.arange(batch.ticks + 1)[:, None]
     begun = np.full((batch.ticks + 1, batch.slots), -1)
@@ -29,14 +30,15 @@ def ages(batch: SessionBatch) -> Array:
 
 
 def stack_rows(batch: SessionBatch, stack: int) -> Array:
-    """``[T+1, B, k]`` rows that each stack is made of, oldest first.
+    """``[T+1, B, k]``: the rows that make up each stack, oldest first.
 
     Args:
         batch: T ticks of B slots with ``episode_steps`` in its carry.
         stack: k.
 
     Returns:
-        Row k−1+t is row t of the batch; those before come from its carry.
+        Indices into :func:`with_frames_before`: k−1+t is row t of the batch, and smaller ones
+        are the carried frames.
     """
     tick = np.arange(batch.ticks + 1)[:, None, None]
     back = np.minimum(ages(batch)[..., None], np.arange(stack - 1, -1, -1))

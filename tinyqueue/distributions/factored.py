@@ -21,8 +21,8 @@ from tinyqueue.distributions.arrays import ArrayModule, Tensor
 from tinyqueue.errors import ConfigError
 
 POLICY_OUTPUTS = ("logits", "mean", "log_std")
-"""Kinds of network outputs that parametrise actions. An output's name is its kind for the path
-``""``, and ``<kind>/<path>`` for any other."""
+"""Kinds of network outputs that parametrise actions. An output's name is its kind if the space has
+one leaf, and ``<kind>/<path>`` if it has several."""
 
 BoxFamily = Literal["gaussian", "squashed_gaussian"]
 
@@ -99,7 +99,7 @@ class Factored:
     """
 
     def __init__(self, actions: Space, box: BoxFamily = "gaussian") -> None:
-        self._parts = [_part(path, leaf, box) for path, leaf in actions.items()]
+        self._parts = [_part(path, leaf, box, len(actions) == 1) for path, leaf in actions.items()]
         self.parameters: dict[str, Parameter] = {
             name: Parameter(part.size, kind in part.family.STATE_INDEPENDENT)
             for part in self._parts
@@ -246,7 +246,8 @@ class _Part:
         return xp.reshape(tensor, (*xp.shape(tensor)[:-1], *self.noise_shape))
 
 
-def _part(path: str, leaf: Leaf, box: BoxFamily) -> _Part:
+def _part(path: str, leaf: Leaf, box: BoxFamily, is_only: bool) -> _Part:
+    name = "" if is_only else path
     if not leaf.is_discrete:
         family: Family = gaussian
         if box == "squashed_gaussian":
@@ -258,11 +259,11 @@ def _part(path: str, leaf: Leaf, box: BoxFamily) -> _Part:
                     "with gymnasium.wrappers.RescaleAction."
                 )
         return _Part(
-            path, leaf, family, leaf.size, _names(path, family), leaf.shape and (leaf.size,)
+            path, leaf, family, leaf.size, _names(name, family), leaf.shape and (leaf.size,)
         )
     if leaf.shape and leaf.n == 2 and not leaf.nvec:
-        return _Part(path, leaf, bernoulli, leaf.size, _names(path, bernoulli), (leaf.size,))
-    names, counts = _names(path, categorical), leaf.counts
+        return _Part(path, leaf, bernoulli, leaf.size, _names(name, bernoulli), (leaf.size,))
+    names, counts = _names(name, categorical), leaf.counts
     if not leaf.shape:
         return _Part(path, leaf, categorical, leaf.n, names, (leaf.n,))
     shape = (len(counts), max(counts))

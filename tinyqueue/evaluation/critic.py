@@ -14,14 +14,16 @@ from tinyqueue.algorithms.state import restore_variables
 from tinyqueue.algorithms.trajectories import Observed
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.joint_actions import JointActions
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import PREVIOUS_REWARD, carried_action
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
+from tinyqueue.distributions.categorical import masked
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import Network
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 from tinyqueue.run.checkpoint import Checkpoint
 
 _MODEL = "model/"
@@ -45,7 +47,7 @@ class Critic:
         spec = PlaySpec.model_validate(checkpoint.spec)
         outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
         seen = stacked(spec.observations, spec.environment.stack)
-        self._network: Network = MODELS[experiment.model_name].build(
+        self._network: Network = find_model(experiment.model_name).build(
             seen, spec.actions, outputs, experiment.model, experiment.seed
         )
         self._observed = Observed(seen)
@@ -79,6 +81,8 @@ class Critic:
         joint = JointActions(self._actions)
         index = joint.index(batch.actions[joint.path]).astype(np.int64)
         taken = np.take_along_axis(q, index[..., None], -1)[..., 0]
+        if ACTION_MASK in batch.extras:
+            q = masked(np, q, joint.valid(batch.extras[ACTION_MASK][:-1]))
         return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
 
     def _previous(self, batch: SessionBatch) -> tuple[Arrays, Array]:

@@ -48,7 +48,7 @@ def most_steps(environment: EnvironmentConfig, without: int = MOST_STEPS) -> int
     return own or without
 
 
-def play_games(
+def play_games(  # noqa: PLR0913  # ten are by name, of which seven have defaults
     environment: EnvironmentConfig,
     runner: PolicyRunner,
     head: Head,

@@ -19,9 +19,10 @@ _STRETCH = 16
 # is over leave the network's batch at the end of a stretch: binding a new size costs as much as a
 # few runs.
 
-Watch = Callable[[Arrays, Array], None]
-"""Called before the environments step, with the tick's network outputs, ``[B, …]``, and ``[B]``
-bool: whether the slot's game is still on. The outputs are overwritten afterwards."""
+Watch = Callable[[Arrays, Array, Array | None], None]
+"""Called before the environments step, with the tick's network outputs, ``[B, …]``; ``[B]`` bool:
+whether the slot's game is still on; and ``[B, n]`` action masks, if there are any. The outputs are
+overwritten afterwards."""
 
 
 class Wave:
@@ -66,7 +67,7 @@ class Wave:
             actions = rollout.act(tick, self._stacks.push(frames, begun), mask)
             playing = slots[on]
             if self._watch:
-                self._watch(rollout.outputs, on)
+                self._watch(rollout.outputs, on, mask)
             with blaming(self._name, "step"):
                 rewards[on], ended = self._table.step(
                     playing, {path: values[on] for path, values in actions.items()}

@@ -1,14 +1,17 @@
-"""Another algorithm or model than a document has: its own settings begin from its defaults."""
+"""The algorithm and the model that a document names: where they are, and when they change."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tinyqueue.experiment.experiment import ConfigTable
+from tinyqueue.experiment.file_names import file_of
 
 DEFAULTS = {"algorithm": "impala", "model": "mlp"}
-"""What a document names that names none."""
+"""The components of a document that names none."""
 
 
 def chosen(document: Mapping[str, Any], kind: str) -> str:
@@ -16,6 +19,23 @@ def chosen(document: Mapping[str, Any], kind: str) -> str:
     table = document.get(kind, {})
     name = table.get("name", DEFAULTS[kind]) if isinstance(table, Mapping) else ""
     return str(name)
+
+
+def located(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The document with the paths of ``file.py:Name`` absolute.
+
+    Args:
+        document: As it was written.
+        folder: What relative paths are relative to: the folder of the TOML file.
+    """
+    result = dict(document)
+    for kind in DEFAULTS:
+        found = file_of(chosen(document, kind))
+        if found is not None:
+            path, name = found
+            absolute = os.path.abspath(folder / path)
+            result[kind] = {**document[kind], "name": f"{absolute}:{name}" if name else absolute}
+    return result
 
 
 def without_former(
@@ -26,18 +46,18 @@ def without_former(
     models: ConfigTable,
     keeps_shared: bool,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The document without what belongs to an algorithm or model that it is not to have.
+    """The document without the settings of an algorithm or model that is being replaced.
 
     Args:
-        document: Before anything that a person typed is applied to it.
+        document: The tables before any setting that a person typed is applied.
         wanted: ``algorithm`` and ``model`` → the name that was typed.
         algorithms, models: The config dataclass of each known name.
-        keeps_shared: Whether settings that the chosen component has too stay: those of a
-            person's own file do, and those that a preset has for another algorithm do not.
+        keeps_shared: Whether to keep settings that the new component has too. Those from a
+            person's own file are kept; those of a preset for another algorithm are not.
 
     Returns:
-        The document, and the keys that are left out. A key that belongs to neither stays, to be
-        refused.
+        The document, and the keys that were left out. A key that belongs to neither component
+        stays, so that it is refused later.
     """
     result = dict(document)
     gone: list[str] = []

@@ -1,4 +1,4 @@
-"""Experiments as tables that nobody has checked yet: read from TOML, changed by ``--set``."""
+"""Experiments as unchecked tables: read from TOML, changed by ``--set``."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ def read_document(path: Path) -> dict[str, Any]:
 def with_overrides(
     document: Mapping[str, Any], assignments: Iterable[str | Assignment]
 ) -> dict[str, Any]:
-    """The document with assignments applied: ``section.key=value``, whose values are TOML or else
-    text; or what a program gave.
+    """The document with assignments applied.
+
+    Args:
+        document: The tables of an experiment file.
+        assignments: Each ``section.key=value``, where the value is TOML, or else plain text; or a
+            key and value from a program.
 
     Raises:
         ConfigError: An assignment is not of that form.
@@ -59,7 +63,7 @@ def _parsed(assignment: str) -> Assignment:
     parts = tuple(key.strip().split("."))
     if not equals or not all(parts):
         raise ConfigError(
-            f"--set {assignment!r} is not of the form section.key=value, such as "
+            f"--set {assignment!r} must have the form section.key=value, such as "
             "algorithm.learning_rate=0.001."
         )
     try:

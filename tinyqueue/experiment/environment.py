@@ -1,7 +1,7 @@
-"""Which environment is played, and how Atari's screen becomes what a policy sees.
+"""Which environment is played, and how an Atari screen becomes what a policy sees.
 
 The defaults are the protocol of Machado et al. 2018, "Revisiting the Arcade Learning
-Environment", except for life-loss and FIRE, whose reasons stand beside them.
+Environment", except for life-loss and FIRE, whose reasons are given with them.
 """
 
 from __future__ import annotations
@@ -19,77 +19,77 @@ Cut = Annotated[int, Field(ge=0)]
 
 ATARI_NAMESPACE = "ALE/"
 ATARI_STACK = 4
-"""Frames in a policy's observation of an Atari game, where nothing else is said."""
+"""Frames in a policy's observation of an Atari game, unless set otherwise."""
 
 _IN_INFO = "info:"
-# Before the key of an info, in action_mask.
+# Prefix of a key of info, in action_mask.
 
 
 class AtariConfig(Section):
-    """The protocol of an Atari game. A frame is 1/60 s of it; a tick is ``frame_skip`` frames.
+    """The protocol of an Atari game. A frame is 1/60 s of play; a tick is ``frame_skip`` frames.
 
-    Rewards are the game's own: clipping and scaling are settings of the algorithm.
+    Rewards are the game's own; clipping and scaling are settings of the algorithm.
     """
 
     sticky: float = Field(
         0.25,
         ge=0,
         lt=1,
-        description="Probability, at each frame, that the game repeats the action of the frame "
-        "before instead (Machado et al. 2018); 0 is the protocol of the first papers.",
+        description="Probability, at each frame, that the game repeats the previous frame's action "
+        "instead (Machado et al. 2018); 0 is the protocol of the early papers.",
     )
     noop_max: int = Field(
         30,
         ge=0,
-        description="An episode begins with 0 to this many frames without action, drawn anew; "
-        "the frame of FIRE is the first of them.",
+        description="Each episode begins with 0 to this many no-op frames, drawn at random; the "
+        "FIRE frame counts as the first.",
     )
     fire_reset: bool = Field(
         True,
-        description="Press FIRE once as an episode begins, in games that have it among their "
-        "actions: Breakout waits for it, and a greedy policy may never press it.",
+        description="Press FIRE once at the start of an episode, in games with that action: "
+        "Breakout waits for it, and a greedy policy may never press it.",
     )
     life_loss: bool = Field(
         False,
-        description="A lost life ends the episode for learning, and the game goes on behind it. "
-        "Evaluation plays whole games all the same.",
+        description="A lost life ends the episode for learning, while the game goes on. "
+        "Evaluation always plays whole games.",
     )
-    frame_skip: int = Field(4, gt=0, le=60, description="Frames for which an action is held.")
+    frame_skip: int = Field(4, gt=0, le=60, description="Frames for which each action is held.")
     max_frames: bool = Field(
         True,
-        description="Observe the brighter of the last two frames at each pixel: some games draw "
-        "their objects in every other frame.",
+        description="Observe the pixel-wise maximum of the last two frames: some games draw "
+        "objects only in every other frame.",
     )
     size: int = Field(84, ge=8, le=256, description="Height and width of an observation.")
     colour: Literal["gray", "luminance", "rgb"] = Field(
         "gray",
         description="gray: the console's own gray palette; luminance: 0.2125 R + 0.7154 G + "
-        "0.0721 B, as the first papers; rgb: three values per pixel.",
+        "0.0721 B, as in the early papers; rgb: three values per pixel.",
     )
     crop: tuple[Cut, Cut, Cut, Cut] | None = Field(
         None,
-        description="Pixels cut off the screen of 210 × 160 at top, bottom, left and right, "
-        "before it is scaled.",
+        description="Pixels cropped from the 210 × 160 screen at top, bottom, left and right, "
+        "before it is resized.",
     )
     stuck_ticks: int = Field(
         0,
         ge=0,
-        description="After so many ticks on which no pixel changed, play FIRE (a random action "
-        "where there is none) until one does; 0: never.",
+        description="After this many ticks without a changed pixel, play FIRE (or a random action "
+        "in games without it) until one changes; 0: never.",
     )
     max_frames_per_episode: int = Field(
-        108_000, gt=0, description="Frames after which an episode is truncated: half an hour."
+        108_000, gt=0, description="Frames after which an episode is truncated; 108,000 is 30 min."
     )
 
     @property
     def brief(self) -> str:
-        """What returns of a game can only be compared by: ``sticky 0.25, frame skip 4``."""
+        """The settings that returns depend on most: ``sticky 0.25, frame skip 4``."""
         return f"sticky {self.sticky:g}, frame skip {self.frame_skip}"
 
     @model_validator(mode="after")
     def _something_is_left(self) -> AtariConfig:
         if self.crop and (self.crop[0] + self.crop[1] >= 210 or self.crop[2] + self.crop[3] >= 160):
-            raise ValueError(f"crop {list(self.crop)} leaves nothing of a screen of 210 × 160")
+            raise ValueError(f"crop {list(self.crop)} leaves nothing of the 210 × 160 screen")
         if self.max_frames_per_episode < self.frame_skip:
             raise ValueError("max_frames_per_episode is less than one tick's frame_skip")
         return self
@@ -108,7 +108,7 @@ _ATARI_KEYS = {
     "img_height": "size",
     "img_width": "size",
 }
-# Arguments of ale-py's environments → the setting that stands for it.
+# Argument of ale-py's environments → the setting that replaces it.
 
 
 class EnvironmentConfig(Section):
@@ -117,11 +117,13 @@ class EnvironmentConfig(Section):
     id: str = Field(description="Gymnasium id, such as CartPole-v1.")
     kwargs: Annotated[dict[str, Any], BeforeValidator(plain_table)] = Field(
         default_factory=dict,
-        description="Keyword arguments for the environment: texts, numbers, booleans, lists and "
-        "tables. In a text, {slot} and {slot+5000} are a number of each environment's own.",
+        description="Keyword arguments for the environment: strings, numbers, booleans, lists and "
+        "tables. In a string, {slot} and {slot+5000} become a number unique to each environment.",
     )
     max_episode_steps: int | None = Field(
-        None, gt=0, description="Truncate episodes here instead of at the environment's own limit."
+        None,
+        gt=0,
+        description="Steps after which episodes are truncated, instead of the environment's limit.",
     )
     keep: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None,
@@ -131,52 +133,52 @@ class EnvironmentConfig(Section):
     drop: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
         None,
         min_length=1,
-        description="Parts of a Dict or Tuple observation that are left out, by path, such as "
-        '"mission" or "arm/angle"; a run adds those that are not supported.',
+        description="Parts of a Dict or Tuple observation to leave out, by path, such as "
+        '"mission" or "arm/angle"; a run adds parts that are not supported.',
     )
     action_mask: str | None = Field(
         None,
         min_length=1,
-        description="Where the environment says which actions are valid now: the path of a part of "
-        'its Dict observation, which the policy then does not see, or "info:action_mask".',
+        description="Where the environment gives the mask of valid actions: the path of a part of "
+        'its Dict observation, which is then hidden from the policy, or "info:action_mask".',
     )
     stack: int = Field(
         1,
         gt=0,
         le=256,
-        description="Observations that the policy sees at once, the newest last; before an "
-        "episode's first stands that one. 4 for Atari when it is not given.",
+        description="Observations that the policy sees at once, newest last; at the start of an "
+        "episode the first one is repeated. Default for Atari: 4.",
     )
     single: bool = Field(
         False,
-        description="Only one can exist at a time on a machine: its player closes it before it "
-        "plays evaluation games. Found out at start.",
+        description="Only one such environment can exist at a time on a machine: the player closes "
+        "it before it plays evaluation episodes. Detected at start.",
     )
     hang_s: float | None = Field(
         None,
         gt=0,
         le=86_400,
         description="Seconds after which a call of the environment that has not returned counts as "
-        "failed; 30 when it is not given.",
+        "failed; default: 30.",
     )
     atari: AtariConfig | None = Field(
-        None, description="The protocol of an Atari game; for ids that begin with ALE/ only."
+        None, description="The protocol of an Atari game; only for ids that begin with ALE/."
     )
 
     @property
     def observes_ram(self) -> bool:
-        """Whether an Atari game shows its 128 bytes of memory: ``kwargs.obs_type = "ram"``."""
+        """Whether an Atari game's observation is its 128 bytes of RAM: ``obs_type = "ram"``."""
         return self.atari is not None and self.kwargs.get("obs_type") == "ram"
 
     @property
     def mask_path(self) -> str | None:
-        """The part of an observation that is the action mask; None where that is in the info."""
+        """The part of an observation that is the action mask; None if the mask is in the info."""
         mask = self.action_mask
         return None if mask is None or mask.startswith(_IN_INFO) else mask
 
     @property
     def mask_key(self) -> str:
-        """Where an info holds the action mask, if there is one."""
+        """The key of an info that holds the action mask, if there is one."""
         mask = self.action_mask or ""
         return mask.removeprefix(_IN_INFO) if mask.startswith(_IN_INFO) else ACTION_MASK
 
@@ -187,10 +189,10 @@ class EnvironmentConfig(Section):
         if self.atari is not None:
             raise ValueError("action_mask is not for Atari games: all of their actions are valid")
         if self.action_mask == _IN_INFO:
-            raise ValueError('action_mask = "info:" lacks a key; write "info:action_mask"')
+            raise ValueError('action_mask = "info:" lacks a key, as in "info:action_mask"')
         if self.mask_path in (self.drop or ()):
             raise ValueError(
-                f"action_mask and drop both have {self.action_mask!r}; remove it from drop"
+                f"action_mask and drop both name {self.action_mask!r}; remove it from drop"
             )
         return self
 
@@ -208,13 +210,13 @@ class EnvironmentConfig(Section):
             return self
         if not self.id.startswith(ATARI_NAMESPACE):
             raise ValueError(
-                f"[environment.atari] is for ids such as ALE/Pong-v5, and the id is {self.id}; "
-                "remove it, or write the id of an Atari game"
+                f"[environment.atari] is for ids such as ALE/Pong-v5, but the id is {self.id}; "
+                "remove the table, or use the id of an Atari game"
             )
         meant = {key: _ATARI_KEYS[key] for key in self.kwargs if key in _ATARI_KEYS}
         if self.observes_ram:
             del meant["obs_type"]
         if meant:
             said = ", ".join(f"{key} is environment.atari.{name}" for key, name in meant.items())
-            raise ValueError(f"kwargs must not set what [environment.atari] says: {said}")
+            raise ValueError(f"kwargs must not repeat settings of [environment.atari]: {said}")
         return self

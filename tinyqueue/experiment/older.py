@@ -1,4 +1,4 @@
-"""Documents of another version of tinyqueue: what it no longer knows, and what they did not."""
+"""Documents of another tinyqueue version: settings that are gone, and settings that are new."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "stop": StopConfig,
 }
 _MOST = 8
-"""Settings that are named; of more the number is."""
+"""Settings that are listed by name; the rest are counted."""
 
 
 def known_only(
     document: Mapping[str, Any], *, algorithms: ConfigTable, models: ConfigTable
 ) -> tuple[dict[str, Any], list[str]]:
-    """The document without the keys that this version does not know, and what these are.
+    """The document without the keys that this version does not know, and a list of those.
 
-    Values are left as they are: one that is no longer possible is refused where it is checked.
+    Values are left alone: one that is no longer allowed is refused where it is checked.
 
     Args:
         document: The tables of a run directory.
@@ -49,7 +49,7 @@ def known_only(
         elif key in ("algorithm", "model"):
             table = algorithms if key == "algorithm" else models
             component = table.get(str(value.get("name")))
-            # A component that is not known is refused by its name, whatever its keys are.
+            # An unknown component is refused by its name, whatever its keys are.
             names = ["name", *field_names(component)] if component else list(value)
             kept[key] = _kept(value, names, key, gone)
         elif key in _SECTIONS:
@@ -65,17 +65,17 @@ def known_only(
 
 
 def known_environment(table: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment's table of another version, as this one would have written it."""
+    """An environment's table from another version, as this version would have written it."""
     document, _ = known_only({"environment": table}, algorithms={}, models={})
     config = EnvironmentConfig.model_validate(document["environment"])
     return config.model_dump()
 
 
 def new_since(document: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
-    """The settings that a document lacks, each with the value it has today: ``session.slots = 8``.
+    """The settings that a document lacks, each with its present value: ``session.slots = 8``.
 
     Args:
-        document: Of a run directory.
+        document: The tables of a run directory.
         today: The same experiment with every default filled in.
     """
     had = dict(_leaves(document))
@@ -83,17 +83,17 @@ def new_since(document: Mapping[str, Any], today: Mapping[str, Any]) -> list[str
 
 
 def told(new: list[str], gone: list[str]) -> str:
-    """Both in one line; empty when a document is of this version."""
+    """Both in one line; empty for a document of this version."""
     parts = []
     if new:
-        parts.append(f"settings that it did not have are at their defaults: {listed(new)}")
+        parts.append(f"settings new since then are at their defaults: {listed(new)}")
     if gone:
-        parts.append(f"settings that there are no longer are left out: {listed(gone)}")
+        parts.append(f"settings that no longer exist are left out: {listed(gone)}")
     return "; ".join(parts)
 
 
 def listed(names: list[str]) -> str:
-    """The first of the names, and how many more there are."""
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(names[:_MOST]) + more
 

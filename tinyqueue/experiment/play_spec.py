@@ -1,4 +1,4 @@
-"""What the learner makes of an experiment for its players; kept as JSON in the store."""
+"""What the learner derives from an experiment for its players, kept as JSON in the store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tinyqueue.experiment.validation import explained
 
 
 def of_today(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec from disk, perhaps of another version, with the keys that this one has.
+    """A spec from disk, perhaps of another version, with the keys of this version.
 
-    What it lacks is at its default, and what is known no longer is left out. One whose
-    environment cannot be had any more comes back as it is.
+    Missing settings get their defaults, and settings that no longer exist are left out. If its
+    environment is no longer valid, that part is returned unchanged.
     """
     known = {key: value for key, value in spec.items() if key in PlaySpec.model_fields}
     if isinstance(known.get("environment"), Mapping):
@@ -32,7 +32,7 @@ def of_today(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class PlaySpec(Section):
-    """Everything that a player needs to play for one run. JSON in the store."""
+    """Everything that a player needs to play for one run."""
 
     experiment: str
     run: str
@@ -64,28 +64,34 @@ class PlaySpec(Section):
 
     @property
     def version(self) -> int:
-        """A number that is equal exactly when the content is: 48 bits of its sha256."""
+        """A number that identifies the content: 48 bits of its sha256."""
         return int(hashlib.sha256(self.to_json().encode()).hexdigest()[:12], 16)
 
     @property
     def observations(self) -> Space:
+        """The observation space of one slot: single frames."""
         return space_from_json(self.observation_space)
 
     @property
     def actions(self) -> Space:
+        """The action space of one slot."""
         return space_from_json(self.action_space)
 
     def to_json(self) -> str:
-        """Keys stay in their order: that of a space is part of what it says."""
+        """The spec as JSON. Keys keep their order, which has a meaning in a space."""
         return json.dumps(self.model_dump())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PlaySpec:
-        """Raises ConfigError when the text is not a spec of this schema."""
+        """The spec that :meth:`to_json` wrote.
+
+        Raises:
+            ConfigError: The text is not a spec of this schema.
+        """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise ConfigError(
-                "the experiment spec in the store is not one this version can play: "
+                "the experiment spec in the store is not one that this version can play: "
                 f"{explained(error, cls)} Run the same tinyqueue version on players and learner."
             ) from None

@@ -1,4 +1,4 @@
-"""One table of a document against its schema, and what is wrong with it in words."""
+"""Checking one table of a document against its schema, and saying what is wrong with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """An instance of a section, or of a component's dataclass, with its defaults filled in.
+    """An instance of a section, or of a component's dataclass, with defaults filled in.
 
     Args:
         cls: The section or dataclass.
@@ -39,7 +39,7 @@ def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def explained(error: ValidationError, cls: type[Any], where: str = "") -> str:
-    """A sentence that says of every key what is wrong with it; ``where`` is the table's name."""
+    """A sentence that says what is wrong with each key; ``where`` is the table's name."""
     text = "; ".join(_fault(item, cls, where) for item in error.errors())
     return text if text.endswith("?") else f"{text}."
 
@@ -55,13 +55,13 @@ def _fault(item: ErrorDetails, cls: type[Any], where: str) -> str:
 
 
 def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
-    """The section in which a key stands; Atari's protocol is a table within a table."""
+    """The section that holds a key; Atari's protocol is a table within a table."""
     within_atari = cls is EnvironmentConfig and len(place) > 1 and place[0] == "atari"
     return AtariConfig if within_atari else cls
 
 
 def field_names(cls: type[Any]) -> list[str]:
-    """The keys that a section, or a component's dataclass, has."""
+    """The keys of a section, or of a component's dataclass."""
     if is_dataclass(cls):
         return [field.name for field in fields(cls)]
     return list(cls.model_fields)

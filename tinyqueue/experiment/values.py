@@ -1,4 +1,4 @@
-"""Settings that a program gives, as plain values: NumPy's scalars and arrays, paths and tuples."""
+"""Settings from a program, as plain values: NumPy scalars and arrays, paths and tuples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from tinyqueue.errors import ConfigError
 
 Assignment = tuple[tuple[str, ...], Any]
-"""A key by its parts, and its plain value."""
+"""The parts of a key, and its plain value."""
 
 
 def assignments(settings: Mapping[str, Any]) -> Iterator[Assignment]:
-    """``{"algorithm.gamma": 0.9}`` and ``{"algorithm": {"gamma": 0.9}}`` alike.
+    """The assignments in ``{"algorithm.gamma": 0.9}`` or ``{"algorithm": {"gamma": 0.9}}``.
 
     Raises:
         ConfigError: A value cannot be a setting; the text names its key.
@@ -25,15 +25,15 @@ def assignments(settings: Mapping[str, Any]) -> Iterator[Assignment]:
     for key, value in settings.items():
         parts = tuple(part.strip() for part in key.split(".")) if isinstance(key, str) else ()
         if not all(parts) or not parts:
-            raise ConfigError(f"{key!r} is not the name of a setting, such as session.slots.")
+            raise ConfigError(f"{key!r} is not the name of a setting; one is session.slots.")
         yield from _leaves(parts, value)
 
 
 def whole(name: str, value: Any) -> int | None:
-    """A whole number, NumPy's too; None stays.
+    """An integer, also a NumPy one; None stays None.
 
     Raises:
-        ConfigError: It is another value.
+        ConfigError: The value is anything else.
     """
     if value is None:
         return None
@@ -46,10 +46,10 @@ def whole(name: str, value: Any) -> int | None:
 
 
 def number(name: str, value: Any) -> float | None:
-    """A number, NumPy's too; None stays.
+    """A number, also a NumPy one, as a float; None stays None.
 
     Raises:
-        ConfigError: It is another value.
+        ConfigError: The value is anything else.
     """
     if value is None:
         return None
@@ -60,7 +60,7 @@ def number(name: str, value: Any) -> float | None:
 
 
 def plain(value: Any, key: str) -> Any:
-    """The value as TOML could say it.
+    """The value as TOML could express it.
 
     Raises:
         ConfigError: It cannot be a setting; the text names the key.
@@ -78,17 +78,17 @@ def plain(value: Any, key: str) -> Any:
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {str(name): plain(item, f"{key}.{name}") for name, item in value.items()}
     raise ConfigError(
-        f"{key} = {value!r} cannot be a setting: {type(value).__name__} is none of number, text, "
+        f"{key} = {value!r} cannot be a setting: a {type(value).__name__} is not a number, string, "
         "path, list or table."
     )
 
 
 def _leaves(parts: tuple[str, ...], value: Any) -> Iterator[Assignment]:
-    """A table is merged with what is there, key by key."""
+    """One assignment per leaf, so that a table is merged into what is there, key by key."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise ConfigError(f"{'.'.join(parts)} has the key {name!r}, which is no text.")
+                raise ConfigError(f"{'.'.join(parts)} has the key {name!r}, which is not a string.")
             yield from _leaves((*parts, name), inner)
     else:
         yield parts, plain(value, ".".join(parts))

@@ -9,7 +9,7 @@ import structlog
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.registry import find, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -17,7 +17,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract, Extra
@@ -66,6 +66,21 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
     return threshold
 
 
+def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
+    """Refuses an algorithm that cannot act in the environment, before TensorFlow is there.
+
+    Returns:
+        Values in the environment's action mask; 0 without one.
+
+    Raises:
+        ConfigError: It is another's action space, or none that a mask can be about.
+    """
+    find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    if experiment.environment.action_mask is None:
+        return 0
+    return sum(mask_counts(info.action_space))
+
+
 def build(
     experiment: Experiment, info: EnvironmentInfo, run: str, *, deterministic: bool = False
 ) -> Built:
@@ -83,6 +98,7 @@ def build(
         MissingExtraError: TensorFlow is not installed.
     """
     threshold = stop_threshold(experiment, info)
+    mask_size = require_acting(experiment, info)
     tf, _ = import_keras()
     _use_threads(tf, experiment.learner.threads)
     if deterministic:
@@ -90,7 +106,7 @@ def build(
     algorithm_class = find(experiment.algorithm_name)
     outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
     stack = experiment.environment.stack
-    network = MODELS[experiment.model_name].build(
+    network = find_model(experiment.model_name).build(
         stacked(info.observation_space, stack),
         info.action_space,
         outputs,
@@ -98,9 +114,10 @@ def build(
         experiment.seed,
     )
     if algorithm_class.needs_memory and not network.state:
-        name = experiment.algorithm_name
+        name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithm_class(experiment.algorithm, network, info.action_space)
+    algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
+    require_built(algorithm, experiment.algorithm_label)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -124,9 +141,8 @@ def build(
         state={path: list(shape) for path, shape in network.state.items()},
     )
     masks = {}
-    if experiment.environment.action_mask is not None:
-        n = sum(mask_counts(info.action_space))
-        masks[ACTION_MASK] = Extra("bool", (n,), "ticks+1", "mask")
+    if mask_size:
+        masks[ACTION_MASK] = Extra("bool", (mask_size,), "ticks+1", "mask")
     contract = Contract(
         experiment=experiment.name,
         run=run,
@@ -151,7 +167,7 @@ def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[s
     if not algorithm.records_entropy:
         raise ConfigError(
             "session.record_entropy = true needs a policy with probabilities, and "
-            f"{experiment.algorithm_name} acts by Q values. Set session.record_entropy = false: "
+            f"{experiment.algorithm_label} acts by Q values. Set session.record_entropy = false: "
             "Q values are recorded in any case."
         )
     return {"record_entropy": True}

@@ -47,7 +47,7 @@ class Ingest:
         check_lease: Raises if this learner may not accept anything any more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # whom it tells of what, by name
         self,
         contract: Contract,
         ledger: Ledger,

@@ -55,7 +55,7 @@ class Reporter:
         is_evaluating: Whether an evaluation is being played; set by the training run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it tells of, by name
         self,
         experiment: Experiment,
         run: RunDirectory,
@@ -95,7 +95,7 @@ class Reporter:
             RunHeader(
                 experiment=experiment.name,
                 environment=experiment.environment.id,
-                algorithm=experiment.algorithm_name,
+                algorithm=experiment.algorithm_label,
                 run_directory=shown(run.path),
                 services=services,
                 level=threshold,
@@ -206,7 +206,7 @@ class Reporter:
         document: dict[str, Any] = {
             "experiment": self._experiment.name,
             "environment": self._experiment.environment.id,
-            "algorithm": self._experiment.algorithm_name,
+            "algorithm": self._experiment.algorithm_label,
             "run": self._run.run_id,
             "run_directory": shown(self._run.path),
             "written_s": time.time(),

@@ -186,13 +186,12 @@ class LearnerService:
             endings.callback(experience.stop)
             experience.start()
             consumer.start()
-            housekeeping = self._housekeeping(feed, publisher, made.reporter)
+            housekeeping = self._housekeeping(feed, publisher, made.reporter, made.training)
             endings.callback(housekeeping.stop)
             housekeeping.start()
             # Done while the first players open their stages.
             session, learner = experiment.session, experiment.learner
-            slots = session.slots * learner.batches_per_update
-            built.algorithm.prepare(session.ticks, slots, built.contract.mask_size)
+            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
             with made.training.saving(is_ours=self._is_ours):
                 return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
@@ -289,11 +288,20 @@ class LearnerService:
         return self._experiment.learner.max_policy_lag if built.algorithm.replay is None else None
 
     def _housekeeping(
-        self, feed: TaskFeed, publisher: WeightPublisher, reporter: Reporter
+        self,
+        feed: TaskFeed,
+        publisher: WeightPublisher,
+        reporter: Reporter,
+        training: TrainingRun,
     ) -> Housekeeping:
+        def send_tasks() -> None:
+            # After the last env step nothing is trained on, and evaluation needs the cores.
+            if not training.is_spent:
+                feed.tick()
+
         return Housekeeping(
             [
-                Chore("feed", FEED_S, feed.tick),
+                Chore("feed", FEED_S, send_tasks),
                 Chore("heal", HEAL_S, publisher.heal),
                 Chore("status", STATUS_S, lambda: self._write_status(reporter)),
             ]

@@ -24,6 +24,7 @@ from tinyqueue.wire.limits import Limits
 SCHEMA = 2
 MANIFEST = "manifest.json"
 _SAME_IN_SPEC = ("environment", "observation_space", "action_space", "state")
+_NATIVE = "native"
 _MOST = 1 << 30
 
 
@@ -78,10 +79,10 @@ class Checkpoint:
         Raises:
             CheckpointError: They differ; the message names the difference and both values.
         """
+        was, is_now = of_today(self.spec), of_today(spec)
         for key in _SAME_IN_SPEC:
-            mine, other = (
-                _as_json(_comparable(of.get(key))) for of in (of_today(self.spec), of_today(spec))
-            )
+            values = _comparable(was.get(key)), _comparable(is_now.get(key))
+            mine, other = map(_as_json, _both_told(*values))
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
@@ -194,6 +195,24 @@ def _as_json(value: Any) -> str:
 
 _OF_THE_MACHINE = ("hang_s", "single")
 # Settings of an environment that do not affect what is learned.
+
+
+def _both_told(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two spaces, or whatever, without what only one of them says of the environment's own values:
+    older versions did not write it down."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return one, other
+    leaves = [*one.values(), *other.values()]
+    if all(isinstance(leaf, Mapping) and _NATIVE in leaf for leaf in leaves):
+        return one, other
+    return _without_native(one), _without_native(other)
+
+
+def _without_native(space: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        path: {k: v for k, v in leaf.items() if k != _NATIVE} if isinstance(leaf, Mapping) else leaf
+        for path, leaf in space.items()
+    }
 
 
 def _comparable(value: Any) -> Any:

@@ -28,7 +28,7 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
 
     Args:
         parent: The folder of the numbered ones; created if absent.
-        files: Name → content.
+        files: Name → content. A name may be ``folder/file``.
 
     Returns:
         The new folder and its lock.
@@ -43,7 +43,10 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
     lock = RunLock(draft)
     try:
         for name, data in files.items():
-            write_synced(draft / name, data)
+            path = draft / name
+            path.parent.mkdir(exist_ok=True)
+            write_synced(path, data)
+            sync_directory(path.parent)
         sync_directory(draft)
         return _rename_to_next_number(draft), lock
     except BaseException:

@@ -11,15 +11,17 @@ import json
 import shutil
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN, new_id
 from tinyqueue.errors import DiskFullError, RunDirectoryError
+from tinyqueue.experiment.components import located
 from tinyqueue.run.durable_files import has_no_room, replace_file
 from tinyqueue.run.json_text import json_document
+from tinyqueue.run.kept_code import changes, copies, relative
 from tinyqueue.run.line_file import LineFile
 from tinyqueue.run.numbered_folders import appear, numbers
 from tinyqueue.run.run_lock import RunLock
@@ -57,7 +59,8 @@ class RunDirectory:
     def create(
         cls, root: Path, document: Mapping[str, Any], info: Mapping[str, Any]
     ) -> RunDirectory:
-        """Creates the run with the next free number. It appears complete or not at all.
+        """Creates the run with the next free number. It appears complete or not at all, with
+        copies of the user's own files that the experiment names.
 
         Args:
             root: The folder of all runs.
@@ -66,12 +69,14 @@ class RunDirectory:
 
         Raises:
             RunDirectoryError: It cannot be written, or the name is not valid.
+            ConfigError: A file that the experiment names cannot be copied.
         """
         name = document["name"]
         if not EXPERIMENT_PATTERN.match(name):
             raise RunDirectoryError(f"{name!r} is not an experiment name; no run was created.")
         parent = root / name
         made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        kept = copies(document)
         state = {
             "schema": SCHEMA,
             "run": new_id(),
@@ -80,11 +85,13 @@ class RunDirectory:
             "reserved_versions": 0,
             "epoch": 0,
             "info": dict(info),
+            "originals": kept.originals,
         }
         try:
             files = {
-                "experiment.toml": toml_text(document).encode(),
+                "experiment.toml": toml_text(kept.document).encode(),
                 "run.json": json_document(state),
+                **kept.files,
             }
             path, lock = appear(parent, files)
         except OSError as error:
@@ -130,13 +137,15 @@ class RunDirectory:
         return int(self._state["epoch"])
 
     def document(self) -> dict[str, Any]:
-        """The effective experiment, as plain tables.
+        """The effective experiment, as plain tables. The user's own files in it are the run's
+        copies, as absolute paths.
 
         Raises:
             RunDirectoryError: The file cannot be read.
         """
         try:
-            return tomllib.loads((self.path / "experiment.toml").read_text())
+            document = tomllib.loads((self.path / "experiment.toml").read_text())
+            return located(document, self.path)
         except (OSError, ValueError) as error:
             raise RunDirectoryError(
                 f"{self.path / 'experiment.toml'} cannot be read ({error}). "
@@ -151,11 +160,19 @@ class RunDirectory:
         """
         path = self.path / "experiment.toml"
         try:
-            replace_file(path, toml_text(document).encode())
+            replace_file(path, toml_text(relative(document, self.path)).encode())
         except OSError as error:
             raise RunDirectoryError(
                 f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
             ) from error
+
+    def changed_code(self, names: Collection[str]) -> list[str]:
+        """A sentence for every one of the user's own files that has changed since the run began.
+
+        Args:
+            names: Of the algorithm and the model that are used; others are passed over.
+        """
+        return changes(self.document(), self._state.get("originals", {}), names)
 
     def info(self) -> dict[str, Any]:
         """The ``info`` given to :meth:`create`."""

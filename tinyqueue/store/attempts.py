@@ -1,4 +1,4 @@
-"""How often a task was begun: a classic queue does not count, and a poison task must end."""
+"""Counting how often a task was begun: a classic queue does not, and a poison task must end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tinyqueue.store.keys import attempts_key
 
 
 def count_attempt(client: redis.Redis, task_id: str, ttl_s: int = 3600) -> int:
-    """Counts one more attempt at a task, and returns how many that makes.
+    """Counts one more attempt at a task, and returns the new count.
 
-    The count is forgotten ``ttl_s`` after the last attempt. One round trip of INCR and
-    EXPIRE: a player may do no more.
+    The count is forgotten ``ttl_s`` after the last attempt. It takes one round trip of INCR and
+    EXPIRE, the only commands that write which a player is permitted.
 
     Raises:
         ServiceUnreachableError: Redis does not answer.

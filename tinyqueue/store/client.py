@@ -1,4 +1,4 @@
-"""A connection to Redis that answers or fails within seconds, and errors an operator can read."""
+"""A connection to Redis that answers or fails within seconds, with errors for an operator."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import STORE_SCHEMES, check_url, masked, verified_url
 
 TIMEOUT_S = 5.0
-"""The libraries' own defaults may block for a minute on a host that swallows packets."""
+"""The library's defaults may block for a minute on a host that swallows packets."""
 
 _LARGE_BYTES = 6000
-"""What is sent as it lies; the library's own limit."""
+"""Values from this size on are sent without a copy; the library's own limit."""
 
 
 def connect(url: str) -> redis.Redis:
-    """A client for ``redis://``, ``rediss://`` or ``unix://`` that has just been answered.
+    """A client for ``redis://``, ``rediss://`` or ``unix://``, whose server has just answered.
 
-    Nothing is retried inside: whoever calls knows how long it may wait. The client may be
-    shared by threads, and made before a fork.
+    Nothing is retried inside, since only the caller knows how long it can wait. The client may
+    be shared by threads, and created before a fork.
 
     Raises:
-        ConfigError: The URL is not one of Redis, or cannot be read.
+        ConfigError: The URL is not a Redis URL, or cannot be read.
         ServiceUnreachableError: No answer within 5 s.
     """
     check_url(url, "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
@@ -65,10 +65,10 @@ def connect(url: str) -> redis.Redis:
 
 
 def _send_uncopied(pool: redis.ConnectionPool) -> None:
-    """Makes new connections send large values from where they lie.
+    """Makes new connections send large values without copying them.
 
     hiredis reads weights in a third of the time that the Python parser takes, but would copy
-    them twice before it sends them: 20 ms instead of 7 for 6.7 MB.
+    them twice before sending: 20 ms instead of 7 for 6.7 MB.
     """
     packer = PythonRespSerializer(_LARGE_BYTES, pool.get_encoder().encode)
     pool.connection_kwargs["command_packer"] = packer
@@ -76,13 +76,13 @@ def _send_uncopied(pool: redis.ConnectionPool) -> None:
 
 @contextmanager
 def answering(client: redis.Redis) -> Iterator[None]:
-    """Turns what Redis cannot or will not do inside into ServiceUnreachableError."""
+    """Turns failures and refusals of Redis inside it into ServiceUnreachableError."""
     try:
         yield
     except (ConnectionError, TimeoutError) as error:
         raise ServiceUnreachableError(
             f"Redis at {address(client)} does not answer ({error}). Check that it runs; "
-            "what was asked may or may not have been done."
+            "the request may or may not have been carried out."
         ) from error
     except (OutOfMemoryError, ReadOnlyError, NoPermissionError) as error:
         raise ServiceUnreachableError(
@@ -92,7 +92,11 @@ def answering(client: redis.Redis) -> Iterator[None]:
 
 
 def read(client: redis.Redis, key: str) -> bytes | None:
-    """One GET. Raises ServiceUnreachableError."""
+    """The value of a key, or None; one GET.
+
+    Raises:
+        ServiceUnreachableError: Redis does not answer, or refuses.
+    """
     with answering(client):
         value = client.get(key)
     if isinstance(value, str):
@@ -101,7 +105,7 @@ def read(client: redis.Redis, key: str) -> bytes | None:
 
 
 def address(client: redis.Redis) -> str:
-    """Where a client connects to, without login and password."""
+    """The address that a client connects to, without login and password."""
     given = client.connection_pool.connection_kwargs
     if "path" in given:
         return str(given["path"])

@@ -1,4 +1,4 @@
-"""Every key that tinyqueue has in Redis."""
+"""Every key that tinyqueue uses in Redis."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ATTEMPTS = "attempts"
 
 
 def attempts_key(task_id: str) -> str:
-    """Counts how often a task was begun. The only keys that a player may write."""
+    """The count of how often a task was begun. The only kind of key that a player may write."""
     return f"tinyqueue:{_ATTEMPTS}:{task_id}"
 
 
@@ -22,7 +22,7 @@ class Keys:
     """The keys of one experiment.
 
     Raises:
-        ConfigError: The name is not an experiment's, or its keys would be among those
+        ConfigError: The name is not valid for an experiment, or its keys would be among those
             that players may write.
     """
 
@@ -31,12 +31,13 @@ class Keys:
     def __post_init__(self) -> None:
         if not EXPERIMENT_PATTERN.fullmatch(self.experiment) or self.experiment == _ATTEMPTS:
             raise ConfigError(
-                f"{self.experiment[:60]!r} cannot name an experiment: 1–48 of a–z, 0–9, '-' and "
-                f"'_', beginning with a letter or digit, and not {_ATTEMPTS!r}."
+                f"{self.experiment[:60]!r} cannot name an experiment: use 1–48 of a–z, 0–9, '-' "
+                f"and '_', beginning with a letter or digit, and not {_ATTEMPTS!r}."
             )
 
     @property
     def spec(self) -> str:
+        """The experiment spec, as JSON."""
         return self._of("spec")
 
     @property
@@ -46,11 +47,12 @@ class Keys:
 
     @property
     def versions(self) -> str:
-        """List of the newest weight versions, the newest first."""
+        """List of the newest weight versions, newest first."""
         return self._of("versions")
 
     @property
     def lease(self) -> str:
+        """The learner's lease, a hash with a time to live."""
         return self._of("lease")
 
     @property
@@ -60,21 +62,24 @@ class Keys:
 
     @property
     def stop(self) -> str:
-        """The epoch of the learner that is asked to stop."""
+        """The epoch of the learner that was asked to stop."""
         return self._of("stop")
 
     @property
     def status(self) -> str:
+        """The status document that the learner writes, as JSON."""
         return self._of("status")
 
     def graph(self, sha256: str) -> str:
+        """The ONNX graph with this hash."""
         return self._of(f"graph:{sha256}")
 
     def weights(self, version: int | str) -> str:
+        """The encoded arrays of a weight version."""
         return self._of(f"weights:{version}")
 
     def pin(self, version: int | str) -> str:
-        """Exists while a version must be kept although newer ones have come."""
+        """Exists while a version must be kept even though there are newer ones."""
         return self._of(f"pin:{version}")
 
     def _of(self, what: str) -> str:

@@ -1,12 +1,12 @@
 """The right to train an experiment: one learner at a time, fenced by a rising epoch.
 
 The lease is a hash in Redis with a time to live. Its holder extends it from a thread, and
-may do nothing to the outside once its own deadline has passed; the deadline counts from
-*before* the renewal was sent, so that it is never later than the end in Redis.
+may have no outside effect once its own deadline has passed. The deadline counts from *before*
+the renewal was sent, so it is never later than the expiry in Redis.
 
-A run directory is locked to one process. Whoever asks for a lease that is held in the name
-of its own run therefore knows that the holder is dead, and takes it over at once, under a new
-epoch: a learner that was killed is back in service as soon as it is started again.
+A run directory is locked to one process. A process that finds the lease held in the name of its
+own run therefore knows that the holder is dead, and takes the lease over at once, under a new
+epoch: a learner that was killed is back in service as soon as it is restarted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tinyqueue.store.lease_info import LeaseInfo, learner_is_alive, read_lease, 
 __all__ = ["LearnerLease", "LeaseInfo", "learner_is_alive", "read_lease", "request_stop"]
 
 RETRY_S = 0.5
-"""After a renewal that failed."""
+"""Pause after a failed renewal."""
 
 _WRITE = """
 local function write(epoch)
@@ -70,9 +70,9 @@ class LearnerLease:
 
     Args:
         client: May be shared with other threads.
-        experiment, run: What is trained.
-        holder: A name for people, such as the process id and run directory.
-        ttl_s: How long the lease lasts without renewal; it is renewed three times as often.
+        experiment, run: The run that is trained.
+        holder: A name for people to read, such as the process id and run directory.
+        ttl_s: How long the lease lasts without renewal; it is renewed every third of that.
         clock: Monotonic seconds.
     """
 
@@ -101,12 +101,12 @@ class LearnerLease:
 
     @property
     def epoch(self) -> int:
-        """Of this lease; 0 before :meth:`acquire`."""
+        """Epoch of this lease; 0 before :meth:`acquire`."""
         return self._epoch
 
     @property
     def is_valid(self) -> bool:
-        """Whether this learner may act now. May turn true again, unless it was replaced."""
+        """Whether this learner may act now. It may become true again, unless it was replaced."""
         return not self._replaced_by and self._clock() < self._deadline
 
     @property
@@ -122,14 +122,14 @@ class LearnerLease:
     def acquire(self, at_least_epoch: int) -> int:
         """Takes the lease, and keeps it until :meth:`release`.
 
-        The caller holds the lock of the run's directory: a lease of the same run is a dead
-        process's, and is taken over.
+        The caller holds the lock of the run's directory, so a lease of the same run belongs to a
+        dead process and is taken over.
 
         Returns:
-            The epoch: above ``at_least_epoch`` and above every one that Redis has seen.
+            The epoch: above ``at_least_epoch`` and above every epoch that Redis has seen.
 
         Raises:
-            LeaseHeldError: A learner of another run has it; the text names it.
+            LeaseHeldError: A learner of another run holds it; the text names it.
             ServiceUnreachableError: Redis does not answer.
         """
         sent = self._clock()
@@ -148,14 +148,14 @@ class LearnerLease:
         """Does nothing while the lease is valid; costs a microsecond.
 
         Raises:
-            LeaseLostError: It is not: acknowledge, record, save and publish nothing.
+            LeaseLostError: It is no longer valid: do not ack, record, save or publish anything.
         """
         if self.is_valid:
             return
         if self._replaced_by:
             raise LeaseLostError(
                 f"the lease on {self._experiment!r} (epoch {self._epoch}) was taken over by "
-                f"{self._replaced_by}. This learner ends."
+                f"{self._replaced_by}. This learner stops."
             )
         raise LeaseLostError(
             f"the lease on {self._experiment!r} (epoch {self._epoch}) could not be renewed within "
@@ -163,28 +163,28 @@ class LearnerLease:
         )
 
     def renew(self) -> bool:
-        """Extends the lease now, and reads whether a stop is requested; the thread calls it too.
+        """Extends the lease now, and reads whether a stop was requested; the thread calls it too.
 
-        A lease that has vanished, after FLUSHALL, is written anew if no one else has had it.
+        A lease that has vanished, as after FLUSHALL, is written again if nobody else has had it.
 
         Returns:
             Whether it is held; False means that this learner was replaced.
 
         Raises:
-            ServiceUnreachableError: Redis does not answer; the deadline stays as it was.
+            ServiceUnreachableError: Redis does not answer; the deadline is unchanged.
         """
         sent = self._clock()
         held, stop = self._run(_RENEW, self._epoch)
         if not held:
             info = read_lease(self._client, self._experiment)
-            self._replaced_by = str(info) if info else "a learner that has ended since"
+            self._replaced_by = str(info) if info else "a learner that has since ended"
             return False
         self._deadline = max(self._deadline, sent + self._ttl_s)
         self._stop_requested = self._stop_requested or stop == b"%d" % self._epoch
         return True
 
     def release(self) -> None:
-        """Gives the lease up, if it is still this learner's. It ends by itself otherwise."""
+        """Gives up the lease if it is still this learner's."""
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
@@ -214,6 +214,6 @@ class LearnerLease:
         if info is None:
             return f"{self._experiment!r} was held by another learner a moment ago. Try again."
         return (
-            f"{self._experiment!r} is trained by {info}. Stop that learner, choose another "
+            f"{self._experiment!r} is being trained by {info}. Stop that learner, choose another "
             f"name, or, if it has crashed, try again in {math.ceil(info.ttl_s)} s."
         )

@@ -1,4 +1,4 @@
-"""Who trains an experiment, as anyone may ask; and the way to ask that learner to stop."""
+"""Which learner trains an experiment, and how to ask it to stop."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from tinyqueue.store.client import answering
 from tinyqueue.store.keys import Keys
 
 STOP_REQUEST_S = 3600
-"""A request that no learner has heard by then is forgotten."""
+"""A request that no learner has seen by then is forgotten."""
 
 
 @dataclass(frozen=True)
 class LeaseInfo:
-    """Who trains an experiment.
+    """The learner that trains an experiment.
 
     Attributes:
-        holder: Who it says it is; ``host`` is its machine.
+        holder: The name it gave itself.
+        host: Its machine.
+        run, epoch: The run that it trains, and the lease's epoch.
         since_s: Seconds since it acquired the lease, by Redis's clock.
         ttl_s: Seconds until the lease ends unless it is renewed.
     """
@@ -33,12 +35,12 @@ class LeaseInfo:
     def __str__(self) -> str:
         return (
             f"{self.holder} on {self.host} (run {self.run}, epoch {self.epoch}, "
-            f"since {self.since_s:.0f} s)"
+            f"held for {self.since_s:.0f} s)"
         )
 
 
 def read_lease(client: redis.Redis, experiment: str) -> LeaseInfo | None:
-    """Who trains an experiment; None when no one does.
+    """The learner that trains an experiment; None if there is none.
 
     Raises:
         ServiceUnreachableError: Redis does not answer.
@@ -62,7 +64,7 @@ def read_lease(client: redis.Redis, experiment: str) -> LeaseInfo | None:
 
 
 def learner_is_alive(client: redis.Redis, experiment: str) -> bool:
-    """Whether some learner holds the lease. One HGETALL: players may ask no more.
+    """Whether some learner holds the lease. One HGETALL, which players are permitted.
 
     Raises:
         ServiceUnreachableError: Redis does not answer.
@@ -72,10 +74,10 @@ def learner_is_alive(client: redis.Redis, experiment: str) -> bool:
 
 
 def request_stop(client: redis.Redis, experiment: str) -> LeaseInfo | None:
-    """Asks the learner that holds the lease to stop; it hears of it at its next renewal.
+    """Asks the learner that holds the lease to stop; it sees the request at its next renewal.
 
     Returns:
-        Whom it asked; None when no one trains the experiment.
+        The learner that was asked; None if nobody trains the experiment.
 
     Raises:
         ServiceUnreachableError: Redis does not answer.

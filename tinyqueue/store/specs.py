@@ -1,4 +1,4 @@
-"""What players need to play for an experiment: its spec, and the graph of its policy."""
+"""What players need to play for an experiment: its spec and the graph of its policy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinyqueue.store.client import answering, read
 from tinyqueue.store.keys import EXPERIMENTS, Keys
 
 OLD_GRAPH_S = 600
-"""A graph stays so long after a spec with another one: players may hold the old spec."""
+"""How long a graph is kept after a spec with a new one, for players that hold the old spec."""
 
 
 class SpecStore:
@@ -22,10 +22,10 @@ class SpecStore:
         self._client = client
 
     def publish(self, spec: PlaySpec, graph: bytes) -> None:
-        """Makes a spec and its graph, which must have the spec's sha256, the current ones.
+        """Makes this spec and its graph the current ones.
 
         Raises:
-            MessageError: ``hash`` when the graph is another one.
+            MessageError: ``hash``: the graph's sha256 is not the one in the spec.
         """
         _verify(graph, spec.graph_sha256)
         keys = Keys(spec.experiment)
@@ -39,10 +39,10 @@ class SpecStore:
             batch.execute()
 
     def load(self, experiment: str) -> PlaySpec | None:
-        """The current spec; None when no learner has ever published one.
+        """The current spec; None if no learner has ever published one.
 
         Raises:
-            ConfigError: It is of another tinyqueue version.
+            ConfigError: Another tinyqueue version wrote it.
         """
         text = read(self._client, Keys(experiment).spec)
         return None if text is None else PlaySpec.from_json(text)
@@ -52,7 +52,7 @@ class SpecStore:
 
         Raises:
             MissingVersionError: It is not in the store; the spec that names it is outdated.
-            MessageError: ``hash`` when the bytes are not those that were published.
+            MessageError: ``hash``: the bytes are not those that were published.
         """
         graph = read(self._client, Keys(experiment).graph(sha256))
         if graph is None:
@@ -64,7 +64,7 @@ class SpecStore:
         return graph
 
     def experiments(self) -> list[str]:
-        """Names of all experiments that have had a spec, in alphabetical order."""
+        """Names of all experiments that have ever had a spec, in alphabetical order."""
         with answering(self._client):
             names = self._client.smembers(EXPERIMENTS)
         return sorted(name.decode() for name in names if isinstance(name, bytes))

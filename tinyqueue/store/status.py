@@ -19,13 +19,13 @@ class StatusBoard:
         self._client = client
 
     def write(self, experiment: str, document: dict[str, Any], ttl_s: float) -> None:
-        """Replaces the document (JSON) and lets it vanish after ``ttl_s`` without another."""
+        """Replaces the JSON document, which expires after ``ttl_s`` seconds."""
         text = json.dumps(document)
         with answering(self._client):
             self._client.set(Keys(experiment).status, text, px=math.ceil(ttl_s * 1000))
 
     def read(self, experiment: str) -> dict[str, Any] | None:
-        """The document; None when no learner has written one lately."""
+        """The document; None if no learner has written one lately."""
         text = read(self._client, Keys(experiment).status)
         if text is None:
             return None

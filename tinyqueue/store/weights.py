@@ -1,4 +1,4 @@
-"""Weight versions: immutable, rising strictly, fenced by the learner's epoch."""
+"""Weight versions: immutable, strictly rising, fenced by the learner's epoch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tinyqueue.store.keys import Keys
 from tinyqueue.wire.weights import WeightVersion, decode_weights, encode_weights
 
 KEPT_VERSIONS = 8
-"""The newest of them stay without a limit in time."""
+"""This many of the newest versions are kept without a time limit."""
 LEAVING_S = 30
-"""An older version stays so long after it has left the newest, for those who are reading it."""
+"""How long a version is kept after it has left the newest, for players that are reading it."""
 
 _PUBLISH = """
 local head, epoch, versions = KEYS[1], KEYS[2], KEYS[3]
@@ -57,18 +57,18 @@ class WeightStore:
         self._keys = Keys(experiment)
 
     def head(self) -> int:
-        """Number of the newest version; −1 when there is none. One GET."""
+        """Number of the newest version; −1 if there is none. One GET."""
         text = read(self._client, self._keys.head)
         return -1 if text is None else int(text)
 
     def publish(self, weights: WeightVersion) -> None:
-        """Stores a version and makes it the head, in one step that no reader sees half of.
+        """Stores a version and makes it the head, in one atomic step.
 
-        A publish that timed out may be made again: the same bytes under the head's number
-        are taken as done.
+        A publish that timed out may be repeated: the same bytes under the head's number count
+        as done.
 
         Raises:
-            StaleEpochError: A learner of a higher epoch has been here, another run holds the
+            StaleEpochError: A learner with a higher epoch has published, another run holds the
                 lease (Redis may have lost the epochs), or the version is not above the head.
         """
         keys = self._keys
@@ -85,7 +85,7 @@ class WeightStore:
             raise StaleEpochError(
                 f"weight version {weights.version} of {self._experiment!r} was refused: this "
                 f"learner's epoch is {weights.epoch}, and one of epoch {int(said[1])} has "
-                "replaced it. End this learner."
+                "replaced it. Stop this learner."
             )
         if said[0] == b"version":
             raise StaleEpochError(
@@ -95,7 +95,7 @@ class WeightStore:
             )
 
     def fetch(self, version: int | None = None) -> WeightVersion:
-        """The weights of a version, or of the head.
+        """The weights of a version, by default of the head.
 
         Raises:
             MissingVersionError: The version is no longer kept, or none has been published.
@@ -118,11 +118,11 @@ class WeightStore:
         return newest
 
     def fetch_if_newer(self, than: int) -> WeightVersion | None:
-        """The head's weights, or None when the head is not above ``than``: then one GET in all.
+        """The head's weights, or None after a single GET if the head is not above ``than``.
 
         Raises:
             MessageError: The bytes are not those that were published.
-            MissingVersionError: The head's weights are gone: Redis has lost them.
+            MissingVersionError: Redis has lost the head's weights.
         """
         head = self.head()
         while head > than:
@@ -133,15 +133,15 @@ class WeightStore:
             if head == before:
                 raise MissingVersionError(
                     f"weight version {head}, the head of {self._experiment!r}, is not in the "
-                    "store. Its learner publishes a new one soon; keep the weights at hand."
+                    "store. Its learner will publish a new one soon; keep the present weights."
                 )
         return None
 
     def pin(self, version: int, ttl_s: float) -> None:
-        """Keeps a version for at least ``ttl_s`` from now, whatever is published.
+        """Keeps a version for at least ``ttl_s`` seconds from now, whatever is published.
 
         Raises:
-            MissingVersionError: It is gone already.
+            MissingVersionError: It is already gone.
         """
         keys = self._keys
         with answering(self._client):

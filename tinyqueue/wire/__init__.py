@@ -1,1 +1,1 @@
-"""Sessions, weights and evaluations as bytes: msgpack, bounded compression, limits. Pure."""
+"""Sessions, weights and evaluations as bytes: msgpack, bounded compression, limits. No I/O."""

@@ -1,10 +1,10 @@
-"""Named arrays and a few plain values as one run of bytes: the frame of everything on the wire.
+"""Named arrays and a few plain values as bytes: the frame of every message on the wire.
 
 A frame is a stream of msgpack ``bin 32`` objects: first the head, a msgpack map of plain
 values with the key ``arrays`` (``[name, dtype code, shape]`` of each), then the bytes of each
-array in that order. Nil objects pad every array to an offset that 8 divides, so that arrays
-are used where they lie. Only the head, which is capped, is ever given to a msgpack parser:
-otherwise 15 MiB of empty maps would become a gigabyte of objects.
+array in that order. Nil objects pad every array to an offset divisible by 8, so arrays are
+used in place, without a copy. Only the head, whose size is capped, is ever given to a msgpack
+parser: 15 MiB of empty maps would otherwise become a gigabyte of objects.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ _NILS = tuple(b"\xc0" * count for count in range(_ALIGN))
 
 
 def pack(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """A frame of plain values (no key ``arrays``) and arrays.
+    """A frame of arrays and plain values. The key ``arrays`` is reserved.
 
     Raises:
-        ValueError: As :func:`parts`.
+        ValueError: As for :func:`parts`.
     """
     return b"".join(parts(values, arrays))
 
 
 def parts(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes | memoryview]:
-    """What a frame is joined of: bytes, and the memory of the arrays where they are contiguous.
+    """The pieces of a frame: bytes, and the memory of arrays without a copy if contiguous.
 
     Raises:
-        ValueError: An array is empty, has more than 8 axes, or a dtype that has no code.
+        ValueError: An array is empty, has more than 8 axes, or has a dtype without a code.
     """
     entries = []
     for name, array in arrays.items():
         code = _CODES.get(array.dtype)
         if code is None or not array.size or array.ndim > _MOST_DIMENSIONS:
             raise ValueError(
-                f"array {name!r} of {array.dtype} {array.shape} cannot travel: it needs 1 to 8 "
-                "axes without a zero, and a little-endian bool, integer or float dtype"
+                f"array {name!r} of {array.dtype} {array.shape} cannot be sent: it needs at most 8 "
+                "axes, none of size zero, and a little-endian bool, integer or float dtype"
             )
         entries.append((name, code, array.shape))
     head = msgpack.packb({**values, "arrays": entries})
@@ -88,8 +88,8 @@ def unpack(data: bytes | memoryview, limits: Limits) -> tuple[dict[str, Any], Ar
     """The values and arrays of a frame. The arrays are read-only views into ``data``.
 
     Raises:
-        MessageError: ``malformed``, ``too-large``, ``dtype`` or ``shape``; whatever the bytes
-            are, nothing else. Values are plain but otherwise unchecked.
+        MessageError: ``malformed``, ``too-large``, ``dtype`` or ``shape``. No bytes raise anything
+            else. Values are plain but otherwise unchecked.
     """
     view = memoryview(data).toreadonly()
     values, at = _head(view, limits)
@@ -97,7 +97,7 @@ def unpack(data: bytes | memoryview, limits: Limits) -> tuple[dict[str, Any], Ar
     if type(entries) is not list:
         raise MessageError("malformed", "the head lists no arrays")
     if len(entries) > limits.arrays:
-        raise MessageError("too-large", f"{len(entries)} arrays, {limits.arrays} are allowed")
+        raise MessageError("too-large", f"{len(entries)} arrays; at most {limits.arrays}")
     arrays: Arrays = {}
     for entry in entries:
         name, code, shape, length = _entry(entry)
@@ -111,7 +111,7 @@ def unpack(data: bytes | memoryview, limits: Limits) -> tuple[dict[str, Any], Ar
             raise MessageError("shape", f"array {name[:64]!r}: its shape does not fit its bytes")
         array: Array = np.ndarray(shape, _DTYPES[code], view, start)
         if code == _BOOL and array.view(np.uint8).max() > 1:
-            raise MessageError("dtype", f"array {name[:64]!r}: bytes above 1 are no booleans")
+            raise MessageError("dtype", f"array {name[:64]!r}: bytes above 1 are not booleans")
         arrays[name] = array
         at = end
     if at != len(view):
@@ -127,7 +127,7 @@ def _head(view: memoryview, limits: Limits) -> tuple[dict[str, Any], int]:
     if tag != _BIN_TAG or end > len(view):
         raise MessageError("malformed", "the body does not begin with a whole head")
     if length > limits.head_bytes:
-        raise MessageError("too-large", f"a head of {length} bytes; {limits.head_bytes} allowed")
+        raise MessageError("too-large", f"a head of {length} bytes; at most {limits.head_bytes}")
     try:
         values = msgpack.unpackb(
             view[_BIN.size : end],
@@ -156,11 +156,11 @@ def _entry(entry: object) -> tuple[str, int, list[int], int]:
     if type(code) is not int or code not in _DTYPES:
         raise MessageError("dtype", f"array {name[:64]!r}: no dtype has this code")
     if len(shape) > _MOST_DIMENSIONS:
-        raise MessageError("shape", f"array {name[:64]!r}: {len(shape)} axes; 8 are allowed")
+        raise MessageError("shape", f"array {name[:64]!r}: {len(shape)} axes; at most 8")
     length = _DTYPES[code].itemsize
     for size in shape:
         if type(size) is not int or size <= 0:
-            raise MessageError("shape", f"array {name[:64]!r}: axes must be whole and positive")
+            raise MessageError("shape", f"array {name[:64]!r}: axes must be positive integers")
         length *= size
     return name, code, shape, length
 

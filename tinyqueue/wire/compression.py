@@ -1,7 +1,7 @@
 """Compression inside the payload, with the length declared and checked before any allocation.
 
-The broker library's own compression inflates whatever a sender chose, before anyone can
-look (204 kB became 200 MB in a test), so it is never used.
+The broker library's own compression inflates whatever a sender chose before anyone can check
+it (204 kB became 200 MB in a test), so it is never used.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import zstandard
 from tinyqueue.errors import MessageError
 
 CODECS = ("none", "lz4", "zstd")
-_ZSTD_LEVEL = 1  # a player's core is there to play
-_LZ4_MOST = 255  # lz4 can shrink no further than this, to one
+_ZSTD_LEVEL = 1  # the fastest: a player's core is needed for playing
+_LZ4_MOST = 255  # the highest ratio that lz4 can reach
 
 
 def compress(codec: str, data: bytes) -> bytes:
-    """The data in one of :data:`CODECS`. Raises ValueError for any other."""
+    """The data compressed by one of :data:`CODECS`. Raises ValueError for any other."""
     if codec == "none":
         return data
     if codec == "lz4":
@@ -29,12 +29,12 @@ def compress(codec: str, data: bytes) -> bytes:
 
 
 def decompress(codec: str, data: memoryview, raw_bytes: int) -> bytes | memoryview:
-    """Exactly ``raw_bytes`` bytes, which the caller has held against its limit.
+    """Exactly ``raw_bytes`` bytes; the caller has checked that number against its limit.
+
+    Allocates ``raw_bytes`` and, for lz4, two copies of the input that did not fit.
 
     Raises:
-        MessageError: ``compression``, when the data is anything other than one whole frame
-            of that codec and length. What is allocated is ``raw_bytes`` and, for lz4, two
-            copies of input that did not fit.
+        MessageError: ``compression``: the data is not exactly one frame of that codec and length.
     """
     if codec == "none":
         raw: bytes | memoryview = data
@@ -43,7 +43,7 @@ def decompress(codec: str, data: memoryview, raw_bytes: int) -> bytes | memoryvi
     elif codec == "zstd":
         raw = _unzstd(data, raw_bytes)
     else:
-        raise MessageError("compression", f"codec {codec[:32]!r} is none of {', '.join(CODECS)}")
+        raise MessageError("compression", f"codec {codec[:32]!r} is not one of {', '.join(CODECS)}")
     if len(raw) != raw_bytes:
         raise MessageError("compression", f"{raw_bytes} bytes declared, {len(raw)} found")
     return raw
@@ -54,7 +54,7 @@ def _unlz4(data: memoryview, raw_bytes: int) -> bytes:
         raise MessageError("compression", f"{len(data)} bytes of lz4 cannot hold {raw_bytes}")
     decompressor = lz4.frame.LZ4FrameDecompressor()
     try:
-        # One byte more than declared: the end mark is read only while there is room.
+        # One byte more than declared: lz4 reads the end mark only while there is room.
         raw: bytes = decompressor.decompress(data, max_length=raw_bytes + 1)
     except (RuntimeError, ValueError, EOFError) as error:
         raise MessageError("compression", f"not an lz4 frame: {error}") from None

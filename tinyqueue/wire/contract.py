@@ -1,9 +1,9 @@
-"""What a learner asks of every session batch, from its own spaces, never from the sender's.
+"""What a learner requires of every session batch, by its own spaces, never by the sender's.
 
-Checked once, at the boundary; after that a batch is trusted. Bounds of float spaces are not
-enforced: real environments overstep their own (a Box may also be unbounded, and then contains
-Inf), so a float must be finite and nothing more. Discrete values must be in range, since they
-become indices.
+It is checked once, at the boundary; after that a batch is trusted. Bounds of float spaces are not
+enforced: real environments exceed their own (a Box may also be unbounded, and then contains
+Inf), so a float only has to be finite. Discrete values must be in range, since they become
+indices.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
 from tinyqueue.errors import MessageError
 
 _ROUNDING = 1e-4
-"""A float32 log-softmax of a near-certain action comes out this little above zero."""
+"""A float32 log-softmax of a near-certain action can exceed zero by this much."""
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -40,11 +40,11 @@ class Extra:
     """One array that an action head records.
 
     Attributes:
-        dtype: By NumPy name.
-        shape: Behind the time and slot axes.
+        dtype: NumPy name.
+        shape: Shape after the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
-        kind: ``log-probability`` is at most 0; ``log-density``, where an action holds real numbers,
-            and ``value`` are any finite number; ``mask`` allows some action in every row.
+        kind: ``log-probability`` is at most 0. ``log-density``, for continuous actions, and
+            ``value`` are any finite number. ``mask`` allows some action in every row.
     """
 
     dtype: str
@@ -62,13 +62,14 @@ class Contract:
         observations, actions: The learner's own spaces.
         ticks, slots: T and B of every batch.
         extras: What the action head records: exactly these must be there.
-        max_abs_reward: Largest reward, either sign.
-        clips: Whether larger rewards are clipped instead of refused; NaN and infinity never are.
+        max_abs_reward: Largest magnitude of a reward.
+        clips: Whether larger rewards are clipped rather than refused. NaN and infinity are always
+            refused.
         state: Recurrent state: path → leaf of one slot; ``carry`` must hold ``state/<path>``.
-        needs_carry: Whether it must also hold what came before tick 0: the episode's steps, the
-            previous action and the previous reward.
-        stack: Frames that the policy sees at once. Above 1 it must hold the episode's steps and
-            ``frames/<path>``, the frames before row 0 (``frames`` for the path ``""``).
+        needs_carry: Whether ``carry`` must also hold what came before tick 0: the episode's steps,
+            the previous action and the previous reward.
+        stack: Frames that the policy sees at once. Above 1, ``carry`` must hold the episode's steps
+            and ``frames/<path>``, the frames before row 0 (``frames`` for the path ``""``).
     """
 
     experiment: str
@@ -86,22 +87,23 @@ class Contract:
 
     @property
     def mask_size(self) -> int:
-        """n of the action masks in every batch; 0 without them."""
+        """n, the length of the action masks in every batch; 0 without masks."""
         mask = self.extras.get(ACTION_MASK)
         return 0 if mask is None else mask.shape[0]
 
     def clipped(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
-        """The batch with rewards that may be trained on, as far as clipping makes them so.
+        """The batch with its finite rewards clipped to the bound, if this contract clips.
+
+        Episode returns stay as the environment gave them.
 
         Returns:
             The batch; the first reward beyond the bound, in words; and how many there were.
-            Returns of episodes stay what the environment gave.
         """
         rewards, bound = batch.rewards, self.max_abs_reward
         previous = batch.carry.get(PREVIOUS_REWARD)
         carried = rewards if previous is None else previous
         if not self.clips or not rewards.size or {rewards.dtype, carried.dtype} != {_FLOAT32}:
-            # Of another type nothing is clipped: that is refused in check.
+            # Rewards of another dtype are not clipped: check refuses them.
             return batch, "", 0
         before = 0.0 if previous is None or not previous.size else np.abs(previous).max()
         if rewards.max() <= bound and rewards.min() >= -bound and before <= bound:
@@ -109,7 +111,7 @@ class Contract:
         beyond = np.isfinite(rewards) & (np.abs(rewards) > bound)
         text = ""
         if beyond.any():
-            text = f"{self._reward_told('rewards', rewards, beyond)}, to which it is clipped"
+            text = f"{self._reward_told('rewards', rewards, beyond)}; it is clipped to that"
         carry = dict(batch.carry)
         if previous is not None:
             carry[PREVIOUS_REWARD] = _clip(previous, bound)
@@ -117,10 +119,10 @@ class Contract:
         return sound, text, int(np.count_nonzero(beyond))
 
     def check(self, batch: SessionBatch) -> None:
-        """Returns when the batch may be trusted.
+        """Returns if the batch can be trusted.
 
         Raises:
-            MessageError: The first rule that it breaks, by reason and in words.
+            MessageError: The first rule that the batch breaks, as a reason code and in words.
         """
         header = batch.header
         if header.experiment != self.experiment:
@@ -148,7 +150,7 @@ class Contract:
         self._check_episodes(batch)
 
     def _check_ticks(self, batch: SessionBatch) -> None:
-        """Next-step autoreset: the tick after an episode's end is not valid, and no other."""
+        """Next-step autoreset: the tick after an episode's end is invalid; all others are valid."""
         shape = (self.ticks, self.slots)
         terminated, truncated, valid = batch.terminated, batch.truncated, batch.valid
         _check_type("rewards", batch.rewards, "float32", shape)
@@ -164,13 +166,13 @@ class Contract:
             )
 
     def _check_rewards(self, name: str, rewards: Array) -> None:
-        # A NaN makes both comparisons false.
+        # NaN makes both comparisons false.
         if not (rewards.max() <= self.max_abs_reward and rewards.min() >= -self.max_abs_reward):
             beyond = ~(np.abs(rewards) <= self.max_abs_reward)
             raise MessageError("reward", self._reward_told(name, rewards, beyond))
 
     def _reward_told(self, name: str, rewards: Array, wrong: Array) -> str:
-        """The first wrong one, with its slot: ``reward -1e+09 in slot 3: …``."""
+        """The first wrong reward, with its slot: ``reward -1e+09 in slot 3: …``."""
         place = np.argwhere(wrong)[0]
         return (
             f"{name.removesuffix('s')} {rewards[tuple(place)]:g} in slot {int(place[-1])}: "
@@ -178,10 +180,9 @@ class Contract:
         )
 
     def _check_carry(self, carry: Arrays) -> None:
-        """``state/<path>`` and ``frames/<path>`` must be there; the other known names may be, or
-        must be too.
+        """Requires ``state/<path>`` and ``frames/<path>``, and the other known names if needed;
+        where they are not needed, those are optional.
         """
-        slots = (self.slots,)
         whole = self._whole_carry()
         wanted = list(whole)
         if self.stack > 1:
@@ -193,24 +194,28 @@ class Contract:
             raise MessageError("missing", f"carry lacks {', '.join(absent)}")
         for name, (leaf, axes) in whole.items():
             _check_leaf(f"carry/{name}", leaf, carry[name], axes)
-        actions = {carried_action(path): leaf for path, leaf in self.actions.items()}
         for name, array in carry.items():
-            if name in whole:
-                continue
-            if name == EPISODE_STEPS:
-                _check_type("carry/episode_steps", array, "int32", slots)
-                if array.min() < 0:
-                    raise MessageError("range", "carry/episode_steps holds a negative count")
-            elif name == PREVIOUS_REWARD:
-                _check_type("carry/previous_reward", array, "float32", slots)
-                self._check_rewards("carry/previous_reward", array)
-            elif name in actions:
-                _check_leaf(f"carry/{name}", actions[name], array, slots)
-            else:
-                raise MessageError("unknown", f"carry holds {name[:64]!r}")
+            if name not in whole:
+                self._check_carried(name, array)
+
+    def _check_carried(self, name: str, array: Array) -> None:
+        """What goes with any state and frames: steps, the previous reward and action."""
+        slots = (self.slots,)
+        actions = {carried_action(path): leaf for path, leaf in self.actions.items()}
+        if name == EPISODE_STEPS:
+            _check_type("carry/episode_steps", array, "int32", slots)
+            if array.min() < 0:
+                raise MessageError("range", "carry/episode_steps holds a negative count")
+        elif name == PREVIOUS_REWARD:
+            _check_type("carry/previous_reward", array, "float32", slots)
+            self._check_rewards("carry/previous_reward", array)
+        elif name in actions:
+            _check_leaf(f"carry/{name}", actions[name], array, slots)
+        else:
+            raise MessageError("unknown", f"carry holds {name[:64]!r}")
 
     def _whole_carry(self) -> dict[str, tuple[Leaf, tuple[int, ...]]]:
-        """Name → leaf, and the axes before its own, of what must be carried for every slot."""
+        """Everything that must be carried for each slot: name → leaf and the axes before it."""
         whole: dict[str, tuple[Leaf, tuple[int, ...]]] = {
             carried_state(path): (leaf, (self.slots,)) for path, leaf in self.state.items()
         }
@@ -224,7 +229,7 @@ class Contract:
     def _check_episodes(self, batch: SessionBatch) -> None:
         episodes = batch.episodes
         if len(episodes) != np.count_nonzero(batch.terminated | batch.truncated):
-            raise MessageError("range", "as many episodes must be told as ended")
+            raise MessageError("range", "the episodes listed are not as many as ended")
         if not len(episodes):
             return
         if episodes.slots.min() < 0 or episodes.slots.max() >= self.slots:
@@ -236,7 +241,7 @@ class Contract:
 
 
 def _clip(rewards: Array, bound: float) -> Array:
-    """Within ±bound where finite; NaN and infinity stay, to be refused."""
+    """Rewards within ±bound. NaN and infinity stay, for the check to refuse."""
     return np.where(np.isfinite(rewards), np.clip(rewards, -bound, bound), rewards)
 
 
@@ -245,7 +250,7 @@ def _check_names(group: str, found: Arrays, wanted: Mapping[str, object]) -> Non
         absent = sorted(wanted.keys() - found.keys())
         surplus = [name[:64] for name in sorted(found.keys() - wanted.keys())]
         if absent:
-            raise MessageError("missing", f"{group} lack {absent}; {surplus} are not known")
+            raise MessageError("missing", f"{group} lack {absent}; unknown: {surplus}")
         raise MessageError("unknown", f"{group} hold {surplus}")
 
 
@@ -276,6 +281,6 @@ def _check_type(name: str, array: Array, dtype: str, shape: tuple[int, ...]) -> 
 def _check_extra(name: str, extra: Extra, array: Array) -> None:
     if extra.kind == "log-probability":
         if not (array.max() <= _ROUNDING and array.min() > -np.inf):
-            raise MessageError("probability", f"extras/{name} are no logarithms of probabilities")
+            raise MessageError("probability", f"extras/{name} are not log-probabilities")
     elif array.dtype.kind == "f" and not np.isfinite(array).all():
         raise MessageError("not-finite", f"extras/{name} holds NaN or infinity")

@@ -1,4 +1,4 @@
-"""Small messages beside the sessions: one packed map, read with the same first checks."""
+"""Small messages other than sessions: one packed map, read with the same first checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def open_document(body: bytes | memoryview, limits: Limits) -> tuple[Fields, Arr
     """The values and the arrays of a message's body.
 
     Raises:
-        MessageError: It is too large, cannot be read, or is of another schema.
+        MessageError: It is too large, unreadable, or of another schema.
     """
     if len(body) > limits.body_bytes:
         raise MessageError("too-large", f"{len(body)} bytes; at most {limits.body_bytes}")
@@ -25,7 +25,7 @@ def open_document(body: bytes | memoryview, limits: Limits) -> tuple[Fields, Arr
 
 
 def require_schema(fields: Fields) -> None:
-    """Raises MessageError when the writer's schema is not this one's."""
+    """Raises MessageError when the writer's schema version differs from this one."""
     schema = fields.integer("schema")
     if schema != SCHEMA:
         raise MessageError("schema", f"written by schema {schema}; this learner takes {SCHEMA}")

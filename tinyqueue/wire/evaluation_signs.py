@@ -1,4 +1,4 @@
-"""That somebody plays an evaluation, as a message on the bus: the result may be minutes away."""
+"""The sign that a worker has begun an evaluation, whose result may be minutes away."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SIGN_TYPE = "application/x-tinyqueue-evaluation-sign"
 
 @dataclass(frozen=True)
 class EvaluationSign:
-    """A worker has the weights of a request and plays its games.
+    """A worker has fetched the weights for a request and is playing its episodes.
 
     Attributes:
         request: Id of the request.
-        experiment, run: What is evaluated.
-        player: Host and process id, for people.
+        experiment, run: The run that is evaluated.
+        player: Host and process id, for people to read.
     """
 
     request: str
@@ -43,10 +43,10 @@ def encode_sign(sign: EvaluationSign) -> bytes:
 
 
 def decode_sign(body: bytes | memoryview, limits: Limits = SIGN_LIMITS) -> EvaluationSign:
-    """The sign.
+    """The sign in a message's body.
 
     Raises:
-        MessageError: And nothing else, whatever the bytes are.
+        MessageError: The body is not a sign. No bytes raise anything else.
     """
     fields, _ = open_document(body, limits)
     return EvaluationSign(

@@ -1,4 +1,4 @@
-"""What an evaluation came to, as a message on the bus: players write to no store."""
+"""The result of an evaluation, as a message on the bus: players never write to the store."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ EVALUATION_TYPE = "application/x-tinyqueue-evaluation"
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The games that one worker played with one pinned weight version.
+    """The evaluation episodes that one worker played with one pinned weight version.
 
     Attributes:
         request: Id of the request that it answers.
-        experiment, run: What was evaluated.
-        policy_version: The weights that played.
-        returns: ``[E]`` float32, one per game, of the environment's own rewards.
+        experiment, run: The run that was evaluated.
+        policy_version: Version of the weights that played.
+        returns: ``[E]`` float32, undiscounted sum of the environment's own rewards per episode.
         lengths: ``[E]`` int32, in env steps.
-        seconds: Wall time of all of it.
-        player: Host, process id and worker name, for people.
-        actions: How they were chosen, ``greedy`` or ``sample``.
-        asked, capped, max_steps, cut, failures, failure: Of games that did not end by themselves
-            or failed, as of :class:`tinyqueue.evaluation.games.Games`.
+        seconds: Wall time of the whole evaluation.
+        player: Host, process id and worker name, for people to read.
+        actions: How actions were chosen, ``greedy`` or ``sample``.
+        asked, capped, max_steps, cut, failures, failure: Episodes that did not end by themselves
+            or failed, as in :class:`tinyqueue.evaluation.games.Games`.
     """
 
     request: str
@@ -58,7 +58,11 @@ _COUNTS = ("asked", "capped", "max_steps", "cut", "failures")
 
 
 def encode_evaluation(result: EvaluationResult) -> bytes:
-    """The body of a message of type :data:`EVALUATION_TYPE`. Raises ValueError without games."""
+    """The body of a message of type :data:`EVALUATION_TYPE`.
+
+    Raises:
+        ValueError: The result holds no episodes.
+    """
     values = {
         "schema": SCHEMA,
         "request": result.request,
@@ -81,10 +85,10 @@ def encode_evaluation(result: EvaluationResult) -> bytes:
 def decode_evaluation(
     body: bytes | memoryview, limits: Limits = EVALUATION_LIMITS
 ) -> EvaluationResult:
-    """The result: finite returns and positive lengths, as many of each.
+    """The result, with finite returns and positive lengths, one of each per episode.
 
     Raises:
-        MessageError: And nothing else, whatever the bytes are.
+        MessageError: The body is not an evaluation. No bytes raise anything else.
     """
     fields, arrays = open_document(body, limits)
     returns, lengths = arrays.get("returns"), arrays.get("lengths")
@@ -93,15 +97,15 @@ def decode_evaluation(
     if returns.dtype != np.float32 or lengths.dtype != np.int32:
         raise MessageError("dtype", "returns are not float32 or lengths not int32")
     if returns.ndim != 1 or returns.shape != lengths.shape:
-        raise MessageError("shape", "returns and lengths are not one of each per game")
+        raise MessageError("shape", "returns and lengths are not one of each per episode")
     if not np.isfinite(returns).all():
         raise MessageError("not-finite", "a return is NaN or infinite")
     if lengths.min() < 1:
-        raise MessageError("range", "a game of no steps")
-    # A worker of an earlier version knows only greedy games that ended by themselves.
+        raise MessageError("range", "an episode has no steps")
+    # Workers of earlier versions play only greedy episodes, and all of them to their end.
     actions = fields.text("actions") if "actions" in fields else "greedy"
     if actions not in ACTIONS:
-        raise MessageError("malformed", f"actions = {actions!r} is none of {', '.join(ACTIONS)}")
+        raise MessageError("malformed", f"actions = {actions!r} is not one of {', '.join(ACTIONS)}")
     return EvaluationResult(
         request=fields.text("request"),
         experiment=fields.text("experiment", EXPERIMENT_PATTERN),

@@ -1,4 +1,4 @@
-"""That a player could not play a task, as a message on the bus: its log is on another machine."""
+"""A player's report that it could not play a task, since its log is on another machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAILURE_TYPE = "application/x-tinyqueue-task-failure"
 """Content type of a failure."""
 
 LOST = "process-lost"
-"""Kind of a task that came again: its process, or only its connection, was lost."""
+"""Kind of a task that was delivered again: its process, or only its connection, was lost."""
 
 MOST_TEXT = 1024
 _MOST_NAME = 128
@@ -27,12 +27,12 @@ class TaskFailure:
 
     Attributes:
         task: Id of the play task.
-        experiment, run: What it was to be played for.
+        experiment, run: The run that it was meant for.
         kind: What failed, in a word that is the same for every failure of that kind.
         text: What happened and what to do, for the person who started the run.
-        player: Who could not, for people.
+        player: The player that failed, for people to read.
         user: Its broker login.
-        ended: Whether the task is over; False for one that is tried again.
+        ended: Whether the task is over; False if it is tried again.
     """
 
     task: str
@@ -46,7 +46,7 @@ class TaskFailure:
 
 
 def encode_failure(failure: TaskFailure) -> bytes:
-    """The body of a message of type :data:`FAILURE_TYPE`: texts are cut, and of one line."""
+    """The body of a message of type :data:`FAILURE_TYPE`. Texts are cut to one short line."""
     values = {
         "schema": SCHEMA,
         "task": failure.task,
@@ -62,10 +62,10 @@ def encode_failure(failure: TaskFailure) -> bytes:
 
 
 def decode_failure(body: bytes | memoryview, limits: Limits = FAILURE_LIMITS) -> TaskFailure:
-    """The failure.
+    """The failure in a message's body.
 
     Raises:
-        MessageError: And nothing else, whatever the bytes are.
+        MessageError: The body is not a failure. No bytes raise anything else.
     """
     fields, _ = open_document(body, limits)
     return TaskFailure(

@@ -1,4 +1,4 @@
-"""Reading plain values that someone else wrote: each is there, of its type, and bounded."""
+"""Reading untrusted plain values: each must be present, of its type, and bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from tinyqueue.errors import MessageError
 
 _MOST = 2**63
-"""Whole numbers end up in SQLite columns, which hold 63 bits and a sign."""
+"""Integers end up in SQLite columns, which hold 63 bits and a sign."""
 _MOST_TEXT = 256
 
 
@@ -27,27 +27,27 @@ class Fields:
         self._reason = reason
 
     def __contains__(self, name: str) -> bool:
-        """Whether an optional value is there."""
+        """Whether an optional value is present."""
         return name in self._values
 
     def integer(self, name: str) -> int:
-        """A whole number from 0, below 2⁶³."""
+        """An integer from 0, below 2⁶³."""
         value = self._values.get(name)
         if type(value) is not int or not 0 <= value < _MOST:
             raise self._refusal(name, "a whole number from 0")
         return value
 
     def number(self, name: str) -> float:
-        """A finite float from 0."""
+        """A finite, non-negative float."""
         value = self._values.get(name)
         if type(value) is not float or not math.isfinite(value) or value < 0:
-            raise self._refusal(name, "a finite number from 0")
+            raise self._refusal(name, "a finite number, zero or more")
         return value
 
     def text(
         self, name: str, pattern: re.Pattern[str] | None = None, most: int = _MOST_TEXT
     ) -> str:
-        """At most ``most`` printable characters: it can go into a log or a terminal as it is."""
+        """At most ``most`` printable characters, safe for a log or a terminal."""
         value = self._values.get(name)
         if not is_short_text(value, most) or (pattern is not None and not pattern.fullmatch(value)):
             raise self._refusal(name, pattern.pattern if pattern else "a short printable text")
@@ -82,10 +82,10 @@ class Fields:
 
 
 def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:
-    """Whether it is a str of at most so many printable characters."""
+    """Whether it is a str of at most ``most`` printable characters."""
     return type(value) is str and len(value) <= most and value.isprintable()
 
 
 def short_text(text: str, most: int = _MOST_TEXT) -> str:
-    """The text as :func:`is_short_text` wants it: what cannot be printed becomes a space."""
+    """The text cut to ``most`` characters, with a space for each that cannot be printed."""
     return "".join(c if c.isprintable() else " " for c in text[:most])

@@ -37,13 +37,13 @@ def header_values(header: Header) -> dict[str, Any]:
         "seed": header.seed,
         "play_s": float(header.play_s),
         "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :]),
-        # Only where there were some: players and learners of before know of none.
+        # Only where there were some: earlier versions do not know these keys.
         **faults,
     }
 
 
 def _ranges(dropped: tuple[Drop, ...]) -> list[tuple[str, int, int]]:
-    """Drops as (reason, first n, how many): a player cut off for a day gives up thousands."""
+    """Drops as (reason, first n, count): a player cut off for a day gives up thousands."""
     ranges: list[tuple[str, int, int]] = []
     for drop in dropped:
         if ranges:
@@ -56,7 +56,11 @@ def _ranges(dropped: tuple[Drop, ...]) -> list[tuple[str, int, int]]:
 
 
 def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Header:
-    """The header, each value checked for type and size. Raises MessageError."""
+    """The header, each value checked for type and size.
+
+    Raises:
+        MessageError: A value is missing or wrong.
+    """
     n = fields.integer("n")
     ended = fields.items("ended_tasks")
     if len(ended) > _MOST_ENDED_TASKS or not all(map(is_short_text, ended)):
@@ -88,9 +92,9 @@ def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
             raise MessageError("malformed", "a drop is not [reason, first, count]")
         reason, first, count = item
         if type(reason) is not str or not _REASON.fullmatch(reason):
-            raise MessageError("malformed", "a drop's reason is not a few small letters")
+            raise MessageError("malformed", "a drop's reason is not a few lower-case letters")
         if type(first) is not int or type(count) is not int or first < 0 or count < 1:
-            raise MessageError("malformed", "a drop's numbers are not whole and positive")
+            raise MessageError("malformed", "a drop's first is negative or its count not positive")
         if first + count > before or len(drops) + count > most:
             raise MessageError("range", f"drops reach {first + count}, past batch {before}")
         drops.extend(Drop(n, reason) for n in range(first, first + count))

@@ -1,4 +1,4 @@
-"""How much a message may cost, and why one is refused. Nothing sent by others goes past these."""
+"""How much a message may cost, and why one is refused. Nothing that others send exceeds these."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MIB = 1024 * 1024
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
-        "malformed": "the body is not of this format: torn, corrupt or made by something else",
+        "malformed": "the body is not in this format: truncated, corrupt or made by something else",
         "too-large": "it, or what it unpacks to, is larger than the limit",
         "compression": "the codec is unknown, or the data is not what the codec and length say",
         "header": "a message header is missing, of the wrong type, or contradicts the body",
         "hash": "the sha256 inside does not match the content",
         "schema": "it was written by another schema version: run one tinyqueue version everywhere",
-        "type": "its content type is none that a learner takes",
+        "type": "its content type is not one that a learner accepts",
         "experiment": "it was played for another experiment",
         "run": "it was played for another run of this experiment",
         "spec": "it was played under another experiment spec",
@@ -41,12 +41,12 @@ class Limits:
     """Bounds on one message; decoding allocates at most twice ``raw_bytes``.
 
     Attributes:
-        body_bytes: As it travels. RabbitMQ 4 refuses messages above 16 MiB.
-        raw_bytes: After decompression.
+        body_bytes: Size as it travels. RabbitMQ 4 refuses messages above 16 MiB.
+        raw_bytes: Size after decompression.
         head_bytes: The msgpack part, whose objects cost up to 64 times their bytes.
         items: Elements of one list or map in the msgpack part.
         arrays: Arrays in one message.
-        drops: Given-up batches that one session header may announce.
+        drops: Dropped batches that one session header may report.
     """
 
     body_bytes: int = 15 * MIB

@@ -2,7 +2,7 @@
 
 The message headers repeat what a learner must know before it unpacks a body; a body that
 contradicts them is refused. With compression, observations travel slot-major: consecutive
-frames of one game are then neighbours, which is what makes them small.
+frames of one episode are then neighbours, which makes them compress well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EPISODES = {"slots": "int32", "returns": "float32", "lengths": "int32", "second
 
 @dataclass(frozen=True)
 class Encoded:
-    """A message: its body, and the headers that its decoder needs beside it."""
+    """A message: its body, and the headers that its decoder needs as well."""
 
     body: bytes
     headers: dict[str, str | int]
@@ -43,11 +43,11 @@ class Encoded:
 def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
     """One session batch as a message of type :data:`SESSION_TYPE`.
 
-    Only the newest 1,024 ended tasks and 65,536 drops are told; older ones have expired at
+    Only the newest 1,024 ended tasks and 65,536 drops are reported; older ones have expired at
     the learner, or stay counted as missing.
 
     Raises:
-        ConfigError: The batch is larger than a learner takes.
+        ConfigError: The batch is larger than a learner accepts.
         ValueError: An array is empty or of a dtype that cannot travel, or the codec is unknown.
     """
     slot_major = codec != "none"
@@ -57,8 +57,9 @@ def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
     if len(body) > SESSION_LIMITS.body_bytes or len(raw) > SESSION_LIMITS.raw_bytes:
         raise ConfigError(
             f"a session batch of {batch.ticks} ticks of {batch.slots} slots has {len(body)} bytes "
-            f"({len(raw)} before {codec} compression); a learner takes {SESSION_LIMITS.body_bytes} "
-            f"({SESSION_LIMITS.raw_bytes}). Lower session.ticks or session.slots."
+            f"({len(raw)} before {codec} compression); a learner accepts "
+            f"{SESSION_LIMITS.body_bytes} ({SESSION_LIMITS.raw_bytes}). Lower session.ticks or "
+            "session.slots."
         )
     header = batch.header
     return Encoded(
@@ -82,10 +83,10 @@ def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
 def decode_session(
     body: bytes | memoryview, headers: Mapping[str, Any], limits: Limits = SESSION_LIMITS
 ) -> SessionBatch:
-    """The session batch; its arrays are read-only. Hold it against a Contract before using it.
+    """The session batch; its arrays are read-only. Check it against a Contract before use.
 
     Raises:
-        MessageError: And nothing else, whatever the bytes and headers are.
+        MessageError: It cannot be decoded. No bytes or headers raise anything else.
     """
     view = memoryview(body)
     outer = Fields(headers, "header")
@@ -94,8 +95,8 @@ def decode_session(
     if len(view) > limits.body_bytes or raw_bytes > limits.raw_bytes:
         raise MessageError(
             "too-large",
-            f"{len(view)} bytes that unpack to {raw_bytes}; allowed are {limits.body_bytes} "
-            f"and {limits.raw_bytes}. Use fewer slots or ticks per session batch.",
+            f"{len(view)} bytes that unpack to {raw_bytes}; at most {limits.body_bytes} and "
+            f"{limits.raw_bytes} are allowed. Use fewer slots or ticks per session batch.",
         )
     values, arrays = unpack(decompress(outer.text("codec"), view, raw_bytes), limits)
     fields = Fields(values)
@@ -171,7 +172,7 @@ def _episodes(columns: Arrays) -> Episodes:
 
 
 def _agree(batch: SessionBatch, headers: Mapping[str, Any]) -> None:
-    """Raises MessageError when a message header says something else than the body."""
+    """Raises MessageError when a message header contradicts the body."""
     body = {name: getattr(batch.header, name) for name in _REPEATED}
     body |= {"ticks": batch.ticks, "slots": batch.slots, "env_steps": batch.env_steps}
     for name, value in body.items():

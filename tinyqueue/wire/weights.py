@@ -1,6 +1,6 @@
-"""One weight version as bytes: raw arrays by variable path, with a sha256 over all of it.
+"""One weight version as bytes: raw arrays by variable path, with a sha256 over everything.
 
-Not compressed: weights are noise to a compressor, and a player waits for them.
+Weights are not compressed: they look like noise to a compressor, and a player waits for them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class WeightVersion:
 
     Attributes:
         version: Rises by one per publish in an experiment and is never reused.
-        epoch: Of the learner's lease; a store refuses a lower one than it has seen.
+        epoch: Epoch of the learner's lease; the store refuses one lower than it has seen.
         run: The run that trained them.
-        updates, env_steps: Where in that run.
-        graph_sha256: The graph that they fit.
+        updates, env_steps: The point in that run.
+        graph_sha256: The policy graph that they belong to.
         arrays: Variable path → array.
     """
 
@@ -42,7 +42,7 @@ class WeightVersion:
 
 
 def encode_weights(weights: WeightVersion) -> bytes:
-    """Its sha256, then a frame (:mod:`tinyqueue.wire.arrays`)."""
+    """The sha256 of a frame, then the frame (:mod:`tinyqueue.wire.arrays`)."""
     frame = parts(
         {
             "version": weights.version,
@@ -64,8 +64,8 @@ def decode_weights(body: bytes | memoryview, limits: Limits = WEIGHT_LIMITS) -> 
     """The weights; their arrays are read-only views into ``body``.
 
     Raises:
-        MessageError: ``too-large``, ``hash`` when a single bit differs from what was encoded,
-            or ``malformed``.
+        MessageError: ``too-large``, ``hash`` if any bit differs from what was encoded, or
+            ``malformed``.
     """
     view = memoryview(body)
     if len(view) > limits.body_bytes:

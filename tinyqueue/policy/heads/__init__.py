@@ -7,7 +7,7 @@ draws all its noise at once; ``act`` is called at every tick, and ``recorded`` a
 from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
 from tinyqueue.policy.heads.greedy import Greedy, Mode
-from tinyqueue.policy.heads.head import Head, single_discrete
+from tinyqueue.policy.heads.head import Head
 from tinyqueue.policy.heads.registry import (
     HEADS,
     evaluation_head,
@@ -35,5 +35,4 @@ __all__ = [
     "greedy_head",
     "has_probabilities",
     "make_head",
-    "single_discrete",
 ]

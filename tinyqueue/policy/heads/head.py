@@ -7,8 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
-from tinyqueue.errors import ConfigError
+from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.wire.contract import Extra
 
 
@@ -52,24 +51,3 @@ class Head(Protocol):
 
     def recorded(self) -> Arrays:
         """The extras of the batch; the caller may keep the arrays."""
-
-
-def _shown(leaf: Leaf) -> str:
-    values = f"0 to {leaf.n - 1}" if leaf.is_discrete else leaf.dtype
-    return f"{values}, of shape {leaf.shape}"
-
-
-def single_discrete(actions: Space) -> Leaf:
-    """The one discrete leaf of an action space.
-
-    Raises:
-        ConfigError: The space is not one Discrete leaf.
-    """
-    leaves = list(actions.values())
-    if len(leaves) != 1 or not leaves[0].is_discrete or leaves[0].shape != ():
-        said = ", ".join(f"{path or 'action'}: {_shown(leaf)}" for path, leaf in actions.items())
-        raise ConfigError(
-            f"this algorithm needs one Discrete action space, and the environment has {said}. "
-            "Choose an environment with discrete actions, or wrap it so that it has them."
-        )
-    return leaves[0]

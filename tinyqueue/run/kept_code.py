@@ -1,0 +1,91 @@
+"""The user's own files in a run directory: ``algorithm/<file>.py`` and ``model/<file>.py``.
+
+A run goes on with its own copies, whatever becomes of the files that it was started with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.components import DEFAULTS, chosen
+from tinyqueue.experiment.file_names import file_of
+
+
+class Copies(NamedTuple):
+    """What a new run keeps of the user's code.
+
+    Attributes:
+        document: Its experiment, which names the copies, relative to the run directory.
+        files: Path in the run directory → content.
+        originals: ``algorithm`` or ``model`` → path of the file that was copied.
+    """
+
+    document: dict[str, Any]
+    files: dict[str, bytes]
+    originals: dict[str, str]
+
+
+def copies(document: Mapping[str, Any]) -> Copies:
+    """The copies of the files that an experiment names; none for what has no file.
+
+    Raises:
+        ConfigError: A file cannot be read any more.
+    """
+    kept = Copies(dict(document), {}, {})
+    for kind, path, name in _files(document):
+        copy = f"{kind}/{path.name}"
+        try:
+            kept.files[copy] = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be copied: {error.strerror}.") from error
+        kept.originals[kind] = str(path)
+        kept.document[kind] = {**document[kind], "name": f"{copy}:{name}"}
+    return kept
+
+
+def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """The document as it is written in a run directory: its copies by relative paths, so that the
+    folder may be moved."""
+    result, folder = dict(document), os.path.abspath(run)
+    for kind, path, name in _files(document):
+        if path.is_relative_to(folder):
+            inner = path.relative_to(folder)
+            result[kind] = {**document[kind], "name": f"{inner}:{name}"}
+    return result
+
+
+def changes(
+    document: Mapping[str, Any], originals: Mapping[str, str], names: Collection[str]
+) -> list[str]:
+    """A sentence for every original that has changed since it was copied; a file that is gone, or
+    is on another machine, has not.
+
+    Args:
+        document: The run's, with absolute paths.
+        originals: As of :func:`copies`.
+        names: Of what is used; a copy that is not is passed over.
+    """
+    said = []
+    for kind, path, name in _files(document):
+        original = Path(originals.get(kind, ""))
+        if (
+            f"{path}:{name}" in names
+            and original.is_file()
+            and original.read_bytes() != path.read_bytes()
+        ):
+            said.append(
+                f"{original} has changed, and the run goes on with its own copy, {path} "
+                f"(--set {kind}.name={original}:{name} takes the changed one)"
+            )
+    return said
+
+
+def _files(document: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:
+    for kind in DEFAULTS:
+        found = file_of(chosen(document, kind))
+        if found is not None:
+            yield kind, *found
