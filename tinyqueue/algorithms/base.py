@@ -50,9 +50,8 @@ class Algorithm(ABC, Generic[C, E]):
         config: An instance of ``Config``.
         network: A network with the outputs that :meth:`outputs` asked for.
         actions: The environment's action space.
-        mask_size: Values in the action mask that comes with every row of experience; 0 where the
-            environment has none. An action that a mask does not allow is never taken, so no
-            update may count on it.
+        mask_size: Size of the action mask in every row of experience; 0 if the environment has
+            none. Actions that a mask forbids are never taken, so no update may rely on them.
 
     Attributes:
         kept: Every variable needed to continue training, by its name in a checkpoint: the

@@ -98,7 +98,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         """The update, inside a graph. Returns its metrics as one float32 vector."""
 
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
-        """The numbers of :meth:`_learn` for these batches."""
+        """The metrics of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         settings = self._settings(batch.rewards.shape[1], env_steps)
         numbers: list[float] = self._graph(settings, batch).tolist()

@@ -70,7 +70,7 @@ class TrajectoryLayout:
     Args:
         network: The network to train.
         actions: The action space.
-        mask_size: n of the batches' action masks; 0 where they have none.
+        mask_size: n of the batches' action masks; 0 if they have none.
     """
 
     def __init__(self, network: Network, actions: Space, mask_size: int = 0) -> None:

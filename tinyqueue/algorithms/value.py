@@ -198,11 +198,11 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         }
 
     def _valid(self, masks: Array | None) -> tuple[()] | tuple[Array]:
-        """``[…, n]`` bool, which joint actions masks of a sample allow, if there are any."""
+        """``[…, n]`` bool, joint actions that the masks of a sample allow; empty without masks."""
         return () if masks is None else (self._joint.valid(masks),)
 
     def _all_valid(self, *lead: int) -> tuple[()] | tuple[Array]:
-        """The same of ``[*lead, n]``, where all are valid."""
+        """``[*lead, n]`` bool, all true; empty without masks."""
         return (np.ones((*lead, self._joint.n), bool),) if self._is_masked else ()
 
     @abstractmethod

@@ -19,7 +19,7 @@ class MaxQ:
     values, such as that of ``r2d2``, outputs h(Q), and this is then the mean of that.
 
     Args:
-        actions: The action space; only valid actions are looked at.
+        actions: The action space; only valid actions count.
 
     Attributes:
         states: Number of states so far.

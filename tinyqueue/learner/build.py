@@ -67,13 +67,17 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
 
 
 def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
-    """Refuses an algorithm that cannot act in the environment, before TensorFlow is there.
+    """Rejects an algorithm that cannot act in the environment, before TensorFlow is imported.
+
+    Args:
+        experiment: The experiment.
+        info: The description of its environment.
 
     Returns:
-        Values in the environment's action mask; 0 without one.
+        Size of the environment's action mask; 0 without one.
 
     Raises:
-        ConfigError: It is another's action space, or none that a mask can be about.
+        ConfigError: The algorithm or an action mask does not support this action space.
     """
     find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
     if experiment.environment.action_mask is None:

@@ -167,10 +167,10 @@ class RunDirectory:
             ) from error
 
     def changed_code(self, names: Collection[str]) -> list[str]:
-        """A sentence for every one of the user's own files that has changed since the run began.
+        """A sentence for every file of the user that has changed since the run began.
 
         Args:
-            names: Of the algorithm and the model that are used; others are passed over.
+            names: Names of the algorithm and model in use; others are ignored.
         """
         return changes(self.document(), self._state.get("originals", {}), names)
 
