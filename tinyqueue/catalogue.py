@@ -15,8 +15,8 @@ from tinyqueue.experiment.older import known_only
 from tinyqueue.models.registry import MODELS
 
 FIRST = ("pong-ppo",)
-"""What an environment's id stands for where it is not the preset of ``impala``: what has
-solved it, if only without sticky actions."""
+"""Presets that an environment's id selects before that of ``impala``: these have solved it, if only
+without sticky actions."""
 
 
 ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
@@ -25,14 +25,14 @@ MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
 
 
 def presets() -> dict[str, Path]:
-    """Name → TOML file: of the installed package, or of a checkout's ``config/experiments``."""
+    """Name → TOML file, from the installed package or from a checkout's ``config/experiments``."""
     packed = Path(str(files("tinyqueue"))) / "presets"
     folder = packed if packed.is_dir() else packed.parent.parent / "config" / "experiments"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def preset_for(environment_id: str) -> Path | None:
-    """The preset of an environment, or None when there is none.
+    """The preset of an environment, or None.
 
     :data:`FIRST` come first, and then the default algorithm's file: ``cartpole-impala`` before
     ``cartpole-a3c``.
@@ -50,7 +50,7 @@ def preset_for(environment_id: str) -> Path | None:
 
 
 def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
-    """The preset of exactly this environment, wrappers and all, that trains with the algorithm."""
+    """The preset for exactly this environment, wrappers included, and this algorithm, or None."""
     for path in presets().values():
         document = read_document(path)
         if (
@@ -62,10 +62,11 @@ def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
 
 
 def make_experiment(document: dict[str, Any]) -> Experiment:
-    """Checks a document against every algorithm and model that is known.
+    """The experiment of a document, checked with all known algorithms and models.
 
     Raises:
-        ConfigError: A key or value is unknown, missing or out of range, or two do not fit.
+        ConfigError: A key or value is unknown, missing or out of range, or two do not fit
+            together.
     """
     experiment = parse_experiment(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
     slots = experiment.session.slots * experiment.learner.batches_per_update
@@ -77,7 +78,7 @@ def of_run(document: dict[str, Any]) -> Experiment:
     """The experiment of a run directory, which another version may have made.
 
     Raises:
-        ConfigError: As of :func:`make_experiment`; not for a key that is known no longer.
+        ConfigError: As :func:`make_experiment`, except for keys that no longer exist.
     """
     known, _ = known_only(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
     return make_experiment(known)

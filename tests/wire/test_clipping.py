@@ -46,9 +46,7 @@ def test_the_first_is_told_with_its_value_slot_and_setting(contract, batch):
     _, text, count = contract.clipped(with_reward(with_reward(batch, -1e9), 1e7, tick=5))
 
     assert count == 2
-    assert text == (
-        "reward -1e+09 in slot 2: learner.max_abs_reward is 100; it is clipped to that"
-    )
+    assert text == ("reward -1e+09 in slot 2: learner.max_abs_reward is 100; it is clipped to that")
 
 
 def test_a_large_reward_that_was_carried_over_is_clipped_and_not_counted_again(contract, batch):
