@@ -202,7 +202,7 @@ def test_options_of_tls_are_spelt_as_every_library_reads_them(tmp_path: Path) ->
         ("ssl_ca_cert=/x", "known: ssl_ca_certs"),
         (
             "ssl_ca_certs=/nowhere/ca.pem",
-            "ssl_ca_certs=/nowhere/ca.pem, which is not a readable file",
+            "/nowhere/ca.pem, which is not a readable file",
         ),
         ("ssl_cert_reqs=maybe", "ssl_cert_reqs=maybe; use required or none"),
     ],
