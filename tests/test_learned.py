@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -82,6 +83,7 @@ def test_a_policy_that_sees_its_previous_action_and_reward_remembers_them(tmp_pa
 
     # Then the reward before an episode's first observation is not looked at
     assert actions == [1, 0, 1, 1]
+    assert state is not None
     assert state["previous:action"].tolist() == [1]
     assert learned.act(observation)[0] == 1
 
@@ -200,7 +202,8 @@ def test_a_stack_is_kept_in_the_state_and_begins_with_the_first_observation(tmp_
     learned = tinyqueue.load(trained_run(tmp_path))
     three = EnvironmentConfig(id="CartPole-v1", stack=3)
     learned.spec = learned.spec.model_copy(update={"environment": three})
-    learned.runner = Watcher(2)
+    watcher: Any = Watcher(2)
+    learned.runner = watcher
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
 
     state = None
@@ -208,9 +211,10 @@ def test_a_stack_is_kept_in_the_state_and_begins_with_the_first_observation(tmp_
         _, state = learned.act(row, state)
     learned.act(rows[2])
 
-    stacks = [seen[""][0].tolist() for seen in learned.runner.seen]
+    stacks = [seen[""][0].tolist() for seen in watcher.seen]
     a, b, c = rows.tolist()
     assert stacks == [[a, a, a], [a, a, b], [a, b, c], [c, c, c]]
+    assert state is not None
     assert state["frames:"].shape == (1, 3, 4)
 
 

@@ -5,6 +5,7 @@ from celery.exceptions import Reject
 from structlog.testing import capture_logs
 
 from tinyqueue import tasks
+from tinyqueue.player.player import Player
 
 PLAY = {"experiment": "pole", "run": "r", "spec_version": 1, "budget_s": 0.1}
 EVALUATE = {
@@ -98,7 +99,7 @@ def test_a_task_that_keeps_coming_back_is_put_aside(deliver, task, kwargs):
 
 def test_a_learner_is_told_of_a_task_that_comes_back_and_when_it_is_over(deliver, monkeypatch):
     told = []
-    monkeypatch.setattr(tasks.Player, "lost", lambda self, task, *, ended: told.append(ended))
+    monkeypatch.setattr(Player, "lost", lambda self, task, *, ended: told.append(ended))
     deliver(tasks.play_episode, PLAY)
     for _ in range(2):
         deliver(tasks.play_episode, PLAY, redelivered=True)

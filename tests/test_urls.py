@@ -55,7 +55,7 @@ def test_a_password_that_breaks_a_broker_url_is_refused_and_no_part_of_it_shown(
     password = f"{MARK}4x{inner}9y{MARK}"
 
     with pytest.raises(ConfigError) as caught:
-        Settings(broker_url=f"{scheme}://user:{password}@mq.example:5672//")  # type: ignore[arg-type]
+        Settings(broker_url=f"{scheme}://user:{password}@mq.example:5672//")
 
     said = str(caught.value)
     assert "TINYQUEUE_BROKER_URL" in said
@@ -83,8 +83,8 @@ def test_an_escaped_password_arrives_as_it_was(password: str) -> None:
     login = f"user:{quote(password, safe='')}@host.example"
 
     settings = Settings(
-        broker_url=f"amqp://{login}:5672//",  # type: ignore[arg-type]
-        redis_url=f"redis://{login}:6379/0",  # type: ignore[arg-type]
+        broker_url=f"amqp://{login}:5672//",
+        redis_url=f"redis://{login}:6379/0",
     )
 
     assert parse_url(settings.broker)["password"] == password

@@ -67,7 +67,7 @@ def train(
     environment = allowing(environment, experiment.environment.id)
     where = Where(broker, whole("players", players) or 0, bool(serial))
     runs = environment.runs_dir if runs_dir is None else Path(os.path.expanduser(runs_dir))
-    run = new_run(runs, experiment, environment.environment_modules)
+    run, experiment = new_run(runs, experiment, environment.environment_modules)
     view = view_beside(as_json=False)
     try:
         if typed:

@@ -7,21 +7,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tinyqueue.algorithms.registry import ALGORITHMS, find
-from tinyqueue.experiment.components import chosen
+from tinyqueue.algorithms.registry import find
+from tinyqueue.experiment.components import DEFAULTS, chosen, located
 from tinyqueue.experiment.documents import read_document
-from tinyqueue.experiment.experiment import Experiment, parse_experiment
+from tinyqueue.experiment.experiment import ConfigTable, Experiment, parse_experiment
 from tinyqueue.experiment.older import known_only
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 
 FIRST = ("pong-ppo",)
 """Presets that an environment's id selects before that of ``impala``: these have solved it, if only
 without sticky actions."""
-
-
-ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
-MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
-"""The config dataclass of each name."""
 
 
 def presets() -> dict[str, Path]:
@@ -61,6 +56,21 @@ def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
     return None
 
 
+def configs(*documents: Mapping[str, Any]) -> dict[str, ConfigTable]:
+    """The config dataclasses of the algorithms and models that documents name: ``algorithms`` and
+    ``models``, each by name.
+
+    Raises:
+        UnknownNameError: There is none of a name.
+        ConfigError: A file or entry point does not import, or lacks what it must have.
+    """
+    names = {kind: {chosen(document, kind) for document in documents} for kind in DEFAULTS}
+    return {
+        "algorithms": {name: find(name).Config for name in names["algorithm"]},
+        "models": {name: find_model(name).config for name in names["model"]},
+    }
+
+
 def make_experiment(document: dict[str, Any]) -> Experiment:
     """The experiment of a document, checked with all known algorithms and models.
 
@@ -68,17 +78,18 @@ def make_experiment(document: dict[str, Any]) -> Experiment:
         ConfigError: A key or value is unknown, missing or out of range, or two do not fit
             together.
     """
-    experiment = parse_experiment(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
+    experiment = parse_experiment(document, **configs(document))
     slots = experiment.session.slots * experiment.learner.batches_per_update
     find(experiment.algorithm_name).check(experiment.algorithm, slots)
     return experiment
 
 
-def of_run(document: dict[str, Any]) -> Experiment:
+def of_run(run: Path) -> Experiment:
     """The experiment of a run directory, which another version may have made.
 
     Raises:
         ConfigError: As :func:`make_experiment`, except for keys that no longer exist.
     """
-    known, _ = known_only(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
+    document = located(read_document(run / "experiment.toml"), run)
+    known, _ = known_only(document, **configs(document))
     return make_experiment(known)

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from tinyqueue.data.masks import checked_mask, mask_counts
 from tinyqueue.data.names import action_input
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.native import Border, Keys, Native, nested
+from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
 from tinyqueue.errors import CheckpointError, EnvironmentMismatchError
 from tinyqueue.experiment.play_spec import PlaySpec, of_today
 from tinyqueue.experiment.validation import explained
@@ -28,8 +29,8 @@ _FRAMES = "frames:"
 Observations = Mapping[str, Any] | tuple[Any, ...]
 """An observation of a Dict or Tuple space, nested or by path."""
 
-Action = int | Array | Arrays
-"""An integer, an array ``[*act]``, or, for a space with several leaves, path → array."""
+Action = int | Array | Mapping[str, Any] | tuple[Any, ...]
+"""An int for a Discrete space, an array ``[*act]`` for others; nested for a Dict or Tuple."""
 
 
 class Policy(Protocol):
@@ -84,7 +85,7 @@ class Learned:
 
     def act(
         self,
-        observation: Array | Observations,
+        observation: Array | int | Observations,
         state: Arrays | None = None,
         reward: float = 0.0,
         mask: Any = None,
@@ -94,7 +95,7 @@ class Learned:
         Args:
             observation: One observation of the environment, without a batch axis, nested as in
                 its Dict or Tuple space, or a mapping from path to array. Dropped parts may be
-                included or not. Values of a Discrete space count from 0.
+                included or not.
             state: What the previous call returned; None begins an episode.
             reward: The reward of the previous action, for policies that observe it.
             mask: The valid actions, from the environment's info, for a run with
@@ -102,8 +103,7 @@ class Learned:
                 taken from there.
 
         Returns:
-            The action, and the state for the next call. Discrete values count from 0, and numbers
-            of a bounded Box are in the policy's units, where −1 and 1 are its bounds. The state
+            The action, in the environment's own space, and the state for the next call. The state
             holds the recurrent state, ``[1, …]`` per path; if the policy observes it, this action
             as ``previous:action`` (``previous:action/<path>`` for a Dict or Tuple space); and the
             stack ``[1, k, *frame]`` as ``frames:<path>`` if the policy observes k frames at once.
@@ -125,7 +125,7 @@ class Learned:
         if self.runner.uses_previous:
             kept |= {action_input(path): values.copy() for path, values in actions.items()}
         kept |= {f"{_FRAMES}{path}": stack for path, stack in stacks.frames.items()}
-        return _of_one(actions), kept
+        return _of_one(actions, self.spec.actions), kept
 
     def _mask(self, mask: Any, observation: Mapping[str, Any]) -> Array | None:
         """``[1, n]`` bool; None for a run without masks."""
@@ -152,7 +152,10 @@ class Learned:
                 f"the observation has no {path or 'plain array'!r}, which the policy was trained "
                 f"on; it has {', '.join(map(repr, observation))}."
             )
-        row = np.asarray(observation[path], leaf.dtype)
+        row = np.asarray(observation[path])
+        if leaf.native:
+            row = Border(leaf.native, leaf.shape).given(row)
+        row = row.astype(leaf.dtype)
         if row.shape != leaf.shape:
             raise EnvironmentMismatchError(
                 f"the observation{f' {path}' if path else ''} is an array of {row.shape}, but the "
@@ -271,13 +274,18 @@ def _recall(rollout: Rollout, stacks: Stacks, state: Arrays, reward: float) -> N
         frames[...] = state.get(f"{_FRAMES}{path}", 0)
 
 
-def _of_one(actions: Arrays) -> Action:
-    """The action of a batch of one."""
-    if len(actions) > 1:
-        return {path: rows[0] for path, rows in actions.items()}
-    (rows,) = actions.values()
-    action: Array = rows[0]
-    return int(action) if action.shape == () and action.dtype.kind != "f" else action
+def _of_one(actions: Arrays, space: Space) -> Action:
+    """The action of a batch of one, as its environment takes it."""
+    action: Action = nested(_own(path, leaf, actions[path][0]) for path, leaf in space.items())
+    return action
+
+
+def _own(path: str, leaf: Leaf, values: Array) -> tuple[Keys, int | Array]:
+    """One leaf of an action, and where it is in the whole."""
+    # Specs of before native was written down are of values that travel as they are.
+    native = leaf.native or Native(tuple(path.split("/")) if path else (), leaf.dtype)
+    own = Border(native, leaf.shape).native(values)
+    return native.keys, int(own) if leaf.is_discrete and not leaf.shape else own
 
 
 def _of_sample(folder: Path) -> Learned:

@@ -59,7 +59,7 @@ def play_episode(
 
 
 @app.task(name="evaluate-policy", bind=True)
-def evaluate_policy(
+def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by argument
     self: Task[Any, Any],
     request: str,
     experiment: str,

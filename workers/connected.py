@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""connected.py [PID]: exits 0 while a process holds a connection to its broker, else 1.
+"""connected.py [PID]: exits with 0 if a process has a connection to its broker, else with 1.
 
-Reads /proc only: a player's login may not ask the broker about itself, and a check that
-starts Celery every minute would cost more than a player's idle time. Linux.
+For Linux. It only reads /proc: a player's login may not ask the broker about itself, and a check
+that starts Celery every minute would cost more than an idle player.
 """
 
 import os
@@ -23,7 +23,7 @@ def broker_port() -> int:
 
 
 def established(pid: int, port: int) -> set[str]:
-    """Inodes of the sockets in the process's network that are connected to that remote port."""
+    """Inodes of the sockets in the process's network that are connected to a remote port."""
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -46,7 +46,7 @@ def main() -> int:
     try:
         connected = bool(established(pid, port) & sockets(pid))
     except OSError as error:
-        print(f"process {pid} cannot be looked at: {error}")
+        print(f"process {pid} cannot be inspected: {error}")
         return 1
     print(f"process {pid}: {'' if connected else 'no '}connection to the broker's port {port}")
     return 0 if connected else 1

@@ -19,6 +19,7 @@ from tinyqueue.algorithms.dqn import (
     OneStepQConfig,
     RainbowLiteConfig,
 )
+from tinyqueue.algorithms.value import ValueConfig
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.models.mlp import MlpConfig, build
@@ -27,11 +28,11 @@ from tinyqueue.replay.samples import TransitionSample
 
 ACTIONS = {"": Leaf("uint8", (), n=2)}
 STATES = {"": Leaf("uint8", (), n=3)}
-ONLINE_Q = np.float32([[1, 2], [3, 5], [0, 0]])
-TARGET_Q = np.float32([[10, 20], [40, 30], [0, 0]])
+ONLINE_Q = np.array([[1, 2], [3, 5], [0, 0]], np.float32)
+TARGET_Q = np.array([[10, 20], [40, 30], [0, 0]], np.float32)
 
 
-def table(config: DqnConfig | None = None) -> Dqn:
+def table(config: ValueConfig | None = None) -> Dqn:
     """ONLINE_Q and TARGET_Q of three states and two actions."""
     config = config or DqnConfig()
     network = build(STATES, ACTIONS, Dqn.outputs(ACTIONS, config), MlpConfig(hidden=()), 0)
@@ -42,7 +43,7 @@ def table(config: DqnConfig | None = None) -> Dqn:
     return trained
 
 
-def perceptron(config: DqnConfig | None = None, seed: int = 0) -> Dqn:
+def perceptron(config: ValueConfig | None = None, seed: int = 0) -> Dqn:
     config = config or DqnConfig()
     network = build(STATES, ACTIONS, Dqn.outputs(ACTIONS, config), MlpConfig(hidden=(8,)), seed)
     return Dqn(config, network, ACTIONS)
@@ -53,12 +54,12 @@ def two_transitions(**given: Any) -> TransitionSample:
     sample = TransitionSample(
         rows=np.array([5, 6]),
         births=np.array([1, 1]),
-        observations={"": np.uint8([0, 1])},
-        actions=np.uint8([1, 0]),
-        returns=np.float32([1, 3.5]),
-        discounts=np.float32([0.5, 0]),
-        next_observations={"": np.uint8([1, 2])},
-        weights=np.float32([1, 0.5]),
+        observations={"": np.array([0, 1], np.uint8)},
+        actions=np.array([1, 0], np.uint8),
+        returns=np.array([1, 3.5], np.float32),
+        discounts=np.array([0.5, 0], np.float32),
+        next_observations={"": np.array([1, 2], np.uint8)},
+        weights=np.array([1, 0.5], np.float32),
     )
     return replace(sample, **given)
 
@@ -105,13 +106,13 @@ def test_only_the_actions_taken_are_moved_and_towards_their_targets() -> None:
     trained = table(DqnConfig(learning_rate=0.01))
     trained.update(two_transitions(), 0)
     step = weights(trained)["q/kernel"] - ONLINE_Q
-    np.testing.assert_allclose(step, [[0, 0.01], [0.01, 0], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(step, [[0.0, 0.01], [0.01, 0.0], [0.0, 0.0]], atol=1e-6)
     np.testing.assert_array_equal(weights(trained, "target/")["q/kernel"], TARGET_Q)
 
 
 def test_an_item_of_no_weight_moves_nothing() -> None:
     trained = table()
-    trained.update(two_transitions(weights=np.float32([0, 0.5])), 0)
+    trained.update(two_transitions(weights=np.array([0, 0.5], np.float32)), 0)
     step = weights(trained)["q/kernel"] - ONLINE_Q
     assert step[0].tolist() == [0, 0]
     assert step[1, 0] > 0
@@ -145,7 +146,7 @@ def test_an_update_that_is_not_finite_leaves_the_weights_alone(optimiser: Any) -
     trained.update(two_transitions(), 0)
     before, target = weights(trained), weights(trained, "target/")
     with pytest.raises(LossNotFiniteError, match="was not applied"):
-        trained.update(two_transitions(returns=np.float32([np.nan, 1])), 20)
+        trained.update(two_transitions(returns=np.array([np.nan, 1], np.float32)), 20)
     assert_equal(before, weights(trained))
     assert_equal(target, weights(trained, "target/"))
     assert np.isfinite(trained.update(two_transitions(), 40).metrics["loss"])
@@ -158,7 +159,7 @@ def test_the_gradient_is_cut_to_its_norm() -> None:
             optimiser="rmsprop", epsilon=1.0, huber=False, max_grad_norm=max_grad_norm
         )
         trained = table(config)
-        norm = trained.update(two_transitions(weights=np.float32([0.01, 0])), 0)
+        norm = trained.update(two_transitions(weights=np.array([0.01, 0], np.float32)), 0)
         moved = weights(trained)["q/kernel"] - ONLINE_Q
         return norm.metrics["grad_norm"], float(np.abs(moved).max())
 
@@ -224,9 +225,9 @@ def test_joint_actions_of_a_multi_discrete_space_are_learned() -> None:
     # When they are trained on towards targets far above, in states 0 and 1
     trained.update(
         two_transitions(
-            actions=np.uint8([[1, 0], [0, 2]]),
-            returns=np.float32([50, 50]),
-            discounts=np.float32([0, 0]),
+            actions=np.array([[1, 0], [0, 2]], np.uint8),
+            returns=np.array([50, 50], np.float32),
+            discounts=np.array([0, 0], np.float32),
         ),
         0,
     )

@@ -193,7 +193,7 @@ def test_a_dict_of_observations_is_fed_by_path() -> None:
     model = build(space, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), 0)
     trained = Impala(ImpalaConfig(), model, ACTIONS)
     rng = np.random.default_rng(0)
-    seen = {
+    seen: Arrays = {
         "a/x": rng.integers(0, 3, (6, 4)).astype(np.uint8),
         "b": rng.normal(size=(6, 4, 2)).astype(np.float32),
     }

@@ -18,7 +18,7 @@ def metrics_of(config: ImpalaConfig, rewards: list[float]) -> dict[str, float]:
         actions=rows.astype(np.uint8) + 2,
         log_mu=np.log(rows + np.float32(0.5)),
         valid=rows == 0,
-        rewards=np.float32(rewards)[:, None],
+        rewards=np.array(rewards, np.float32)[:, None],
     )
     outputs = {"logits": np.zeros((ticks, 1, 3), np.float32)}
     values = np.zeros((ticks + 1, 1), np.float32)

@@ -14,7 +14,7 @@ from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Leaf
 from tinyqueue.models.mlp import MlpConfig, build
 from tinyqueue.policy.export import PolicyExport
-from tinyqueue.policy.heads import make_head
+from tinyqueue.policy.heads import Head, make_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.replay.replay import Replay
 
@@ -43,10 +43,11 @@ class Corridor:
         terminated = valid & ((self.cells == 0) | (self.cells == CELLS - 1))
         truncated = valid & ~terminated & (self._steps >= LIMIT)
         self._ended = terminated | truncated
-        return np.float32(valid & (self.cells == CELLS - 1)), terminated, truncated, valid
+        rewards = (valid & (self.cells == CELLS - 1)).astype(np.float32)
+        return rewards, terminated, truncated, valid
 
 
-def made(name: str, **config: Any) -> tuple[Algorithm, PolicyExport]:
+def made(name: str, **config: Any) -> tuple[Algorithm[Any, Any], PolicyExport]:
     entry = ALGORITHMS[name]
     checked = entry.Config(**config)
     outputs = entry.outputs(ACTIONS, checked)
@@ -119,13 +120,13 @@ def test_it_learns_from_a_replay_which_end_is_the_right_one(
 
 
 def play(
-    corridor: Corridor, runner: PolicyRunner, head: object, rng: np.random.Generator
+    corridor: Corridor, runner: PolicyRunner, head: Head, rng: np.random.Generator
 ) -> SessionBatch:
-    head.begin(TICKS, SLOTS, rng, runner.env_steps)  # type: ignore[attr-defined]
+    head.begin(TICKS, SLOTS, rng, runner.env_steps)
     observations, actions, results = [corridor.cells.astype(np.uint8)], [], []
     for tick in range(TICKS):
         outputs, _ = runner.run({"": observations[-1]}, {})
-        actions.append(head.act(tick, outputs)[""])  # type: ignore[attr-defined]
+        actions.append(head.act(tick, outputs)[""])
         results.append(corridor.step(actions[-1]))
         observations.append(corridor.cells.astype(np.uint8))
     rewards, terminated, truncated, valid = (np.stack(x) for x in zip(*results, strict=True))
@@ -137,5 +138,5 @@ def play(
         terminated,
         truncated,
         valid,
-        head.recorded(),  # type: ignore[attr-defined]
+        head.recorded(),
     )

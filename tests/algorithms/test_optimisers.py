@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.optimisers import descend, make_optimiser
+from tinyqueue.algorithms.optimisers import OptimiserName, descend, make_optimiser
 from tinyqueue.models.keras_import import import_keras
 
-GRADIENTS = [np.float32([1.0, -2.0]), np.float32([3.0, 0.5]), np.float32([-1.0, 0.0])]
+GRADIENTS = [
+    np.array([1.0, -2.0], np.float32),
+    np.array([3.0, 0.5], np.float32),
+    np.array([-1.0, 0.0], np.float32),
+]
 
 
 def test_adam_steps_like_keras() -> None:
@@ -53,11 +57,11 @@ def test_centred_rmsprop_divides_by_the_deviation_of_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "centred-rmsprop"])
-def test_its_slots_are_all_that_it_remembers(name: str) -> None:
+def test_its_slots_are_all_that_it_remembers(name: OptimiserName) -> None:
     # Given two optimisers, of which the second takes over the slots of the first
     tf, _ = import_keras()
     weights = [tf.Variable([1.0, 1.0]), tf.Variable([1.0, 1.0])]
-    first, second = (make_optimiser(name, {"w": w}, 1e-3) for w in weights)  # type: ignore[arg-type]
+    first, second = (make_optimiser(name, {"w": w}, 1e-3) for w in weights)
     first.apply([tf.constant(GRADIENTS[0])], tf.constant(0.1))
     weights[1].assign(weights[0])
     for slot, variable in first.slots().items():

@@ -12,7 +12,7 @@ from tinyqueue.algorithms.returns import Estimates
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.distributions import Factored
 
-PLAIN = {"normalise_advantages": False, "entropy_weight": 0.0, "value_weight": 0.0}
+PLAIN: dict[str, Any] = {"normalise_advantages": False, "entropy_weight": 0.0, "value_weight": 0.0}
 
 
 def minibatch(
@@ -43,15 +43,15 @@ def four_ticks(config: PpoConfig, ratios: list[float], advantages: list[float]) 
             np.zeros(shape, np.float32),
             minibatch(
                 actions=np.zeros(shape, np.int32),
-                log_mu=np.log(np.float32(0.5) / np.float32(ratios))[:, None],
+                log_mu=np.log(np.float32(0.5) / np.array(ratios, np.float32))[:, None],
                 valid=np.ones(shape, bool),
-                advantages=np.float32(advantages)[:, None],
+                advantages=np.array(advantages, np.float32)[:, None],
                 targets=np.zeros(shape, np.float32),
                 old_values=np.zeros(shape, np.float32),
             ),
         )
     names = [name for name in METRICS if name != "grad_norm"]
-    numbers = {name: float(x) for name, x in zip(names, (loss, *rest), strict=True)}
+    numbers: dict[str, Any] = {name: float(x) for name, x in zip(names, (loss, *rest), strict=True)}
     # Half of what log π has: the other logit has the other half.
     gradient = 2 * tape.gradient(loss, logits).numpy()[:, 0, 0]
     return {**numbers, "gradient": gradient}
@@ -149,7 +149,7 @@ def test_random_batches_equal_the_plain_version(
         "valid": valid,
         **{name: rng.normal(size=shape).astype(np.float32) for name in floats},
     }
-    batch["advantages"] *= valid
+    batch["advantages"] = batch["advantages"] * valid
     logits = rng.normal(size=(*shape, 3)).astype(np.float32)
     values = rng.normal(size=shape).astype(np.float32)
     got = metrics_of(config, logits, values, **batch)

@@ -17,12 +17,12 @@ from tinyqueue.replay import value_rescaling
 
 
 def column(*numbers: float) -> np.ndarray:
-    return np.float32(numbers)[:, None]
+    return np.array(numbers, np.float32)[:, None]
 
 
 def targets_of(**given: Any) -> list[float]:
     """Of one sequence of four ticks with rewards 1, 2, 4, 8 and V = 10, 20, 30, 40, 50."""
-    values = {
+    values: dict[str, Any] = {
         "rewards": column(1, 2, 4, 8),
         "terminated": column(0, 0, 0, 0) > 0,
         "mask": column(1, 1, 1, 1) > 0,
@@ -77,25 +77,28 @@ def test_truncation_bootstraps_from_the_final_observation(last: int, targets: li
 
 
 def test_a_state_is_worth_its_best_action_or_the_one_that_the_online_network_prefers() -> None:
-    target_q, online_q = np.float32([[1, 7, 3], [2, 0, 1]]), np.float32([[0, 1, 2], [5, 9, 6]])
+    target_q, online_q = (
+        np.array([[1, 7, 3], [2, 0, 1]], np.float32),
+        np.array([[0, 1, 2], [5, 9, 6]], np.float32),
+    )
     assert np.asarray(state_values(target_q)).tolist() == [7.0, 2.0]
     assert np.asarray(state_values(target_q, online_q)).tolist() == [3.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int64"])
 def test_the_q_value_of_the_action_taken(dtype: str) -> None:
-    q = np.float32([[1, 7, 3], [2, 0, 1]])
+    q = np.array([[1, 7, 3], [2, 0, 1]], np.float32)
     assert np.asarray(taken(q, np.array([2, 0], dtype))).tolist() == [3.0, 2.0]
 
 
 def test_rescaling_by_literal_numbers() -> None:
-    values = np.float32([0, 1, -1, 100, -100, 1e4])
+    values = np.array([0, 1, -1, 100, -100, 1e4], np.float32)
     expected = [0, 0.41521356, -0.41521356, 9.14987562, -9.14987562, 109.00499988]
     np.testing.assert_allclose(np.asarray(rescale(values)), expected, rtol=1e-6)
 
 
 def test_rescaling_is_undone_and_is_what_the_replay_does() -> None:
-    values = np.float32([-3e4, -100, -1, -1e-3, 0, 1e-3, 0.5, 3, 500, 2e4])
+    values = np.array([-3e4, -100, -1, -1e-3, 0, 1e-3, 0.5, 3, 500, 2e4], np.float32)
     scaled = np.asarray(rescale(values))
     np.testing.assert_allclose(np.asarray(unscale(scaled)), values, rtol=1e-5, atol=1e-6)
     exact = values.astype(np.float64)
@@ -106,6 +109,6 @@ def test_rescaling_is_undone_and_is_what_the_replay_does() -> None:
 
 
 def test_the_loss_is_square_or_bends_at_1() -> None:
-    errors = np.float32([-3, -1, 0.5, 0, 2])
+    errors = np.array([-3, -1, 0.5, 0, 2], np.float32)
     assert np.asarray(error_losses(errors, huber=False)).tolist() == [4.5, 0.5, 0.125, 0, 2]
     assert np.asarray(error_losses(errors, huber=True)).tolist() == [2.5, 0.5, 0.125, 0, 1.5]

@@ -17,7 +17,7 @@ from tinyqueue.replay.samples import SequenceSample
 
 ACTIONS = {"": Leaf("uint8", (), n=2)}
 STATES = {"": Leaf("uint8", (), n=3)}
-TABLE = np.float32([[1, 2], [3, 5], [0, -1]])
+TABLE = np.array([[1, 2], [3, 5], [0, -1]], np.float32)
 
 
 def network_of(config: R2d2Config, model: MlpConfig, seed: int = 0) -> Network:
@@ -99,10 +99,10 @@ def test_targets_and_priorities_by_hand(rescaled: bool) -> None:
     config = R2d2Config(burn_in=1, unroll=2, n_step=2, gamma=0.5, rescaled=rescaled, dueling=False)
     sample = replace(
         played(config, slots=1, core="none"),
-        observations={"": np.uint8([[2], [0], [1], [0]])},
-        actions=np.uint8([[1], [0], [1]]),
-        rewards=np.float32([[7], [1], [4]]),
-        weights=np.float32([0.5]),
+        observations={"": np.array([[2], [0], [1], [0]], np.uint8)},
+        actions=np.array([[1], [0], [1]], np.uint8),
+        rewards=np.array([[7], [1], [4]], np.float32),
+        weights=np.array([0.5], np.float32),
     )
     update = table(config).update(sample, 0)
 

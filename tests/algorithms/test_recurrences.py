@@ -8,7 +8,7 @@ from tinyqueue.algorithms.recurrences import suffix_sum
 
 def test_a_hand_calculation() -> None:
     # y_2 = 3; y_1 = 2 + 10·3 = 32; y_0 = 1 + 0.5·32 = 17
-    result = suffix_sum(np.float32([1, 2, 3]), np.float32([0.5, 10, 99]))
+    result = suffix_sum(np.array([1, 2, 3], np.float32), np.array([0.5, 10, 99], np.float32))
     assert np.asarray(result).tolist() == [17.0, 32.0, 3.0]
 
 

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import pytest
 
-from tinyqueue.algorithms.registry import ALGORITHMS, find
+from tinyqueue.algorithms.base import Algorithm, Update
+from tinyqueue.algorithms.impala import Impala, ImpalaConfig
+from tinyqueue.algorithms.registry import ALGORITHMS, checked, find, require_built
+from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
@@ -114,3 +120,74 @@ def test_a_name_that_is_not_known_is_refused_with_the_nearest() -> None:
     assert find("r2d2") is ALGORITHMS["r2d2"]
     with pytest.raises(UnknownNameError, match="did you mean 'impala'"):
         find("imapla")
+
+
+class Empty(Algorithm[Any, Any]):
+    pass
+
+
+class Half(StreamActorCritic[StreamConfig]):
+    Config = StreamConfig
+
+
+class Whole(Half):
+    def update(self, batches: Any, env_steps: int) -> Update:
+        return Update({})
+
+    def _learn(self, settings: Any, batch: Any) -> Any:
+        return None
+
+
+@dataclass
+class ThawedConfig:
+    gamma: float = 0.9
+
+
+class Thawed(Impala):
+    Config: ClassVar[Any] = ThawedConfig
+
+
+class Replaying(Whole):
+    @property
+    def replay(self) -> Any:
+        return object()
+
+
+class Alone:
+    Config = ImpalaConfig
+
+    def update(self) -> None: ...
+
+
+def test_a_users_class_with_everything_will_do() -> None:
+    assert checked(Whole, "own.py:Whole") is Whole
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Empty, "lacks Config, head, __init__, outputs, prepare, update, which every algorithm"),
+        (Half, "lacks _learn, update, which every algorithm must have"),
+        (Thawed, "ThawedConfig must be frozen"),
+        (Replaying, "has a replay, and its Config does not say so. Write uses_replay"),
+        (Alone, "must be a class that derives from tinyqueue.algorithms.base.Algorithm"),
+        (Alone, "It also lacks head, outputs, prepare."),
+        (len, "is not an algorithm"),
+    ],
+)
+def test_a_users_class_is_refused_with_what_it_lacks(found: object, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked(found, "own.py:Mine")
+
+    assert str(refused.value).startswith("own.py:Mine")
+    assert said in str(refused.value)
+
+
+def test_an_init_that_leaves_something_out_is_refused() -> None:
+    algorithm = Whole.__new__(Whole)
+    algorithm.kept = {}
+
+    with pytest.raises(ConfigError, match="Whole: its __init__ must set acting_outputs;"):
+        require_built(algorithm, "own.py:Whole")
+    algorithm.acting_outputs = ("logits",)
+    require_built(algorithm, "own.py:Whole")

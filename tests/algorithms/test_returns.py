@@ -11,7 +11,7 @@ ONES = {"rho_clip": 1.0, "c_clip": 1.0, "pg_rho_clip": 1.0, "lambda_": 1.0}
 
 
 def column(*numbers: float) -> np.ndarray:
-    return np.float32(numbers)[:, None]
+    return np.array(numbers, np.float32)[:, None]
 
 
 def result(**given: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +165,10 @@ def test_random_batches_equal_the_loop(seed: int) -> None:
     ("wrong", "said"),
     [
         ({"values": column(1, 2)}, r"values must be float32\[3, 1\], not float32\[2, 1\]"),
-        ({"rewards": np.float32([1, -1])}, r"rewards must be float32\[…, …\], not float32\[2\]"),
+        (
+            {"rewards": np.array([1, -1], np.float32)},
+            r"rewards must be float32\[…, …\], not float32\[2\]",
+        ),
         ({"valid": column(1, 1)}, r"valid must be bool\[2, 1\], not float32\[2, 1\]"),
         ({"log_rhos": column(0)}, r"log_rhos must be float32\[2, 1\], not float32\[1, 1\]"),
     ],
@@ -173,7 +176,7 @@ def test_random_batches_equal_the_loop(seed: int) -> None:
 def test_shapes_that_would_broadcast_to_nonsense_are_refused(
     wrong: dict[str, np.ndarray], said: str
 ) -> None:
-    fitting = {
+    fitting: dict[str, Any] = {
         "log_rhos": column(0, 0),
         "rewards": column(1, -1),
         "values": column(1, 2, 3),

@@ -9,7 +9,7 @@ from tinyqueue.algorithms.returns import gae
 
 
 def column(*numbers: float) -> np.ndarray:
-    return np.float32(numbers)[:, None]
+    return np.array(numbers, np.float32)[:, None]
 
 
 def result(**given: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.algorithms import impala as impala_module
+from tinyqueue.algorithms.dqn import Dqn
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import describe
@@ -133,6 +134,8 @@ def test_q_values_of_sampled_stacks_are_those_that_were_recorded() -> None:
         )
     }
     experiment = experiment_of({"name": "dqn", "batch_size": 64}, MODELS["feed-forward"])
+    assert isinstance(built.algorithm, Dqn)
+    assert built.algorithm.replay is not None
     memory = ReplayMemory(experiment, built.algorithm.replay, built.contract)
     for number, batch in enumerate(batches, 1):
         memory.admit(batch.env_steps)

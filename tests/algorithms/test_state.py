@@ -8,7 +8,7 @@ from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
 from tinyqueue.models.keras_import import import_keras
 
-SAVED: Arrays = {"a": np.float32([1, 2]), "b": np.float32([3])}
+SAVED: Arrays = {"a": np.array([1, 2], np.float32), "b": np.array([3], np.float32)}
 
 
 def test_values_that_were_restored_are_read_again_as_copies() -> None:

@@ -28,12 +28,12 @@ def test_evaluations_stand_among_some_rows_of_metrics(curve_table, tmp_path, cou
     said = CliRunner().invoke(curve_table.main, [str(out), f"one={tmp_path}"])
 
     assert said.exit_code == 0, said.output
-    rows = list(csv.DictReader(out.read_text().splitlines()))
-    steps = [int(row["env_steps"]) for row in rows]
-    assert curve_table.ROWS / 2 < len(rows) <= curve_table.ROWS + 2
+    table = list(csv.DictReader(out.read_text().splitlines()))
+    steps = [int(row["env_steps"]) for row in table]
+    assert curve_table.ROWS / 2 < len(table) <= curve_table.ROWS + 2
     assert steps == sorted(set(steps))
     assert steps[-1] == 10 * (count - 1)
-    assert [row for row in rows if row["greedy_mean"]] == [
+    assert [row for row in table if row["greedy_mean"]] == [
         {"run": "one", "time_s": "100.2", "env_steps": "504", "greedy_mean": "18.12"}
     ]
 

@@ -197,6 +197,8 @@ def test_one_seed_is_trained_through_rabbitmq_and_evaluated_again(tmp_path: Path
         run = seed_runs.train(experiment, command, tmp_path / "runs", place(5))
 
     assert run.is_solved
+    assert run.env_steps is not None
+    assert run.wall_s is not None
     assert (run.seed, run.level) == (5, 8.0)
     assert 0 < run.env_steps <= 12_000
     assert run.wall_s > 0

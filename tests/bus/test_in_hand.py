@@ -37,11 +37,12 @@ class Desk:
 
     def __init__(self) -> None:
         self.shelf = Shelf()
+        shelf: Any = self.shelf
         self.taken: list[Delivery] = []
         self.groups: list[list[tuple[str, Any]]] = []
         self.error: Exception | None = None
         self.tries = 0
-        self.in_hand = InHand(self.shelf, self, self.settle)  # type: ignore[arg-type]
+        self.in_hand = InHand(shelf, self, self.settle)
 
     def on_delivery(self, delivery: Delivery, settle: object) -> None:
         self.taken.append(delivery)

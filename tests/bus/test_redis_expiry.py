@@ -24,7 +24,7 @@ def test_what_nobody_took_in_time_is_taken_back_and_nothing_else(
     # Given two senders at one queue, and a clock
     now_s = [0.0]
     url = redis_server.broker_url
-    settings = Settings(broker_url=url, redis_url=redis_server.redis_url)  # type: ignore[arg-type]
+    settings = Settings(broker_url=url, redis_url=redis_server.redis_url)
     senders = []
     for _ in range(2):
         connection = TaskConnection(Broker(url))
@@ -56,5 +56,5 @@ def test_what_nobody_took_in_time_is_taken_back_and_nothing_else(
         sender.close()
 
 
-def id_of(raw: bytes) -> str:
+def id_of(raw: bytes | str) -> str:
     return str(json.loads(raw)["headers"]["id"])

@@ -35,8 +35,12 @@ class Connection:
         self.failures += 1
 
 
+def sender_of(app, connection, *words):
+    return TaskSender(app, connection, *words)
+
+
 def send_play(app, budget_s=2.0, connection=None, limit_s=30.0):
-    TaskSender(app, connection or Connection(), "play.gpu").play(
+    sender_of(app, connection or Connection(), "play.gpu").play(
         "t1", experiment="pole", run="r", spec_version=7, budget_s=budget_s, limit_s=limit_s
     )
 
@@ -79,7 +83,7 @@ def test_an_evaluation_goes_to_the_queue_of_evaluations():
     app = App()
     what = {"experiment": "pole", "run": "r", "version": 5, "episodes": 9, "slots": 3, "seed": 1}
 
-    TaskSender(app, Connection(), "play").evaluate("ask", **what)
+    sender_of(app, Connection(), "play").evaluate("ask", **what)
 
     ((name, options),) = app.sent
     assert (name, options["queue"], options["task_id"]) == ("evaluate-policy", "evaluate", "ask")
@@ -103,7 +107,7 @@ def test_a_full_queue_is_said_and_the_connection_stays():
 
 def test_on_redis_a_task_needs_no_exchange_which_an_emptied_server_would_have_lost():
     app = App()
-    sender = TaskSender(app, Connection(), "play", tasks_exchange("redis"))
+    sender = sender_of(app, Connection(), "play", tasks_exchange("redis"))
 
     sender.play("t1", experiment="pole", run="r", spec_version=7, budget_s=2.0)
 

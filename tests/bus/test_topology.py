@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tinyqueue.bus.topology import (
@@ -21,6 +23,7 @@ def test_task_queues_are_the_play_queues_and_evaluate() -> None:
         assert queue.durable
         assert queue.exchange.name == "tinyqueue.tasks"
         assert queue.exchange.type == "direct"
+        assert queue.queue_arguments is not None
         assert queue.queue_arguments["x-overflow"] == "reject-publish"
         assert queue.queue_arguments["x-dead-letter-exchange"] == "tinyqueue.dead"
 
@@ -33,7 +36,8 @@ def test_a_queue_that_is_named_twice_is_declared_once() -> None:
 
 @pytest.mark.parametrize("declare", [True, False])
 def test_where_the_operator_declares_nothing_else_does(declare: bool) -> None:
-    for queue in task_queues(Settings(declare=declare)):
+    queues: tuple[Any, ...] = task_queues(Settings(declare=declare))
+    for queue in queues:
         assert queue.no_declare is not declare
         assert queue.exchange.no_declare is not declare
 
@@ -73,6 +77,7 @@ def test_its_successor_differs_in_name_alone() -> None:
 def test_a_quorum_queue_may_be_returned_as_often_as_a_learner_reconnects() -> None:
     arguments = experience_queue("pong", 64, "quorum").queue_arguments
 
+    assert arguments is not None
     assert arguments["x-queue-type"] == "quorum"
     assert arguments["x-max-length"] == 64
     assert arguments["x-delivery-limit"] >= 1_000_000
@@ -87,6 +92,7 @@ def test_dead_letters_are_bounded_and_never_refused() -> None:
 
     assert queue.name == queue.exchange.name == "tinyqueue.dead"
     assert queue.routing_key == "#"
+    assert queue.queue_arguments is not None
     assert queue.queue_arguments["x-message-ttl"] == 604_800_000
     assert queue.queue_arguments["x-max-length"] == 1000
     assert "x-overflow" not in queue.queue_arguments

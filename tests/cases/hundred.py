@@ -74,7 +74,7 @@ def try_sentence(sentence: Sentence, folder: Path) -> Outcome:
         ended.exit_code,
         ended.seconds,
         ended.longest_silence_s,
-        word and word.at_s,
+        word.at_s if word else None,
         " ".join(word.text.split()) if word else "",
         tuple(faults),
     )

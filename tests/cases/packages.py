@@ -151,7 +151,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 continue
             for number, one in enumerate(attempts(environment, root / f"{place:02d}")):
                 right = right and one.is_right
-                fields = {"package": package, "command": one.line, "happened": one.happened}
+                fields: dict[str, object] = {
+                    "package": package,
+                    "command": one.line,
+                    "happened": one.happened,
+                }
                 fields |= {"trains": one.trains, "seconds": round(one.seconds, 1)}
                 rows.append(row(package, number, one))
                 print(json.dumps(fields) if options.json else rows[-1], flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from grammar import MOMENTS, SLOTS, Sentence, grow, module_of
 from hundred import sentences, try_sentence
-from kinds import KINDS
+from kinds import KINDS, Kind, Place
 
 EACH_PLACE = [(kind, place) for kind in KINDS for place in kind.places]
 
@@ -27,7 +27,7 @@ def test_an_environment_of_the_grammar_ends_named_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("kind", "place"), EACH_PLACE, ids=lambda part: getattr(part, "name", part)
 )
-def test_every_fault_is_a_module_that_python_reads(kind, place) -> None:
+def test_every_fault_is_a_module_that_python_reads(kind: Kind, place: Place) -> None:
     for slot in SLOTS:
         for moment in MOMENTS:
             source = module_of(Sentence(kind, place, slot, moment, 20), "Grown")

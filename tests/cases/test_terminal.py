@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 import terminal
 from case import Command, judge
 from terminal import Ended, Line, run
@@ -25,7 +26,7 @@ def script(code: str, folder: Path, within_s: float = 30.0) -> Ended:
     return run([sys.executable, "-c", code], folder, dict(os.environ), within_s)
 
 
-def test_lines_of_both_streams_come_in_their_order(tmp_path):
+def test_lines_of_both_streams_come_in_their_order(tmp_path: Path) -> None:
     code = "import sys; print('one', flush=True); print('two', file=sys.stderr); sys.exit(3)"
 
     ended = script(code, tmp_path)
@@ -35,7 +36,9 @@ def test_lines_of_both_streams_come_in_their_order(tmp_path):
     assert 0 < ended.lines[0].at_s <= ended.lines[1].at_s <= ended.seconds
 
 
-def test_a_process_that_stays_is_found_though_it_has_left_its_session(tmp_path, monkeypatch):
+def test_a_process_that_stays_is_found_though_it_has_left_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(terminal, "_GRACE_S", 0.2)
 
     ended = script(FORKS.format(what="pass"), tmp_path)
@@ -45,7 +48,7 @@ def test_a_process_that_stays_is_found_though_it_has_left_its_session(tmp_path, 
     assert "os.fork" in ended.left[0]
 
 
-def test_a_command_without_end_is_killed_with_its_children(tmp_path):
+def test_a_command_without_end_is_killed_with_its_children(tmp_path: Path) -> None:
     ended = script(FORKS.format(what=LISTENS).replace("sleep(1)", "sleep(600)"), tmp_path, 2.0)
 
     assert ended.exit_code is None
@@ -53,7 +56,7 @@ def test_a_command_without_end_is_killed_with_its_children(tmp_path):
     assert ended.open_ports == ()
 
 
-def test_a_fork_bomb_is_stopped(tmp_path, monkeypatch):
+def test_a_fork_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "MOST_PROCESSES", 3)
     code = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(600)"
 
@@ -62,7 +65,7 @@ def test_a_fork_bomb_is_stopped(tmp_path, monkeypatch):
     assert "more than 3 processes" in ended.killed_for
 
 
-def test_what_is_not_right_is_said(tmp_path):
+def test_what_is_not_right_is_said(tmp_path: Path) -> None:
     lines = (Line(1.0, "OldReset-v0 with impala"), Line(90.0, "go on: --resume runs/1"))
     ended = Ended(lines, 0, 95.0, "", ("7: sleep",), (5005,))
     command = Command(("tinyqueue",), ("reset",), ("--resume",), (1,), keeps_run=True)
@@ -78,7 +81,7 @@ def test_what_is_not_right_is_said(tmp_path):
     ]
 
 
-def test_a_torn_run_is_found(tmp_path):
+def test_a_torn_run_is_found(tmp_path: Path) -> None:
     run_folder = tmp_path / "runs" / "mine-impala" / "1"
     (run_folder / "checkpoints" / "000000000100").mkdir(parents=True)
     (run_folder / "lock").touch()

@@ -33,6 +33,10 @@ def half_written(folder: Path) -> list[str]:
 
 
 def _faults_of(run: Path) -> list[str]:
+    return [*_documents(run), *_streams(run), *_checkpoints(run), *_ledger(run), *_lock(run)]
+
+
+def _documents(run: Path) -> list[str]:
     faults = []
     for name in ("run.json", "outcome.json"):
         try:
@@ -42,6 +46,11 @@ def _faults_of(run: Path) -> list[str]:
                 faults.append("no run.json")
         except ValueError:
             faults.append(f"{name} is torn")
+    return faults
+
+
+def _streams(run: Path) -> list[str]:
+    faults = []
     for stream in run.glob("*.jsonl"):
         rows = stream.read_text().split("\n")
         if rows.pop():
@@ -52,13 +61,18 @@ def _faults_of(run: Path) -> list[str]:
             except ValueError:
                 faults.append(f"{stream.name} has a line that is not JSON: {row[:60]}")
                 break
+    return faults
+
+
+def _checkpoints(run: Path) -> list[str]:
+    faults = []
     reader = CheckpointReader(run / "checkpoints")
     for path in reader.paths():
         try:
             reader.load(path)
         except CheckpointError as error:
             faults.append(f"checkpoint {path.name}: {error}")
-    return [*faults, *_ledger(run), *_lock(run)]
+    return faults
 
 
 def _ledger(run: Path) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import gymnasium
 import pytest
@@ -200,7 +201,7 @@ def test_a_machine_that_cannot_film_is_told_what_to_install_first(run, capsys, m
 
 
 def test_no_film_is_suggested_of_what_draws_no_pictures(run, capsys):
-    gymnasium.register("Blind-v0", entry_point=lambda: None)
+    gymnasium.register("Blind-v0", entry_point=cast(Any, lambda: None))
     try:
         said = next_of(SOLVED, run, {"environment": {"id": "Blind-v0"}}, RESUME, capsys)
     finally:

@@ -149,7 +149,7 @@ def test_atari_has_a_human_normalised_score(tinyqueue, tmp_path, monkeypatch):
     pong = spec().model_copy(update={"environment": EnvironmentConfig(id="ALE/Pong-v5")})
     of_pong = replace(checkpoint(1000, BALANCES), spec=pong.model_dump())
     run = trained_run(tmp_path / "runs", of_pong)
-    games = Games(np.float32([17, 19]), np.int32([1800, 1700]), 1.0)
+    games = Games(np.array([17, 19], np.float32), np.array([1800, 1700], np.int32), 1.0)
     monkeypatch.setattr("tinyqueue.cli.games.play_games", lambda *_, **__: games)
 
     said = tinyqueue("evaluate", run, "-n", 2)

@@ -16,7 +16,8 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
         ("cartpole-a3c", "CartPole-v1", "preset cartpole-a3c"),
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
         ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
-        ("Pendulum-v1", "Pendulum-v1", "documented defaults (there is no preset for it)"),
+        ("Pendulum-v1", "Pendulum-v1", "preset pendulum-ppo"),
+        ("FrozenLake8x8-v1", "FrozenLake8x8-v1", "documented defaults (there is no preset for it)"),
         (
             "ALE/Freeway-v5",
             "ALE/Freeway-v5",
@@ -61,7 +62,7 @@ def test_options_go_over_assignments_and_these_over_the_document():
 
 
 def test_a_run_tells_where_it_was_made(tmp_path):
-    run = new_run(tmp_path, configured({**POLE, "seed": 4}))
+    run, _ = new_run(tmp_path, configured({**POLE, "seed": 4}))
     info = run.info()
     run.close()
 
@@ -83,7 +84,7 @@ def test_modules_that_register_environments_are_imported_first(tmp_path):
 
 
 def test_a_run_is_opened_with_changes(tmp_path):
-    new_run(tmp_path, configured(POLE)).close()
+    new_run(tmp_path, configured(POLE))[0].close()
 
     run, experiment, older = open_run(tmp_path / "pole" / "1", max_env_steps=7)
     run.close()
@@ -109,7 +110,7 @@ def test_a_run_of_another_version_is_opened_with_todays_defaults_and_what_differ
 
 
 def test_a_key_that_a_person_typed_for_a_resumed_run_is_still_an_error(tmp_path):
-    new_run(tmp_path, configured(POLE)).close()
+    new_run(tmp_path, configured(POLE))[0].close()
 
     with pytest.raises(UnknownNameError, match="of_before"):
         open_run(tmp_path / "pole" / "1", assignments=("learner.of_before=3",))

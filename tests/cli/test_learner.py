@@ -99,6 +99,27 @@ def test_start_makes_a_run_and_then_goes_on_with_it(tinyqueue, file, trained):
     assert (where.services, where.players) == ("configured", 0)
 
 
+def test_a_run_goes_on_with_its_copy_of_a_file_and_says_when_that_has_changed(
+    tinyqueue, file, trained, tmp_path
+):
+    own = tmp_path / "own.py"
+    own.write_text("from tinyqueue.algorithms.ppo import Ppo\nclass Mine(Ppo): pass\n")
+    file.write_text(file.read_text() + '[algorithm]\nname = "own.py:Mine"\n')
+    tinyqueue("learner", "start", file)
+    assert "has changed" not in tinyqueue("learner", "start", file).out
+
+    own.write_text("from tinyqueue.algorithms.ppo import Ppo\nclass Mine(Ppo): x = 2\n")
+    changed = tinyqueue("learner", "start", file)
+    taken = tinyqueue("learner", "start", "--resume", "runs/pole/1",
+                      "--set", f"algorithm.name={own}:Mine")  # fmt: skip
+
+    assert f"{own} has changed, and the run goes on with its own copy" in changed.out
+    assert "has changed" not in taken.out
+    copy = f"{tmp_path}/runs/pole/1/algorithm/own.py:Mine"
+    names = [experiment.algorithm_name for experiment, _, _ in trained]
+    assert names == [copy, copy, copy, f"{own}:Mine"]
+
+
 def test_a_run_that_dropped_something_unasked_is_still_the_same_experiment():
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
     kept = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["mission"]}})
@@ -187,7 +208,7 @@ def test_the_result_alone_is_on_stdout(tinyqueue, file, trained):
 
 def test_a_run_in_use_is_refused(tinyqueue, file, trained, tmp_path):
     document = {"name": "pole", "environment": {"id": "CartPole-v1"}}
-    run = new_run(tmp_path / "runs", configured(document))
+    run, _ = new_run(tmp_path / "runs", configured(document))
 
     said = tinyqueue("learner", "start", file)
     run.close()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from tinyqueue.cli.main import cli
@@ -100,7 +101,7 @@ def test_what_evaluate_finds_is_alone(trained, command):
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "info", "record"])
 def test_every_command_with_an_object_keeps_standard_output_for_it(name):
-    command = cli.get_command(None, name)
+    command = cli.get_command(click.Context(cli), name)
 
     assert [p.callback.__qualname__ for p in command.params if p.name == "as_json"] == [
         "json_option.<locals>.begin"

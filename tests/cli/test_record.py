@@ -1,12 +1,11 @@
 """``tinyqueue record``."""
 
+import importlib.util
 import json
 
 import pytest
 from balancing import BALANCES, FALLS, checkpoint, trained_run
 from filming import frames_of, gif_seconds, without_tensorflow
-
-from tinyqueue.film import recorder as recorder_module
 
 
 def names(folder):
@@ -114,7 +113,7 @@ def test_the_policy_may_sample(tinyqueue, tmp_path):
 
 def test_a_missing_extra_is_said_with_the_command_that_brings_it(tinyqueue, tmp_path, monkeypatch):
     run = trained_run(tmp_path / "runs")
-    monkeypatch.setattr(recorder_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     refused = tinyqueue("record", run)
 

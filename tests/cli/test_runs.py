@@ -53,7 +53,8 @@ def test_a_folder_of_runs_is_answered_with_these(tinyqueue, tmp_path, command):
 
     assert refused.code == 1
     assert refused.err == (
-        "error: runs/pole is not a run directory but holds some. Give one: runs/pole/2, runs/pole/1.\n"
+        "error: runs/pole is not a run directory but holds some. "
+        "Give one: runs/pole/2, runs/pole/1.\n"
     )
 
 

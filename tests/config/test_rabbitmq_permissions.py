@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from amqp.exceptions import AccessRefused, PreconditionFailed
@@ -101,7 +102,7 @@ def test_tasks_of_a_learner_share_one_channel_and_leave_no_event_behind(
     node: RabbitmqNode,
 ) -> None:
     url = f"amqp://learner:learner@127.0.0.1:{node.port}/{VHOST}"
-    app, connection = make_app(Settings(broker_url=url)), TaskConnection(Broker(url))  # type: ignore[arg-type]
+    app, connection = make_app(Settings(broker_url=url)), TaskConnection(Broker(url))
     sender = TaskSender(app, connection, "play")
 
     channels = set()
@@ -110,13 +111,15 @@ def test_tasks_of_a_learner_share_one_channel_and_leave_no_event_behind(
         channels.add(connection.producer().channel.channel_id)
 
     assert len(channels) == 1
-    assert not app.amqp._event_dispatcher._outbound_buffer
+    amqp: Any = app.amqp
+    assert not amqp._event_dispatcher._outbound_buffer
     sender.close()
 
 
 def test_a_monitor_sees_queue_depths_and_publishes_nothing(node: RabbitmqNode) -> None:
     with login(node, "monitor") as connection:
-        _, depth, _ = connection.channel().queue_declare("play", passive=True)
+        channel: Any = connection.channel()
+        _, depth, _ = channel.queue_declare("play", passive=True)
         assert depth >= 0
         with pytest.raises(AccessRefused):
             publish(connection, TASKS_EXCHANGE, "play", "monitor")

@@ -57,9 +57,10 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connect]:
     program = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     assert program is not None, "these rules need Redis 7; `make services` installs it"
     socket = directory / "s"
-    configuration = [ROOT / "config/services/redis.conf", "--aclfile", directory / "users.acl"]
-    where = ["--port", "0", "--unixsocket", socket, "--dir", directory]
-    server = subprocess.Popen([program, *configuration, *where], stdout=subprocess.DEVNULL)
+    configuration = ROOT / "config/services/redis.conf"
+    options: list[str | Path] = ["--aclfile", directory / "users.acl"]
+    options += ["--port", "0", "--unixsocket", socket, "--dir", directory]
+    server = subprocess.Popen([program, configuration, *options], stdout=subprocess.DEVNULL)
     clients: list[redis.Redis] = []
 
     def client(role: str) -> redis.Redis:

@@ -44,7 +44,7 @@ def test_nothing_is_recorded_unless_said() -> None:
 
 def test_a_header_is_fixed_once_made() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        _batch().header.n = 5  # type: ignore[misc]
+        _batch().header.n = 5  # type: ignore[misc]  # it is frozen
 
 
 def test_the_schema_is_the_first() -> None:

@@ -44,7 +44,7 @@ def histories(draw):
     return slots, ticks, before, k, draw(st.sets(places, max_size=8))
 
 
-def batch_of(history) -> tuple[SessionBatch, tuple]:
+def batch_of(history) -> tuple[SessionBatch, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The last T ticks of a history as the batch that a player sends."""
     slots, ticks, before, k, ends = history
     frames, valid, age = played(slots, before + ticks, ends)

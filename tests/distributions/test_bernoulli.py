@@ -40,14 +40,16 @@ def test_it_is_the_categorical_distribution_of_two_values(
 
 
 def test_values_by_hand() -> None:
-    logit = np.float32([math.log(3)])  # p = 3/4
+    logit = np.array([math.log(3)], np.float32)  # p = 3/4
     assert bernoulli.log_prob(np, logit, np.array([1])) == pytest.approx(math.log(0.75))
     assert bernoulli.log_prob(np, logit, np.array([0])) == pytest.approx(math.log(0.25))
     entropy = -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
     assert bernoulli.entropy(np, logit) == pytest.approx(entropy)
     # KL(¾ ‖ ½) = log 2 − H
-    assert bernoulli.kl(np, logit, np.float32([0])) == pytest.approx(math.log(2) - entropy)
-    assert bernoulli.mode(np.float32([-1, 0, 1])).tolist() == [False, False, True]
+    assert bernoulli.kl(np, logit, np.array([0], np.float32)) == pytest.approx(
+        math.log(2) - entropy
+    )
+    assert bernoulli.mode(np.array([-1, 0, 1], np.float32)).tolist() == [False, False, True]
 
 
 def test_gradients_are_those_of_finite_differences_at_zero_too() -> None:
@@ -59,7 +61,7 @@ def test_gradients_are_those_of_finite_differences_at_zero_too() -> None:
 
 @pytest.mark.parametrize("probability", [0.02, 0.5, 0.9])
 def test_draws_are_as_probable_as_told(probability: float) -> None:
-    logit = np.float32(math.log(probability / (1 - probability)))
+    logit = np.array(math.log(probability / (1 - probability)), np.float32)
     noise = bernoulli.noise(np.random.default_rng(3), (40_000,))
 
     ones = int(bernoulli.draw(logit, noise).sum())

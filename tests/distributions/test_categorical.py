@@ -17,7 +17,7 @@ from tinyqueue.distributions import categorical
 ROWS = arrays(
     np.float32, array_shapes(min_dims=2, max_dims=3), elements=st.floats(-30, 30, width=32)
 )
-HALF_QUARTERS = np.log(np.float32([[0.5, 0.25, 0.25]]))
+HALF_QUARTERS = np.log(np.array([[0.5, 0.25, 0.25]], np.float32))
 
 
 @settings(deadline=None, max_examples=25)
@@ -51,20 +51,20 @@ def test_values_by_hand() -> None:
     assert categorical.kl(np, logits, even) == pytest.approx(
         math.log(3) - 1.5 * math.log(2), rel=1e-5
     )
-    assert categorical.mode(np.float32([[0, 3, 3], [1, 0, -1]])).tolist() == [1, 0]
+    assert categorical.mode(np.array([[0, 3, 3], [1, 0, -1]], np.float32)).tolist() == [1, 0]
 
 
 def test_large_logits_do_not_overflow() -> None:
-    logits = np.float32([[1e30, 0.0], [-1e30, 0.0]])
+    logits = np.array([[1e30, 0.0], [-1e30, 0.0]], np.float32)
     assert agreed(categorical.log_prob, logits, np.array([0, 1])).tolist() == [0.0, 0.0]
     assert agreed(categorical.entropy, logits).tolist() == [0.0, 0.0]
 
 
 def test_an_impossible_value_adds_nothing() -> None:
     # Given the same logits with and without a value that is excluded
-    logits = np.float32([[0.3, -np.inf, -1.2]])
+    logits = np.array([[0.3, -np.inf, -1.2]], np.float32)
     without = logits[:, [0, 2]]
-    other = np.float32([[0.1, -np.inf, 0.4]])
+    other = np.array([[0.1, -np.inf, 0.4]], np.float32)
     # Then all but the excluded value's own probability is equal
     for action, same in ((0, 0), (2, 1)):
         found = agreed(categorical.log_prob, logits, np.array([action]))

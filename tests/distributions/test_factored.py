@@ -119,11 +119,11 @@ def test_leaves_add() -> None:
     space = {"a": Leaf("float32", (2,)), "b": Leaf("uint8", (), n=2)}
     factored = Factored(space)
     outputs = {
-        "mean/a": np.float32([[0.0, 1.0]]),
-        "log_std/a": np.float32([[0.0, 0.5]]),
-        "logits/b": np.float32([[0.0, math.log(3.0)]]),
+        "mean/a": np.array([[0.0, 1.0]], np.float32),
+        "log_std/a": np.array([[0.0, 0.5]], np.float32),
+        "logits/b": np.array([[0.0, math.log(3.0)]], np.float32),
     }
-    actions = {"a": np.float32([[0.5, 0.0]]), "b": np.uint8([1])}
+    actions = {"a": np.array([[0.5, 0.0]], np.float32), "b": np.array([1], np.uint8)}
     # Then the log-density is the sum of both, and so are the others
     numbers = outputs["mean/a"], outputs["log_std/a"]
     expected = gaussian.log_prob(np, *numbers, actions["a"]).sum() + math.log(0.75)
@@ -139,7 +139,7 @@ def test_entries_of_different_counts_lie_one_after_the_other() -> None:
     # Given entries of 2, 4, 3 and 1 values, so 10 logits
     factored = Factored(SPACES["other entries"])
     logits = np.random.default_rng(4).normal(size=(1, 10)).astype(np.float32)
-    actions = np.uint8([[[1, 3], [0, 0]]])
+    actions = np.array([[[1, 3], [0, 0]]], np.uint8)
     # Then each is a categorical of its own
     parts = np.split(logits, [2, 6, 9], axis=1)
     expected = sum(
@@ -156,7 +156,7 @@ def test_entries_of_different_counts_lie_one_after_the_other() -> None:
 def test_joint_draws_are_as_probable_as_told() -> None:
     # Given every joint action of 2 × 3 values with its probability
     factored = Factored({"": Leaf("uint8", (2,), n=3, nvec=(2, 3))})
-    logits = np.float32([0.4, -0.3, 1.0, 0.0, -1.0])
+    logits = np.array([0.4, -0.3, 1.0, 0.0, -1.0], np.float32)
     every = np.array([[a, b] for a in range(2) for b in range(3)], np.uint8)
     told = np.exp(factored.log_prob(np, {"logits": np.tile(logits, (6, 1))}, {"": every}))
     assert told.sum() == pytest.approx(1.0)
@@ -196,7 +196,7 @@ def test_a_mask_takes_values_away_in_both_modules() -> None:
     mask = np.tile([True, False, True, False, True], (4, 1))
     masked = factored.masked(np, outputs, mask)
     # Then the rest has all the probability, and what is no logit is as it was
-    every = [{"": np.tile(np.uint8([0, last]), (4, 1))} for last in (0, 2)]
+    every = [{"": np.tile(np.array([0, last], np.uint8), (4, 1))} for last in (0, 2)]
     told = [np.exp(factored.log_prob(np, masked, actions)) for actions in every]
     np.testing.assert_allclose(np.sum(told, axis=0), 1.0, rtol=1e-6)
     assert masked["value"] is outputs["value"]

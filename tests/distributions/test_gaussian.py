@@ -30,16 +30,18 @@ def test_numpy_and_keras_agree(
 
 
 def test_values_by_hand() -> None:
-    mean, log_std = np.float32([1.0]), np.float32([math.log(2.0)])
+    mean, log_std = np.array([1.0], np.float32), np.array([math.log(2.0)], np.float32)
     # The density of N(1, 2²) at 3 is exp(−½) / (2 √2π)
     density = math.log(math.exp(-0.5) / (2.0 * math.sqrt(2 * math.pi)))
-    assert gaussian.log_prob(np, mean, log_std, np.float32([3.0])) == pytest.approx(density)
+    assert gaussian.log_prob(np, mean, log_std, np.array([3.0], np.float32)) == pytest.approx(
+        density
+    )
     # ½ log(2πe σ²)
     assert gaussian.entropy(np, mean, log_std) == pytest.approx(
         0.5 * math.log(2 * math.pi * math.e * 4.0)
     )
     # KL(N(1, 2²) ‖ N(0, 1)) = log(1/2) + (4 + 1)/2 − ½
-    zero = np.float32([0.0])
+    zero = np.array([0.0], np.float32)
     assert gaussian.kl(np, mean, log_std, zero, zero) == pytest.approx(-math.log(2) + 2.0)
     assert gaussian.mode(mean, log_std).tolist() == [1.0]
 
@@ -64,6 +66,6 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_draws_have_the_distribution_told() -> None:
     noise = gaussian.noise(np.random.default_rng(3), (20_000,))
 
-    draws = gaussian.draw(np.float32(1.5), np.float32(math.log(0.5)), noise)
+    draws = gaussian.draw(np.array(1.5, np.float32), np.array(math.log(0.5), np.float32), noise)
 
     assert kolmogorov(draws, lambda x: normal((x - 1.5) / 0.5)) < 1.95

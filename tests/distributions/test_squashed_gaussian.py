@@ -53,7 +53,9 @@ def test_the_entropy_is_the_integral(mean: float, log_std: float, within: float)
     width = u[1] - u[0]
     expected = -(p * (np.log(np.maximum(p, 1e-300)) - log_slope)).sum() * width
 
-    found = squashed_gaussian.entropy(np, np.float32([mean]), np.float32([log_std]))
+    found = squashed_gaussian.entropy(
+        np, np.array([mean], np.float32), np.array([log_std], np.float32)
+    )
 
     assert found == pytest.approx(expected, abs=within)
 
@@ -67,19 +69,19 @@ def test_it_integrates_to_one() -> None:
 def test_the_ends_have_a_finite_density() -> None:
     mean, log_std = np.zeros((3,), np.float32), np.zeros((3,), np.float32)
     assert np.isfinite(
-        agreed(squashed_gaussian.log_prob, mean, log_std, np.float32([-1, 0, 1]))
+        agreed(squashed_gaussian.log_prob, mean, log_std, np.array([-1, 0, 1], np.float32))
     ).all()
 
 
 def test_the_standard_deviation_is_kept_within_bounds() -> None:
-    far, most = np.float32([-99.0, 99.0]), np.float32([-20.0, 2.0])
-    mean, actions = np.float32([0.0, 0.1]), np.float32([0.0, 0.5])
+    far, most = np.array([-99.0, 99.0], np.float32), np.array([-20.0, 2.0], np.float32)
+    mean, actions = np.array([0.0, 0.1], np.float32), np.array([0.0, 0.5], np.float32)
     for formula, more in (
         (squashed_gaussian.log_prob, (actions,)),
         (squashed_gaussian.entropy, ()),
     ):
         assert formula(np, mean, far, *more).tolist() == formula(np, mean, most, *more).tolist()
-    noise = np.float32([1.0, 1.0])
+    noise = np.array([1.0, 1.0], np.float32)
     drawn = squashed_gaussian.draw(mean, far, noise)
     assert drawn.tolist() == squashed_gaussian.draw(mean, most, noise).tolist()
 
@@ -95,10 +97,9 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_draws_have_the_distribution_told() -> None:
     noise = squashed_gaussian.noise(np.random.default_rng(3), (20_000,))
 
-    draws = squashed_gaussian.draw(np.float32(0.3), np.float32(-0.5), noise)
+    mean, log_std = np.array(0.3, np.float32), np.array(-0.5, np.float32)
+    draws = squashed_gaussian.draw(mean, log_std, noise)
 
     assert np.abs(draws).max() < 1.0
     assert kolmogorov(np.arctanh(draws), lambda u: normal((u - 0.3) / math.exp(-0.5))) < 1.95
-    assert np.median(draws) == pytest.approx(
-        squashed_gaussian.mode(np.float32(0.3), np.float32(-0.5)), abs=0.02
-    )
+    assert np.median(draws) == pytest.approx(squashed_gaussian.mode(mean, log_std), abs=0.02)

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,7 @@ def test_a_lost_life_ends_an_episode_and_the_game_goes_on(form):
 def test_a_whole_game_goes_on_through_lost_lives_and_tells_of_them():
     config = game("Breakout", life_loss=True, fire_reset=True)
     vector = make_vectorised(config, 1, whole_games=True)
+    assert vector is not None
     single = make_environment(config, whole_games=True)
     reset_seeded(vector, 3)
     single.reset(seed=3)
@@ -263,8 +265,8 @@ def test_only_what_cpp_lacks_is_slower(settings, reasons):
 
 def test_the_whole_set_of_actions_is_there_in_both_forms():
     config = game("Pong", kwargs={"full_action_space": True})
-    assert in_cpp(config).single_action_space.n == 18
-    assert make_environment(config).action_space.n == 18
+    actions: list[Any] = [in_cpp(config).single_action_space, make_environment(config).action_space]
+    assert [space.n for space in actions] == [18, 18]
 
 
 def test_a_crop_cuts_the_screen_before_it_is_scaled():
@@ -299,11 +301,12 @@ def test_ram_is_observed_where_it_is_asked_for():
     config = game("Breakout", kwargs={"obs_type": "ram"})
 
     env = make_environment(config)
+    console: Any = env.unwrapped
 
     env.reset(seed=0)
     ram = env.step(1)[0]
     assert (ram.shape, ram.dtype) == ((128,), np.uint8)
-    assert np.array_equal(ram, env.unwrapped.ale.getRAM())
+    assert np.array_equal(ram, console.ale.getRAM())
     assert describe(config).observation_space[""].shape == (128,)
 
 

@@ -23,7 +23,7 @@ def test_a_single_environment_shows_the_entries_in_their_order():
     seen, shown = whole.reset(seed=1)[0], part.reset(seed=1)[0]
     assert shown.tolist() == [seen[2], seen[0]]
     assert part.observation_space == gymnasium.spaces.Box(
-        np.float32([-0.41887903, -4.8]), np.float32([0.41887903, 4.8])
+        np.array([-0.41887903, -4.8], np.float32), np.array([0.41887903, 4.8], np.float32)
     )
     assert part.step(1)[0].tolist() == whole.step(1)[0][[2, 0]].tolist()
 

@@ -23,6 +23,9 @@ BRINGS = [
     ("miniwob/click-test-2-v1", "miniwob", "miniwob"),
     ("VizdoomBasic-v1", "vizdoom", "vizdoom.gymnasium_wrapper"),
     ("NetHackScore-v0", "nle", "nle"),
+    ("dm_control/cartpole-balance-v0", '"shimmy[dm-control]"', "shimmy"),
+    ("FetchReach-v3", "gymnasium-robotics", "gymnasium_robotics"),
+    ("PyFlyt/QuadX-Hover-v4", "pyflyt", "PyFlyt.gym_envs"),
     ("SuperMarioBros-1-1-v0", '"gym-super-mario-bros>=9"', "gym_super_mario_bros"),
 ]
 
@@ -47,18 +50,9 @@ def test_an_id_of_a_package_that_is_not_here_is_told_what_to_install(
     assert modules_for(environment_id, ["mine"]) == ("mine",)
 
 
-@pytest.mark.parametrize(
-    "environment_id", ["dm_control/cartpole-balance-v0", "FetchReach-v3", "PyFlyt/QuadX-Hover-v4"]
-)
-def test_continuous_actions_are_told_before_anything_is_installed(environment_id):
-    with pytest.raises(ConfigError, match="actions are continuous") as raised:
-        find_environment(environment_id)
-    assert "pip install" not in str(raised.value)
-
-
-def test_continuous_actions_are_told_instead_of_a_simulator_that_is_missing(monkeypatch):
+def test_a_simulator_that_is_missing_is_told_with_what_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(ConfigError, match=r"Ant-v5 comes with.*actions are continuous"):
+    with pytest.raises(ConfigError, match=r'pip install "gymnasium\[mujoco\]"'):
         make_environment(EnvironmentConfig(id="Ant-v5"))
 
 

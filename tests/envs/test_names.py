@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import pytest
@@ -118,7 +119,11 @@ def test_minatar_registers_its_games_once_and_only_when_one_is_asked_for(tmp_pat
 
 def test_what_draws_pictures_is_told_by_the_class(monkeypatch):
     monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))
-    entry = {"Blind-v0": lambda: None, "Gone-v0": "no_such_maze:Maze", "Empty-v0": None}
+    entry: dict[str, Any] = {
+        "Blind-v0": lambda: None,
+        "Gone-v0": "no_such_maze:Maze",
+        "Empty-v0": None,
+    }
     for environment_id, made_by in entry.items():
         spec = EnvSpec(environment_id, entry_point=made_by)
         gymnasium.registry[environment_id] = spec

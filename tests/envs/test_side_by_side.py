@@ -2,6 +2,7 @@
 
 import signal
 import time
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -207,7 +208,7 @@ def test_slots_of_different_spaces_are_refused_by_their_number():
 
 def test_a_space_that_is_not_supported_closes_what_was_built():
     class Graph(Faulty):
-        observation_space = spaces.Graph(spaces.Box(0, 1), None)
+        observation_space: Any = spaces.Graph(spaces.Box(0, 1), None)
 
     world = World()
     with pytest.raises(ConfigError, match="not supported"):

@@ -1,5 +1,7 @@
 """``{slot}``: every environment of a machine has a number of its own."""
 
+from typing import Any, cast
+
 import gymnasium
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
@@ -33,7 +35,7 @@ class PortedVector(CartPoleVectorEnv):
 @pytest.fixture
 def ported():
     BUILT.clear()
-    gymnasium.register("Ported-v0", Ported, vector_entry_point=PortedVector)
+    gymnasium.register("Ported-v0", cast(Any, Ported), vector_entry_point=cast(Any, PortedVector))
     yield EnvironmentConfig(id="Ported-v0", kwargs={"port": "{slot+5000}", "name": "p{slot}"})
     del gymnasium.registry["Ported-v0"]
 

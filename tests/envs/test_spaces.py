@@ -1,5 +1,7 @@
 """Gymnasium spaces as data, and values across that border."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -7,8 +9,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from tinyqueue.data.spaces import Leaf
-from tinyqueue.envs.spaces import Layout, action_layout, empty
-from tinyqueue.errors import ConfigError
+from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
+from tinyqueue.errors import ConfigError, EnvironmentMismatchError
 
 
 def layout(space):
@@ -122,7 +124,7 @@ def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
     flat = layout(space)
     space.seed(seed)
     values = [space.sample() for _ in range(3)]
-    batched = concatenate(space, values, create_empty_array(space, 3))
+    batched = concatenate(space, values, cast(Any, create_empty_array(space, 3)))
     rows = empty(flat.space, 3)
     flat.write(batched, rows)
     for path, leaf in flat.space.items():
@@ -135,9 +137,8 @@ def test_values_of_any_supported_space_go_to_arrays_and_back(seed):
     for value, back in zip(
         values, iterate(batch_space(space, 3), flat.unflatten(rows)), strict=True
     ):
-        assert data_equivalence(value, back) or np.allclose(
-            spaces.flatten(space, value), spaces.flatten(space, back)
-        )
+        flats: list[Any] = [spaces.flatten(space, x) for x in (value, back)]
+        assert data_equivalence(value, back) or np.allclose(*flats)
 
 
 def acted(space, actions):
@@ -154,7 +155,8 @@ def test_a_discrete_action_counts_from_zero(space):
 
 
 def test_entries_of_multi_discrete_actions_are_counted_one_by_one():
-    switches = spaces.MultiDiscrete([[2, 300], [3, 1]], start=[[-1, 4], [0, 7]])
+    first = np.array([[-1, 4], [0, 7]])
+    switches = spaces.MultiDiscrete(np.array([[2, 300], [3, 1]]), start=first)
     assert action_layout(switches, "Maze-v0").space == {
         "": Leaf("uint16", (2, 2), n=300, nvec=(2, 300, 3, 1))
     }
@@ -175,7 +177,7 @@ def test_a_bounded_box_is_rescaled_element_by_element_and_clipped(dtype):
     # Given a steering wheel from −0.1 to 0.3 and a pedal from 0 to 1000
     car = spaces.Box(np.array([-0.1, 0], dtype), np.array([0.3, 1000], dtype), dtype=dtype)
     assert action_layout(car, "Maze-v0").space == {"": Leaf("float32", (2,), low=-1.0, high=1.0)}
-    drawn = np.float32([[-1, -1], [1, 1], [0, 0.5], [-7, 1.001]])
+    drawn = np.array([[-1, -1], [1, 1], [0, 0.5], [-7, 1.001]], np.float32)
     before = drawn.copy()
     # When what a policy drew comes to the environment
     given = acted(car, {"": drawn})
@@ -192,20 +194,29 @@ def test_a_bounded_box_is_rescaled_element_by_element_and_clipped(dtype):
 
 @pytest.mark.parametrize("huge", [np.inf, np.finfo(np.float32).max])
 def test_a_box_without_all_its_bounds_is_taken_as_it_is_within_those_it_has(huge):
-    half = spaces.Box(np.float32([-huge, 0, -1]), np.float32([huge, huge, 2]))
+    half = spaces.Box(np.array([-huge, 0, -1], np.float32), np.array([huge, huge, 2], np.float32))
     assert action_layout(half, "Maze-v0").space == {"": Leaf("float32", (3,))}
-    given = acted(half, {"": np.float32([[-50, -50, -50], [50, 50, 50], [0.5, 0.25, 0.5]])})
+    given = acted(
+        half, {"": np.array([[-50, -50, -50], [50, 50, 50], [0.5, 0.25, 0.5]], np.float32)}
+    )
     assert given.tolist() == [[-50, 0, -1], [50, 50, 2], [0.5, 0.25, 0.5]]
     free = spaces.Box(-huge, huge, (1,))
-    assert acted(free, {"": np.float32([[-1e30], [1e30]])}).tolist() == [
+    assert acted(free, {"": np.array([[-1e30], [1e30]], np.float32)}).tolist() == [
         [np.float32(-1e30)],
         [np.float32(1e30)],
     ]
 
 
+def test_a_box_with_other_bounds_is_another_space():
+    here, wanted = (action_layout(spaces.Box(-1, high, (2,)), "Arm-v0").space for high in (1, 2))
+    require_equal("the actions of Arm-v0", here, here)
+    with pytest.raises(EnvironmentMismatchError, match=r"'high': \[1\.0\].*'high': \[2\.0\]"):
+        require_equal("the actions of Arm-v0", here, wanted)
+
+
 def test_a_box_with_one_possible_value_gives_it():
-    still = spaces.Box(np.float32([3, -1]), np.float32([3, 1]))
-    assert acted(still, {"": np.float32([[0.7, 0.5]])}).tolist() == [[3.0, 0.5]]
+    still = spaces.Box(np.array([3, -1], np.float32), np.array([3, 1], np.float32))
+    assert acted(still, {"": np.array([[0.7, 0.5]], np.float32)}).tolist() == [[3.0, 0.5]]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -37,7 +37,7 @@ class Sound(gymnasium.Env[Any, Any]):
 
 
 class OldReset(Sound):
-    def reset(self) -> Any:  # type: ignore[override]
+    def reset(self) -> Any:  # type: ignore[override]  # as before Gymnasium 0.26
         return np.zeros(3, np.float32)
 
 
@@ -128,7 +128,7 @@ class Slow(Sound):
 def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Tries an environment of this class out."""
 
-    def try_class(cls: type[Sound]) -> Trial:
+    def try_class(cls: Any) -> Trial:
         gymnasium.register(ID, entry_point=cls)
         return try_out(EnvironmentConfig(id=ID)).trial
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -31,7 +32,8 @@ class Faulty(gymnasium.Env):
     observation_space = spaces.Box(0, 1, (2,), np.float32)
     action_space = spaces.Discrete(2)
     calls = itertools.count(1)
-    fails_in, fails_at, reward, length, step_s = "", (), 1.0, LENGTH, 0.0
+    fails_in, reward, length, step_s = "", 1.0, LENGTH, 0.0
+    fails_at: ClassVar[Any] = ()
 
     def __init__(self, **kwargs):
         self.call("build")
@@ -85,7 +87,7 @@ class FaultyTogether(VectorEnv):
         observed = np.tile(OBSERVATION, (self.num_envs, 1))
         return observed, rewards, over, np.zeros(self.num_envs, bool), {}
 
-    def close(self):
+    def close(self, **kwargs):
         for each in self.envs:
             each.close()
 
@@ -94,7 +96,7 @@ class FaultyTogether(VectorEnv):
 def faulty(monkeypatch):
     """Sets what is wrong with the environments Faulty-v0 and FaultyTogether-v0."""
     gymnasium.register("Faulty-v0", Faulty)
-    gymnasium.register("FaultyTogether-v0", Faulty, vector_entry_point=FaultyTogether)
+    gymnasium.register("FaultyTogether-v0", Faulty, vector_entry_point=cast(Any, FaultyTogether))
     monkeypatch.setattr(Faulty, "calls", itertools.count(1))
 
     def set_faults(**faults):
@@ -109,8 +111,9 @@ def faulty(monkeypatch):
 def play(name="Faulty-v0", episodes=4, slots=4, limits=None, **kwargs):
     config = EnvironmentConfig(id=name)
     limits = limits or Limits(max_steps=50, timeout_s=20.0)
+    watcher: Any = Watcher(2)
     return play_games(
-        config, Watcher(2), HEAD, episodes=episodes, slots=slots, seed=0, limits=limits, **kwargs
+        config, watcher, HEAD, episodes=episodes, slots=slots, seed=0, limits=limits, **kwargs
     )
 
 
@@ -214,7 +217,7 @@ def test_what_finished_can_be_had_when_somebody_interrupts(faulty):
     assert games.asked == 100
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "raises always": {"fails_at": "always"},
     "raises once": {"fails_at": (2,)},
     "raises now and then": {"fails_at": range(1, 10_000, 7)},

@@ -1,7 +1,7 @@
 """Whole games of one policy: which episodes count, and what they cost."""
 
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -21,6 +21,8 @@ from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 from tinyqueue.policy.heads import Greedy, evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 
+ACTIONS = {"": Leaf("uint8", (), n=2)}
+
 FLOAT = TensorProto.FLOAT
 LEFT_RIGHT = Greedy(make_table(EnvironmentConfig(id="CartPole-v1"), 1).actions.space, "logits")
 
@@ -31,7 +33,7 @@ class Lengths(gymnasium.Env):
     observation_space = spaces.Box(0, 1000, (4,))
     action_space = spaces.Discrete(2)
     built = 0
-    counts: ClassVar[Counter] = Counter()
+    counts: ClassVar[Counter[tuple[int, str]]] = Counter()
 
     def __init__(self):
         Lengths.built += 1
@@ -53,7 +55,7 @@ class Lengths(gymnasium.Env):
 def lengths():
     Lengths.built = 0
     Lengths.counts = Counter()
-    gymnasium.register("Lengths-v0", Lengths)
+    gymnasium.register("Lengths-v0", cast(Any, Lengths))
     yield EnvironmentConfig(id="Lengths-v0")
     del gymnasium.registry["Lengths-v0"]
 
@@ -61,7 +63,7 @@ def lengths():
 @pytest.fixture
 def one_cart():
     """CartPole without a vectorised form."""
-    gymnasium.register("OneCart-v0", CartPoleEnv)
+    gymnasium.register("OneCart-v0", cast(Any, CartPoleEnv))
     yield
     del gymnasium.registry["OneCart-v0"]
 
@@ -222,13 +224,13 @@ def test_a_given_environment_is_played_in_and_left_open(lengths):
 
 
 def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
-    watched = MaxQ()
+    watched = MaxQ(ACTIONS)
     # Q values (n, −n) in a game of n steps, which observes n: Σ n² / Σ n, whatever is watched
     # beside the games that are on.
     weight = np.array([[0.25, -0.25]] * 4)
 
-    def as_q(outputs, on):
-        watched({"q": outputs["logits"]}, on)
+    def as_q(outputs, on, mask):
+        watched({"q": outputs["logits"]}, on, mask)
 
     games = play(lengths, linear(weight), 20, 20, watch=as_q)
 
@@ -237,11 +239,21 @@ def test_max_q_is_the_mean_over_the_states_of_games_that_are_still_on(lengths):
 
 
 def test_max_q_of_no_state_is_no_number():
-    assert np.isnan(MaxQ().mean)
+    assert np.isnan(MaxQ(ACTIONS).mean)
+
+
+def test_max_q_is_that_of_valid_actions():
+    watched = MaxQ(ACTIONS)
+    q = np.array([[5, 1], [2, 3], [9, 9]], np.float32)
+    mask = np.array([[False, True], [True, True], [True, True]])
+
+    watched({"q": q}, np.array([True, True, False]), mask)
+
+    assert watched.mean == (1 + 3) / 2
 
 
 def test_a_stack_begins_anew_in_every_wave_and_stays_with_its_slot():
-    gymnasium.register("Count-v0", Counting)
+    gymnasium.register("Count-v0", cast(Any, Counting))
     try:
         watcher = Watcher(2)
         play(EnvironmentConfig(id="Count-v0", stack=3), watcher, 3, 2)

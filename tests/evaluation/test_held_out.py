@@ -29,7 +29,7 @@ def states_of(checkpoint, ticks=60, slots=3):
     return batch
 
 
-class Says:
+class Says(Critic):
     """In place of a critic: the reward of a tick under a name, NaN where nothing was decided."""
 
     def __init__(self, *names):

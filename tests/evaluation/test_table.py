@@ -1,5 +1,7 @@
 """Environments of games: cast and blamed as those of players, and closed whatever happens."""
 
+from typing import Any, cast
+
 import faulty
 import gymnasium
 import numpy as np
@@ -14,7 +16,7 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 @pytest.fixture
 def table():
     """Makes a table of three, whose faults are the given ones."""
-    gymnasium.register("Faulty-v0", Faulty)
+    gymnasium.register("Faulty-v0", cast(Any, Faulty))
     made = []
 
     def make(*faults, hang_s=None):

@@ -34,10 +34,14 @@ class Publisher:
         return 0.0
 
 
+def telling(publisher, every_s):
+    return Telling(publisher, SIGN, every_s)
+
+
 def test_signs_are_told_in_a_thread_until_the_games_are_over():
     publisher = Publisher()
 
-    with Telling(publisher, SIGN, every_s=0.01):
+    with telling(publisher, every_s=0.01):
         assert eventually(lambda: len(publisher.tried) >= 3)
     told = len(publisher.tried)
 
@@ -54,7 +58,7 @@ def test_signs_are_told_in_a_thread_until_the_games_are_over():
 def test_a_sign_that_meets_a_full_queue_is_offered_again_soon_under_its_id():
     publisher = Publisher(PublishOutcome.FULL, PublishOutcome.FULL)
 
-    with Telling(publisher, SIGN, every_s=60.0):
+    with telling(publisher, every_s=60.0):
         assert eventually(lambda: len(publisher.tried) == 3)
 
     assert publisher.pauses == 2
@@ -68,7 +72,7 @@ def test_a_sign_that_meets_a_full_queue_is_offered_again_soon_under_its_id():
 def test_trouble_that_may_pass_ends_nothing(trouble):
     publisher = Publisher(trouble)
 
-    with Telling(publisher, SIGN, every_s=0.01):
+    with telling(publisher, every_s=0.01):
         assert eventually(lambda: len(publisher.tried) >= 3)
 
     assert [outgoing.message_id for outgoing in publisher.tried[:3]] == ["ask:0", "ask:0", "ask:1"]
@@ -78,7 +82,7 @@ def test_trouble_that_may_pass_ends_nothing(trouble):
 def test_a_login_that_may_not_publish_is_said_once_and_the_games_go_on():
     publisher = Publisher(ConfigError("the login may not"))
 
-    with capture_logs() as logs, Telling(publisher, SIGN, every_s=0.001):
+    with capture_logs() as logs, telling(publisher, every_s=0.001):
         assert eventually(lambda: logs)
 
     assert [line["error"] for line in logs] == ["the login may not"]

@@ -1,5 +1,7 @@
 """When evaluations are asked for, and what decides."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -245,12 +247,13 @@ def test_sampled_games_are_wanted_where_greedy_ones_stand_still(games, games_pla
 
 
 def test_once_sampled_play_is_better_it_stays(games):
+    weights: Any = "weights"
     threshold = ReturnThreshold(475.0, EvaluationConfig(), games, 0, can_sample=True)
 
     threshold.compared(evaluated(10.0), evaluated(9.0, actions="sample"))
-    threshold.ask(checkpoint(1), "weights")
+    threshold.ask(checkpoint(1), weights)
     threshold.compared(evaluated(10.0), evaluated(11.0, actions="sample"))
-    threshold.ask(checkpoint(2), "weights")
+    threshold.ask(checkpoint(2), weights)
 
     assert [request[3] for request in games.requests] == ["greedy", "sample"]
 
@@ -264,7 +267,7 @@ def test_games_played_otherwise_than_they_were_asked_for_are_no_answer(games):
     threshold = ReturnThreshold(
         475.0, EvaluationConfig(actions="sample"), games, 0, can_sample=True
     )
-    threshold.ask(checkpoint(1), "weights")
+    threshold.ask(checkpoint(1), cast(Any, "weights"))
 
     games.finish(500.0)
 

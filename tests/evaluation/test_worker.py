@@ -91,8 +91,9 @@ def signs(taken):
 @pytest.fixture
 def untold(monkeypatch):
     """What would tell a learner."""
-    monkeypatch.setattr(worker, "Telling", Mock(side_effect=AssertionError("it was told")))
-    return worker.Telling
+    tells = Mock(side_effect=AssertionError("it was told"))
+    monkeypatch.setattr(worker, "Telling", tells)
+    return tells
 
 
 def task(number=1, run=None, episodes=6, seed=3):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,11 +19,11 @@ PLAN = ReplayPlan(
 )
 
 
-class Stored(list):
-    skipped = {}  # noqa: RUF012
+class Stored(list[Any]):
+    skipped: ClassVar[dict[int, str]] = {}
 
 
-class Settled(list):
+class Settled(list[Any]):
     """Marks, in the order in which they were settled."""
 
     def __call__(self, delivery, mark):
@@ -35,7 +36,13 @@ def settled():
 
 
 @pytest.fixture
-def make(make_experiment_of, contract):
+def trimmed():
+    """Where the session log was told to begin."""
+    return []
+
+
+@pytest.fixture
+def make(make_experiment_of, contract, trimmed):
     made = []
 
     def make(stored=(), **replay):
@@ -57,7 +64,6 @@ def make(make_experiment_of, contract):
         )
         return made[-1]
 
-    trimmed = make.trimmed = []
     yield make
     for experience in made:
         experience.stop()
@@ -199,7 +205,7 @@ def test_priorities_are_written_back_and_kept_by_a_checkpoint(make, arrive, sett
     assert np.isclose(priorities.ravel()[sample.rows], (7.0 + 1e-6) ** 0.6).all()
 
 
-def test_what_has_been_evicted_may_be_trimmed(make, arrive, settled):
+def test_what_has_been_evicted_may_be_trimmed(make, trimmed, arrive, settled):
     # Five batches fit in.
     experience = make(samples_per_insert=0.01, tolerance_steps=1000)
     experience.start()
@@ -208,7 +214,7 @@ def test_what_has_been_evicted_may_be_trimmed(make, arrive, settled):
     commit(experience, settled)
 
     take_until(experience, lambda found: len(arrived(found)) == 8)
-    assert max(make.trimmed) == 4
+    assert max(trimmed) == 4
 
 
 def test_a_restart_fills_the_replay_from_the_log_and_says_so(make, make_batch):

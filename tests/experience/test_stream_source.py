@@ -6,11 +6,19 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.experience.source import Arrival
 from tinyqueue.experience.stream_source import StreamExperience
+from tinyqueue.ledger.marks import Mark
+
+
+class Settled(list[Mark]):
+    """Marks, in the order in which they were settled."""
+
+    def __call__(self, delivery: Delivery, mark: Mark, set_aside: str | None = None) -> None:
+        self.append(mark)
 
 
 @pytest.fixture
 def settled():
-    return []
+    return Settled()
 
 
 @pytest.fixture
@@ -23,7 +31,7 @@ def arrive(make_batch, settled):
     def make(n):
         batch = make_batch(n)
         delivery = Delivery(b"body", {"codec": "none"}, batch.header.batch_id, "type")
-        return Arrival(batch, delivery, lambda delivery, mark: settled.append(mark))
+        return Arrival(batch, delivery, settled)
 
     return make
 
@@ -36,6 +44,7 @@ def test_a_group_is_taken_whole_in_order_and_accepted_after_training(arrive, set
 
     stream.offer(arrive(2))
     taken = stream.take(timeout_s=1)
+    assert taken is not None
     assert [batch.header.n for batch in taken.arrived] == [0, 1, 2]
     assert taken.experience == taken.arrived
     assert settled == []
@@ -49,6 +58,7 @@ def test_it_is_settled_when_the_ledger_knows_what_was_trained_on(arrive, known):
     stream = StreamExperience(1, known.__contains__, log_every_s=60.0)
     stream.offer(arrive(0))
     taken = stream.take(timeout_s=1)
+    assert taken is not None
     assert stream.wait_until_settled()
 
     stream.trained(taken, Update({}))
@@ -63,6 +73,8 @@ def test_one_batch_in_a_while_is_kept_in_the_session_log(arrive, settled, known)
 
     for n in range(4):
         stream.offer(arrive(n))
-        stream.trained(stream.take(timeout_s=1), Update({}))
+        taken = stream.take(timeout_s=1)
+        assert taken is not None
+        stream.trained(taken, Update({}))
 
     assert [mark.body and mark.body.body for mark in settled] == [b"body", None, None, None]

@@ -115,7 +115,10 @@ def test_the_effective_document_parses_to_an_equal_experiment(
         ({"session": 5}, r"session must be a table \(\[session\]\), not 5"),
         ({"learner": {"max_abs_reward": float("inf")}}, "learner.max_abs_reward = inf"),
         ({"stop": {"at_return": float("nan")}}, "stop.at_return = nan"),
-        ({"evaluation": {"here_after_s": 2}}, "here_after_s = 2: .* must be 0 or at least 4"),
+        (
+            {"evaluation": {"here_after_s": 2}},
+            "here_after_s = 2: .* so this must be 0 or at least 4",
+        ),
         ({"environment": {}}, "environment.id: Field required"),
         ({"environment": {"id": "X-v0", "kwargs": {"a": None}}}, r"environment\.kwargs.*'a' holds"),
         ({"name": "Not Allowed"}, "name = 'Not Allowed' is not an experiment name"),

@@ -1,14 +1,20 @@
 """Run directories of another version, and documents that are given another algorithm."""
 
+from typing import Any
+
 import pytest
 
-from tinyqueue.catalogue import ALGORITHM_CONFIGS, MODEL_CONFIGS, make_experiment, presets
+from tinyqueue.algorithms.registry import ALGORITHMS
+from tinyqueue.catalogue import make_experiment, presets
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.components import without_former
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.older import known_environment, known_only, new_since, told
+from tinyqueue.models.registry import MODELS
 
-KNOWN = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
+ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.items()}
+MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
+KNOWN: Any = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
 WHOLE = {name: make_experiment(read_document(path)).document() for name, path in presets().items()}
 
 

@@ -43,7 +43,7 @@ def test_a_specs_version_is_that_of_its_content() -> None:
 
     assert spec.version == PlaySpec.from_json(spec.to_json()).version
     assert 0 <= spec.version < 2**48
-    others = [
+    others: list[dict[str, Any]] = [
         {"seed": 1},
         {"ticks": 33},
         {"run": "1" * 32},
@@ -74,3 +74,10 @@ def test_a_spec_of_another_schema_is_refused_with_what_to_do(text: str | bytes) 
     with pytest.raises(ConfigError, match="Run the same tinyqueue version") as raised:
         PlaySpec.from_json(text)
     assert len(str(raised.value)) < 3000
+
+
+def test_a_spec_has_no_room_for_a_users_file() -> None:
+    for section in ("algorithm", "model"):
+        text = _spec().to_json().replace("{", f'{{"{section}": {{"name": "own.py:Mine"}}, ', 1)
+        with pytest.raises(ConfigError, match=section):
+            PlaySpec.from_json(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 
@@ -14,4 +14,4 @@ class Lethal(gymnasium.Env[Any, Any]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-gymnasium.register("Lethal-v0", entry_point=Lethal)
+gymnasium.register("Lethal-v0", entry_point=cast(Any, Lethal))

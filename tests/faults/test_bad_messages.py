@@ -45,8 +45,10 @@ def array(name: str, change: Callable[[Any], Any]) -> Callable[[SessionBatch], S
     def damaged(batch: SessionBatch) -> SessionBatch:
         value = getattr(batch, name)
         if isinstance(value, dict):
-            return replace(batch, **{name: {path: change(a.copy()) for path, a in value.items()}})
-        return replace(batch, **{name: change(value.copy())})
+            changed: Any = {path: change(a.copy()) for path, a in value.items()}
+        else:
+            changed = change(value.copy())
+        return replace(batch, **{name: changed})
 
     return damaged
 
@@ -140,6 +142,7 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
     count = cluster.until(
         lambda: settled(cluster.status()["count"], len(BAD) + 1), "all are counted"
     )
+    assert count is not None
     expected = [bad.reason for bad in BAD]
     assert count["set_aside"] == {reason: expected.count(reason) for reason in expected}
     assert count["dropped"]["other run"] == 1
@@ -184,4 +187,5 @@ def dead_letters(cluster: Cluster) -> Iterator[tuple[bytes, str]]:
         queue = dead_letter_queue()(channel)
         give_up_s = time.monotonic() + 5
         while (message := queue.get(no_ack=True)) is not None and time.monotonic() < give_up_s:
-            yield bytes(message.body or b""), message.headers["reason"]
+            body: Any = message.body or b""
+            yield bytes(body), message.headers["reason"]

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import untrained_learner
 from checker import judge, watching_versions
 from cluster import Process
 from plain_replay import PlainReplay
 from playing import Playing, frame
 from published_play import Players
 from untrained_learner import BLOCKS, EXPERIMENT, NAME, PLAN, SLOTS, TICKS, Notes
-from untrained_learner import __file__ as PROGRAM
 
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.ledger.session_log import SessionLog
@@ -41,8 +41,13 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: while this goes on for the first time after so many seconds, and a moment
-    later; ``ready`` means at any time."""
+    """When to kill: a moment after something has begun.
+
+    Attributes:
+        during: What has to begin; ``ready`` means that nothing has to.
+        after_s: Seconds before which its beginning does not count.
+        later_s: Seconds from its beginning to the kill.
+    """
 
     during: str
     after_s: float
@@ -112,7 +117,12 @@ class Learner:
     def _made(self) -> Process:
         self.lives += 1
         name = f"life-{self.lives}"
-        command = [sys.executable, PROGRAM, str(self.run), str(self._folder / "notes")]
+        command = [
+            sys.executable,
+            untrained_learner.__file__,
+            str(self.run),
+            str(self._folder / "notes"),
+        ]
         log = self._folder / f"{name}.log"
         return Process(name, command, self._environment, log, reads=True)
 
@@ -150,7 +160,7 @@ class Left:
             ):
                 assert found[name].tolist() == values, name
             kept = self._kept_priorities()
-            priorities = [
+            priorities: list[Any] = [
                 kept.get(frame_) or item.priority
                 for frame_, item in zip(frames, items, strict=True)
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster import ENDLESS, PRESET, Cluster
@@ -66,7 +67,8 @@ def dead_tasks(cluster: Cluster) -> list[tuple[str, str]]:
     with Connection(cluster.broker_url) as connection, connection.channel() as channel:
         queue = dead_letter_queue()(channel)
         while (message := queue.get(no_ack=True)) is not None:
-            found.append((message.headers["id"], message.headers["x-death"][0]["reason"]))
+            deaths: Any = message.headers["x-death"]
+            found.append((message.headers["id"], deaths[0]["reason"]))
     return found
 
 

@@ -110,9 +110,9 @@ def head(cluster: Cluster) -> int:
     return int(cluster.redis.get(f"tinyqueue:{PRESET}:head") or -1)
 
 
-def spec(cluster: Cluster) -> bytes | None:
+def spec(cluster: Cluster) -> bytes | str | None:
     return cluster.redis.get(f"tinyqueue:{PRESET}:spec")
 
 
-def lease(cluster: Cluster) -> bytes | None:
+def lease(cluster: Cluster) -> bytes | str | None:
     return cluster.redis.hget(f"tinyqueue:{PRESET}:lease", "epoch")

@@ -1,5 +1,7 @@
 """GIFs keep the film's pace."""
 
+from typing import Any
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ def test_a_gif_lasts_as_long_as_the_film(tmp_path, per_s, frames, pictures, seco
 
     write_gif(gif, (np.full((20, 30, 3), number, np.uint8) for number in range(frames)), per_s)
 
-    taken = imageio.imread(gif, plugin="pillow", index=...)
+    every_picture: Any = ...
+    taken = imageio.imread(gif, plugin="pillow", index=every_picture)
     assert taken.shape == (pictures, 20, 30, 3)
     every = -(-frames // pictures)
     assert [int(picture.max()) for picture in taken[:3]] == [0, every, 2 * every]

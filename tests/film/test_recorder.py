@@ -1,6 +1,7 @@
 """Games on film: what the environment shows, as long as the game was."""
 
-from typing import ClassVar
+import importlib.util
+from typing import Any, ClassVar, cast
 
 import gymnasium
 import numpy as np
@@ -12,7 +13,6 @@ from gymnasium.error import DependencyNotInstalled
 from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, FilmError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.film import recorder as recorder_module
 from tinyqueue.film.recorder import Recorder
 from tinyqueue.policy.heads import Uniform, greedy_head
 from tinyqueue.policy.runner import PolicyRunner
@@ -69,7 +69,7 @@ class Unable(Numbered):
 
 @pytest.fixture(autouse=True)
 def environments():
-    names = {"Numbered-v0": Numbered, "Silent-v0": Silent, "Unable-v0": Unable}
+    names: dict[str, Any] = {"Numbered-v0": Numbered, "Silent-v0": Silent, "Unable-v0": Unable}
     for name, made in names.items():
         gymnasium.register(name, made)
     yield
@@ -153,7 +153,7 @@ def test_atari_is_filmed_in_its_own_colours_at_its_own_pace(tmp_path):
     config = EnvironmentConfig(id="ALE/Pong-v5", max_episode_steps=20)
     with Recorder(config, tmp_path) as recorder:
         actions = Layout(gymnasium.spaces.Discrete(6), "actions").space
-        recorder.play(NoNetwork(), Uniform(actions), seed=0)
+        recorder.play(cast(Any, NoNetwork()), Uniform(actions), seed=0)
         take = recorder.end()
 
     assert (take.frames, take.seconds) == (21, pytest.approx(21 / 15))  # 60 per second, of 4.
@@ -190,9 +190,9 @@ def test_a_render_mode_of_the_experiments_own_does_not_count(tmp_path):
 
 @pytest.mark.parametrize("absent", ["moviepy", "imageio"])
 def test_a_missing_extra_is_said_before_anything_is_played(tmp_path, monkeypatch, absent):
-    find = recorder_module.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        recorder_module.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name, *rest: None if name == absent else find(name, *rest),
     )
@@ -218,10 +218,10 @@ def test_every_env_step_of_a_game_is_told(tmp_path):
 
 
 def test_packages_that_only_drawing_needs_are_named(tmp_path, monkeypatch):
-    gymnasium.register("MinAtar/Maze-v1", entry_point=Numbered)
-    found = recorder_module.importlib.util.find_spec
+    gymnasium.register("MinAtar/Maze-v1", entry_point=cast(Any, Numbered))
+    found = importlib.util.find_spec
     monkeypatch.setattr(
-        recorder_module.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name: None if name == "seaborn" else found(name),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
@@ -15,4 +15,4 @@ class SlowPole(CartPoleEnv):
         return super().step(action)
 
 
-gymnasium.register("SlowPole-v0", entry_point=SlowPole, max_episode_steps=500)
+gymnasium.register("SlowPole-v0", entry_point=cast(Any, SlowPole), max_episode_steps=500)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import kombu
 import pytest
@@ -116,7 +117,8 @@ def test_sweeps_of_celery_workers_touch_nothing_while_the_learner_is_dead(bus, l
                 try:
                     worker.drain_events(timeout=0.1)
                 except TimeoutError:
-                    worker.default_channel.qos.restore_visible(interval=1)
+                    channel: Any = worker.default_channel
+                    channel.qos.restore_visible(interval=1)
 
     bus.started(prefetch=4)
     assert sorted(d.message_id for d in bus.take(4)) == ["a:0", "a:1", "a:2", "a:3"]

@@ -44,7 +44,7 @@ def test_tasks_are_not_void_by_the_clock_of_a_worker(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(SHIFTED)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)  # type: ignore[arg-type]
+    settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
     broker, app = Broker(settings.broker), make_app(settings)
     worker = cluster.worker(PYTHONPATH=path, SHIFT_S=str(shift_s))
     cluster.until(lambda: "ready." in worker.printed, "a worker is ready")

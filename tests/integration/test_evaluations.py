@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,7 +117,6 @@ def test_a_worker_is_waited_for_while_it_plays_and_replaced_when_it_is_killed(
 
 
 def answer(cluster: Cluster, games: RemoteGames) -> EvaluationResult:
-    poll: Callable[[], EvaluationResult | None] = games.poll
-    found = cluster.until(poll, "an answer")
-    assert found is not None
+    found = cluster.until(games.poll, "an answer")
+    assert isinstance(found, EvaluationResult)
     return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from cluster import ENDLESS, Cluster
@@ -60,3 +62,40 @@ def send_play_task(cluster: Cluster, experiment: str) -> None:
     connection = TaskConnection(Broker(settings.broker))
     with closing(TaskSender(make_app(settings), connection, "play")) as sender:
         sender.play(new_id(), experiment=experiment, run=new_id(), spec_version=1, budget_s=2.0)
+
+
+OWN = """
+import os
+from tinyqueue.algorithms.impala import Impala
+
+with open({log!r}, "a") as log:
+    log.write(f"{{os.getpid()}}\\n")
+
+
+class Own(Impala):
+    pass
+"""
+
+
+@pytest.mark.parametrize("services", ["embedded"], indirect=True)
+def test_a_users_own_algorithm_is_imported_by_the_learner_alone(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    file, log = tmp_path / "own.py", tmp_path / "imported"
+    file.write_text(OWN.format(log=str(log)))
+    worker = cluster.worker(children=2)
+    learner = cluster.learner(*ENDLESS, "--set", f"algorithm.name={file}:Own", "--set", "name=own")
+    cluster.trains_on(1, experiment="own")
+
+    # Given that neither the file nor the run's copy is there any more
+    file.unlink()
+    shutil.rmtree(cluster.runs / "own" / "1" / "algorithm")
+
+    # Then players play on, and nobody else has imported it
+    cluster.trains_on(3, experiment="own")
+    assert cluster.tinyqueue("info", str(cluster.runs / "own" / "1")).returncode == 0
+    assert cluster.tinyqueue("learner", "stop", "own").returncode == 0
+    assert learner.wait() == 0, learner.printed
+    worker.terminate()
+    assert worker.wait() == 0
+    assert log.read_text().split() == [str(learner.pid)]

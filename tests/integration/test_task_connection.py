@@ -48,6 +48,7 @@ class Sender:
     def arrived(self) -> list[str]:
         """Ids of the tasks in the queue, which is empty after that."""
         found = []
+        channel: Any
         with self.broker.connection() as connection, connection.channel() as channel:
             while (raw := channel.basic_get("play", no_ack=True)) is not None:
                 found.append(channel.message_to_python(raw).headers["id"])

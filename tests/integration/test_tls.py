@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import pools
@@ -66,28 +67,32 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
 
 
+def use(connection: Any) -> None:
+    connection.channel().close()
+
+
 def our_own(url: str) -> None:
     with Broker(url).open() as connection:
-        connection.channel().close()
+        use(connection)
 
 
 def clone_of_our_own(url: str) -> None:
     with Broker(url).connection().clone() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
-        connection.channel().close()
+        use(connection)
 
 
 def workers_consumer(url: str) -> None:
     with make_app(Settings(broker_url=url)).connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
-        connection.channel().close()
+        use(connection)
 
 
 def workers_pool(url: str) -> None:
     app = make_app(Settings(broker_url=url))
     with app.connection_or_acquire() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
-        connection.channel().close()
+        use(connection)
     pools.reset()
 
 
@@ -185,8 +190,8 @@ def test_the_authority_may_be_a_setting(
 ) -> None:
     url = world.right(scheme, query="?")
     settings = Settings(
-        broker_url=url,  # type: ignore[arg-type]
-        redis_url=world.right("rediss", query="?"),  # type: ignore[arg-type]
+        broker_url=url,
+        redis_url=world.right("rediss", query="?"),
         tls_ca_certs=str(world.authority.file),
     )
 

@@ -1,12 +1,14 @@
 """From an experiment and its environment to what trains, what plays and what comes back."""
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
-from tinyqueue.learner.build import build, stop_threshold
+from tinyqueue.learner.build import build, require_acting, stop_threshold
 
 INFO = EnvironmentInfo(
     id="CartPole-v1",
@@ -34,6 +36,34 @@ def test_training_without_an_end_is_refused(make_experiment_of):
 def test_a_limit_of_env_steps_is_an_end(make_experiment_of):
     experiment = make_experiment_of(stop={"max_env_steps": 10})
     assert stop_threshold(experiment, without_threshold()) is None
+
+
+BOX = {"": Leaf("float32", (2,), low=-1.0, high=1.0)}
+MANY = {"": Leaf("uint8", (3,), n=30, nvec=(10, 20, 30))}
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [(BOX, "2 numbers from -1 to 1"), (MANY, "6,000 of them"), ({"a": BOX[""], "b": MANY[""]}, "")],
+)
+@pytest.mark.parametrize("name", ["dqn", "r2d2"])
+def test_an_action_space_that_an_algorithm_cannot_act_in_names_those_that_can(
+    make_experiment_of, actions, said, name
+):
+    experiment = make_experiment_of(algorithm={"name": name}, replay={})
+    info = replace(INFO, action_space=actions)
+    with pytest.raises(ConfigError, match=rf"{said}.*impala, a3c or ppo, which act in any space"):
+        require_acting(experiment, info)
+    require_acting(make_experiment_of(algorithm={"name": "ppo"}), info)
+
+
+def test_a_mask_for_numbers_is_refused(make_experiment_of):
+    experiment = make_experiment_of(environment={"id": "Arm-v0", "action_mask": "info:mask"})
+    assert require_acting(experiment, INFO) == 2
+    with pytest.raises(
+        ConfigError, match=r"action_mask needs a single Discrete.*is 2 numbers from -1 to 1\."
+    ):
+        require_acting(experiment, replace(INFO, action_space=BOX))
 
 
 def test_a_program_may_train_twice_with_other_threads(make_experiment_of):

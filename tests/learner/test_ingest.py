@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def lease():
 
 @pytest.fixture
 def ingest(lease, contract, ledger, experience, consumer, heard, evaluated, failed, said):
-    ingest = Ingest(
+    ingest: Any = Ingest(
         contract,
         ledger,
         experience,

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import ConfigError
 from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.experience.make import make_experience
+from tinyqueue.experience.replay_source import ReplayExperience
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Taken
 from tinyqueue.learner.ingest import Ingest
@@ -53,6 +55,7 @@ class Learner:
 
     @property
     def replay(self):
+        assert isinstance(self.experience, ReplayExperience)
         return self.experience._memory.replay
 
     def settle(self, delivery, mark, set_aside=None):
@@ -312,12 +315,13 @@ def tear(folder):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
     start, deliver, experiment, make_updater, tmp_path, damage, named
 ):
+    no_games: Any = None  # none are requested in these tests
     said, checkpoints = [], Checkpoints(tmp_path / "checkpoints", keep=3)
 
     def training_of(learner):
         updater = make_updater()
-        threshold = ReturnThreshold(None, experiment.evaluation, None, 0)
-        reporter = SimpleNamespace(message=said.append)
+        threshold = ReturnThreshold(None, experiment.evaluation, no_games, 0)
+        reporter: Any = SimpleNamespace(message=said.append)
         return TrainingRun(
             experiment, updater, checkpoints, threshold, reporter, learner.experience
         )
@@ -331,7 +335,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
         rows = np.arange(32)
         births = learner.replay._ring.births(rows)
         learner.replay.update_priorities(rows, births, np.full(32, priority))
-        training.save()
+        training.saver.save()
     damage(checkpoints.paths()[-1])
 
     learner = start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def make_service(server, tasks, view, tmp_path, make_experiment_of):
         experiment = make_experiment_of(session={"ticks": 4, "slots": 2}, model={"hidden": [4]})
         runs.append(RunDirectory.create(tmp_path / "runs", experiment.document(), {}))
         settings = Settings(broker_url=server.broker_url, redis_url=server.redis_url)
-        around = Surroundings(settings, lambda: (experiment, INFO), tasks, None, view)
+        play_here: Any = None  # no games are played in this process
+        around = Surroundings(settings, lambda: (experiment, INFO), tasks, play_here, view)
         return LearnerService(experiment, runs[-1], around), runs[-1]
 
     yield make
@@ -100,6 +102,7 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
     assert (outcome.ended, outcome.updates, outcome.threshold) == ("stopped", 0, 475.0)
     assert read_lease(client, "pole") is None
     status = StatusBoard(client).read("pole")
+    assert status is not None
     assert (status["run"], status["env_steps"], status["return_mean"]) == (run.run_id, 0, None)
     assert status["count"]["attempted"] == 0
     assert view.header.experiment == "pole"

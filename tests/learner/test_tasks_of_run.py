@@ -1,15 +1,20 @@
 """What the tasks of a run say."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from tinyqueue.experiment.sections import EvaluationConfig
+from tinyqueue.learner.surroundings import Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.wire.evaluations import EvaluationResult
 
+WEIGHTS: Any = SimpleNamespace(version=9)
+UNUSED: Any = None  # must not be called
 
-class Tasks:
+
+class Sent(Tasks):
     def __init__(self):
         self.played, self.evaluated = {}, {}
 
@@ -19,9 +24,12 @@ class Tasks:
     def evaluate(self, request, **what):
         self.evaluated[request] = what
 
+    def close(self):
+        pass
+
 
 def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
-    tasks = Tasks()
+    tasks = Sent()
     feed = task_feed(tasks, spec, is_ahead=lambda: False)
 
     sent = feed.tick()
@@ -39,7 +47,7 @@ def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
 
 
 def test_a_task_that_ended_is_replaced(spec):
-    tasks = Tasks()
+    tasks = Sent()
     feed = task_feed(tasks, spec, is_ahead=lambda: False)
     feed.tick()
 
@@ -51,13 +59,13 @@ def test_a_task_that_ended_is_replaced(spec):
 
 
 def test_evaluations_name_version_games_and_seed(spec):
-    tasks, pinned = Tasks(), []
+    tasks, pinned = Sent(), []
     config = EvaluationConfig(episodes=30, slots=10)
     games = remote_games(
-        tasks, spec, b"graph", config, pin=lambda *a: pinned.append(a), play_here=None
+        tasks, spec, b"graph", config, pin=lambda *a: pinned.append(a), play_here=UNUSED
     )
 
-    games.request(SimpleNamespace(version=9), "ask", seed=4, actions="greedy")
+    games.request(WEIGHTS, "ask", seed=4, actions="greedy")
 
     assert tasks.evaluated == {
         "ask": {
@@ -81,8 +89,8 @@ def test_games_played_here_use_spec_and_graph_of_the_run(spec):
         return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "me")
 
     config = EvaluationConfig(here_after_s=0)
-    games = remote_games(Tasks(), spec, b"graph", config, pin=None, play_here=play_here)
-    games.request(SimpleNamespace(version=9), "ask", seed=4, actions="greedy")
+    games = remote_games(Sent(), spec, b"graph", config, pin=UNUSED, play_here=play_here)
+    games.request(WEIGHTS, "ask", seed=4, actions="greedy")
 
     answer = None
     while answer is None:

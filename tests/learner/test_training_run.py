@@ -107,7 +107,7 @@ def test_a_resumed_run_says_what_it_resumed_and_what_is_lost(
     training, updater = make_training()
     for n in range(3):
         training.update(taken([make_batch(n)]))
-    training.save()
+    training.saver.save()
     resumed, updater = make_training()
 
     # 24 env steps are in the checkpoint; the ledger has accepted 40.
@@ -127,7 +127,7 @@ def test_a_run_that_was_stopped_in_peace_has_lost_nothing_and_says_nothing_of_it
 ):
     training, _ = make_training()
     training.update(taken([make_batch(0)]))
-    training.save()
+    training.saver.save()
     resumed, _ = make_training()
 
     resumed.restore(SimpleNamespace(env_steps=8))
@@ -141,7 +141,7 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training,
     training.restore(SimpleNamespace(env_steps=40))
 
     assert reporter.messages == [
-        "the run has no checkpoint yet: training begins anew, and updates on 40 env steps "
+        "the run has no checkpoint yet: training starts from scratch, and updates on 40 env steps "
         "accepted since are lost"
     ]
     assert updater.clock.env_steps == 40
@@ -152,7 +152,7 @@ def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, 
     serial, _ = make_training()
     for n in range(3):
         serial.update(taken([make_batch(n)]))
-    serial.save()
+    serial.saver.save()
     distributed, updater = make_training()
 
     distributed.restore(SimpleNamespace(env_steps=0))
@@ -163,7 +163,7 @@ def test_a_run_that_was_trained_without_a_ledger_keeps_its_clock(make_training, 
 def test_without_a_ledger_nothing_is_lost(make_training, make_batch, reporter):
     training, _ = make_training()
     training.update(taken([make_batch(0)]))
-    training.save()
+    training.saver.save()
     resumed, updater = make_training()
 
     resumed.restore(None)
@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
     training, _ = make_training()
     for n in range(2):
         training.update(taken([make_batch(n)]))
-        training.save()
+        training.saver.save()
     (checkpoints.directory / "000000000016" / "state.bin").write_bytes(b"torn")
     resumed, updater = make_training()
 
@@ -285,13 +285,13 @@ def test_a_resumed_run_measures_its_progress_from_the_first_start(make_training,
 def test_checkpoints_are_made_every_so_many_seconds(make_training, make_batch, checkpoints):
     often, _ = make_training(learner={"checkpoint_every_s": 1e-6})
     often.update(taken([make_batch(0)]))
-    often.save_if_due()
+    often.saver.save_if_due()
     assert checkpoints.newest().env_steps == 8
 
     seldom, _ = make_training(learner={"checkpoint_every_s": 3600})
     for n in range(3):
         seldom.update(taken([make_batch(n)]))
-        seldom.save_if_due()
+        seldom.saver.save_if_due()
     assert len(checkpoints.paths()) == 1
 
 
@@ -299,7 +299,7 @@ def test_a_checkpoint_is_never_ahead_of_the_ledger(make_training, make_batch, ch
     training, _ = make_training(learner={"checkpoint_every_s": 1e-6}, committed=lambda: False)
     training.update(taken([make_batch(0)]))
 
-    training.save_if_due()
+    training.saver.save_if_due()
 
     assert checkpoints.newest() is None
 

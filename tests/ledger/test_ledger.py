@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tinyqueue.errors import RunDirectoryError
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark, Recorded
 
-OWNER = {"experiment": "pole", "run": "1"}
+OWNER: Any = {"experiment": "pole", "run": "1"}
 STAGE = "a" * 32
 OTHER = "b" * 32
 REPOSITORY = Path(__file__).parents[2]

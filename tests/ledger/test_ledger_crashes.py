@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.session_log import SessionLog
 
-OWNER = {"experiment": "pole", "run": "1"}
+OWNER: Any = {"experiment": "pole", "run": "1"}
 REPOSITORY = Path(__file__).parents[2]
 KILLS = 20
 

@@ -3,6 +3,7 @@
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from tinyqueue.data.session import Drop
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
 
-OWNER = {"experiment": "pole", "run": "1"}
+OWNER: Any = {"experiment": "pole", "run": "1"}
 STAGES = ("a" * 32, "b" * 32)
 MOST = 12
 FATES = ("accepted", "set aside", "dropped", "duplicate")
@@ -32,7 +33,7 @@ marks = st.builds(
     st.lists(numbers, max_size=4),
     st.integers(0, 100),
 )
-without_id = st.sampled_from(["set aside", "dropped"]).map(lambda fate: Mark(None, fate, "torn"))
+without_id = st.sampled_from([Mark(None, "set aside", "torn"), Mark(None, "dropped", "torn")])
 
 
 class LedgerMachine(RuleBasedStateMachine):

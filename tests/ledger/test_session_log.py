@@ -2,6 +2,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tinyqueue.ledger.session_log import SessionLog
 from tinyqueue.wire.sessions import encode_session
 
 STAGE = "a" * 32
-OWNER = {"experiment": "pole", "run": "1"}
+OWNER: Any = {"experiment": "pole", "run": "1"}
 
 
 def kept(n: int, body: bytes | None = None) -> Mark:
@@ -234,7 +235,12 @@ def test_rows_decode_to_the_batches_they_were_and_others_are_named(path):
 def test_headers_are_kept_as_json(path):
     run = new_id()
     with Ledger(path, **OWNER) as ledger:
-        headers = {"run": run, "raw_bytes": 12, "play_s": 0.5, "flag": True}
+        headers: dict[str, str | int | float | bool] = {
+            "run": run,
+            "raw_bytes": 12,
+            "play_s": 0.5,
+            "flag": True,
+        }
         ledger.record([replace(kept(0), body=StoredBody(b"x", headers))])
     with sqlite3.connect(path) as database:
         (text,) = database.execute("SELECT headers FROM batches").fetchone()

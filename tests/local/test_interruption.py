@@ -90,7 +90,12 @@ def test_nohup_is_respected():
 
 def test_a_ctrl_c_that_asks_to_stop_is_answered_at_once(interruption):
     said, has_said = [], threading.Event()
-    view = SimpleNamespace(message=lambda text: (said.append(text), has_said.set()))
+
+    def message(text):
+        said.append(text)
+        has_said.set()
+
+    view = SimpleNamespace(message=message)
 
     with interruption.told(view), interruption.calls(lambda: None):
         signal.raise_signal(signal.SIGINT)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -173,7 +174,8 @@ def test_it_starts_whatever_tmpdir_says(
             # The store's client, and the broker's.
             connect(server.redis_url).close()
             with Broker(server.broker_url).open() as connection:
-                connection.channel().close()
+                channel: Any = connection.channel()
+                channel.close()
             assert len(bytes(server.socket_path)) < 108
             assert (folders["odd"] in server.socket_path.parents) is (wrong == "odd")
     finally:

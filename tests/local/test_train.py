@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -17,6 +18,8 @@ from tinyqueue.local.train import Where, train
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
+NO_VIEW: Any = None  # training is refused before a view is used
+
 
 @pytest.fixture
 def new_run(tmp_path):
@@ -28,11 +31,12 @@ def new_run(tmp_path):
 def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     experiment = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["name"]}})
     run = RunDirectory.create(tmp_path, experiment.document(), {})
-    said, view = [], SimpleNamespace()
-    view.message = said.append
+    said = []
+    view: Any = SimpleNamespace(message=said.append)
 
     for found in (("name",), ("name", "mission")):
-        train_module._as_found(experiment, SimpleNamespace(drop=found), run, view)
+        info: Any = SimpleNamespace(drop=found)
+        train_module._as_found(experiment, info, run, view)
 
     (notice,) = said
     assert "'mission'" in notice
@@ -60,7 +64,7 @@ def test_what_exists_once_is_not_played_beside_its_games(slots, threshold, singl
         }
     )
     trial = SimpleNamespace(single=single)
-    info = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
+    info: Any = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
 
     refused = pytest.raises(ConfigError, match=r"the port is in use.*Leave out --serial")
     with refused if is_refused else nullcontext():
@@ -74,7 +78,7 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
     said = []
     chosen = Fitted(experiment, remarks=("slow",), single="the port is in use")
     monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
-    info = SimpleNamespace(id="CartPole-v1", drop=())
+    info: Any = SimpleNamespace(id="CartPole-v1", drop=())
 
     # When what was left open is chosen
     view = SimpleNamespace(message=said.append)
@@ -90,16 +94,19 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
 
 def test_training_ends_when_all_players_have_ended():
     stopped = threading.Event()
-    service = SimpleNamespace(stop=stopped.set)
+    players: Any = SimpleNamespace(ended="out of memory")
+    service: Any = SimpleNamespace(stop=stopped.set)
 
-    with train_module._watching(SimpleNamespace(ended="out of memory"), service):
+    with train_module._watching(players, service):
         assert stopped.wait(5)
 
 
 def test_training_goes_on_while_players_play():
     stopped = threading.Event()
+    players: Any = SimpleNamespace(ended=None)
+    service: Any = SimpleNamespace(stop=stopped.set)
 
-    with train_module._watching(SimpleNamespace(ended=None), SimpleNamespace(stop=stopped.set)):
+    with train_module._watching(players, service):
         assert not stopped.wait(1.2)
 
 
@@ -109,7 +116,7 @@ def test_what_ends_before_training_begins_leaves_no_run(new_run, monkeypatch, st
     monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=stopped_by))
 
     with pytest.raises(type(stopped_by)):
-        train(experiment, new_run, Settings(), None, Where())
+        train(experiment, new_run, Settings(), NO_VIEW, Where())
 
     assert not new_run.path.exists()
 
@@ -119,7 +126,7 @@ def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
     monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=ZeroDivisionError))
 
     with pytest.raises(ZeroDivisionError):
-        train(experiment, new_run, Settings(), None, Where())
+        train(experiment, new_run, Settings(), NO_VIEW, Where())
 
     assert new_run.path.exists()
 
@@ -146,7 +153,7 @@ def test_training_without_an_end_starts_nothing(new_run, monkeypatch):
     monkeypatch.setattr(train_module, "local_services", Mock(side_effect=ZeroDivisionError))
 
     with pytest.raises(ConfigError, match="training would never end"):
-        train(experiment, new_run, Settings(), None, Where())
+        train(experiment, new_run, Settings(), NO_VIEW, Where())
 
     assert not new_run.path.exists()
 
@@ -234,6 +241,6 @@ def test_an_unknown_environment_starts_nothing(new_run):
     before = set(os.listdir("/proc/self/fd"))
 
     with pytest.raises(UnknownNameError, match="did you mean 'CartPole-v1'"):
-        train(experiment, new_run, Settings(), None, Where())
+        train(experiment, new_run, Settings(), NO_VIEW, Where())
 
     assert set(os.listdir("/proc/self/fd")) == before

@@ -110,9 +110,9 @@ def test_leaves_become_one_hot_scaled_and_concatenated_in_the_order_of_the_space
     outputs = call(
         model,
         {
-            "place": np.uint8([2]),
-            "camera/left": np.uint8([[[0, 255], [0, 51]]]),
-            "two words": np.int64([[0, 1]]),
+            "place": np.array([2], np.uint8),
+            "camera/left": np.array([[[0, 255], [0, 51]]], np.uint8),
+            "two words": np.array([[0, 1]], np.int64),
         },
     )
     # Then 2 + 1·(3+1) + 0.2·(3+3) + (7+0) + (9+1)

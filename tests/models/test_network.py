@@ -89,7 +89,8 @@ def test_a_player_and_the_learner_compute_the_same(name: str) -> None:
     for tick in range(TICKS):
         for values in state.values():
             values[rows["starts"][tick]] = 0
-        previous = rows["previous_actions"][""][tick], rows["previous_rewards"][tick]
+        before = {path: values[tick] for path, values in rows["previous_actions"].items()}
+        previous = before, rows["previous_rewards"][tick]
         seen = {path: values[tick] for path, values in rows["observations"].items()}
         outputs, state = runner.run(seen, state, previous if network.uses_previous else None)
         # Then each tick's logits are those of the unrolled rows
@@ -230,7 +231,7 @@ def test_every_part_of_a_previous_action_is_seen(core: Any) -> None:
     network = build(OBSERVATIONS, arm, OUTPUTS, config, 0)
     assert {"previous:action/arm/turn", "previous:action/switches"} < set(network.step.input)
     rng = np.random.default_rng(4)
-    actions = {
+    actions: Arrays = {
         "arm/turn": rng.normal(size=(TICKS, SLOTS, 2)).astype(np.float32),
         "arm/grip": rng.integers(0, 2, (TICKS, SLOTS)).astype(np.uint8),
         "switches": rng.integers(0, 2, (TICKS, SLOTS, 3)).astype(np.uint8),
@@ -269,7 +270,7 @@ def test_a_state_independent_output_is_one_variable_in_every_row(config: MlpConf
         said, _ = network.unroll(state=state_of(network), **rows)
         total = tf.reduce_sum(said["log_std"])
     assert said["log_std"].shape == (TICKS, SLOTS, 2)
-    assert (said["log_std"].numpy() == np.float32([-0.5, 1.5])).all()
+    assert (said["log_std"].numpy() == np.array([-0.5, 1.5], np.float32)).all()
     gradient = tape.gradient(total, network.trainable_variables["log_std/value"])
     assert gradient.numpy().tolist() == [TICKS * SLOTS] * 2
     assert not any(path.startswith("log_std_hidden") for path in network.variables)

@@ -19,11 +19,12 @@ def test_arrays_and_tensors_that_fit_are_let_through() -> None:
 def test_a_size_that_a_graph_does_not_know_yet_fits() -> None:
     tf, _ = import_keras()
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.bool)], autograph=False)
-    def graph(x: object) -> object:
+    def checked(x: object) -> object:
         require((3, 2), "bool", x=x)
         return x
 
+    signature = [tf.TensorSpec((None, 2), tf.bool)]
+    graph = tf.function(checked, input_signature=signature, autograph=False)
     assert graph(tf.zeros((3, 2), tf.bool)).shape == (3, 2)
 
 

@@ -41,7 +41,7 @@ def watched(curve, env_steps=200_000, *, level=None, seed=0, entropy=None, of=No
     batches, was_flat = env_steps // (TICKS * SLOTS), False
     for number in range(batches):
         share = number / batches
-        numbers = {} if entropy is None else {Metric.ENTROPY: entropy(share)}
+        numbers: dict[str, float] = {} if entropy is None else {Metric.ENTROPY: entropy(share)}
         flat.see([batch(curve(share, rng), rng, seen)], numbers, share * 100.0)
         was_flat |= flat.is_flat
     return flat.advice(), was_flat

@@ -1,5 +1,7 @@
 """Whether the past says more than the present: played with random actions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,12 +30,13 @@ def batch(observations, actions, rewards=None, valid=None):
 def played(config, batches=20, ticks=32, slots=4):
     """What was seen of random play."""
     vector, rng, hidden = make_vector(config, slots), np.random.default_rng(0), HiddenState()
+    actions_of: Any = vector.single_action_space
     layout = Layout(vector.single_observation_space, "the observations")
     last, ended = vector.reset(seed=0)[0], np.zeros(slots, bool)
     for _ in range(batches):
         rows = empty(layout.space, ticks + 1, slots)
         layout.write(last, {path: row[0] for path, row in rows.items()})
-        actions = rng.integers(vector.single_action_space.n, size=(ticks, slots)).astype(np.uint8)
+        actions = rng.integers(actions_of.n, size=(ticks, slots)).astype(np.uint8)
         rewards, valid = np.zeros((ticks, slots), np.float32), np.zeros((ticks, slots), bool)
         for tick in range(ticks):
             valid[tick] = ~ended

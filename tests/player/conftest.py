@@ -2,6 +2,7 @@
 
 import copy
 import time
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -144,9 +145,9 @@ def play_batches(played, count, seed=3, **kwargs):
 @pytest.fixture
 def small_environments():
     """Registers Countdown-v0, Slow-v0 and Rooms-v0."""
-    gymnasium.register("Countdown-v0", Countdown)
-    gymnasium.register("Slow-v0", Slow)
-    gymnasium.register("Rooms-v0", Rooms)
+    gymnasium.register("Countdown-v0", cast(Any, Countdown))
+    gymnasium.register("Slow-v0", cast(Any, Slow))
+    gymnasium.register("Rooms-v0", cast(Any, Rooms))
     yield
     for name in ("Countdown-v0", "Slow-v0", "Rooms-v0"):
         del gymnasium.registry[name]

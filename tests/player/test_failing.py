@@ -33,6 +33,10 @@ class Publisher:
         return self.outcome
 
 
+def teller_of(make: Callable[[], Any], **rest: Any) -> FailureTeller:
+    return FailureTeller(make, **rest)
+
+
 def raised(raise_it: Callable[[], Any]) -> BaseException:
     with pytest.raises(BaseException) as caught:  # noqa: PT011
         raise_it()
@@ -76,7 +80,7 @@ def test_what_nobody_foresaw_is_told_with_its_type_and_place() -> None:
 def test_a_failure_goes_to_the_learner_of_its_experiment() -> None:
     publisher = Publisher()
 
-    FailureTeller(lambda: publisher).tell(FAILURE)
+    teller_of(lambda: publisher).tell(FAILURE)
 
     (outgoing,) = publisher.published
     assert (outgoing.experiment, outgoing.content_type) == ("pole", FAILURE_TYPE)
@@ -88,7 +92,7 @@ def test_a_failure_goes_to_the_learner_of_its_experiment() -> None:
     [Publisher(ServiceUnreachableError("away")), Publisher(outcome=PublishOutcome.FULL)],
 )
 def test_a_learner_that_cannot_be_told_raises_nothing(publisher: Publisher) -> None:
-    FailureTeller(lambda: publisher).tell(FAILURE)
+    teller_of(lambda: publisher).tell(FAILURE)
 
 
 def test_a_broker_that_cannot_be_made_out_raises_nothing_and_is_tried_again() -> None:
@@ -100,7 +104,7 @@ def test_a_broker_that_cannot_be_made_out_raises_nothing_and_is_tried_again() ->
             raise ServiceUnreachableError("away")
         return publisher
 
-    teller = FailureTeller(make)
+    teller = teller_of(make)
     for _ in range(3):
         teller.tell(FAILURE)
 
@@ -109,7 +113,7 @@ def test_a_broker_that_cannot_be_made_out_raises_nothing_and_is_tried_again() ->
 
 def test_rests_grow_with_failures_in_a_row_up_to_a_bound_and_begin_anew() -> None:
     rests: list[float] = []
-    teller = FailureTeller(Publisher, sleep=rests.append)
+    teller = teller_of(Publisher, sleep=rests.append)
     for _ in range(40):
         teller.rest()
     teller.played()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tinyqueue.data.session import Drop
@@ -20,7 +22,8 @@ class Policy:
 @pytest.fixture
 def opened(spec, stage):
     played = spec("Countdown-v0", ticks=4, slots=2)
-    opened = OpenStage(played, stage(played), Policy())
+    policy: Any = Policy()
+    opened = OpenStage(played, stage(played), policy)
     yield opened
     opened.close()
 

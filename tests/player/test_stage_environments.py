@@ -2,6 +2,7 @@
 
 import copy
 import random
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -137,7 +138,7 @@ class Drawn(gymnasium.Env):
 
 
 def test_stages_of_one_seed_draw_the_same_and_of_two_seeds_nothing_alike(spec, batches):
-    gymnasium.register("Drawn-v0", Drawn)
+    gymnasium.register("Drawn-v0", cast(Any, Drawn))
     played = spec("Drawn-v0", ticks=4, slots=3)
     one, again, other = (batches(played, 2, seed=seed)[1] for seed in (1, 1, 2))
     del gymnasium.registry["Drawn-v0"]

@@ -2,6 +2,7 @@
 
 import copy
 from itertools import pairwise, product
+from typing import Any, cast
 
 import faulty
 import gymnasium
@@ -25,7 +26,7 @@ KINDS = [*RAISED, *(kind for kind in GIVEN if kind != "hang")]
 
 @pytest.fixture(autouse=True)
 def registered():
-    gymnasium.register("Faulty-v0", Faulty)
+    gymnasium.register("Faulty-v0", cast(Any, Faulty))
     yield
     del gymnasium.registry["Faulty-v0"]
 

@@ -3,11 +3,12 @@
 import copy
 from collections import deque
 from itertools import pairwise
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import pytest
-from masked import ACTIONS, Doors
+from masked import ACTIONS, Doors, Pairs
 from pydantic import ValidationError
 from watching import Watcher
 
@@ -18,7 +19,7 @@ from tinyqueue.evaluation.games import play_games
 from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.player.stage import Stage
-from tinyqueue.policy.heads import evaluation_head
+from tinyqueue.policy.heads import Uniform, evaluation_head
 
 WAYS = {"observation": "doors", "info": "info:action_mask"}
 HEADS = {
@@ -29,7 +30,7 @@ HEADS = {
 
 @pytest.fixture
 def doors():
-    gymnasium.register("Doors-v0", Doors)
+    gymnasium.register("Doors-v0", cast(Any, Doors))
 
     def config(where="observation", **kwargs):
         return EnvironmentConfig(
@@ -100,7 +101,8 @@ def test_a_mask_that_allows_nothing_names_environment_step_and_slot(spec, doors,
 
 def test_held_out_states_are_reached_by_valid_actions(spec, doors):
     environment = doors().model_dump(exclude={"id"}, exclude_none=True)
-    batch = held_out_states(spec("Doors-v0", 7, 3, **environment), ticks=40, slots=2)
+    played = spec("Doors-v0", 7, 3, **environment)
+    batch = held_out_states(played, Stage, ticks=40, slots=2)
     assert batch.header.faults == 0
     assert batch.valid.sum() > 60
 
@@ -110,18 +112,18 @@ def test_held_out_states_are_reached_by_valid_actions(spec, doors):
 def test_games_are_played_with_valid_actions(doors, where, sample):
     space = {"": describe(doors(where)).action_space[""]}
     head = evaluation_head("categorical", space, sample=sample)
-    games = play_games(
-        doors(where, length=40), Watcher(ACTIONS, 2), head, episodes=5, slots=3, seed=1
-    )
+    watcher: Any = Watcher(ACTIONS, 2)
+    games = play_games(doors(where, length=40), watcher, head, episodes=5, slots=3, seed=1)
     assert (games.failures, games.lengths.tolist()) == (0, [40] * 5)
 
 
 def test_a_game_whose_mask_allows_nothing_names_step_and_slot(doors):
     space = {"": describe(doors()).action_space[""]}
+    watcher: Any = Watcher(ACTIONS)
     with pytest.raises(EnvironmentFailedError, match=r"step 2 of the game in slot 0: .* allows no"):
         play_games(
             doors(closed_at=2),
-            Watcher(ACTIONS),
+            watcher,
             evaluation_head("categorical", space),
             episodes=2,
             slots=1,
@@ -164,3 +166,16 @@ def test_masks_of_other_action_spaces_are_refused():
 def test_settings_that_do_not_fit_are_refused(keys, said):
     with pytest.raises(ValidationError, match=said):
         EnvironmentConfig(**{"id": "Doors-v0", **keys})
+
+
+def test_a_multi_discrete_space_is_tried_out_and_played_with_its_masks():
+    gymnasium.register("Pairs-v0", cast(Any, Pairs))
+    config = EnvironmentConfig(id="Pairs-v0", action_mask="info:action_mask")
+    info = describe(config)
+    head = Uniform(info.action_space)
+    watcher: Any = Watcher(5)
+    games = play_games(config, watcher, head, episodes=4, slots=2, seed=1)
+    del gymnasium.registry["Pairs-v0"]
+
+    assert info.trial.remarks == ()
+    assert (games.failures, games.lengths.tolist()) == (0, [20] * 4)

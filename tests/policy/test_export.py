@@ -95,14 +95,14 @@ def test_outputs_of_several_actions_and_state_independent_ones_reach_players() -
         "log_std/arm/turn": (9, 2),
         "logits/grip now": (9, 3),
     }
-    assert (said["log_std/arm/turn"] == np.float32([-0.5, 1.5])).all()
+    assert (said["log_std/arm/turn"] == np.array([-0.5, 1.5], np.float32)).all()
     expected = model.apply(observations)
     for name, rows in said.items():
         np.testing.assert_allclose(rows, np.asarray(expected[name]), atol=1e-6)
     # And with other weights, other ones
     model.variables["log_std.2f.arm.2f.turn/value"].assign([3.0, 4.0])
     said, _ = runner.with_weights(export.arrays(), 1).run(observations, {})
-    assert (said["log_std/arm/turn"] == np.float32([3.0, 4.0])).all()
+    assert (said["log_std/arm/turn"] == np.array([3.0, 4.0], np.float32)).all()
 
 
 def test_the_graph_holds_no_weights_and_only_the_acting_half() -> None:
@@ -145,7 +145,7 @@ def test_recurrent_state_goes_in_and_comes_out() -> None:
     # When it runs twice on its own state
     runner = PolicyRunner(export.graph, export.arrays(), 0)
     assert runner.state_shapes == {"count": (1,)}
-    observation = {"": np.float32([[1, 2]])}
+    observation = {"": np.array([[1, 2]], np.float32)}
     _, first = runner.run(observation, {"count": np.zeros((1, 1), np.float32)})
     assert first["count"].tolist() == [[3.0]]
     _, second = runner.run(observation, first)
@@ -201,7 +201,7 @@ def test_players_compute_images_in_float32_whatever_they_are_trained_in(
     # Then it is what the network says in float32, to rounding; in bfloat16 to eight bits
     for learner, tolerance in ((network("float32"), 1e-5), (trained, 0.05)):
         rows = {path: array[None] for path, array in observations.items()}
-        before = [{"": previous[0][""][None]}, previous[1][None]] if previous else []
+        before: list[Any] = [{"": previous[0][""][None]}, previous[1][None]] if previous else []
         said, states = learner.unroll(rows, state, np.zeros((1, 5), bool), *before)
         np.testing.assert_allclose(outputs["q"], np.asarray(said["q"])[0], atol=tolerance)
         assert set(after) == set(states)

@@ -2,6 +2,7 @@
 
 import copy
 from types import SimpleNamespace
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -55,7 +56,7 @@ class Walk(gymnasium.Env):
 
 @pytest.fixture
 def walk():
-    gymnasium.register("Walk-v0", Walk)
+    gymnasium.register("Walk-v0", cast(Any, Walk))
     Walk.actions = []
     yield spec_of(EnvironmentConfig(id="Walk-v0", stack=STACK), Walk, state={"n": [STATE]})
     del gymnasium.registry["Walk-v0"]
@@ -86,18 +87,20 @@ def policy():
 
 
 def by_a_stage(spec):
+    graph, weights = policy()
     stage = Stage(spec, user="u", player="p", seed=1, head=Greedy(spec.actions, "logits"))
-    runner, played = PolicyRunner(*policy(), 1), []
-    while sum(map(len, played)) < sum(LENGTHS):
+    runner, actions = PolicyRunner(graph, weights, 1), []
+    while len(actions) < sum(LENGTHS):
         # New weights between two batches change nothing that is remembered.
-        runner = runner.with_weights(policy()[1], 2)
+        runner = runner.with_weights(weights, 2)
         batch = stage.play(runner, "task")
-        played.append(batch.actions[""][:, 0][batch.valid[:, 0]].tolist())
-    return [action for actions in played for action in actions][: sum(LENGTHS)]
+        actions += batch.actions[""][:, 0][batch.valid[:, 0]].tolist()
+    return actions[: sum(LENGTHS)]
 
 
 def by_games(spec):
-    head, runner = Greedy(spec.actions, "logits"), PolicyRunner(*policy(), 1)
+    graph, weights = policy()
+    head, runner = Greedy(spec.actions, "logits"), PolicyRunner(graph, weights, 1)
     play_games(spec.environment, runner, head, episodes=2, slots=1, seed=1)
     return Walk.actions[:]
 
@@ -176,7 +179,7 @@ class Counts:
 
 @pytest.fixture
 def crane():
-    gymnasium.register("Crane-v0", Crane)
+    gymnasium.register("Crane-v0", cast(Any, Crane))
     yield spec_of(EnvironmentConfig(id="Crane-v0"), Crane, ticks=3, slots=2)
     del gymnasium.registry["Crane-v0"]
 
@@ -208,7 +211,7 @@ def test_an_action_of_several_leaves_is_returned_by_path(crane, monkeypatch):
     action, state = learned.act(np.zeros(1))
     again, _ = learned.act(np.ones(1), state, 0.5)
 
-    assert {path: value.tolist() for path, value in action.items()} == {"arm": [1, -1], "gear": 1}
+    assert (action["arm"].tolist(), action["gear"]) == ([1, -1], 1)
     assert state["previous:action/arm"].tolist() == [[1, -1]]
     assert again["gear"] == 2
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -127,9 +129,9 @@ def test_the_graph_tells_the_shape_of_its_state(width: int) -> None:
     ],
     ids=["missing", "shape", "extra"],
 )
-def test_weights_of_another_graph_are_refused(change: object) -> None:
+def test_weights_of_another_graph_are_refused(change: Callable[[Arrays], object]) -> None:
     weights = affine_weights(3, 0)
-    change(weights)  # type: ignore[operator]
+    change(weights)
     with pytest.raises(ConfigError, match="dense/bias"):
         runner_of(3).with_weights(weights, 1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tinyqueue.replay.n_step import n_step
 
-REWARDS = np.float32([1, 2, 4, 8, 16])[:, None]
+REWARDS = np.array([1, 2, 4, 8, 16], np.float32)[:, None]
 NEVER = np.zeros((5, 1), bool)
 
 

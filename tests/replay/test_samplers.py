@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,9 +17,14 @@ DRAWS = 100_000
 
 
 def prioritised(capacity: int = 100, **changes: float) -> PrioritisedSampler:
-    plan = {"exponent": 1.0, "importance": 0.5, "importance_end": 0.5, "importance_steps": 0}
+    plan: dict[str, Any] = {
+        "exponent": 1.0,
+        "importance": 0.5,
+        "importance_end": 0.5,
+        "importance_steps": 0,
+    }
     given = plan | {"floor": 0.0, "epsilon": 0.0} | changes
-    return PrioritisedSampler(capacity, Prioritisation(**given))  # type: ignore[arg-type]
+    return PrioritisedSampler(capacity, Prioritisation(**given))
 
 
 def counts(sampler: Sampler, rows: np.ndarray) -> np.ndarray:
@@ -100,10 +108,10 @@ def test_what_was_discarded_is_not_drawn(sampler: Sampler) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: prioritised(floor=0.1), lambda: UniformSampler(100)])
-def test_the_same_generator_draws_the_same(make: object) -> None:
+def test_the_same_generator_draws_the_same(make: Callable[[], Sampler]) -> None:
     found = []
     for _ in range(2):
-        sampler: Sampler = make()  # type: ignore[operator]
+        sampler = make()
         sampler.add(np.arange(50), np.linspace(0.1, 5, 50))
         drawn = sampler.draw(np.random.default_rng(11), 200, 0)
         found.append((drawn.rows.tobytes(), drawn.weights.tobytes()))

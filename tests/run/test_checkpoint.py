@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_a_flipped_bit_in_the_manifest_never_yields_other_content(folder):
     assert refused > len(whole) * 0.8
 
 
+def test_other_bounds_of_its_actions_are_another_environment():
+    def spec(**native):
+        return {**SPEC, "action_space": {"": {"n": 0, "native": {"keys": [], **native}}}}
+
+    mine = checkpoint(spec=spec(low=[-1.0]))
+    mine.require_same(spec(low=[-1.0]))
+    with pytest.raises(CheckpointError, match=r"action_space .*-1\.0.*-2\.0"):
+        mine.require_same(spec(low=[-2.0]))
+    # Of before it was written down
+    mine.require_same({**SPEC, "action_space": {"": {"n": 0}}})
+
+
 def test_a_checkpoint_of_another_schema_is_refused(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"schema": 2', '"schema": 3'))
@@ -126,7 +139,7 @@ def test_an_equal_environment_may_go_on(folder):
 
 
 def test_a_setting_that_is_not_set_is_as_one_that_was_not_there(folder):
-    environment = SPEC["environment"]
+    environment: Any = SPEC["environment"]
     read_checkpoint(folder).require_same({**SPEC, "environment": {**environment, "drop": None}})
     other = {**SPEC, "environment": {**environment, "drop": ["mission"]}}
     with pytest.raises(CheckpointError, match="mission"):

@@ -21,8 +21,12 @@ class Run:
         return range(start, start + 10)
 
 
+def versions_of(run, at_least=0):
+    return Versions(run, at_least)
+
+
 def test_versions_rise_by_one_across_blocks():
-    versions = Versions(Run(), at_least=7)
+    versions = versions_of(Run(), at_least=7)
     given = [versions.next() for _ in range(35)]
     assert given[0] == 7
     assert all(later == earlier + 1 for earlier, later in pairwise(given))
@@ -30,13 +34,13 @@ def test_versions_rise_by_one_across_blocks():
 
 def test_every_version_was_reserved_before_it_is_given():
     run = Run()
-    versions = Versions(run)
+    versions = versions_of(run)
     assert all(versions.next() < run.reserved for _ in range(35))
 
 
 def test_half_a_block_is_left_when_the_disk_is_full_and_it_goes_on_with_room():
     run = Run()
-    versions = Versions(run)
+    versions = versions_of(run)
     for _ in range(4):
         versions.next()
     run.is_full = True

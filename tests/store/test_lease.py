@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -29,8 +30,8 @@ class Clock:
 def make(client: redis.Redis) -> Iterator[MakeLease]:
     made: list[LearnerLease] = []
 
-    def lease(holder: str = "first", run: str = "a" * 32, **changes: object) -> LearnerLease:
-        made.append(LearnerLease(client, "cartpole", run, holder, **changes))  # type: ignore[arg-type]
+    def lease(holder: str = "first", run: str = "a" * 32, **changes: Any) -> LearnerLease:
+        made.append(LearnerLease(client, "cartpole", run, holder, **changes))
         return made[-1]
 
     yield lease

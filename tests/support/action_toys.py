@@ -109,7 +109,12 @@ class Arm(Toy):
         return float(np.mean(right))
 
 
-TOYS = {"Switches-v0": Switches, "Lamps-v0": Lamps, "Reach-v0": Reach, "Arm-v0": Arm}
+TOYS: dict[str, Any] = {
+    "Switches-v0": Switches,
+    "Lamps-v0": Lamps,
+    "Reach-v0": Reach,
+    "Arm-v0": Arm,
+}
 
 
 @contextmanager

@@ -108,16 +108,17 @@ class Bus:
     def waiting(self, name: str = f"experience.{EXPERIMENT}") -> int:
         """Messages at the broker that nobody has in hand."""
         with self.broker.connection() as connection:
+            channel: Any = connection.channel()
             if self.broker.kind == "redis":
-                with connection.channel().conn_or_acquire() as client:
+                with channel.conn_or_acquire() as client:
                     return int(client.llen(name))
-            return int(connection.channel().queue_declare(name, passive=True).message_count)
+            return int(channel.queue_declare(name, passive=True).message_count)
 
     def dead_letters(self) -> list[tuple[bytes, dict[str, Any]]]:
         """Body and headers of everything that was set aside, read in the same way on both."""
         found = []
         with self.broker.connection() as connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             while (raw := channel.basic_get(DEAD_LETTERS, no_ack=True)) is not None:
                 message = channel.message_to_python(raw)
                 found.append((bytes(message.body), dict(message.headers)))

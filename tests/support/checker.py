@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -152,7 +153,7 @@ def _clock(run: Path) -> int:
 class VersionLog:
     """Every weight version that the store was given, in order, from Redis's own notifications."""
 
-    def __init__(self, client: redis.Redis, experiment: str) -> None:
+    def __init__(self, client: Any, experiment: str) -> None:
         client.config_set("notify-keyspace-events", "K$")
         self.versions: list[int] = []
         self._ended = threading.Event()

@@ -9,8 +9,10 @@ FLOAT = TensorProto.FLOAT
 
 
 def alternating_graph() -> bytes:
-    """Logits ``[previous action, (512 + previous reward) / 1024]``: takes the other action each
-    time while rewards are small. ``weight:w`` is 1/1024."""
+    """Takes the other action each time while rewards are small.
+
+    Logits are ``[previous action, (512 + previous reward) / 1024]``; ``weight:w`` is 1/1024.
+    """
     inputs = [
         helper.make_tensor_value_info("observation:", FLOAT, ["B", 4]),
         helper.make_tensor_value_info("previous:action", TensorProto.UINT8, ["B"]),
@@ -53,11 +55,11 @@ def summing_graph() -> bytes:
 
 
 def everything_graph(columns: int, stack: int, state: int, actions: int) -> bytes:
-    """Looks back in every way: next state = tanh(x · ``weight:w``), logits = state · ``weight:u``,
-    where x is the stack flattened, the previous action and reward, and the state.
+    """Looks back at the stack, the previous action and reward, and the state.
 
-    Observations are ``[B, stack, columns]``; ``w`` is ``[stack·columns + 2 + state, state]`` and
-    ``u`` ``[state, actions]``.
+    Next state = tanh(x · ``weight:w``) and logits = state · ``weight:u``, where x is all of these,
+    flattened. Observations are ``[B, stack, columns]``, ``w`` is
+    ``[stack·columns + 2 + state, state]`` and ``u`` ``[state, actions]``.
     """
     width = stack * columns
     inputs = [

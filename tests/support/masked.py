@@ -54,3 +54,28 @@ class Doors(gymnasium.Env[Any, Any]):
         if self._where == "observation":
             return observation | {"doors": self.open.copy()}, {}
         return observation, {"action_mask": self.open.copy()}
+
+
+class Pairs(gymnasium.Env[Any, Any]):
+    """Acts in two numbers, of which some values raise; masks as Gymnasium has them, in info."""
+
+    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    action_space = spaces.MultiDiscrete([2, 3])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.at = 0
+        return self._shown()
+
+    def step(self, action: Any) -> Any:
+        if not all(mask[value] for mask, value in zip(self.masks, action, strict=True)):
+            raise RuntimeError(f"{action} is not valid")
+        self.at += 1
+        observation, info = self._shown()
+        return observation, 1.0, self.at == 20, False, info
+
+    def _shown(self) -> tuple[Any, dict[str, Any]]:
+        self.masks = tuple(
+            self.np_random.permutation([1] + [0] * n).astype(np.int8) for n in (1, 2)
+        )
+        return np.zeros(1, np.float32), {"action_mask": self.masks}

@@ -59,8 +59,7 @@ def run_with(
 
 
 def modules_without(extras: Sequence[str]) -> set[str]:
-    """Installed top-level modules that ``tinyqueue[extras]`` does not ask for, itself or through
-    what it asks for."""
+    """Installed top-level modules that ``tinyqueue[extras]`` does not require, even indirectly."""
     asked = _closure(f"tinyqueue[{','.join(extras)}]")
     return {
         module

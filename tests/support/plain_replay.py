@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from playing import Playing, Tick, frame, place
 
@@ -58,6 +59,8 @@ class PlainReplay:
 
     def __init__(self, plan: ReplayPlan, stages: list[Playing], capacity: int, stack: int) -> None:
         self.plan, self.stages, self.capacity, self.stack = plan, stages, capacity, stack
+        assert plan.prioritisation is not None
+        self._epsilon = plan.prioritisation.epsilon
         self.blocks: list[Block] = []
         self.items: dict[int, Item] = {}
         self.largest = 1.0
@@ -94,7 +97,7 @@ class PlainReplay:
     def update(self, frames: list[int], priorities: list[float]) -> int:
         """Sets priorities; of how many items there was nothing left."""
         found = [
-            (self.items[frame_], priority + self.plan.prioritisation.epsilon)
+            (self.items[frame_], priority + self._epsilon)
             for frame_, priority in zip(frames, priorities, strict=True)
             if frame_ in self.items
         ]
@@ -103,7 +106,7 @@ class PlainReplay:
             self.largest = max(self.largest, priority)
         return len(frames) - len(found)
 
-    def priorities(self) -> dict[int, list[float]]:
+    def priorities(self) -> dict[int, list[Any]]:
         """By log number: of every tick of every slot, 0 where there is no item."""
         return {
             block.number: [
@@ -165,6 +168,7 @@ class PlainReplay:
     def _item(self, run: Run, tick: Tick) -> Item | None:
         """The transition that begins at a tick; None when more ticks are needed."""
         plan = self.plan
+        assert plan.reward_clip is not None
         _, slot, at = place(tick.frame)
         played = self.stages[run.stage].slots[slot]
         returns, m = 0.0, 0
@@ -181,6 +185,6 @@ class PlainReplay:
         priority = None
         if discount == 0 or after < run.end:
             bootstrap = discount * played[after].q_max if discount else 0.0
-            priority = abs(returns + bootstrap - tick.q_taken) + plan.prioritisation.epsilon
+            priority = abs(returns + bootstrap - tick.q_taken) + self._epsilon
         stack, next_stack = self._stack(run, slot, at), self._stack(run, slot, after)
         return Item(run, stack, next_stack, tick.action, returns, discount, priority)

@@ -76,7 +76,9 @@ class Playing:
         steps, actions, rewards, states = zip(*carry, strict=True)
         return SessionBatch(
             header=Header("e", "r", f"{self.stage:032x}", self.n - 1, "u", "p", 1, 1),
-            observations={"": np.concatenate([column("frame", "int32"), np.int32(final)])},
+            observations={
+                "": np.concatenate([column("frame", "int32"), np.array(final, np.int32)])
+            },
             actions={"": column("action", "uint8")},
             rewards=column("reward", "float32"),
             terminated=column("terminated", "bool"),
@@ -84,10 +86,10 @@ class Playing:
             valid=column("valid", "bool"),
             extras={"q_taken": column("q_taken", "float32"), "q_max": column("q_max", "float32")},
             carry={
-                "episode_steps": np.int32(steps),
-                "previous_action": np.uint8(actions),
-                "previous_reward": np.float32(rewards),
-                "state/h": np.float32(states),
+                "episode_steps": np.array(steps, np.int32),
+                "previous_action": np.array(actions, np.uint8),
+                "previous_reward": np.array(rewards, np.float32),
+                "state/h": np.array(states, np.float32),
             },
         )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Leaf
+from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.wire.contract import Contract, Extra
 
 OBSERVATIONS = {"": Leaf("float32", (4,))}
@@ -18,9 +22,16 @@ STAGE = "a" * 32
 TICKS, SLOTS = 4, 2
 
 
-def _batch(n=0, *, version=0, stage=STAGE, returns=(), **header):
+def _batch(
+    n: int = 0,
+    *,
+    version: int = 0,
+    stage: str = STAGE,
+    returns: Sequence[float] = (),
+    **header: Any,
+) -> SessionBatch:
     """A batch that the contract takes; ``returns`` end in it, tick by tick, in slot 0."""
-    values = {
+    values: dict[str, Any] = {
         "experiment": "pole",
         "run": RUN,
         "stage": stage,
@@ -49,12 +60,12 @@ def _batch(n=0, *, version=0, stage=STAGE, returns=(), **header):
 
 
 @pytest.fixture
-def make_batch():
+def make_batch() -> Callable[..., SessionBatch]:
     return _batch
 
 
 @pytest.fixture
-def contract():
+def contract() -> Contract:
     return Contract(
         experiment="pole",
         run=RUN,
@@ -68,11 +79,15 @@ def contract():
 
 
 @pytest.fixture
-def make_experiment_of():
+def make_experiment_of() -> Callable[..., Experiment]:
     """Sections over an experiment named pole that plays CartPole-v1."""
 
-    def make(**sections):
-        document = {"name": "pole", "environment": {"id": "CartPole-v1"}, **sections}
+    def make(**sections: Any) -> Experiment:
+        document: dict[str, Any] = {
+            "name": "pole",
+            "environment": {"id": "CartPole-v1"},
+            **sections,
+        }
         return make_experiment(document)
 
     return make

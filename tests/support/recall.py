@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from gymnasium import spaces
@@ -32,4 +32,4 @@ class Recall(gymnasium.Env[Any, Any]):
         return (3 if self._at == 3 else 0), 0.0, False, False, {}
 
 
-gymnasium.register(RECALL, Recall)
+gymnasium.register(RECALL, cast(Any, Recall))

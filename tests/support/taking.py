@@ -1,10 +1,14 @@
 """What an updater is given, by hand."""
 
+from collections.abc import Callable, Sequence
+
+from tinyqueue.algorithms.base import Update
+from tinyqueue.data.session import SessionBatch
 from tinyqueue.experience.source import Source, Taken
-from tinyqueue.run.checkpoint import ReplayState
+from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 
-def taken(batches):
+def taken(batches: Sequence[SessionBatch]) -> Taken:
     """Batches of a stream algorithm: they count, and they are trained on."""
     return Taken(batches, batches)
 
@@ -12,15 +16,24 @@ def taken(batches):
 class Nothing(Source):
     """A source that has nothing of its own to keep."""
 
-    def __init__(self, is_settled=lambda: True):
-        self.wait_until_settled = is_settled
-        self.updates = []
+    def __init__(self, is_settled: Callable[[], bool] = lambda: True) -> None:
+        self._is_settled = is_settled
+        self.updates: list[Update] = []
 
-    def trained(self, taken, update):
+    def take(self, timeout_s: float) -> None:
+        return None
+
+    def trained(self, taken: Taken, update: Update) -> None:
         self.updates.append(update)
 
-    def state(self):
+    def wait_until_settled(self) -> bool:
+        return self._is_settled()
+
+    def state(self) -> ReplayState:
         return ReplayState()
 
-    def restore(self, checkpoint):
+    def restore(self, checkpoint: Checkpoint | None) -> str:
         return ""
+
+    def numbers(self) -> dict[str, float]:
+        return {}

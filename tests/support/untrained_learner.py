@@ -29,6 +29,7 @@ from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.ledger.ledger_file import LedgerFile
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 from tinyqueue.replay.replay import Replay
+from tinyqueue.replay.samplers import PrioritisedSampler
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import load_settings
@@ -122,9 +123,10 @@ class Guessing:
 
 def built(run: str) -> Built:
     """What players would have to send, and what it is trained with."""
-    algorithm, graph = Guessing(), b"an acting graph"
+    algorithm: Any = Guessing()
+    graph = b"an acting graph"
     state = {path: Leaf("float32", shape) for path, shape in STATE.items()}
-    export = SimpleNamespace(
+    export: Any = SimpleNamespace(
         graph=graph,
         sha256=hashlib.sha256(graph).hexdigest(),
         arrays=lambda: {"w": np.full(2, algorithm.updates, np.float32)},
@@ -157,8 +159,10 @@ def built(run: str) -> Built:
 
 def content(replay: Replay) -> dict[str, np.ndarray]:
     """Every item, in the order of the frames at which they begin."""
+    sampler = replay._sampler
+    assert isinstance(sampler, PrioritisedSampler)
     rows = np.arange(replay.capacity)
-    rows = rows[replay._sampler.is_live(rows)]
+    rows = rows[sampler.is_live(rows)]
     sample: Any = replay._items.gather(rows, replay._ring.births(rows), np.ones(len(rows)))
     order = np.argsort(sample.observations[""])
     columns = {
@@ -167,7 +171,7 @@ def content(replay: Replay) -> dict[str, np.ndarray]:
         "actions": sample.actions,
         "returns": sample.returns,
         "discounts": sample.discounts,
-        "priorities": replay._sampler._tree.get(rows),
+        "priorities": sampler._tree.get(rows),
     }
     return {name: column[order] for name, column in columns.items()}
 
@@ -189,19 +193,25 @@ def main(path: Path, notes: Notes) -> None:
 
     def restore_and_tell(training: Any, ledger: Any) -> None:
         restore(training, ledger)
-        np.savez(path / "restored.npz", **content(training._source._memory.replay))
+        columns: dict[str, Any] = content(training._source._memory.replay)
+        np.savez(path / "restored.npz", **columns)
         notes["ready"] = 1
 
-    TrainingRun.restore = notes.during("restore", restore_and_tell)
-    LedgerFile.write = notes.during("commit", LedgerFile.write)
-    Checkpoints.save = notes.during("checkpoint", Checkpoints.save)
-    service.build = lambda experiment, info, run: built(run)
-    reporter.TensorBoard = lambda folder: _Quiet()
+    replaced: list[tuple[Any, str, Any]] = [
+        (TrainingRun, "restore", notes.during("restore", restore_and_tell)),
+        (LedgerFile, "write", notes.during("commit", LedgerFile.write)),
+        (Checkpoints, "save", notes.during("checkpoint", Checkpoints.save)),
+        (service, "build", lambda experiment, info, run: built(run)),
+        (reporter, "TensorBoard", lambda folder: _Quiet()),
+    ]
+    for owner, name, stand_in in replaced:
+        setattr(owner, name, stand_in)
     if not sys.stdin.readline():
         return
     run = RunDirectory.open(path)
+    unused: Any = None
     around = service.Surroundings(
-        load_settings(), lambda: (EXPERIMENT, None), _Quiet(), None, _Quiet()
+        load_settings(), lambda: (EXPERIMENT, unused), _Quiet(), unused, _Quiet()
     )
     learner = service.LearnerService(EXPERIMENT, run, around)
     signal.signal(signal.SIGTERM, lambda *_: learner.stop())

@@ -11,7 +11,7 @@ import pytest
 
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Leaf
+from tinyqueue.data.spaces import Array, Arrays, Leaf
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.contract import Contract, Extra
 
@@ -170,7 +170,7 @@ def test_entries_of_an_action_are_each_in_their_own_range(
     # Given a table of entries with 2, 5, 3 and 1 values
     leaf = Leaf("uint8", (2, 2), 5, nvec=(2, 5, 3, 1))
     contract = make_contract(actions={"": leaf})
-    largest = np.broadcast_to(np.uint8([[1, 4], [2, 0]]), (8, 4, 2, 2))
+    largest = np.broadcast_to(np.array([[1, 4], [2, 0]], np.uint8), (8, 4, 2, 2))
     batch = replace(make_batch(), actions={"": largest}, carry={})
     # Then each may have its largest, and none more
     contract.check(batch)
@@ -191,7 +191,7 @@ def test_a_mask_must_allow_a_value_of_every_entry(
     )
     mask = np.zeros((9, 4, 5), bool)
     mask[..., [1, 2]] = True
-    actions = {"": np.broadcast_to(np.uint8([1, 0]), (8, 4, 2))}
+    actions = {"": np.broadcast_to(np.array([1, 0], np.uint8), (8, 4, 2))}
     batch = replace(make_batch(), actions=actions, extras={"action_mask": mask}, carry={})
     # Then one of each is enough, and two of one are not
     contract.check(batch)
@@ -205,8 +205,8 @@ def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
     # Given an arm that turns by two numbers, and grips or not
     arm = {"turn": Leaf("float32", (2,), low=-1.0, high=1.0), "grip": Leaf("uint8", (), 2)}
     contract = make_contract(actions=arm, needs_carry=True)
-    actions = {"turn": np.full((8, 4, 2), 3.5, F32), "grip": np.ones((8, 4), np.uint8)}
-    before = {"previous_action/turn": np.zeros((4, 2), F32)}
+    actions: Arrays = {"turn": np.full((8, 4, 2), 3.5, F32), "grip": np.ones((8, 4), np.uint8)}
+    before: Arrays = {"previous_action/turn": np.zeros((4, 2), F32)}
     before["previous_action/grip"] = np.zeros(4, np.uint8)
     rest = {k: v for k, v in make_batch().carry.items() if k != "previous_action"}
     batch = replace(make_batch(), actions=actions, carry=rest | before)

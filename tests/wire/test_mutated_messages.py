@@ -55,7 +55,7 @@ def _truncate(random: Random, message: Encoded) -> Encoded:
 
 def _insert(random: Random, message: Encoded) -> Encoded:
     place = random.integers(len(message.body) + 1)
-    noise = random.bytes(random.integers(1, 40))
+    noise = random.bytes(int(random.integers(1, 40)))
     return Encoded(message.body[:place] + noise + message.body[place:], message.headers)
 
 

@@ -28,7 +28,7 @@ WEIGHTS = WeightVersion(
     arrays={
         "torso/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
         "torso/bias": np.zeros(4, np.float32),
-        "temperature": np.float32(0.5).reshape(()),
+        "temperature": np.array(0.5, np.float32),
     },
 )
 

@@ -74,4 +74,4 @@ def test_a_process_that_has_ended_is_not_healthy(tmp_path: Path) -> None:
     done = check("player", "amqp://broker", ended.pid, tmp_path)
 
     assert done.returncode == 1
-    assert "cannot be looked at" in done.stdout
+    assert "cannot be inspected" in done.stdout

@@ -10,7 +10,9 @@ from tinyqueue.algorithms.dqn import Apex, DoubleDqn, Dqn, NStepQ, OneStepQ, Rai
 from tinyqueue.algorithms.impala import A3c, Impala
 from tinyqueue.algorithms.ppo import Ppo
 from tinyqueue.algorithms.r2d2 import R2d2
-from tinyqueue.errors import UnknownNameError
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.brought import brought
+from tinyqueue.experiment.config_class import require_config
 
 ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
     "impala": Impala,
@@ -26,13 +28,65 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
 }
 """Those that come with tinyqueue."""
 
+_REQUIRED = ("Config", "head", "outputs", "update", "prepare")
+_REQUIRED_WHEN_BUILT = ("acting_outputs", "kept")
+
 
 def find(name: str) -> type[Algorithm[Any, Any]]:
-    """The algorithm that an experiment names.
+    """The algorithm that an experiment names: one of :data:`ALGORITHMS`, ``path/to/file.py:Name``,
+    or an entry point of the group ``tinyqueue.algorithms``.
 
     Raises:
         UnknownNameError: There is none of this name.
+        ConfigError: It does not import, or lacks what an algorithm must have.
     """
-    if name not in ALGORITHMS:
-        raise UnknownNameError("algorithm", name, ALGORITHMS)
-    return ALGORITHMS[name]
+    if name in ALGORITHMS:
+        return ALGORITHMS[name]
+    return checked(*brought("algorithm", name, ALGORITHMS))
+
+
+def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
+    """A class that a user brought, when it has what an algorithm must have.
+
+    Args:
+        found: What was loaded.
+        where: Where it is from, for errors.
+
+    Raises:
+        ConfigError: It is no algorithm; the text says what it lacks.
+    """
+    if not isinstance(found, type) or not issubclass(found, Algorithm):
+        lacks = [name for name in _REQUIRED if not hasattr(found, name)]
+        raise ConfigError(
+            f"{where} is not an algorithm: it must be a class that derives from "
+            "tinyqueue.algorithms.base.Algorithm or from one of its subclasses."
+            + (f" It also lacks {', '.join(lacks)}." if lacks else "")
+        )
+    lacks = [name for name in _REQUIRED if not hasattr(found, name)]
+    lacks += sorted(found.__abstractmethods__)
+    if lacks:
+        raise ConfigError(
+            f"{where} lacks {', '.join(lacks)}, which every algorithm must have; "
+            "tinyqueue.algorithms.base says what each does."
+        )
+    require_config(found.Config, where)
+    if found.replay is not Algorithm.replay and not getattr(found.Config, "uses_replay", False):
+        raise ConfigError(
+            f"{where} has a replay, and its Config does not say so. Write "
+            "uses_replay: ClassVar[bool] = True in it, so that experiments have a table [replay]."
+        )
+    return found
+
+
+def require_built(algorithm: Algorithm[Any, Any], name: str) -> None:
+    """Returns when an algorithm's ``__init__`` has set what it must set.
+
+    Raises:
+        ConfigError: It has not; the text says what, and the algorithm by this name.
+    """
+    lacks = [each for each in _REQUIRED_WHEN_BUILT if not hasattr(algorithm, each)]
+    if lacks:
+        raise ConfigError(
+            f"{name}: its __init__ must set {' and '.join(lacks)}; "
+            "tinyqueue.algorithms.base says what each is."
+        )

@@ -28,7 +28,9 @@ class VerifiedConnection(Connection):
     _initial_params: dict[str, Any]
     """An attribute of kombu's that its stubs leave out."""
 
-    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:
+    def Pool(  # noqa: N802  # kombu names it so
+        self, limit: int | None = None, **options: Any
+    ) -> ConnectionPool:
         """A pool of verified connections; kombu's own pool holds plain ones."""
         return _VerifiedPool(self, limit, **options)
 

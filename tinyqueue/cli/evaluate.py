@@ -19,7 +19,6 @@ from tinyqueue.evaluation.held_out import held_out_states
 from tinyqueue.evaluation.human import SOURCE, human_reference
 from tinyqueue.evaluation.max_q import MaxQ
 from tinyqueue.evaluation.summary import GamesSummary
-from tinyqueue.experiment.documents import read_document
 from tinyqueue.learned import Learned
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.heads import Uniform
@@ -77,7 +76,7 @@ def evaluate(
     spec = learned.spec
     atari = spec.environment.atari
     head, policy = choice.head(spec), choice.policy
-    max_q = MaxQ() if MaxQ.OUTPUT in head.outputs else None
+    max_q = MaxQ(spec.actions) if MaxQ.OUTPUT in head.outputs else None
     played = partial(
         play_what_finishes, spec, learned.runner, episodes=episodes, seed=seed, is_hidden=as_json
     )
@@ -132,7 +131,7 @@ def _load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
             "--held-out."
         )
     checkpoint = choice.load_checkpoint(run)
-    critic = Critic(of_run(read_document(run / "experiment.toml")), checkpoint)
+    critic = Critic(of_run(run), checkpoint)
     learned = Learned(checkpoint)
     settings = allowing(load_settings(), learned.spec.environment.id)
     states = held_out_states(learned.spec, Stage, modules=settings.environment_modules)

@@ -6,14 +6,14 @@ import difflib
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tinyqueue.catalogue import (
-    ALGORITHM_CONFIGS,
-    MODEL_CONFIGS,
+    configs,
     make_experiment,
     preset_for,
     preset_with,
@@ -21,9 +21,10 @@ from tinyqueue.catalogue import (
 )
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.experiment.components import DEFAULTS, chosen, without_former
+from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
-from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.experiment import ConfigTable, Experiment
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.older import known_only, listed, new_since, told
 from tinyqueue.experiment.values import Assignment
 from tinyqueue.run.run_directory import RunDirectory
@@ -54,7 +55,8 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
     """
     target = os.path.expanduser(target)
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
-        return read_document(Path(target)), target
+        path = Path(target)
+        return located(read_document(path), path.parent), target
     known = presets()
     if target in known:
         return read_document(known[target]), f"preset {target}"
@@ -105,23 +107,36 @@ def chosen_for(
     result, gone = without_former(
         document,
         wanted,
-        algorithms=ALGORITHM_CONFIGS,
-        models=MODEL_CONFIGS,
+        **_configs(document, _typed(assignments)),
         keeps_shared=is_file,
     )
     if "algorithm" in wanted and not is_file:
         result.pop("name", None)
     if gone:
-        names = " and ".join(wanted.values())
-        source += f"; its settings {listed(gone)} are left out: {names} has its own defaults"
+        names = " and ".join(map(label, wanted.values()))
+        have = "have their" if len(wanted) > 1 else "has its"
+        source += f"; its settings {listed(gone)} are left out: {names} {have} own defaults"
     return result, source
 
 
 def _wanted(document: dict[str, Any], assignments: Sequence[str | Assignment]) -> dict[str, str]:
     """``algorithm`` and ``model`` → the name that was typed, if it differs."""
-    typed = with_overrides({}, list(assignments))
+    typed = _typed(assignments)
     names = {kind: chosen(typed, kind) for kind in DEFAULTS if "name" in typed.get(kind, {})}
     return {kind: name for kind, name in names.items() if name != chosen(document, kind)}
+
+
+def _typed(assignments: Sequence[str | Assignment]) -> dict[str, Any]:
+    """What was typed; paths are relative to the working folder."""
+    return located(with_overrides({}, list(assignments)), Path())
+
+
+def _configs(*documents: Mapping[str, Any]) -> dict[str, ConfigTable]:
+    """As of :func:`configs`; empty where a name is unknown, to be refused when it is used."""
+    try:
+        return configs(*documents)
+    except UnknownNameError:
+        return {"algorithms": {}, "models": {}}
 
 
 def configured(
@@ -137,7 +152,7 @@ def configured(
     Raises:
         ConfigError: A key or value is unknown, missing or out of range.
     """
-    document = with_overrides(document, list(assignments))
+    document = located(with_overrides(document, list(assignments)), Path())
     if seed is not None:
         document["seed"] = seed
     stop = dict(document.get("stop", {}))
@@ -150,8 +165,11 @@ def configured(
     return make_experiment(document)
 
 
-def new_run(runs: Path, experiment: Experiment, modules: Sequence[str] = ()) -> RunDirectory:
-    """A new numbered run directory, once the environment has been found.
+def new_run(
+    runs: Path, experiment: Experiment, modules: Sequence[str] = ()
+) -> tuple[RunDirectory, Experiment]:
+    """A new numbered run directory, once the environment has been found, and the experiment with
+    the copies that the run keeps of the user's own files.
 
     Args:
         runs: The folder of all runs.
@@ -164,15 +182,21 @@ def new_run(runs: Path, experiment: Experiment, modules: Sequence[str] = ()) -> 
     """
     import_allowed(modules)
     find_environment(experiment.environment.id)
-    return RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
+    run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
+    kept = run.document()
+    return run, replace(
+        experiment,
+        algorithm_name=chosen(kept, "algorithm"),
+        model_name=chosen(kept, "model"),
+    )
 
 
 def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]:
     """An existing run, and its experiment with changes as for :func:`configured`.
 
     Returns:
-        The run, the experiment, and in words what became of another version's settings; empty
-        for a run of this version.
+        The run, the experiment, and in words what became of another version's settings and which
+        of the user's own files have changed; empty if neither applies.
 
     Raises:
         RunDirectoryError: There is no such run, or it is in use.
@@ -181,10 +205,13 @@ def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]
     run = RunDirectory.open(path)
     try:
         document = run.document()
-        known, gone = known_only(document, algorithms=ALGORITHM_CONFIGS, models=MODEL_CONFIGS)
+        known, gone = known_only(document, **configs(document))
         new = new_since(document, make_experiment(known).document())
         base, _ = chosen_for(known, f"{path}/", changes.get("assignments", ()))
-        return run, configured(base, **changes), told(new, gone)
+        experiment = configured(base, **changes)
+        names = (experiment.algorithm_name, experiment.model_name)
+        remarks = [told(new, gone), *run.changed_code(names)]
+        return run, experiment, "; ".join(filter(None, remarks))
     except ConfigError:
         run.close()
         raise

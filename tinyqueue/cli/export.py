@@ -16,7 +16,9 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.evaluation.summary import GamesSummary
+from tinyqueue.experiment.components import chosen
 from tinyqueue.experiment.documents import read_document
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sample
@@ -96,7 +98,7 @@ def _result(
 def _names(run: Path) -> dict[str, str]:
     """Names of the algorithm and the model in a run's experiment, which names defaults too."""
     document: dict[str, Any] = read_document(run / "experiment.toml")
-    return {kind: document.get(kind, {}).get("name", "") for kind in ("algorithm", "model")}
+    return {kind: label(chosen(document, kind)) for kind in ("algorithm", "model")}
 
 
 def _write(out: Path, sample: Sample) -> int:

@@ -16,6 +16,7 @@ from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.file_names import label
 from tinyqueue.learner.fitting import CHOSEN
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
@@ -51,7 +52,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     for url in unprotected(settings):
         view.message(f"{url}: {PLAIN_URL}")
     view.message(
-        f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}; {run.path}"
+        f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}; {run.path}"
     )
     try:
         settings = allowing(settings, experiment.environment.id)
@@ -103,7 +104,7 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     newest = RunDirectory.newest(wanted.runs_dir or settings.runs_dir, experiment.name)
     if new or newest is None:
         settings = allowing(settings, experiment.environment.id)
-        return wanted.new_run(settings, experiment), experiment, source
+        return *wanted.new_run(settings, experiment), source
     run, kept, older = open_run(newest)
     if _as_given(kept, experiment) != experiment.document():
         run.close()
@@ -118,6 +119,10 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
 def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:
     """A run's experiment, with settings chosen at its start left open where they are open now."""
     document, now = kept.document(), given.document()
+    for kind in ("algorithm", "model"):
+        # The run's copy stands for the file.
+        if label(document[kind]["name"]) == label(now[kind]["name"]):
+            document[kind]["name"] = now[kind]["name"]
     for name, keys in CHOSEN.items():
         is_open = [key for key in keys if key not in getattr(given, name).model_fields_set]
         left = {key: value for key, value in document[name].items() if key not in is_open}

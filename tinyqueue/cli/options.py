@@ -95,8 +95,10 @@ class Wanted:
                 _require_sound(document, source)
             raise error
 
-    def new_run(self, settings: Settings, experiment: Experiment) -> RunDirectory:
-        """A new run directory for the experiment."""
+    def new_run(
+        self, settings: Settings, experiment: Experiment
+    ) -> tuple[RunDirectory, Experiment]:
+        """A new run directory for the experiment, and the experiment as saved there."""
         runs = self.runs_dir or settings.runs_dir
         return new_run(runs, experiment, settings.environment_modules)
 

@@ -28,6 +28,14 @@ TITLES: Mapping[str, str] = {
 }
 """Column → its title. An extra with another name is its own title."""
 
+_ACTION = "action/"
+# Before the path of a part of an action.
+
+
+def column_title(column: str) -> str:
+    """What a person reads above a column: of a part of an action its path."""
+    return TITLES.get(column, column.removeprefix(_ACTION))
+
 
 def tick_rows(
     batch: SessionBatch, slot: int, ticks: range, critic: Arrays | None = None
@@ -50,7 +58,7 @@ def tick_rows(
         name: values[:, slot] for name, values in batch.extras.items() if values.ndim == 2
     } | {f"checkpoint_{name}": values[:, slot] for name, values in (critic or {}).items()}
     actions = {
-        "/".join(["action", *filter(None, [path])]): values[:, slot]
+        f"{_ACTION}{path}" if path else "action": values[:, slot]
         for path, values in batch.actions.items()
     }
     return [

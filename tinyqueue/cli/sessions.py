@@ -16,7 +16,7 @@ from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.session_export import export as export_to
-from tinyqueue.cli.session_table import TITLES, tick_rows
+from tinyqueue.cli.session_table import column_title, tick_rows
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDirectoryError
@@ -216,7 +216,7 @@ def _judged(run: Path, batch: SessionBatch) -> Arrays:
     checkpoint = CheckpointReader(run / "checkpoints").newest()
     if checkpoint is None:
         raise CheckpointError(f"{run} has no checkpoint yet. Leave out --with-checkpoint.")
-    experiment = of_run(read_document(run / "experiment.toml"))
+    experiment = of_run(run)
     return Critic(experiment, checkpoint).judge(batch)
 
 
@@ -231,7 +231,9 @@ def _title(facts: dict[str, Any]) -> str:
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table()
     for name in rows[0] if rows else ():
-        table.add_column(TITLES.get(name, name), justify="left" if name == "end" else "right")
+        table.add_column(
+            column_title(name), justify="left" if name == "end" else "right", overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     return table
@@ -240,6 +242,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

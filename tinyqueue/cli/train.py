@@ -68,10 +68,10 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     else:
         experiment, source = wanted.experiment()
         settings = allowing(settings, experiment.environment.id)
-        run = wanted.new_run(settings, experiment)
+        run, experiment = wanted.new_run(settings, experiment)
     where = Where(chosen, players if players is not None else _default_players(), serial)
     view = view_beside(as_json)
-    view.message(f"{experiment.environment.id} with {experiment.algorithm_name}, from {source}")
+    view.message(f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}")
     try:
         log_to_file(run.path / "learner.log")
         with led_aside(run.path / "learner.log", serial):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyqueue.data.spaces import Array, Space
+from tinyqueue.data.spaces import Array, Space, described
 from tinyqueue.errors import ConfigError
 
 ACTION_MASK = "action_mask"
@@ -27,7 +27,7 @@ def mask_counts(actions: Space) -> tuple[int, ...]:
     if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not leaf.nvec):
         raise ConfigError(
             "environment.action_mask needs a single Discrete or MultiDiscrete action space; this "
-            f"environment's is {actions}. Remove the key, or wrap the environment."
+            f"environment's is {described(actions)}. Remove the key, or wrap the environment."
         )
     return leaf.counts
 

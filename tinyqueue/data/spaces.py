@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tinyqueue.data.native import Native
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -34,6 +36,8 @@ class Leaf:
             of ``shape``. It is 1 for what environments give and what travels.
         nvec: Number of values of each entry where entries differ, flattened in C order, as in a
             MultiDiscrete action space; ``n`` is then the largest. Empty otherwise.
+        native: What its values mean to the environment, where that is more than their type. Leaves
+            are compared without it. None also in specs from before it was written down.
     """
 
     dtype: str
@@ -43,6 +47,7 @@ class Leaf:
     high: float | None = None
     stack: int = 1
     nvec: tuple[int, ...] = ()
+    native: Native | None = field(default=None, compare=False)
 
     @property
     def is_discrete(self) -> bool:
@@ -74,6 +79,7 @@ class Leaf:
             "high": self.high,
             **({"stack": self.stack} if self.stack > 1 else {}),
             **({"nvec": list(self.nvec)} if self.nvec else {}),
+            **({"native": self.native.to_json()} if self.native else {}),
         }
 
     @classmethod
@@ -93,6 +99,7 @@ class Leaf:
             high=_bound(value["high"]),
             stack=int(value.get("stack", 1)),
             nvec=tuple(int(count) for count in value.get("nvec", ())),
+            native=Native.from_json(value["native"]) if value.get("native") else None,
         )
 
 

@@ -19,7 +19,7 @@ from tinyqueue.envs.atari_slots import AtariSlots
 from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, user_place, words
 from tinyqueue.envs.kept import keep, keep_of_all
-from tinyqueue.envs.known_packages import advice, known_package
+from tinyqueue.envs.known_packages import known_package
 from tinyqueue.envs.masks import make_masks, with_mask_in_info
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
@@ -211,10 +211,9 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         if extra is not None:
             raise MissingExtraError(extra, f"the environment {config.id}") from error
         package = known_package(config.id)
-        if package is not None and package.continuous:
-            raise ConfigError(advice(config.id, package)) from error
+        how = f'. They come with: pip install "{package.install}"' if package else ""
         raise ConfigError(
-            f"the environment {config.id} needs packages that are not installed here: {error}"
+            f"the environment {config.id} needs packages that are not installed here: {error}{how}"
         ) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
         if not config.kwargs and not isinstance(error, gymnasium.error.Error):

@@ -22,13 +22,11 @@ class KnownPackage:
         ids: Pattern that its ids begin with, in any letter case.
         install: The requirement to give to pip.
         module: The module that registers the ids with Gymnasium; empty if none does.
-        continuous: All its actions are continuous, and no algorithm here learns those.
     """
 
     ids: str
     install: str
     module: str
-    continuous: bool = False
 
     @property
     def is_installed(self) -> bool:
@@ -64,14 +62,13 @@ KNOWN_PACKAGES = (
     KnownPackage("Crafter(Reward|NoReward)-", "crafter", ""),
     KnownPackage("procgen[-/]", "procgen", ""),
     KnownPackage("Craftax-", "craftax", ""),
-    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "gymnasium", continuous=True),
-    KnownPackage(_ROBOTICS, "gymnasium-robotics", "gymnasium_robotics", continuous=True),
-    KnownPackage("dm_control/", "shimmy[dm-control]", "shimmy", continuous=True),
-    KnownPackage("Meta-World/", "metaworld", "metaworld", continuous=True),
-    KnownPackage("PyFlyt/", "pyflyt", "PyFlyt.gym_envs", continuous=True),
-    KnownPackage("Panda(Reach|Push|Slide|PickAndPlace|Stack|Flip)", "panda-gym", "panda_gym",
-                 continuous=True),
-    KnownPackage("gym_pusht/", "gym-pusht", "gym_pusht", continuous=True),
+    KnownPackage(f"({_MUJOCO})-v[0-9]", "gymnasium[mujoco]", "gymnasium"),
+    KnownPackage(_ROBOTICS, "gymnasium-robotics", "gymnasium_robotics"),
+    KnownPackage("dm_control/", "shimmy[dm-control]", "shimmy"),
+    KnownPackage("Meta-World/", "metaworld", "metaworld"),
+    KnownPackage("PyFlyt/", "pyflyt", "PyFlyt.gym_envs"),
+    KnownPackage("Panda(Reach|Push|Slide|PickAndPlace|Stack|Flip)", "panda-gym", "panda_gym"),
+    KnownPackage("gym_pusht/", "gym-pusht", "gym_pusht"),
 )  # fmt: skip
 """The ids and modules of each were verified with a release of 2026, or read in its source."""
 
@@ -100,13 +97,6 @@ def advice(environment_id: str, package: KnownPackage) -> str:
     """What to do for an environment of a known package that cannot be used now."""
     begins = f"the environment {environment_id} comes with the package"
     name = re.split(r"[\[>]", package.install)[0]
-    if package.continuous:
-        return (
-            f"{begins} {package.install}, whose actions are continuous, and every algorithm here "
-            "chooses one of n: one Discrete space. Choose another environment, or register one in "
-            "a module of your own that wraps this and maps a number from 0 to n − 1 to a fixed "
-            "action each."
-        )
     if not package.module:
         return (
             f"{begins} {name}, which registers nothing with Gymnasium. Write a module that does, "

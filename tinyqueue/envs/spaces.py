@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from tinyqueue.data.native import Border, Bounds, Keys, Native, nested
 from tinyqueue.data.spaces import (
     Array,
     Arrays,
@@ -37,63 +39,17 @@ _ACTION_PARTS = "Box (up to 64-bit floats, not empty), Discrete, MultiDiscrete, 
 _NO_BOUND = float(np.finfo(np.float32).max)
 """Some environments, such as CartPole, use the largest float32 to mean no bound."""
 
-Keys = tuple[str | int, ...]
-"""Where a leaf is in a nested value: the keys of a Dict are strings, those of a Tuple integers."""
-
 
 @dataclass(frozen=True)
 class _Field:
-    """One leaf: where it is in the nested value, and how its values are converted.
+    """One leaf, and how its values are converted."""
 
-    Attributes:
-        keys: Where it is.
-        leaf: It as data.
-        dtype: The environment's dtype.
-        start: The environment's value for 0, for all entries or per entry ``[*shape]``; None: 0.
-        scale: How numbers are rescaled on their way to the environment; None: not at all.
-    """
-
-    keys: Keys
     leaf: Leaf
-    dtype: np.dtype[Any]
-    start: int | Array | None = None
-    scale: _Scale | None = None
+    native: Native
 
-    def given(self, values: Array) -> Array:
-        """From the environment's values to those that travel."""
-        if self.scale is not None:
-            return self.scale.given(values)
-        return values if self.start is None else values - self.start
-
-    def native(self, array: Array) -> Array:
-        """From values that travel to the environment's; a copy."""
-        if self.scale is not None:
-            return self.scale.native(array, self.dtype)
-        values = array.astype(self.dtype)
-        return values if self.start is None else values + self.start
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """How a Box of actions is rescaled: clip(centre + half · action, low, high), in float64.
-
-    All attributes broadcast to ``[*shape]``.
-    """
-
-    centre: Array
-    half: Array
-    low: Array
-    high: Array
-
-    def given(self, values: Array) -> Array:
-        half = np.where(self.half == 0, 1.0, self.half)
-        return np.asarray((values - self.centre) / half)
-
-    def native(self, array: Array, dtype: np.dtype[Any]) -> Array:
-        # In float64, so that −1 and 1 are exactly the bounds.
-        values = self.centre + self.half * array.astype(np.float64)
-        clipped: Array = np.clip(values, self.low, self.high).astype(dtype)
-        return clipped
+    @cached_property
+    def border(self) -> Border:
+        return Border(self.native, self.leaf.shape)
 
 
 class Layout:
@@ -123,32 +79,31 @@ class Layout:
     @property
     def space(self) -> Space:
         """Path → leaf, in the order in which the Gymnasium space lists them."""
-        return {path: field.leaf for path, field in self._fields.items()}
+        return {
+            path: replace(field.leaf, native=field.native) for path, field in self._fields.items()
+        }
 
     def write(self, values: Any, rows: Arrays) -> None:
         """Copies batched values into ``rows``, path → ``[B, …]`` in the wire's dtypes."""
         plain = self._plain
         if plain is not None:
-            rows[""][...] = plain.given(values)
+            rows[""][...] = plain.border.given(values)
             return
         for path, field in self._fields.items():
             inner = values
-            for key in field.keys:
+            for key in field.native.keys:
                 inner = inner[key]
-            rows[path][...] = field.given(inner)
+            rows[path][...] = field.border.given(inner)
 
     def unflatten(self, arrays: Arrays) -> Any:
         """Batched values for the environment, from path → ``[B, …]``."""
         plain = self._plain
         if plain is not None:
-            return plain.native(arrays[""])
-        result: dict[str | int, Any] = {}
-        for path, field in self._fields.items():
-            inner = result
-            for key in field.keys[:-1]:
-                inner = inner.setdefault(key, {})
-            inner[field.keys[-1]] = field.native(arrays[path])
-        return _with_tuples(result)
+            return plain.border.native(arrays[""])
+        return nested(
+            (field.native.keys, field.border.native(arrays[path]))
+            for path, field in self._fields.items()
+        )
 
 
 def action_layout(space: gymnasium.Space[Any], environment_id: str) -> Layout:
@@ -180,12 +135,19 @@ def require_equal(of: str, here: Space, wanted: Space) -> None:
     Raises:
         EnvironmentMismatchError: They differ; both are printed.
     """
-    if list(here) == list(wanted) and here == wanted:
+    is_same = list(here) == list(wanted) and here == wanted
+    if is_same and not any(_disagree(leaf, wanted[path]) for path, leaf in here.items()):
         return
     raise EnvironmentMismatchError(
         f"{of} are {space_to_json(here)} here, but {space_to_json(wanted)} in the experiment's "
         "spec. Install the same versions of the environment's packages on players and learner."
     )
+
+
+def _disagree(leaf: Leaf, other: Leaf) -> bool:
+    """Whether two equal leaves mean other values of their environment, such as other bounds."""
+    told = (leaf.native, other.native)
+    return None not in told and told[0] != told[1]
 
 
 def leaves(
@@ -228,20 +190,20 @@ def is_supported(leaf: gymnasium.Space[Any]) -> bool:
 def _field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
     if not is_supported(space):
         raise _unsupported(keys, space, of, _PARTS)
-    dtype = np.dtype(space.dtype)
+    native = Native(keys, np.dtype(space.dtype).name)
     if isinstance(space, spaces.MultiDiscrete):
         # One range for all entries, so that the leaf has a single n.
         start = int(space.start.min())
         count = int((space.start + space.nvec).max()) - start
-        return _Field(keys, _discrete(count, space.shape), dtype, start or None)
+        return _Field(_discrete(count, space.shape), replace(native, start=_start(start)))
     if isinstance(space, spaces.Discrete):
-        return _Field(keys, _discrete(int(space.n), ()), dtype, int(space.start) or None)
+        return _Field(_discrete(int(space.n), ()), replace(native, start=_start(space.start)))
     if isinstance(space, spaces.MultiBinary):
-        return _Field(keys, _discrete(2, space.shape), dtype)
+        return _Field(_discrete(2, space.shape), native)
     assert isinstance(space, spaces.Box)
     low, high = _shared(space.low), _shared(space.high)
     leaf = Leaf(_BOX_DTYPES[space.dtype.name], tuple(space.shape), low=low, high=high)
-    return _Field(keys, leaf, dtype)
+    return _Field(leaf, native)
 
 
 def _action_field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
@@ -251,23 +213,34 @@ def _action_field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
     if isinstance(space, spaces.MultiDiscrete):
         nvec = tuple(int(count) for count in space.nvec.flat)
         leaf = replace(_discrete(max(nvec), space.shape), nvec=nvec)
-        return _Field(keys, leaf, np.dtype(space.dtype), space.start if space.start.any() else None)
+        return _Field(leaf, Native(keys, space.dtype.name, start=_start(space.start)))
     if not isinstance(space, spaces.Box):
         return _field(keys, space, of)
     low, high = _bounds(space.low), _bounds(space.high)
-    leaf, dtype = Leaf("float32", tuple(space.shape)), np.dtype(space.dtype)
-    if np.isfinite(low).all() and np.isfinite(high).all():
-        scale = _Scale(low / 2 + high / 2, high / 2 - low / 2, low, high)
-        return _Field(keys, replace(leaf, low=-1.0, high=1.0), dtype, scale=scale)
-    if np.isfinite(low).any() or np.isfinite(high).any():
-        return _Field(keys, leaf, dtype, scale=_Scale(np.zeros(()), np.ones(()), low, high))
-    return _Field(keys, leaf, dtype)
+    leaf, native = Leaf("float32", tuple(space.shape)), Native(keys, space.dtype.name)
+    finite = np.isfinite([low, high])
+    if finite.all():
+        leaf = replace(leaf, low=-1.0, high=1.0)
+    if finite.any():
+        native = replace(native, low=_told(low), high=_told(high))
+    return _Field(leaf, native)
 
 
 def _bounds(bounds: Array) -> Array:
     """``[*shape]`` float64, infinite where there is no bound."""
     wide = bounds.astype(np.float64)
     return np.where(np.abs(wide) >= _NO_BOUND, np.copysign(np.inf, wide), wide)
+
+
+def _told(bounds: Array) -> Bounds:
+    """Those of every entry, or one where all are the same."""
+    told = tuple(float(bound) if np.isfinite(bound) else None for bound in bounds.flat)
+    return told[:1] if len(set(told)) == 1 else told
+
+
+def _start(starts: Any) -> tuple[int, ...]:
+    told = tuple(int(start) for start in np.ravel(starts))
+    return told if any(told) else ()
 
 
 def _unsupported(keys: Keys, space: gymnasium.Space[Any], of: str, parts: str) -> ConfigError:
@@ -280,14 +253,6 @@ def _unsupported(keys: Keys, space: gymnasium.Space[Any], of: str, parts: str) -
 
 def _discrete(count: int, shape: tuple[int, ...]) -> Leaf:
     return Leaf(smallest_integer_dtype(count), tuple(shape), n=count)
-
-
-def _with_tuples(nested: Any) -> Any:
-    """Turns dicts whose keys are integers back into tuples."""
-    if not isinstance(nested, dict):
-        return nested
-    inner = {key: _with_tuples(value) for key, value in nested.items()}
-    return tuple(inner.values()) if all(isinstance(key, int) for key in inner) else inner
 
 
 def _shared(bounds: Array) -> float | None:

@@ -240,6 +240,7 @@ class _Steps:
     ) -> None:
         self._name, self._vector, self._observed = name, vector, observed
         vector.action_space.seed(seed)
+        vector.single_action_space.seed(seed)
         self.count = self.ended = 0
         self.seconds = self.slowest_s = 0.0
         self.lowest, self.highest = np.inf, -np.inf
@@ -267,15 +268,13 @@ class _Steps:
     def _sample(self) -> Any:
         """Random actions among the valid ones."""
         masks = self._vector.action_masks if isinstance(self._vector, SideBySide) else None
-        space = self._vector.action_space
         if masks is None:
-            return space.sample()
-        masks = masks.astype(np.int8)
-        one = self._vector.single_action_space
-        if not isinstance(one, MultiDiscrete):
-            return space.sample(mask=tuple(masks))
-        ends = np.cumsum(one.nvec)[:-1]
-        return space.sample(mask=tuple(tuple(np.split(row, ends)) for row in masks))
+            return self._vector.action_space.sample()
+        one, rows = self._vector.single_action_space, list(masks.astype(np.int8))
+        if isinstance(one, MultiDiscrete):
+            ends = np.cumsum(one.nvec)[:-1]
+            return np.stack([one.sample(mask=tuple(np.split(row, ends))) for row in rows])
+        return np.stack([one.sample(mask=row) for row in rows])
 
     def _see(self, doing: str, rewards: Array) -> None:
         wrong = np.flatnonzero(~np.isfinite(rewards))

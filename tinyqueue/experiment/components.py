@@ -1,11 +1,14 @@
-"""Replacing a document's algorithm or model: the new one starts from its own defaults."""
+"""The algorithm and the model that a document names: where they are, and when they change."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tinyqueue.experiment.experiment import ConfigTable
+from tinyqueue.experiment.file_names import file_of
 
 DEFAULTS = {"algorithm": "impala", "model": "mlp"}
 """The components of a document that names none."""
@@ -16,6 +19,23 @@ def chosen(document: Mapping[str, Any], kind: str) -> str:
     table = document.get(kind, {})
     name = table.get("name", DEFAULTS[kind]) if isinstance(table, Mapping) else ""
     return str(name)
+
+
+def located(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The document with the paths of ``file.py:Name`` absolute.
+
+    Args:
+        document: As it was written.
+        folder: What relative paths are relative to: the folder of the TOML file.
+    """
+    result = dict(document)
+    for kind in DEFAULTS:
+        found = file_of(chosen(document, kind))
+        if found is not None:
+            path, name = found
+            absolute = os.path.abspath(folder / path)
+            result[kind] = {**document[kind], "name": f"{absolute}:{name}" if name else absolute}
+    return result
 
 
 def without_former(

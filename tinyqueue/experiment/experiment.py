@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,
@@ -44,6 +45,11 @@ class Experiment:
     replay: ReplayConfig | None = None
     """None for an algorithm that trains on the stream."""
     seed: int = 0
+
+    @property
+    def algorithm_label(self) -> str:
+        """The algorithm's name for people: a file's without its folders."""
+        return label(self.algorithm_name)
 
     def document(self) -> dict[str, Any]:
         """The effective experiment as plain tables, which parse to an equal one."""
@@ -108,11 +114,15 @@ def parse_experiment(
 
 
 def default_name(environment_id: str, algorithm: str) -> str:
-    """The name of an experiment without one: ``ALE/Pong-v5`` with ``impala``: ``pong-impala``."""
+    """The name of an experiment without one.
+
+    ``ALE/Pong-v5`` with ``impala`` is ``pong-impala``, with ``own.py:Mine`` ``pong-mine``.
+    """
     game = environment_id.rpartition("/")[2].lower()
     base, _, version = game.rpartition("-v")
     game = base if base and version.isdigit() else game
-    cleaned = re.sub("[^a-z0-9_-]", "-", f"{game}-{algorithm}".lower())
+    own = algorithm.rpartition(":")[2]
+    cleaned = re.sub("[^a-z0-9_-]", "-", f"{game}-{own}".lower())
     return cleaned.lstrip("_-")[:48].rstrip("-") or "experiment"
 
 
@@ -131,8 +141,8 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
         return _section(ReplayConfig, document, "replay")
     if "replay" in document:
         raise ConfigError(
-            f"[replay] has no effect: {name} trains on each session batch once, as it arrives. "
-            "Remove the table, or choose an algorithm with a replay, such as dqn."
+            f"[replay] has no effect: {label(name)} trains on each session batch once, as it "
+            "arrives. Remove the table, or choose an algorithm with a replay, such as dqn."
         )
     return None
 

@@ -40,16 +40,8 @@ class _Copy:
             return [self.of(inner, depth + 1) for inner in value]
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, int):
-            if not -_MOST_INTEGER <= value < _MOST_INTEGER:
-                raise ValueError("holds an integer of over 256 bits")
-            return int(value)
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                raise ValueError(f"holds {value}, which is not a finite number")
-            return float(value)
+        if isinstance(value, int | float):
+            return _number(value)
         raise ValueError(
             f"holds a {type(value).__name__}, but only strings, numbers, booleans, and lists and "
             "tables of these are allowed"
@@ -66,3 +58,15 @@ class _Copy:
         if len(text) > _MOST_TEXT:
             raise ValueError(f"holds a string of over {_MOST_TEXT} characters")
         return str(text)
+
+
+def _number(value: float) -> bool | int | float:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -_MOST_INTEGER <= value < _MOST_INTEGER:
+            raise ValueError("holds an integer of over 256 bits")
+        return int(value)
+    if not math.isfinite(value):
+        raise ValueError(f"holds {value}, which is not a finite number")
+    return float(value)

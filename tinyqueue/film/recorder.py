@@ -125,7 +125,7 @@ class Recorder:
                 seed=seed,
                 spaces=self._spaces,
                 table=self._table,
-                watch=lambda outputs, playing: on_tick(),
+                watch=lambda *_: on_tick(),
             )
 
     def end(self, *, gif: bool = False) -> Take:

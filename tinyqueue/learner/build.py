@@ -1,4 +1,4 @@
-"""From an experiment and its environment to everything that trains: TensorFlow begins here."""
+"""Builds all that trains from an experiment and its environment. TensorFlow is first used here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.registry import find, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -17,7 +17,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
-from tinyqueue.models.registry import MODELS
+from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract, Extra
@@ -27,10 +27,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Built:
-    """What is trained, what players play, and what comes back.
+    """What is trained, what players need, and what they send back.
 
     Attributes:
-        threshold: Mean return of greedy games that ends training; None without one.
+        algorithm: The algorithm, with its network.
+        export: The acting half of the network, for players.
+        spec: What players play.
+        contract: What their session batches must look like.
+        threshold: Target score: mean return of an evaluation that ends training; None without.
     """
 
     algorithm: Algorithm[Any, Any]
@@ -41,24 +45,44 @@ class Built:
 
 
 def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> float | None:
-    """The level to reach: the experiment's, else the environment's own.
+    """The target score: the experiment's, or else the environment's reward threshold.
 
     Args:
-        experiment: What is trained.
-        info: Its environment's description, or already its registration.
+        experiment: The experiment.
+        info: The description of its environment, or just its registration.
 
     Raises:
-        ConfigError: There is neither a level nor a limit of env steps, so training would not end.
+        ConfigError: There is neither a target score nor a limit of env steps, so training would
+            never end.
     """
     threshold = experiment.stop.at_return
     if threshold is None:
         threshold = info.reward_threshold
     if threshold is None and experiment.stop.max_env_steps is None:
         raise ConfigError(
-            f"{info.id} says no return at which it is solved, so training would never end. "
+            f"{info.id} has no return at which it is solved, so training would never end. "
             "Give --max-env-steps N, or --stop-at-return R."
         )
     return threshold
+
+
+def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
+    """Rejects an algorithm that cannot act in the environment, before TensorFlow is imported.
+
+    Args:
+        experiment: The experiment.
+        info: The description of its environment.
+
+    Returns:
+        Size of the environment's action mask; 0 without one.
+
+    Raises:
+        ConfigError: The algorithm or an action mask does not support this action space.
+    """
+    find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    if experiment.environment.action_mask is None:
+        return 0
+    return sum(mask_counts(info.action_space))
 
 
 def build(
@@ -67,16 +91,18 @@ def build(
     """Builds model and algorithm and exports the acting half.
 
     Args:
-        experiment: What is trained.
-        info: What its environment is like.
+        experiment: The experiment.
+        info: The description of its environment.
         run: Id of the run.
-        deterministic: The same seed must give the same weights, bit for bit.
+        deterministic: Use deterministic operations: the same seed gives the same weights, bit for
+            bit.
 
     Raises:
         ConfigError: Algorithm, model and environment do not fit each other.
         MissingExtraError: TensorFlow is not installed.
     """
     threshold = stop_threshold(experiment, info)
+    mask_size = require_acting(experiment, info)
     tf, _ = import_keras()
     _use_threads(tf, experiment.learner.threads)
     if deterministic:
@@ -84,7 +110,7 @@ def build(
     algorithm_class = find(experiment.algorithm_name)
     outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
     stack = experiment.environment.stack
-    network = MODELS[experiment.model_name].build(
+    network = find_model(experiment.model_name).build(
         stacked(info.observation_space, stack),
         info.action_space,
         outputs,
@@ -92,9 +118,10 @@ def build(
         experiment.seed,
     )
     if algorithm_class.needs_memory and not network.state:
-        name = experiment.algorithm_name
+        name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithm_class(experiment.algorithm, network, info.action_space)
+    algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
+    require_built(algorithm, experiment.algorithm_label)
     export = PolicyExport(network, algorithm.acting_outputs)
     session = experiment.session
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -118,9 +145,8 @@ def build(
         state={path: list(shape) for path, shape in network.state.items()},
     )
     masks = {}
-    if experiment.environment.action_mask is not None:
-        n = sum(mask_counts(info.action_space))
-        masks[ACTION_MASK] = Extra("bool", (n,), "ticks+1", "mask")
+    if mask_size:
+        masks[ACTION_MASK] = Extra("bool", (mask_size,), "ticks+1", "mask")
     contract = Contract(
         experiment=experiment.name,
         run=run,
@@ -139,25 +165,25 @@ def build(
 
 
 def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[str, bool]:
-    """What the session's settings add to the head's."""
+    """What the session's settings add to the head's configuration."""
     if not experiment.session.record_entropy:
         return {}
     if not algorithm.records_entropy:
         raise ConfigError(
             "session.record_entropy = true needs a policy with probabilities, and "
-            f"{experiment.algorithm_name} acts by Q values. Set session.record_entropy = false: "
+            f"{experiment.algorithm_label} acts by Q values. Set session.record_entropy = false: "
             "Q values are recorded in any case."
         )
     return {"record_entropy": True}
 
 
 def _use_threads(tf: Any, count: int) -> None:
-    """Threads for operations. TensorFlow takes no other number once it has begun, as in the
-    second run of a program: it keeps the one that it has."""
+    """Sets TensorFlow's threads. Once TensorFlow has started, as in the second run of a program,
+    it keeps the number that it has."""
     try:
-        # As many operations side by side: the three passes of double Q learning do not wait for one
-        # another. An update of pong-apex takes 0.8 of the time with two, one of impala about 0.97.
+        # As many inter-op threads: the three passes of double Q learning can run in parallel. With
+        # two, an update of pong-apex takes 0.8 times as long, and one of impala about 0.97 times.
         tf.config.threading.set_inter_op_parallelism_threads(count)
         tf.config.threading.set_intra_op_parallelism_threads(count)
     except RuntimeError:
-        log.info("TensorFlow runs already; its threads stay as they are", wanted=count)
+        log.info("TensorFlow is already running and keeps its number of threads", wanted=count)

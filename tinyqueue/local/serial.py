@@ -139,7 +139,7 @@ def _loop(
             training.waited()
             continue
         training.update(source.take(0.0))
-        training.save_if_due()
+        training.saver.save_if_due()
         reason = setbacks.hopeless()
         if reason:
             return replace(training.finish(), ended="failed", reason=reason)

@@ -24,7 +24,7 @@ from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.evaluation.local_games import play_here
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.build import stop_threshold
+from tinyqueue.learner.build import require_acting, stop_threshold
 from tinyqueue.learner.fitting import fitted
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.interruption import Interruption, interruptible
@@ -91,20 +91,8 @@ def _train(
     where: Where,
     interruption: Interruption,
 ) -> Outcome:
-    import_allowed(settings.environment_modules)
-    stop_threshold(experiment, find_environment(experiment.environment.id))
-    if not where.serial and experiment.session.queue not in settings.play_queues:
-        raise UnknownNameError(
-            "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
-        )
-    remarks = (
-        bytecode_advice(),
-        slower_form(experiment.environment),
-        beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
-    )
-    for remark in remarks:
-        if remark:
-            view.message(remark)
+    _check(experiment, settings, where)
+    _remark(experiment, view)
     with _described(experiment, settings, view) as environment:
         if where.serial:
             info = environment.result()
@@ -155,6 +143,28 @@ def _train(
                 return outcome
 
 
+def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
+    """Refuses what can be refused before anything is started."""
+    import_allowed(settings.environment_modules)
+    stop_threshold(experiment, find_environment(experiment.environment.id))
+    if not where.serial and experiment.session.queue not in settings.play_queues:
+        raise UnknownNameError(
+            "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
+        )
+
+
+def _remark(experiment: Experiment, view: View) -> None:
+    """Says what makes training slower or pointless than it has to be."""
+    remarks = (
+        bytecode_advice(),
+        slower_form(experiment.environment),
+        beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
+    )
+    for remark in remarks:
+        if remark:
+            view.message(remark)
+
+
 def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
     """Refuses what one process cannot do: evaluate next to a stage if only one can exist."""
     single = info.trial.single if info.trial else ""
@@ -170,7 +180,12 @@ def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
 def _as_found(
     experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
 ) -> Experiment:
-    """The experiment without parts of observations that must be dropped, with a notice."""
+    """The experiment without parts of observations that must be dropped, with a notice.
+
+    Raises:
+        ConfigError: Its algorithm cannot act in this environment.
+    """
+    require_acting(experiment, info)
     given = experiment.environment.drop or ()
     unasked = [path for path in info.drop if path not in given]
     if not unasked:

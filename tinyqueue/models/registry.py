@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeAlias
 
 from tinyqueue.data.spaces import Space
+from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.brought import brought
+from tinyqueue.experiment.config_class import require_config
 from tinyqueue.models import impala, minatar, mlp, nature, shallow
 from tinyqueue.models.network import Network, Output
+
+Build: TypeAlias = Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
+"""``(observations, actions, outputs, config, seed)`` → the network, with outputs by name."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +25,11 @@ class ModelEntry:
 
     Attributes:
         config: Its frozen config dataclass.
-        build: ``(observations, actions, outputs, config, seed)`` → the network, with outputs
-            by name.
+        build: Makes the network.
     """
 
     config: type[Any]
-    build: Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
+    build: Build
 
 
 MODELS: Mapping[str, ModelEntry] = {
@@ -32,3 +39,72 @@ MODELS: Mapping[str, ModelEntry] = {
     "minatar": ModelEntry(minatar.MinatarConfig, minatar.build),
     "impala": ModelEntry(impala.ImpalaNetworkConfig, impala.build),
 }
+"""Those that come with tinyqueue."""
+
+_SIGNATURE = "(observations, actions, outputs, config, seed)"
+
+
+def find(name: str) -> ModelEntry:
+    """The model that an experiment names: one of :data:`MODELS`, ``path/to/file.py:name``, or an
+    entry point of the group ``tinyqueue.models``.
+
+    Raises:
+        UnknownNameError: There is none of this name.
+        ConfigError: It does not import, or is no model.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    return entry_of(*brought("model", name, MODELS))
+
+
+def entry_of(found: object, where: str) -> ModelEntry:
+    """The entry of a model that a user brought: a function like :data:`Build` whose ``config`` is
+    annotated with its dataclass, or a :class:`ModelEntry`.
+
+    Args:
+        found: What was loaded.
+        where: Where it is from, for errors.
+
+    Raises:
+        ConfigError: It is no model; the text says what is missing.
+    """
+    entry = found if isinstance(found, ModelEntry) else _of_function(found, where)
+    require_config(entry.config, where)
+    return ModelEntry(entry.config, _says_all(entry.build, where))
+
+
+def _of_function(found: object, where: str) -> ModelEntry:
+    parameters = inspect.signature(found).parameters if isinstance(found, FunctionType) else {}
+    if not isinstance(found, FunctionType) or len(parameters) != len(_SIGNATURE.split(",")):
+        raise ConfigError(f"{where} is not a model: it must be a function of {_SIGNATURE}.")
+    config = list(parameters.values())[3].annotation
+    if isinstance(config, str):
+        try:
+            config = eval(config, found.__globals__)
+        except NameError:
+            raise ConfigError(
+                f"{where}: its config is annotated with {config!r}, which the file does not define."
+            ) from None
+    if config is inspect.Parameter.empty:
+        raise ConfigError(
+            f"{where}: annotate its fourth parameter with the model's config dataclass."
+        )
+    return ModelEntry(config, found)
+
+
+def _says_all(build: Build, where: str) -> Build:
+    def built(
+        observations: Space, actions: Space, outputs: Mapping[str, Output], config: Any, seed: int
+    ) -> Network:
+        network: object = build(observations, actions, outputs, config, seed)
+        if not isinstance(network, Network):
+            raise ConfigError(
+                f"{where} returned a {type(network).__name__}; it must return a "
+                "tinyqueue.models.network.Network."
+            )
+        lacks = sorted(set(outputs) - set(network.step.output))
+        if lacks:
+            raise ConfigError(f"{where} built a network without the output {', '.join(lacks)}.")
+        return network
+
+    return built

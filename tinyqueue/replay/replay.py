@@ -64,7 +64,7 @@ class Replay:
         ConfigError: The capacity is less than two batches, or the stack is too high.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # spaces and sizes, most of them by name
         self,
         plan: ReplayPlan,
         observations: Space,

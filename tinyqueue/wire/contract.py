@@ -183,7 +183,6 @@ class Contract:
         """Requires ``state/<path>`` and ``frames/<path>``, and the other known names if needed;
         where they are not needed, those are optional.
         """
-        slots = (self.slots,)
         whole = self._whole_carry()
         wanted = list(whole)
         if self.stack > 1:
@@ -195,21 +194,25 @@ class Contract:
             raise MessageError("missing", f"carry lacks {', '.join(absent)}")
         for name, (leaf, axes) in whole.items():
             _check_leaf(f"carry/{name}", leaf, carry[name], axes)
-        actions = {carried_action(path): leaf for path, leaf in self.actions.items()}
         for name, array in carry.items():
-            if name in whole:
-                continue
-            if name == EPISODE_STEPS:
-                _check_type("carry/episode_steps", array, "int32", slots)
-                if array.min() < 0:
-                    raise MessageError("range", "carry/episode_steps holds a negative count")
-            elif name == PREVIOUS_REWARD:
-                _check_type("carry/previous_reward", array, "float32", slots)
-                self._check_rewards("carry/previous_reward", array)
-            elif name in actions:
-                _check_leaf(f"carry/{name}", actions[name], array, slots)
-            else:
-                raise MessageError("unknown", f"carry holds {name[:64]!r}")
+            if name not in whole:
+                self._check_carried(name, array)
+
+    def _check_carried(self, name: str, array: Array) -> None:
+        """What goes with any state and frames: steps, the previous reward and action."""
+        slots = (self.slots,)
+        actions = {carried_action(path): leaf for path, leaf in self.actions.items()}
+        if name == EPISODE_STEPS:
+            _check_type("carry/episode_steps", array, "int32", slots)
+            if array.min() < 0:
+                raise MessageError("range", "carry/episode_steps holds a negative count")
+        elif name == PREVIOUS_REWARD:
+            _check_type("carry/previous_reward", array, "float32", slots)
+            self._check_rewards("carry/previous_reward", array)
+        elif name in actions:
+            _check_leaf(f"carry/{name}", actions[name], array, slots)
+        else:
+            raise MessageError("unknown", f"carry holds {name[:64]!r}")
 
     def _whole_carry(self) -> dict[str, tuple[Leaf, tuple[int, ...]]]:
         """Everything that must be carried for each slot: name → leaf and the axes before it."""

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts Flower. Passwords reach it by environment, not by arguments.
+# Starts Flower. Passwords are passed in the environment, not as arguments.
 set -eu
 read_secret() { [ -z "${1:-}" ] || cat "$1"; }
 

@@ -12,7 +12,7 @@ THREE = {"": Leaf("uint8", (), n=3)}
 
 
 def logits_of(probabilities: list[float], slots: int) -> dict[str, np.ndarray]:
-    return {"logits": np.tile(np.log(np.float32(probabilities)), (slots, 1))}
+    return {"logits": np.tile(np.log(np.array(probabilities, np.float32)), (slots, 1))}
 
 
 def test_sampled_actions_have_the_softmax_distribution_by_chi_square() -> None:
@@ -45,7 +45,7 @@ def test_log_probabilities_are_those_of_the_chosen_actions() -> None:
     # Given logits with shares 1/2, 1/4, 1/4, shifted far from zero
     head = Categorical(THREE)
     head.begin(8, 16, np.random.default_rng(3), 0)
-    logits = np.tile(np.float32([math.log(2) + 100, 100, 100]), (16, 1))
+    logits = np.tile(np.array([math.log(2) + 100, 100, 100], np.float32), (16, 1))
     actions = np.stack([head.act(t, {"logits": logits})[""] for t in range(8)])
     recorded = head.recorded()[LOG_PROB]
     assert recorded.shape == (8, 16)
@@ -58,7 +58,9 @@ def test_log_probabilities_are_those_of_the_chosen_actions() -> None:
 def test_log_probabilities_are_never_above_zero_however_sure_the_policy() -> None:
     head = Categorical(THREE)
     head.begin(1, 2, np.random.default_rng(0), 0)
-    assert head.act(0, {"logits": np.float32([[1e4, 0, 0], [0, 0, 1e4]])})[""].tolist() == [0, 2]
+    assert head.act(0, {"logits": np.array([[1e4, 0, 0], [0, 0, 1e4]], np.float32)})[
+        ""
+    ].tolist() == [0, 2]
     assert head.recorded()[LOG_PROB].tolist() == [[0.0, 0.0]]
 
 
@@ -95,7 +97,9 @@ def test_entropies_are_those_of_the_probabilities_when_asked_for() -> None:
     head = Categorical(THREE, record_entropy=True)
     head.begin(2, 2, np.random.default_rng(3), 0)
     for tick in range(2):
-        head.act(tick, {"logits": np.float32([[math.log(2) + 100, 100, 100], [1e4, 0, 0]])})
+        head.act(
+            tick, {"logits": np.array([[math.log(2) + 100, 100, 100], [1e4, 0, 0]], np.float32)}
+        )
     recorded = head.recorded()
     assert recorded.keys() == head.extras.keys() == {LOG_PROB, ENTROPY}
     np.testing.assert_allclose(recorded[ENTROPY], [[1.5 * math.log(2), 0]] * 2, atol=1e-5)

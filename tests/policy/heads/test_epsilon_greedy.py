@@ -29,7 +29,7 @@ def play(head: Head, q: Array, ticks: int, env_steps: int = 0, seed: int = 1) ->
 def test_each_slot_explores_as_often_as_its_header_says_by_chi_square() -> None:
     # Given two slots of which the best actions are 2 and 0
     head = head_with({"schedule": "by-slot", "base": 0.8, "power": 1.0})
-    q = np.float32([[0, 0, 1, 0], [5, 1, 2, 3]])
+    q = np.array([[0, 0, 1, 0], [5, 1, 2, 3]], np.float32)
     # When each acts 50,000 times
     actions = play(head, q, 50_000)
     # Then every action comes with ε/4, and the best with 1 − ε on top
@@ -50,13 +50,13 @@ def test_slots_and_ticks_explore_independently() -> None:
 
 
 def test_without_exploration_the_first_of_the_largest_is_taken() -> None:
-    q = np.float32([[0, 3, 1, 3], [-4, -1, -2, -1]])
+    q = np.array([[0, 3, 1, 3], [-4, -1, -2, -1]], np.float32)
     assert play(head_with(constant(0.0)), q, 3).tolist() == [[1, 1]] * 3
 
 
 def test_q_of_the_chosen_and_of_the_best_action_are_recorded() -> None:
     head = head_with(constant(0.5))
-    q = np.float32([[0, 10, 20, 30], [7, -5, 6, -8]])
+    q = np.array([[0, 10, 20, 30], [7, -5, 6, -8]], np.float32)
     actions = play(head, q, 64)
     recorded = head.recorded()
     assert recorded.keys() == head.extras.keys() == {Q_TAKEN, Q_MAX}
@@ -71,21 +71,21 @@ def test_q_of_the_chosen_and_of_the_best_action_are_recorded() -> None:
 def test_a_reused_output_buffer_does_not_change_what_was_recorded() -> None:
     head = head_with(constant(0.0), n=2)
     head.begin(2, 1, np.random.default_rng(0), 0)
-    buffer = np.float32([[1, 2]])
+    buffer = np.array([[1, 2]], np.float32)
     head.act(0, {"q": buffer})
     buffer[:] = 4, 3
     head.act(1, {"q": buffer})
     first = head.recorded()
     assert first[Q_MAX].tolist() == [[2], [4]]
-    play(head, np.float32([[9, 9]]), 2)
+    play(head, np.array([[9, 9]], np.float32), 2)
     assert first[Q_MAX].tolist() == [[2], [4]]
 
 
 def test_actions_of_the_last_batch_outlive_the_next_begin() -> None:
     head = head_with(constant(0.0), n=2)
     head.begin(1, 8, np.random.default_rng(0), 0)
-    first = head.act(0, {"q": np.tile(np.float32([0, 1]), (8, 1))})[""]
-    play(head, np.tile(np.float32([1, 0]), (8, 1)), 1)
+    first = head.act(0, {"q": np.tile(np.array([0, 1], np.float32), (8, 1))})[""]
+    play(head, np.tile(np.array([1, 0], np.float32), (8, 1)), 1)
     assert first.tolist() == [1] * 8
 
 
@@ -100,7 +100,7 @@ def test_the_clock_of_the_weights_decides_how_much_is_explored() -> None:
 
 
 def test_the_same_generator_and_stage_play_the_same() -> None:
-    q = np.float32(np.random.default_rng(5).normal(size=(16, 4)))
+    q = np.random.default_rng(5).normal(size=(16, 4)).astype(np.float32)
 
     def actions(seed: int = 7, stage: str = "a") -> list[Any]:
         return play(head_with(BY_SLOT, stage=stage), q, 32, seed=seed).tolist()
@@ -113,7 +113,7 @@ def test_the_same_generator_and_stage_play_the_same() -> None:
 def test_joint_actions_are_ranked_and_tried_as_whole_actions() -> None:
     # Given 2 × 3 values, of which (1, 1) is best: the fifth of the joint actions
     space = {"keys": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
-    q = np.tile(np.float32([0, 0, 0, 0, 9, 1]), (300, 1))
+    q = np.tile(np.array([0, 0, 0, 0, 9, 1], np.float32), (300, 1))
     for epsilon in (0.0, 1.0):
         head = make_head("epsilon-greedy", constant(epsilon), space)
         head.begin(1, 300, np.random.default_rng(1), 0)

@@ -11,7 +11,7 @@ from tinyqueue.policy.heads import Greedy
 def test_greedy_takes_the_first_of_the_largest(output: str) -> None:
     head = Greedy({"": Leaf("uint8", (), n=3)}, output)
     head.begin(1, 3, np.random.default_rng(0), 0)
-    actions = head.act(0, {output: np.float32([[0, 2, 1], [1, 1, 0], [-3, -2, -1]])})[""]
+    actions = head.act(0, {output: np.array([[0, 2, 1], [1, 1, 0], [-3, -2, -1]], np.float32)})[""]
     assert actions.tolist() == [1, 0, 2]
     assert head.recorded() == {}
     assert head.epsilons == ()

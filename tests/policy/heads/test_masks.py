@@ -34,7 +34,7 @@ def always(epsilon: float) -> Annealed:
 def played(head: Head, values: list[float]) -> np.ndarray:
     """``[T, 2]`` actions, where the network always says ``values``."""
     head.begin(TICKS, 2, np.random.default_rng(4), 0)
-    outputs = {name: np.float32([values] * 2) for name in head.outputs}
+    outputs = {name: np.array([values] * 2, np.float32) for name in head.outputs}
     return np.stack([head.act(tick, outputs, MASK)[""] for tick in range(TICKS)])
 
 
@@ -117,6 +117,6 @@ def test_a_mask_that_allows_everything_changes_no_greedy_choice_and_no_sample() 
         choices = []
         for mask in (None, everything):
             head.begin(20, 2, np.random.default_rng(4), 0)
-            outputs = {"logits": np.float32([[0, 1, 0.5, 0]] * 2)}
+            outputs = {"logits": np.array([[0, 1, 0.5, 0]] * 2, np.float32)}
             choices.append([head.act(t, outputs, mask)[""].tolist() for t in range(20)])
         assert choices[0] == choices[1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.policy.heads import HEADS, evaluation_head, greedy_head, make_head, single_discrete
+from tinyqueue.policy.heads import HEADS, evaluation_head, greedy_head, make_head
 
 THREE = {"": Leaf("uint8", (), n=3)}
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
@@ -55,7 +56,7 @@ def test_a_misspelt_head_suggests_the_nearest() -> None:
 def test_a_config_that_the_head_does_not_take_is_refused(
     name: str, config: Mapping[str, Any], said: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"action head {name} cannot be made .*{said}"):
+    with pytest.raises(ConfigError, match=f"action head {name} cannot be built .*{said}"):
         make_head(name, config, THREE)
 
 
@@ -66,7 +67,7 @@ def test_a_policy_is_evaluated_greedily_unless_asked_otherwise() -> None:
     exploring = evaluation_head("epsilon-greedy", THREE, epsilon=0.25)
     for head in (sampled, exploring):
         head.begin(200, 2, np.random.default_rng(0), 0)
-        outputs = {name: np.float32([[0, 1, 0]] * 2) for name in head.outputs}
+        outputs = {name: np.array([[0, 1, 0]] * 2, np.float32) for name in head.outputs}
         assert len({int(head.act(tick, outputs)[""][0]) for tick in range(200)}) == 3
     assert exploring.epsilons == (0.25, 0.25)
 
@@ -87,15 +88,11 @@ def test_a_way_to_play_that_the_policy_does_not_have_is_refused(
         evaluation_head(name, THREE, **options)
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        {"": Leaf("float32", (2,), low=-1.0, high=1.0)},
-        {"": Leaf("uint8", (3,), n=2)},
-        {"a": Leaf("uint8", (), n=2), "b": Leaf("uint8", (), n=2)},
-    ],
-    ids=["box", "vector", "two"],
-)
-def test_other_action_spaces_are_refused_by_name(space: dict[str, Leaf]) -> None:
-    with pytest.raises(ConfigError, match="Discrete"):
-        single_discrete(space)
+def test_a_head_of_a_spec_is_never_a_file(tmp_path: Path) -> None:
+    file, trace = tmp_path / "own.py", tmp_path / "imported"
+    file.write_text(f"open({str(trace)!r}, 'w').close()\nclass Mine: pass\n")
+    with pytest.raises(UnknownNameError):
+        make_head(f"{file}:Mine", {}, THREE)
+    with pytest.raises(UnknownNameError):
+        greedy_head(f"{file}:Mine", THREE)
+    assert not trace.exists()

@@ -138,7 +138,7 @@ def test_a_mask_holds_for_entries() -> None:
     # Given 2 and 3 values, of which one each is not allowed
     space = {"": Leaf("uint8", (2,), n=3, nvec=(2, 3))}
     mask = np.array([[True, False, True, False, True]] * 300)
-    outputs = {"logits": np.tile(np.float32([0, 9, 0, 9, 0]), (300, 1))}
+    outputs = {"logits": np.tile(np.array([0, 9, 0, 9, 0], np.float32), (300, 1))}
     head = Sampling(space)
     head.begin(1, 300, np.random.default_rng(2), 0)
     actions = head.act(0, outputs, mask)[""]
@@ -160,9 +160,9 @@ def test_the_head_of_an_experiment_fits_its_actions() -> None:
     )
     assert nested.extras.keys() == {LOG_PROB, ENTROPY}
     named = make_head("categorical", {}, {"go": Leaf("uint8", (), n=2)})
-    assert named.outputs == ("logits/go",)
+    assert named.outputs == ("logits",)
     named.begin(1, 1, np.random.default_rng(0), 0)
-    assert named.act(0, {"logits/go": np.float32([[0, 100]])})["go"].tolist() == [1]
+    assert named.act(0, {"logits": np.array([[0, 100]], np.float32)})["go"].tolist() == [1]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("categorical", 2.0), ("squashed", math.tanh(2.0))])

@@ -1,14 +1,13 @@
-"""Action heads: from a network's outputs to actions, and what is recorded of the choice. NumPy.
+"""Action heads: choose actions from a network's outputs, and record the choice. NumPy only.
 
-A head is made once per stage. ``begin`` is called before the first tick of a session
-batch and draws all its noise at once; ``act`` is called at every tick; ``recorded``
-after the last one.
+A head is created once per stage. ``begin`` is called before the first tick of a session batch and
+draws all its noise at once; ``act`` is called at every tick, and ``recorded`` after the last one.
 """
 
 from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import Q_MAX, Q_TAKEN, EpsilonGreedy
 from tinyqueue.policy.heads.greedy import Greedy, Mode
-from tinyqueue.policy.heads.head import Head, single_discrete
+from tinyqueue.policy.heads.head import Head
 from tinyqueue.policy.heads.registry import (
     HEADS,
     evaluation_head,
@@ -36,5 +35,4 @@ __all__ = [
     "greedy_head",
     "has_probabilities",
     "make_head",
-    "single_discrete",
 ]

@@ -1,0 +1,46 @@
+"""The files of examples/ do what their first lines say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyqueue.algorithms.registry import find
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
+    (command,) = [line.split() for line in path.read_text().splitlines() if " tinyqueue " in line]
+    words = ["--serial", "--max-env-steps", "3000", "--runs-dir", str(tmp_path), "--json"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyqueue.cli.main", *command[1:], *words],
+        cwd=EXAMPLES.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["env_steps"] >= 3000
+
+
+def test_returns_of_a2c_stop_at_ends_and_go_through_cuts() -> None:
+    module = sys.modules[find(f"{EXAMPLES / 'a2c.py'}:A2c").__module__]
+    # Slot 0 terminates at tick 1; slot 1 is cut off at tick 0, and its last observation is tick 1.
+    rewards = np.array([[1, 1], [2, 0], [4, 4]], np.float32)
+    values = np.array([[10, 20], [30, 40], [50, 60], [70, 80]], np.float32)
+    terminated = np.array([[0, 0], [1, 0], [0, 0]], bool)
+    valid = np.array([[1, 1], [1, 0], [1, 1]], bool)
+
+    returns = module.returns_to_the_end(rewards, values, terminated, valid, 0.5)
+
+    # 1 + 0.5·2, 2, 4 + 0.5·70; 1 + 0.5·40, V = 40, 4 + 0.5·80.
+    np.testing.assert_allclose(returns, [[2, 21], [2, 40], [39, 44]])
+    # λ = 0: 1 + 0.5·30, 2, 4 + 0.5·70; the same with one step.
+    one_step = module.returns_to_the_end(rewards, values, terminated, valid, 0.5, 0.0)
+    np.testing.assert_allclose(one_step, [[16, 21], [2, 40], [39, 44]])
