@@ -200,8 +200,11 @@ def test_options_of_tls_are_spelt_as_every_library_reads_them(tmp_path: Path) ->
     ("query", "said"),
     [
         ("ssl_ca_cert=/x", "known: ssl_ca_certs"),
-        ("ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs=/nowhere/ca.pem, which is no file"),
-        ("ssl_cert_reqs=maybe", "ssl_cert_reqs=maybe; write required or none"),
+        (
+            "ssl_ca_certs=/nowhere/ca.pem",
+            "/nowhere/ca.pem, which is not a readable file",
+        ),
+        ("ssl_cert_reqs=maybe", "ssl_cert_reqs=maybe; use required or none"),
     ],
 )
 def test_options_of_tls_that_mean_nothing_are_refused(query: str, said: str) -> None:

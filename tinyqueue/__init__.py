@@ -1,15 +1,15 @@
-"""Deep reinforcement learning with whatever machines a person has.
+"""Deep reinforcement learning on whatever machines you have.
 
 ``tinyqueue.load(RUN).act(observation)`` plays what a run has learned, without TensorFlow;
-``tinyqueue.train(...)`` trains, as ``tinyqueue train`` does. Both are imported when they are
-first used: a worker that starts must not wait for them.
+``tinyqueue.train(...)`` trains, as ``tinyqueue train`` does. Both are imported only when first
+used, so that a starting worker need not wait for them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import tinyqueue.working_folder  # noqa: F401  # first: what is imported next may have namesakes
+import tinyqueue.working_folder  # noqa: F401  # first: later imports may have namesakes
 
 if TYPE_CHECKING:
     from tinyqueue.api import train

@@ -31,24 +31,27 @@ def train(
     stop_at_return: SupportsFloat | None = None,
     max_env_steps: SupportsIndex | None = None,
 ) -> tuple[Path, Outcome]:
-    """Trains on this machine and returns the run directory and how it ended.
+    """Trains on this machine.
 
-    A script calls it under ``if __name__ == "__main__":``, since players import the modules that
-    register environments.
+    A script must call it under ``if __name__ == "__main__":``, since players import the modules
+    that register environments.
 
     Args:
         target: An environment id, a preset, or the path of an experiment file.
-        players: Player processes.
-        serial: All in this process, without a broker.
+        players: Number of player processes.
+        serial: Everything in this process, without a broker.
         broker: ``auto``, ``embedded``, ``rabbitmq`` or ``configured``.
-        runs_dir: Where the run directory is made.
+        runs_dir: The folder in which the run directory is created.
         settings: ``{"algorithm.learning_rate": 1e-3}``, or ``{"algorithm": {"learning_rate":
-            1e-3}}``. Values may be NumPy's, paths, tuples, lists and tables.
+            1e-3}}``. Values may be NumPy scalars and arrays, paths, tuples, lists and tables.
         seed, stop_at_return, max_env_steps: As the options of ``tinyqueue train``.
+
+    Returns:
+        The run directory, and how the run ended.
 
     Raises:
         TinyqueueError: The experiment or the services cannot be used; or a module that only
-            registers environments calls this as it is imported.
+            registers environments calls this while it is imported.
     """
     refuse_nested_training()
     environment = load_settings()

@@ -15,19 +15,19 @@ from tinyqueue.experiment.older import known_only
 from tinyqueue.models.registry import find as find_model
 
 FIRST = ("pong-ppo",)
-"""What an environment's id stands for where it is not the preset of ``impala``: what has
-solved it, if only without sticky actions."""
+"""Presets that an environment's id selects before that of ``impala``: these have solved it, if only
+without sticky actions."""
 
 
 def presets() -> dict[str, Path]:
-    """Name → TOML file: of the installed package, or of a checkout's ``config/experiments``."""
+    """Name → TOML file, from the installed package or from a checkout's ``config/experiments``."""
     packed = Path(str(files("tinyqueue"))) / "presets"
     folder = packed if packed.is_dir() else packed.parent.parent / "config" / "experiments"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def preset_for(environment_id: str) -> Path | None:
-    """The preset of an environment, or None when there is none.
+    """The preset of an environment, or None.
 
     :data:`FIRST` come first, and then the default algorithm's file: ``cartpole-impala`` before
     ``cartpole-a3c``.
@@ -45,7 +45,7 @@ def preset_for(environment_id: str) -> Path | None:
 
 
 def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
-    """The preset of exactly this environment, wrappers and all, that trains with the algorithm."""
+    """The preset for exactly this environment, wrappers included, and this algorithm, or None."""
     for path in presets().values():
         document = read_document(path)
         if (
@@ -72,10 +72,11 @@ def configs(*documents: Mapping[str, Any]) -> dict[str, ConfigTable]:
 
 
 def make_experiment(document: dict[str, Any]) -> Experiment:
-    """Checks a document against every algorithm and model that is known.
+    """The experiment of a document, checked with all known algorithms and models.
 
     Raises:
-        ConfigError: A key or value is unknown, missing or out of range, or two do not fit.
+        ConfigError: A key or value is unknown, missing or out of range, or two do not fit
+            together.
     """
     experiment = parse_experiment(document, **configs(document))
     slots = experiment.session.slots * experiment.learner.batches_per_update
@@ -87,7 +88,7 @@ def of_run(run: Path) -> Experiment:
     """The experiment of a run directory, which another version may have made.
 
     Raises:
-        ConfigError: As of :func:`make_experiment`; not for a key that is known no longer.
+        ConfigError: As :func:`make_experiment`, except for keys that no longer exist.
     """
     document = located(read_document(run / "experiment.toml"), run)
     known, _ = known_only(document, **configs(document))

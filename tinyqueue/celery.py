@@ -44,13 +44,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_default_exchange": TASKS_EXCHANGE,
         "task_default_routing_key": settings.play_queues[0],
         "task_routes": {"evaluate-policy": {"queue": EVALUATE_QUEUE}},
-        # A misspelt -Q must fail instead of making a queue that nobody feeds.
+        # A misspelt -Q must fail rather than create a queue that nobody feeds.
         "task_create_missing_queues": False,
         # A task that dies with its worker is played again; sessions carry their own ids.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        # A task that raises has said why and is over; one over its time limit is a hanging
-        # environment, which is requeued until its redeliveries send it to the dead letters.
+        # A task that raises has reported why and is over. One over its time limit has a hanging
+        # environment, and is requeued until its redeliveries send it to the dead letters.
         "task_acks_on_failure": True,
         "task_acks_on_timeout": False,
         # Nothing is reserved beyond what is being played, so that a leaving worker takes
@@ -61,8 +61,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         # Results travel as messages on the experience exchange.
         "task_ignore_result": True,
-        # Players outlive their broker: keep trying instead of giving up after 100 tries, and
-        # survive a channel error such as a queue that was declared with other arguments.
+        # Players outlive their broker: keep trying rather than give up after 100 attempts, and
+        # survive a channel error such as a queue declared with other arguments.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
@@ -73,12 +73,12 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
-        # Flower sees workers and tasks without further options. Not the sending of a task: under
-        # a learner's login, which may not declare the exchange of events, each costs a channel
-        # and stays in the memory of the sender.
+        # Flower sees workers and tasks without further options, but no task-sent events: a
+        # learner's login may not declare the event exchange, so each would cost a channel and
+        # stay in the sender's memory.
         "worker_send_task_events": True,
         "task_send_sent_event": False,
-        # A backstop for tasks that were sent without limits of their own.
+        # A backstop for tasks sent without limits of their own.
         "task_soft_time_limit": 3 * MAX_BUDGET_S,
         "task_time_limit": 5 * MAX_BUDGET_S,
         # Warm shutdown has no bound of its own: after this a task is cancelled and requeued.
@@ -96,11 +96,15 @@ def make_app(settings: Settings) -> Celery:
 
 
 class DeclareDeadLetters(bootsteps.StartStopStep):
-    """At every connect of a worker: RabbitMQ drops a dead letter whose exchange is not there."""
+    """Declares the dead letters at every connect of a worker.
+
+    RabbitMQ drops a dead letter whose exchange does not exist.
+    """
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def start(self, consumer: Any) -> None:
+        """Called by Celery once the connection is open."""
         with consumer.connection.channel() as channel:
             dead_letter_queue()(channel).declare()
 
@@ -112,7 +116,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
-    """What Flower's page of queues asks Redis with; all else has it from the URL."""
+    """TLS options for Flower's page of queues; everything else takes them from the URL."""
     if not settings.broker.startswith("rediss://"):
         return False
     query = dict(parse_qsl(settings.broker.split(";")[0].partition("?")[2]))
@@ -125,20 +129,20 @@ def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
 
 @celeryd_after_setup.connect
 def without_neighbours(instance: Any, **_: Any) -> None:
-    """Spares a second of every start: players share no revocations and no logical clock."""
+    """Saves a second at every start: players share no revocations and no logical clock."""
     instance.options.update(without_mingle=True, without_gossip=True)
 
 
 @worker_init.connect
 def refuse_shared_stages(sender: Any, **_: Any) -> None:
-    """A stage belongs to a process: tasks that run side by side in one tear its batches."""
+    """Refuses pools that run tasks side by side in one process, which would corrupt batches."""
     pool = get_implementation(sender.pool_cls)
     if pool in (get_implementation("prefork"), get_implementation("solo")):
         return
     asked = next((name for name, path in ALIASES.items() if path == _path(pool)), _path(pool))
     sys.exit(
-        f"error: a worker of tinyqueue cannot use the pool {asked!r}. Tasks that run side by side "
-        "in one process would share its environments and tear one another's session batches. "
+        f"error: a tinyqueue worker cannot use the pool {asked!r}. Tasks that run side by side "
+        "in one process would share its environments and corrupt each other's session batches. "
         "Give each player a process: celery -A tinyqueue worker -P prefork -c 4, "
         "or -P solo for one player."
     )
@@ -150,7 +154,7 @@ def _path(kind: type) -> str:
 
 @worker_init.connect
 def log_through_celery(**_: Any) -> None:
-    """Structured log lines take the way of Celery's own: its level, its file, its format."""
+    """Sends structured log lines through Celery's logging: its level, its file, its format."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -165,14 +169,14 @@ def log_through_celery(**_: Any) -> None:
 
 @worker_init.connect
 def warn_of_plain_urls(**_: Any) -> None:
-    """A worker says it where its operator looks; it is no error within a trusted network."""
+    """Warns in the worker's log, where its operator looks; a trusted network may do without TLS."""
     for url in unprotected(load_settings()):
         structlog.get_logger(__name__).warning(PLAIN_URL, url=url)
 
 
 @worker_process_init.connect
 def let_environments_have_children(**_: Any) -> None:
-    """They end with this process; and its place in the pool numbers the environments in it."""
+    """Lets environments start processes that end with this one, and numbers this player."""
     allow_children()
     bind_children()
     place = getattr(current_process(), "index", 0)
@@ -181,7 +185,7 @@ def let_environments_have_children(**_: Any) -> None:
 
 @worker_process_shutdown.connect
 def end_what_environments_left(**_: Any) -> None:
-    """Processes that an environment started and did not end."""
+    """Ends the processes that environments started and left running."""
     end_children()
 
 

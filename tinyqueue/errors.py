@@ -1,21 +1,21 @@
 """The one error tree of tinyqueue.
 
     TinyqueueError
-    ├── ConfigError                  a key or value that the user wrote
-    │   └── UnknownNameError         … that names nothing; suggests the nearest
+    ├── ConfigError                  a key or value from the user that cannot be used
+    │   └── UnknownNameError         … a name that refers to nothing; suggests the nearest
     ├── MissingExtraError            an optional dependency is not installed
     ├── ServiceUnreachableError      broker or store does not answer
     ├── EnvironmentMismatchError     two sides built different environments
     ├── EnvironmentFailedError       an environment raised, hung, or broke its own spaces
-    ├── MessageError                 bytes from the bus that are not accepted; carries a reason
+    ├── MessageError                 bytes from the bus that are refused; carries a reason
     ├── LeaseHeldError               another learner trains this experiment
     ├── LeaseLostError               this learner has been replaced, or could not renew in time
     ├── StaleEpochError              a weight publish from a learner that has been replaced
     ├── MissingVersionError          a weight version that is no longer kept
     ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
     ├── FilmError                    a film that cannot be made or written
-    ├── RunDirectoryError            a run directory that is absent, in use, or of another schema
-    └── DiskFullError                no room on the disk: nothing was written, try again
+    ├── RunDirectoryError            a run directory that is missing, in use, or of another schema
+    └── DiskFullError                the disk is full: nothing was written, try again
 
 Every message says what happened, why, and what to do next. The command line
 prints the message of a ``TinyqueueError`` without a traceback and exits 1.
@@ -32,11 +32,11 @@ class TinyqueueError(Exception):
 
 
 class ConfigError(TinyqueueError):
-    """A key or a value that the user wrote is not usable.
+    """A key or a value that the user wrote cannot be used.
 
     Args:
         text: The message.
-        wrote: The word that is not usable, where it is one that a command may have.
+        wrote: The word that cannot be used, if it may be part of a command.
         instead: The words to write in its place.
     """
 
@@ -52,8 +52,8 @@ class UnknownNameError(ConfigError):
         kind: What was looked up, as a person would call it: ``"algorithm"``.
         name: What the user wrote.
         known: The names that would have worked; the nearest is suggested.
-        meant: The one to suggest, where more than the spelling tells; empty when none is near.
-        advice: What else to do when no name is near.
+        meant: The name to suggest, if more than spelling decides; empty if none is near.
+        advice: What else to do if no name is near.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class UnknownNameError(ConfigError):
 
 
 class MissingExtraError(TinyqueueError):
-    """An optional dependency is needed and not installed.
+    """An optional dependency is needed but not installed.
 
     Args:
-        extra: The extra of the tinyqueue distribution that brings it.
+        extra: The extra of the tinyqueue distribution that installs it.
         purpose: What needs it: ``"training"``.
     """
 
@@ -103,14 +103,14 @@ class EnvironmentMismatchError(TinyqueueError):
 
 
 class EnvironmentFailedError(TinyqueueError):
-    """An environment raised, hung, or gave something that its own spaces do not hold.
+    """An environment raised, hung, or returned something outside its own spaces.
 
     Args:
         text: The message.
         kind: What failed, in one word that is the same for every failure of that kind: the name
             of the exception, or of the rule that was broken.
-        place: Where in the user's code, ``"snake.py:31"``; empty when that is not known.
-        traceback: The environment's own traceback, for logs; empty without one.
+        place: Where in the user's code, ``"snake.py:31"``; empty if not known.
+        traceback: The environment's own traceback, for logs; empty if there is none.
     """
 
     def __init__(self, text: str, *, kind: str, place: str = "", traceback: str = "") -> None:
@@ -119,7 +119,7 @@ class EnvironmentFailedError(TinyqueueError):
 
 
 class MessageError(TinyqueueError):
-    """Bytes from the bus that are not accepted.
+    """Bytes from the bus that are refused.
 
     Args:
         reason: A short code that is counted and travels with the message to the
@@ -142,7 +142,7 @@ class LeaseLostError(TinyqueueError):
 
 
 class StaleEpochError(TinyqueueError):
-    """A newer learner has published; this one may publish no more."""
+    """A newer learner has published; this one may no longer publish."""
 
 
 class MissingVersionError(TinyqueueError):
@@ -158,8 +158,8 @@ class FilmError(TinyqueueError):
 
 
 class RunDirectoryError(TinyqueueError):
-    """A run directory is absent, in use, or of another schema."""
+    """A run directory is missing, in use, or of another schema."""
 
 
 class DiskFullError(TinyqueueError):
-    """The disk has no room now. Nothing was written, and the same may be tried again."""
+    """The disk is full. Nothing was written, and the same call may be tried again."""

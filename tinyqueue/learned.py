@@ -1,4 +1,4 @@
-"""What a run has learned, as something that acts: plain arrays and an ONNX graph, no TensorFlow."""
+"""Acting with what a run has learned: plain arrays and an ONNX graph, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Observations = Mapping[str, Any] | tuple[Any, ...]
 """An observation of a Dict or Tuple space, nested or by path."""
 
 Action = int | Array | Mapping[str, Any] | tuple[Any, ...]
-"""Of a Discrete space an int, of another an array ``[*act]``; of a Dict or Tuple as nested."""
+"""An int for a Discrete space, an array ``[*act]`` for others; nested for a Dict or Tuple."""
 
 
 class Policy(Protocol):
@@ -41,32 +41,37 @@ class Policy(Protocol):
         weights: Variable path → array.
         spec: A PlaySpec as plain tables.
         version: The newest weight version when these weights were saved.
-        env_steps: When in the run.
+        env_steps: Env steps of the run by then.
     """
 
     @property
-    def graph(self) -> bytes: ...
+    def graph(self) -> bytes:
+        """The acting half as ONNX, without its weights."""
 
     @property
-    def weights(self) -> Arrays: ...
+    def weights(self) -> Arrays:
+        """Variable path → array."""
 
     @property
-    def spec(self) -> Mapping[str, Any]: ...
+    def spec(self) -> Mapping[str, Any]:
+        """A PlaySpec as plain tables."""
 
     @property
-    def version(self) -> int: ...
+    def version(self) -> int:
+        """The newest weight version when these weights were saved."""
 
     @property
-    def env_steps(self) -> int: ...
+    def env_steps(self) -> int:
+        """Env steps of the run by then."""
 
 
 class Learned:
     """The policy of a checkpoint, or of a sample.
 
     Attributes:
-        spec: Environment, spaces and action head it was trained for.
+        spec: The environment, spaces and action head it was trained for.
         version: The newest weight version when these weights were saved.
-        env_steps: When in the run.
+        env_steps: Env steps of the run by then.
         runner: Runs the acting graph on a batch.
     """
 
@@ -88,23 +93,23 @@ class Learned:
         """The greedy action for one observation.
 
         Args:
-            observation: One observation of the environment, without a batch axis, as its Dict or
-                Tuple space has it, or a mapping from path to array; what is dropped may be
-                there or not.
-            state: What the call before returned; None begins an episode.
-            reward: That the action before was given; only a policy that sees it needs it.
-            mask: Which actions are valid, as the environment's info says: for a run with
+            observation: One observation of the environment, without a batch axis, nested as in
+                its Dict or Tuple space, or a mapping from path to array. Dropped parts may be
+                included or not.
+            state: What the previous call returned; None begins an episode.
+            reward: The reward of the previous action, for policies that observe it.
+            mask: The valid actions, from the environment's info, for a run with
                 ``environment.action_mask = "info:…"``. A mask that is part of the observation is
                 taken from there.
 
         Returns:
-            The action, one of the environment's own space, and the state for the next call: the
-            recurrent one, ``[1, …]`` per path, under ``previous:action`` this action where it is
-            seen (``previous:action/<path>`` of a Dict or Tuple space), and under ``frames:<path>``
-            the stack ``[1, k, *frame]`` of a policy that sees k at once.
+            The action, in the environment's own space, and the state for the next call. The state
+            holds the recurrent state, ``[1, …]`` per path; if the policy observes it, this action
+            as ``previous:action`` (``previous:action/<path>`` for a Dict or Tuple space); and the
+            stack ``[1, k, *frame]`` as ``frames:<path>`` if the policy observes k frames at once.
 
         Raises:
-            EnvironmentMismatchError: The observation, or mask, is not one of the environment that
+            EnvironmentMismatchError: The observation or the mask does not fit the environment that
                 the policy was trained with.
         """
         given = dict(by_path(observation))
@@ -140,7 +145,7 @@ class Learned:
             raise EnvironmentMismatchError(f"the action mask {where} {error}.") from None
 
     def _row(self, path: str, observation: Mapping[str, Any]) -> Array:
-        """``[1, *frame]`` of the policy's type."""
+        """``[1, *frame]`` in the policy's dtype."""
         leaf = self.spec.observations[path]
         if path not in observation:
             raise EnvironmentMismatchError(
@@ -153,9 +158,9 @@ class Learned:
         row = row.astype(leaf.dtype)
         if row.shape != leaf.shape:
             raise EnvironmentMismatchError(
-                f"the observation{f' {path}' if path else ''} is an array of {row.shape}, and the "
-                f"policy was trained on {leaf.shape} of {self.spec.environment.model_dump()}. Make "
-                "that environment: tinyqueue.envs.build.make_environment(learned.spec.environment)."
+                f"the observation{f' {path}' if path else ''} is an array of {row.shape}, but the "
+                f"policy was trained on {leaf.shape} of {self.spec.environment.model_dump()}. "
+                "Build it: tinyqueue.envs.build.make_environment(learned.spec.environment)."
             )
         return row[None]
 
@@ -170,22 +175,22 @@ def load(
     """Loads what a run has learned.
 
     Args:
-        run: A run directory, which may be training at this moment, or a sample: a folder that
-            ``tinyqueue export`` made.
-        checkpoint: One of its checkpoint folders, by path or name; by default the newest whole
+        run: A run directory, which may still be training, or a sample: a folder made by
+            ``tinyqueue export``.
+        checkpoint: One of its checkpoint folders, by path or name; by default the newest complete
             one.
-        version: The one that holds this weight version.
-        best: The one of the best evaluation instead.
+        version: Load the checkpoint that holds this weight version.
+        best: Load the checkpoint of the best evaluation.
 
     Raises:
-        CheckpointError: There is no checkpoint, or it, or the sample, is damaged.
+        CheckpointError: There is no such checkpoint, or the checkpoint or sample is damaged.
     """
     run = Path(os.path.expanduser(run))
     if is_sample(run):
         if checkpoint is not None or version is not None or best:
             raise CheckpointError(
-                f"{run} is a sample: it holds one policy and no checkpoints to choose from. Name "
-                "it alone, or give a run directory."
+                f"{run} is a sample: it holds one policy and no checkpoints to choose from. Leave "
+                "out the choice, or give a run directory."
             )
         return _of_sample(run)
     return Learned(load_checkpoint(run, checkpoint=checkpoint, version=version, best=best))
@@ -198,7 +203,7 @@ def load_checkpoint(
     version: int | None = None,
     best: bool = False,
 ) -> Checkpoint:
-    """The checkpoint that :func:`load` would play. Arguments and errors are as there."""
+    """The checkpoint that :func:`load` would load, with the same arguments and errors."""
     folder = Path(run) / "checkpoints"
     reader = CheckpointReader(folder)
     if checkpoint is not None:
@@ -217,12 +222,12 @@ def load_checkpoint(
 def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Learned]:
     """What a run had learned at each of its kept checkpoints, from the oldest to the newest.
 
-    One is in memory at a time. Of several with the same weights the first is taken; those that
-    the learner removes meanwhile are passed over.
+    One is in memory at a time. Of several with the same weights only the first is loaded;
+    checkpoints that the learner removes meanwhile are skipped.
 
     Args:
         run: A run directory.
-        on_damaged: Told of every checkpoint that is passed over because it is damaged.
+        on_damaged: Called with a text for every checkpoint skipped because it is damaged.
 
     Raises:
         CheckpointError: There is none, or ``run`` is a sample.
@@ -242,11 +247,11 @@ def load_each(run: Path | str, on_damaged: Callable[[str], None]) -> Iterator[Le
             seen.add(checkpoint.updates)
             yield Learned(checkpoint)
     if not seen:
-        load_checkpoint(run)  # Which says what is wrong.
+        load_checkpoint(run)  # Raises an error that says what is wrong.
 
 
 def by_path(observation: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and value of every part of an observation of a Dict, a Tuple or another space."""
+    """The path and value of every part of an observation, nested in dicts and tuples or plain."""
     if isinstance(observation, Mapping):
         parts = list(observation.items())
     elif isinstance(observation, tuple):
@@ -259,7 +264,7 @@ def by_path(observation: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _recall(rollout: Rollout, stacks: Stacks, state: Arrays, reward: float) -> None:
-    """Puts what :meth:`Learned.act` returned back to where it came from."""
+    """Restores what :meth:`Learned.act` returned."""
     for path, values in rollout.state.items():
         values[...] = state[path]
     for path, values in rollout.previous_actions.items():
@@ -286,18 +291,18 @@ def _own(path: str, leaf: Leaf, values: Array) -> tuple[Keys, int | Array]:
 def _of_sample(folder: Path) -> Learned:
     try:
         sample = read_sample(folder)
-        # Of a later version, perhaps, whose environment is another with the keys left out.
+        # A later version's spec must be refused: without its new keys it is another environment.
         PlaySpec.model_validate(sample.spec)
         return Learned(sample)
     except ValidationError as error:
         raise CheckpointError(
             f"{folder}: its spec is not one that this tinyqueue can play: "
-            f"{explained(error, PlaySpec, 'spec')} Use the tinyqueue that the manifest names."
+            f"{explained(error, PlaySpec, 'spec')} Use the tinyqueue version in the manifest."
         ) from error
 
 
 def _named(reader: CheckpointReader, checkpoint: Path) -> Path:
-    """A checkpoint of this run: another's may be of another environment."""
+    """The path of a checkpoint of this run; another run's may be of another environment."""
     path = reader.directory / checkpoint.name
     is_named = checkpoint == Path(checkpoint.name) or checkpoint.resolve() == path.resolve()
     if is_named and path.is_dir():
@@ -309,7 +314,7 @@ def _named(reader: CheckpointReader, checkpoint: Path) -> Path:
 def _of_version(reader: CheckpointReader, version: int) -> Checkpoint:
     versions = {path: read_version(path) for path in reader.paths()}
     for path, kept in versions.items():
-        # The first of several: the others are further ahead of what was published.
+        # The first of several: the others are further ahead of the published weights.
         if kept == version:
             return reader.load(path)
     there = ", ".join(str(kept) for kept in versions.values() if kept is not None) or "none"

@@ -1,6 +1,6 @@
 """Where the services are: environment variables, each also readable from a file.
 
-``TINYQUEUE_BROKER_URL_FILE=/run/secrets/broker`` stands for ``TINYQUEUE_BROKER_URL``:
+``TINYQUEUE_BROKER_URL_FILE=/run/secrets/broker`` replaces ``TINYQUEUE_BROKER_URL``, so that
 secrets never have to appear in a process list.
 """
 
@@ -39,7 +39,7 @@ DEFAULT_REDIS_URL = "redis://localhost:6379/0"
 
 
 class Settings(BaseSettings):
-    """Settings of one process. Read once, where the process starts, and passed on."""
+    """Settings of one process, read once when it starts and passed on."""
 
     model_config = SettingsConfigDict(
         env_prefix="TINYQUEUE_", frozen=True, extra="ignore", hide_input_in_errors=True
@@ -55,14 +55,14 @@ class Settings(BaseSettings):
     )
     tls_ca_certs: str = Field(
         "",
-        description="PEM file of the authorities that amqps:// and rediss:// are checked by, "
-        "where the URL has no ssl_ca_certs of its own; the system's when empty.",
+        description="PEM file of the authorities for amqps:// and rediss://, used if the URL has "
+        "no ssl_ca_certs; the system's if empty.",
     )
     user: str = Field(
-        "", description="Name of this machine's broker login; taken from the broker URL when empty."
+        "", description="Name of this machine's broker login; taken from the broker URL if empty."
     )
     declare: bool = Field(
-        True, description="0: declare no exchange or queue; the operator has made them."
+        True, description="0: declare no exchange or queue; the operator has done so."
     )
     play_queues: Annotated[tuple[str, ...], NoDecode] = Field(
         ("play",), description="Comma-separated names of play queues, such as play,play.gpu."
@@ -72,17 +72,17 @@ class Settings(BaseSettings):
         (),
         description="Comma-separated modules that register environments; only these are imported.",
     )
-    runs_dir: Path = Field(Path("runs"), description="Where run directories are made.")
+    runs_dir: Path = Field(Path("runs"), description="Folder of the run directories.")
     worker_max_tasks_per_child: int | None = Field(
         None,
         gt=0,
-        description="Replace a pool child after so many tasks: for environments that leak.",
+        description="Replace a pool child after this many tasks, for environments that leak.",
     )
     task_visibility_s: int = Field(
         6000,
         gt=0,
-        description="Redis as broker: a task that its worker has not ended by then is given to "
-        "another. The default is two of the longest time limits.",
+        description="With Redis as broker, seconds after which a task that its worker has not "
+        "ended is given to another. The default is twice the longest time limit.",
     )
     publish_journal: Path | None = Field(
         None,
@@ -114,17 +114,17 @@ class Settings(BaseSettings):
 
     @property
     def broker(self) -> str:
-        """With :attr:`tls_ca_certs` in its query where TLS needs it.
+        """The broker's URL, with :attr:`tls_ca_certs` in its query if TLS needs it.
 
         Raises:
-            ConfigError: Its query names a file of TLS that cannot be read here.
+            ConfigError: Its query names a TLS file that cannot be read here.
         """
         url = self.broker_url.get_secret_value()
         return verified_url(url, "TINYQUEUE_BROKER_URL", self.tls_ca_certs)
 
     @property
     def redis(self) -> str:
-        """As :attr:`broker`."""
+        """The store's URL, as for :attr:`broker`."""
         url = self.redis_url.get_secret_value()
         return verified_url(url, "TINYQUEUE_REDIS_URL", self.tls_ca_certs)
 
@@ -135,16 +135,16 @@ class Settings(BaseSettings):
 
 
 def unprotected(settings: Settings) -> list[str]:
-    """The URLs, passwords masked, that cross a network without TLS, or with its checks turned off.
+    """The URLs that use a network without TLS, or with its checks turned off; passwords masked.
 
-    Anybody on the way could read the passwords in them, and play or train in their place.
+    Anybody on the network could read the passwords in them, and pose as a player or learner.
     """
     urls = [*settings.broker.split(";"), settings.redis]
     return [masked(url) for url in urls if not _is_protected(url)]
 
 
 def load_settings() -> Settings:
-    """Reads the environment.
+    """Reads the settings from environment variables.
 
     Raises:
         ConfigError: A variable has a value that cannot be used, or a file cannot be read.
@@ -171,13 +171,14 @@ def load_settings() -> Settings:
 
 
 def host_name() -> str:
+    """The name of this machine, as it calls itself."""
     return socket.gethostname()
 
 
 def player_name() -> str:
-    """What this process is called by those it plays for: ``host:pid:`` and four random digits.
+    """The player name of this process: ``host:pid:`` and four random hexadecimal digits.
 
-    Containers may all have the same host name and the same pid.
+    The digits tell containers apart, which may all have the same host name and pid.
     """
     return _player_name(os.getpid())
 

@@ -1,7 +1,7 @@
 """The Celery tasks: thin, and safe to run twice.
 
-One player and one evaluator are made per process, in its first task: sockets, threads
-and inference sessions must not be made before a pool forks.
+One player and one evaluator are created per process, in its first task: sockets, threads
+and inference sessions must not exist before a pool forks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tinyqueue.store.attempts import count_attempt
 from tinyqueue.store.client import connect
 
 MAX_DELIVERIES = 3
-"""A task that was delivered more often than this has ended its workers: it is put aside."""
+"""A task that was delivered this many times again has crashed its workers, and is put aside."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by ar
     max_steps: int = MOST_STEPS,
     timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Plays games of a pinned weight version and publishes their returns.
+    """Plays evaluation episodes of a pinned weight version and publishes their returns.
 
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
@@ -100,10 +100,11 @@ def _evaluator(process: int) -> Evaluator:
 
 
 def _refuse_poison(task: Task[Any, Any], tell: Callable[[bool], None]) -> None:
-    """Puts a task aside that has ended its workers.
+    """Puts aside a task that has crashed its workers.
 
     Args:
-        tell: Called where it may have, with whether it is put aside now.
+        task: The running task.
+        tell: Called if the task was delivered again, with whether it is put aside now.
     """
     info = task.request.delivery_info or {}
     if not info.get("redelivered"):

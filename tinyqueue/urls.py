@@ -1,4 +1,4 @@
-"""URLs of brokers and stores: read alike by every library, and shown without their passwords."""
+"""URLs of brokers and stores: checked, normalised for every library, and masked for logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORE_SCHEMES = ("redis", "rediss", "unix")
 SOCKET_SCHEMES = ("redis+socket", "unix")
 TLS_SCHEMES = ("amqps", "rediss")
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-"""What a URL's query may say of TLS: files in PEM format."""
+"""TLS options of a URL's query that name files in PEM format."""
 _TLS_OPTIONS = (*TLS_FILES, "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers")
 _FALSE = ("0", "f", "false", "n", "no")
 
@@ -31,8 +31,8 @@ _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
 def masked(url: str) -> str:
     """The URL, or several joined by ``;``, without any password, for logs and errors.
 
-    Not by parsing: a password whose ``/`` or ``#`` was not escaped is what makes a URL fail, and
-    then it is shown.
+    It does not parse the URL: a password with an unescaped ``/`` or ``#`` makes parsing fail, and
+    that is when the URL is shown.
     """
     return ";".join(_masked(part) for part in _NEXT_URL.split(url))
 
@@ -41,13 +41,14 @@ def check_url(url: str, name: str, schemes: tuple[str, ...], *, is_list: bool = 
     """Refuses a URL that a library would misread or could not read.
 
     Args:
-        url: As the user wrote it.
-        name: The variable that has it.
-        schemes: What it may begin with.
+        url: The URL as the user wrote it.
+        name: The environment variable that holds it.
+        schemes: The schemes that are allowed.
         is_list: Whether several may be joined by ``;``.
 
     Raises:
-        ConfigError: With the character to escape, and no part of the password.
+        ConfigError: It is refused; the text names the character to escape, and no part of the
+            password.
     """
     parts = url.split(";") if is_list else [url]
     if not all("://" in part for part in parts[1:]):
@@ -65,22 +66,24 @@ def check_url(url: str, name: str, schemes: tuple[str, ...], *, is_list: bool = 
 
 
 def verified_url(url: str, name: str, ca_certs: str = "") -> str:
-    """The URL, or several joined by ``;``, with options of TLS that every library reads alike.
+    """The URL, or several joined by ``;``, with TLS options that every library reads alike.
 
-    kombu and redis-py have spellings of their own. Certificate and host name are checked unless
-    a query says ``ssl_cert_reqs=none`` or ``ssl_check_hostname=false``.
+    kombu and redis-py spell them differently. Certificate and host name are checked unless a query
+    has ``ssl_cert_reqs=none`` or ``ssl_check_hostname=false``.
 
     Args:
-        ca_certs: PEM file of the authorities of URLs that name none; the system's when empty.
+        url: The URL.
+        name: The environment variable that holds it, for errors.
+        ca_certs: PEM file of the authorities for URLs that name none; the system's if empty.
 
     Raises:
-        ConfigError: An option of TLS that does not exist, or a file that cannot be read.
+        ConfigError: A TLS option does not exist, or a file cannot be read.
     """
     return ";".join(_verified(part, name, ca_certs) for part in _NEXT_URL.split(url))
 
 
 def is_verified(url: str) -> bool:
-    """Whether one URL of :func:`verified_url` leaves neither certificate nor name unchecked."""
+    """Whether a URL from :func:`verified_url` has both certificate and host name checked."""
     query = dict(parse_qsl(url.partition("?")[2]))
     return "none" not in query.get("ssl_cert_reqs", "") and (
         query.get("ssl_check_hostname") != "false"
@@ -88,12 +91,12 @@ def is_verified(url: str) -> bool:
 
 
 def login_of(url: str) -> str:
-    """The user that a URL, or the first of several, names; empty without one."""
+    """The user in a URL, or in the first of several; empty if there is none."""
     return unquote(urlsplit(url.split(";")[0]).username or "")
 
 
 def host_of(url: str) -> str:
-    """The host of one URL, ``localhost`` when it names none."""
+    """The host of one URL; ``localhost`` if it names none."""
     return urlsplit(url).hostname or "localhost"
 
 
@@ -115,7 +118,7 @@ def _masked(url: str) -> str:
 
 
 def _check_characters(rest: str, name: str, url: str) -> None:
-    """``rest`` follows ``://``. What is before its only ``@`` is user and password."""
+    """``rest`` follows ``://``. The part before its only ``@`` is user and password."""
     if rest.count("@") > 1:
         raise _unescaped(name, url, "@")
     login = rest.rpartition("@")[0]
@@ -136,7 +139,7 @@ def _check_port(rest: str, name: str, url: str) -> None:
     match = _PORT.fullmatch(authority)
     if match is None or int((match[2] or ":0")[1:] or 0) > 65535:
         raise ConfigError(
-            f"{name} = {masked(url)!r} has no host and port where they belong: write "
+            f"{name} = {masked(url)!r} has no host and port where they belong: use "
             f"SCHEME://USER:PASSWORD@HOST:PORT/. {_ESCAPE}."
         )
 
@@ -157,7 +160,7 @@ def _verified(url: str, name: str, ca_certs: str) -> str:
     unknown = sorted(key for key in given if key.startswith("ssl_") and key not in _TLS_OPTIONS)
     if unknown:
         raise ConfigError(
-            f"{name} has {unknown[0]} in its query, which is no option of TLS here; "
+            f"{name} has {unknown[0]} in its query, which is not a TLS option here; "
             f"known: {', '.join(_TLS_OPTIONS)}."
         )
     if ca_certs:
@@ -165,13 +168,13 @@ def _verified(url: str, name: str, ca_certs: str) -> str:
     for option in TLS_FILES:
         if option in given and not os.access(given[option], os.R_OK):
             raise ConfigError(
-                f"{name} has {option}={given[option]}, which is no file that can be read here. "
+                f"{name} has {option}={given[option]}, which is not a readable file here. "
                 "Correct the path or its permissions."
             )
     if "ssl_cert_reqs" in given:
         given["ssl_cert_reqs"] = wanted = given["ssl_cert_reqs"].lower().removeprefix("cert_")
         if wanted not in ("required", "optional", "none"):
-            raise ConfigError(f"{name} has ssl_cert_reqs={wanted}; write required or none.")
+            raise ConfigError(f"{name} has ssl_cert_reqs={wanted}; use required or none.")
     if "ssl_check_hostname" in given:
         given["ssl_check_hostname"] = str(given["ssl_check_hostname"].lower() not in _FALSE).lower()
     return f"{base}?{urlencode(given)}" if given else url

@@ -1,6 +1,6 @@
-"""The user's working folder on Python's path: behind all that is installed, never before it.
+"""The user's working folder on Python's path: after everything installed, never before it.
 
-A ``redis.py`` or ``types.py`` that lies there is the user's own, and no part of this library.
+A ``redis.py`` or ``types.py`` in that folder is the user's own, and must not hide a library.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def python_of(module: str, *arguments: str) -> list[str]:
 
 
 def put_last() -> None:
-    """Moves the working folder behind the rest in a process of the program ``celery``.
+    """Moves the working folder to the end of the path in a process of the program ``celery``.
 
     Celery puts it first while it imports an app or its tasks, unless it is there already. One
-    of the two entries is for Celery, which removes what it had put there.
+    of the two entries is for Celery, which later removes the entry that it added.
     """
     here = os.getcwd()
     if _program() == "celery" and sys.path[0] == here:
@@ -38,7 +38,7 @@ def put_last() -> None:
 
 
 def refuse_namesakes() -> None:
-    """Ends one of our own programs where PYTHONPATH puts a namesake before what it needs."""
+    """Ends one of tinyqueue's programs if PYTHONPATH puts a namesake before what it needs."""
     here = os.getcwd()
     installed = os.path.dirname(os.__file__)
     if _program() not in ("tinyqueue", "celery", "-m") or here not in sys.path:
@@ -60,7 +60,7 @@ def _program() -> str:
 
 
 def on_import() -> None:
-    """Before anything else is imported that may have a namesake."""
+    """Runs before anything is imported that may have a namesake."""
     try:
         put_last()
         refuse_namesakes()

@@ -161,7 +161,7 @@ def test_a_curve_that_cannot_be_written_is_drawn_later(run, capsys):
 
     said = capsys.readouterr().out
     assert f"{run / 'plots' / 'learning_curve.png'} cannot be written (File exists)" in said
-    assert f"Mend that, then tinyqueue plot {run}\n" in said
+    assert f"Fix that, then tinyqueue plot {run}\n" in said
 
 
 def next_of(outcome, run, document, resume, capsys):

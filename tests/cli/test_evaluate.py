@@ -193,7 +193,7 @@ def test_what_finished_is_kept_and_said(tinyqueue, tmp_path, break_off, error, c
 
     assert plain.code == code
     assert "200 of 300 games were played" in plain.out
-    assert "not all games were played; what finished first is over-represented" in plain.err
+    assert "not all games were played; those that end early are over-represented" in plain.err
     assert why in plain.err
 
 

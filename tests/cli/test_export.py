@@ -128,7 +128,7 @@ def test_a_sample_of_a_later_spec_is_refused(tinyqueue, pole):
     [
         (("evaluate", "--best"), "it holds one policy and no checkpoints to choose from"),
         (("record", "--checkpoints"), "it holds one policy and no checkpoints"),
-        (("export", "--out", "other"), "is a sample already. Give a run directory."),
+        (("export", "--out", "other"), "is already a sample. Give a run directory."),
     ],
 )
 def test_a_sample_has_no_checkpoints(tinyqueue, pole, words, said):
@@ -145,7 +145,7 @@ def test_a_folder_that_is_there_is_left_alone(tinyqueue, tmp_path):
     refused = tinyqueue("export", run, "--out", "samples/pole")
 
     assert refused.code == 1
-    assert "samples/pole is there already" in refused.err
+    assert "samples/pole already exists" in refused.err
     assert list((tmp_path / "samples" / "pole").iterdir()) == []
 
 

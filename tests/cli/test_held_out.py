@@ -50,9 +50,7 @@ def test_a_sample_has_no_whole_network(tinyqueue):
     refused = tinyqueue("evaluate", SAMPLE, "-n", 1, "--held-out")
 
     assert refused.code == 1
-    assert (
-        "samples/pong is a sample: of the network it holds only the half that acts" in refused.err
-    )
+    assert "samples/pong is a sample: it holds only the acting half of the network" in refused.err
     assert "Give the run directory that it was exported from" in refused.err
     assert refused.out == ""
 

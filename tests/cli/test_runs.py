@@ -53,7 +53,8 @@ def test_a_folder_of_runs_is_answered_with_these(tinyqueue, tmp_path, command):
 
     assert refused.code == 1
     assert refused.err == (
-        "error: runs/pole is no run directory and holds some. Give one: runs/pole/2, runs/pole/1.\n"
+        "error: runs/pole is not a run directory but holds some. "
+        "Give one: runs/pole/2, runs/pole/1.\n"
     )
 
 
@@ -64,4 +65,4 @@ def test_a_file_is_no_run(tinyqueue, tmp_path, command):
     refused = tinyqueue(*command, "pole.toml")
 
     assert refused.code == 1
-    assert refused.err.startswith("error: pole.toml is a file and no run directory. There are no")
+    assert refused.err.startswith("error: pole.toml is a file, not a run directory. There are no")

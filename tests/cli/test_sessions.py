@@ -125,7 +125,7 @@ def test_a_person_reads_a_table(tinyqueue, run):
         (["show", "RUN", "77"], "holds numbers 2 to 5"),
         (["show", "RUN", "1"], "does not hold session batch 1"),
         (["show", "RUN", f"{STAGE}:0"], "does not hold"),
-        (["show", "RUN", "--slot", "2"], "slot 2 is not there"),
+        (["show", "RUN", "--slot", "2"], "there is no slot 2"),
         (["show", "RUN", "--ticks", "3"], "is not A:B"),
         (["show", "RUN", "--ticks", "5:2"], "--ticks 5:2 leaves no tick"),
         (["show", "RUN", "--ticks", "6:", "--json"], "this batch has ticks 0 to 5"),
@@ -167,7 +167,7 @@ def test_chosen_batches_are_exported_and_no_file_is_overwritten(tinyqueue, run, 
     again = tinyqueue("sessions", "export", run, file)
 
     assert again.code == 1
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     assert file.read_bytes() == before
     with np.load(file) as arrays:
         assert arrays["numbers"].tolist() == [3, 5]

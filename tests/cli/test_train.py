@@ -100,7 +100,7 @@ def test_the_file_with_the_mistake_is_named_beside_options(tinyqueue, experiment
         (("CartPole-v1", "--resume", "runs/x/1"), "either something to train or --resume RUN"),
         (("--resume", "runs/x/1", "--seed", "3"), "--seed is for a new run"),
         (("--resume", "runs/x/1"), "runs/x/1 is not a run directory"),
-        (("CartPole-v1", "--players", "0"), "none can reach services that are private"),
+        (("CartPole-v1", "--players", "0"), "they cannot reach services that are private"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named(tinyqueue, tmp_path, words, said):

@@ -56,7 +56,7 @@ def test_an_index_that_is_not_there_or_twice_is_named(indices):
 
 
 def test_observations_that_are_no_vector_are_refused():
-    with pytest.raises(ConfigError, match=r"entries of a vector, and .* Discrete\(16\)"):
+    with pytest.raises(ConfigError, match=r"entries of a vector, but .* Discrete\(16\)"):
         make_environment(config("FrozenLake-v1", (0,)))
 
 

@@ -49,7 +49,7 @@ def test_a_name_that_is_near_none_is_told_so():
     with pytest.raises(UnknownNameError, match="none is near") as raised:
         find_environment("Zzzzzz-v5")
     assert raised.value.instead == ()
-    assert "name the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES" in str(raised.value)
+    assert "list the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES" in str(raised.value)
 
 
 def test_an_unknown_id_imports_no_module_named_after_it(monkeypatch):

@@ -66,7 +66,7 @@ def test_what_fits_is_cast(space, value):
         (VECTOR, np.array([0.5, "x"], object), "observation-dtype", "no numbers"),
         (VECTOR, "a frame", "observation-dtype", "'a frame'"),
         (VECTOR, None, "observation-dtype", "None"),
-        (VECTOR, [[1], [2, 3]], "observation-dtype", "no array"),
+        (VECTOR, [[1], [2, 3]], "observation-dtype", "not an array"),
         (VECTOR, np.zeros(2, complex), "observation-dtype", "no numbers"),
         (COUNTS, np.array([6, 0], np.int16), "observation-range", r"6 at \[0\].*-2 to 5"),
         (spaces.Discrete(5), 5, "observation-range", "5.*0 to 4"),
@@ -91,8 +91,8 @@ def test_dicts_name_the_path_and_ignore_what_is_too_much():
     for value, said in [
         ({"room": 1}, "lacks 'arm'"),
         ({"arm": {}, "room": 1}, "lacks 'arm/angle'"),
-        ({"arm": 3, "room": 1}, "'arm' = 3 is no dict"),
-        ([1], "is no dict"),
+        ({"arm": 3, "room": 1}, "'arm' = 3 is not a dict"),
+        ([1], "is not a dict"),
         ({"arm": {"angle": [0, 1, 2]}, "room": 1}, "'arm/angle' has the shape"),
     ]:
         with pytest.raises(BrokenRuleError, match=said):

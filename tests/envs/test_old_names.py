@@ -66,7 +66,7 @@ def test_ram_is_said_to_be_a_setting_with_a_model_for_vectors():
 
     assert 'environment.kwargs.obs_type = "ram"\n  environment.stack = 1\n' in said
     assert 'model.name = "mlp"' in said
-    assert "the console's memory of 128 bytes, not the screen" in said
+    assert "the console's 128 bytes of RAM, not the screen" in said
     assert "memory" not in answer("Pong-v4")
 
 

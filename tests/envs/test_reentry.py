@@ -10,7 +10,7 @@ from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.reentry import refuse_nested_training, training
 from tinyqueue.errors import ConfigError
 
-SENTENCE = 'put the call of tinyqueue.train under `if __name__ == "__main__":`'
+SENTENCE = 'put the call to tinyqueue.train under `if __name__ == "__main__":`'
 SCRIPT = """
 import os
 import sys

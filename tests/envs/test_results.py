@@ -41,7 +41,7 @@ def test_ends_like_a_truth_value_are_taken(end):
         (("seen", 1.0, None, False, {}), "step-result", "terminated is None"),
         (("seen", 1.0, False, 2, {}), "step-result", "truncated is 2"),
         (("seen", 1.0, False, {}), "step-result", "4 values.*five"),
-        (None, "step-result", "gave None"),
+        (None, "step-result", "returned None"),
     ],
 )
 def test_other_results_of_step_are_refused(result, kind, said):

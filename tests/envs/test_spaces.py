@@ -75,7 +75,7 @@ def test_another_space_inside_is_refused_with_its_path(space):
 
 @pytest.mark.parametrize("space", [spaces.Dict({}), spaces.Tuple([])])
 def test_a_space_that_holds_nothing_is_refused(space):
-    with pytest.raises(ConfigError, match="holds nothing"):
+    with pytest.raises(ConfigError, match="which is empty"):
         layout(space)
 
 

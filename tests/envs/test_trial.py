@@ -139,8 +139,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("cls", "says"),
     [
-        (OldReset, r"older interface.*'seed'.*must take both arguments"),
-        (OldStep, r"step gave 4 values"),
+        (OldReset, r"interface older.*'seed'.*must take both arguments"),
+        (OldStep, r"step returned 4 values"),
         (OnlyObservation, r"Tried-v0"),
         (Raises, r"OSError: the simulator has gone \(at test_trial\.py:\d+\)"),
         (Exits, r"SystemExit: 3"),
@@ -173,7 +173,7 @@ def test_faults_of_one_seed_alone_are_remarked_on_in_sentences(tried: Any) -> No
     (remark,) = tried(UnluckyAtFirst).remarks
 
     assert "3 calls failed" in remark
-    assert "wrap it. With another seed it did not happen" in remark
+    assert "wrap it. It did not happen with another seed" in remark
 
 
 def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:

@@ -187,5 +187,5 @@ def test_without_any_short_folder_the_error_says_what_to_set(
 ) -> None:
     monkeypatch.setattr(redis_server, "_temporary_folders", lambda: ["/proc", f"/{'x' * 300}"])
 
-    with pytest.raises(ServiceUnreachableError, match="Set TMPDIR to a short folder"):
+    with pytest.raises(ServiceUnreachableError, match="Set TMPDIR to a folder with a short path"):
         RedisServer(tmp_path)

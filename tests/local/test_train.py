@@ -188,7 +188,7 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
         train(experiment, new_run, Settings(), view, Where(players=players))
 
     log = new_run.path / "players.log"
-    told = f"players and TensorFlow are starting; what players say is in {log}"
+    told = f"players and TensorFlow are starting; the players' log is {log}"
     assert said == ([told] if players else [])
     assert make_learner.call_args.kwargs["players_log"] == (log if players else None)
 

@@ -1,4 +1,4 @@
-"""Which modules a command of a person's own may import for an environment."""
+"""Which modules a command that a person typed may import for an environment."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from tinyqueue.settings import Settings
 
 
 def allowing(settings: Settings, environment_id: str) -> Settings:
-    """Settings with the module of the known package that an environment belongs to, if it is
-    installed: a person who names its environment here means it.
+    """Settings that also allow the module of an environment's known package, if installed.
+
+    A person who names the environment in a command wants it imported.
     """
     modules = modules_for(environment_id, settings.environment_modules)
     return settings.model_copy(update={"environment_modules": modules})

@@ -9,15 +9,15 @@ from tinyqueue.errors import ConfigError, TinyqueueError
 
 
 def corrected(error: TinyqueueError, words: Sequence[str]) -> str | None:
-    """The command with the word that an error is about replaced, and all else as it was typed.
+    """The command as it was typed, but with the word that an error is about replaced.
 
     Args:
-        error: What a command was refused with.
+        error: The error with which the command was refused.
         words: The command, without the program.
 
     Returns:
-        None when the error suggests nothing, or is about no word of the command, about its only
-        one (the error says as much), or about one that it has twice.
+        None if the error suggests nothing, or if its word is not in the command, is there twice,
+        or is the only word (the error then says enough).
     """
     if not isinstance(error, ConfigError) or not error.instead:
         return None

@@ -1,4 +1,4 @@
-"""What a command says when training has ended."""
+"""What a command prints when training has ended."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from tinyqueue.monitor.view import number
 from tinyqueue.run.outcome import Outcome
 
 WORTH_RESUMING_S = 300.0
-"""Training of a run that failed, from which on it is told how to go on with it."""
+"""A failed run that trained at least this long is worth resuming, so the command is printed."""
 CURVE = Path("plots") / "learning_curve.png"
 
 
 def tell(
     outcome: Outcome, run: Path, experiment: Experiment, *, resume: Sequence[str], as_json: bool
 ) -> None:
-    """Keeps the outcome in the run directory, draws the learning curve, and prints the result.
+    """Saves the outcome in the run directory, draws the learning curve, and prints the result.
 
     Args:
+        outcome: How the run ended.
         run: The run directory.
-        experiment: What was trained.
-        resume: The command that goes on with a run, as it was laid out here; the run's path
-            follows.
-        as_json: One JSON object instead of sentences and what to do next.
+        experiment: The experiment that was trained.
+        resume: The command that resumes a run with the same layout; the run's path follows.
+        as_json: Print one JSON object instead of sentences and next steps.
     """
     result = document(outcome, run)
     _keep(result, run)
@@ -61,7 +61,7 @@ def tell(
 
 
 def document(outcome: Outcome, run: Path) -> dict[str, Any]:
-    """The outcome as plain values, with the seconds from the command to the deciding games."""
+    """The outcome as plain values, with the seconds from the command to the deciding evaluation."""
     values = dataclasses.asdict(outcome)
     values["run_directory"] = str(run)
     values["solved_s"] = None
@@ -75,8 +75,9 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
     """The result for a person, the most important first.
 
     Args:
-        solved_s: Seconds from the command to the deciding games.
-        count: Of the ledger; None for a run without one.
+        outcome: How the run ended.
+        solved_s: Seconds from the command to the deciding evaluation.
+        count: The count of the ledger; None for a run without one.
     """
     lines = [_ended(outcome)]
     if outcome.fresh_mean is not None:
@@ -136,7 +137,7 @@ def _deciding(outcome: Outcome) -> str:
 def _next(
     outcome: Outcome, run: Path, experiment: Experiment, resume: Sequence[str]
 ) -> Iterator[str]:
-    """The commands that a person may want now."""
+    """The commands that a person may want next."""
 
     def command(*words: str | Path | int) -> str:
         return shlex.join(map(str, words))
@@ -151,14 +152,14 @@ def _next(
         logs = run / "players.log", run / "learner.log"
         yield from (command("less", log) for log in logs if log.is_file())
         if outcome.trained_s < WORTH_RESUMING_S:
-            # What was wrong is wrong on a resume too, and nothing would be lost.
+            # Resuming would fail in the same way, and little training would be lost.
             return
     yield command(*resume, run, *_longer(outcome, experiment))
     yield command("tensorboard", "--logdir", run / "tb")
 
 
 def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:
-    """Options without which a resumed run would end at once, or would learn nothing more."""
+    """Options without which a resumed run would end at once or learn nothing more."""
     options, end = [], experiment.stop.max_env_steps
     if outcome.ended == "max env steps":
         end = 2 * outcome.env_steps
@@ -172,7 +173,7 @@ def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:
 
 
 def _first_for_films() -> str:
-    """A remark for a machine that has nothing to write films with."""
+    """A remark for a machine without the packages that write films."""
     try:
         require_extra()
     except MissingExtraError as error:
@@ -181,7 +182,7 @@ def _first_for_films() -> str:
 
 
 def _count(run: Path) -> Count | None:
-    """The ledger's; None without one, or where the disk is too full to open it."""
+    """The ledger's count; None if there is no ledger, or the disk is too full to open it."""
     path = run / "sessions.db"
     try:
         return read_count(path) if path.is_file() else None
@@ -190,7 +191,7 @@ def _count(run: Path) -> Count | None:
 
 
 def _keep(result: dict[str, Any], run: Path) -> None:
-    """A full disk does not keep a person from reading how training ended."""
+    """Saves the outcome; a full disk must not keep a person from reading it."""
     path = run / "outcome.json"
     try:
         path.write_text(json.dumps(result) + "\n")
@@ -199,7 +200,7 @@ def _keep(result: dict[str, Any], run: Path) -> None:
 
 
 def _draw(run: Path) -> str:
-    """Where the picture is; or why there is none, and what makes one."""
+    """Where the learning curve is; or why there is none, and how to draw it."""
     again = f"tinyqueue plot {run}"
     try:
         return str(plot_learning_curve([run], run / CURVE))
@@ -209,4 +210,4 @@ def _draw(run: Path) -> str:
         return f"none: {error}"
     except OSError as error:
         why = error.strerror or error
-        return f"none: {run / CURVE} cannot be written ({why}). Mend that, then {again}"
+        return f"none: {run / CURVE} cannot be written ({why}). Fix that, then {again}"

@@ -39,19 +39,19 @@ _INTERRUPTED = 130
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Games to play.",
+    help="Episodes to play.",
 )
 @chooses_policy
 @click.option(
     "--random",
     "compare_random",
     is_flag=True,
-    help="Play as many games with uniformly random actions too, to compare.",
+    help="Also play as many episodes with uniformly random actions, to compare.",
 )
 @click.option(
     "--held-out",
     is_flag=True,
-    help="Add the mean value, or max Q, over states of random play that are the same for every "
+    help="Add the mean value, or max Q, over states from random play, the same for every "
     "checkpoint and run. Needs TensorFlow.",
 )
 @SEED
@@ -65,7 +65,7 @@ def evaluate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Play games of what RUN has learned. Needs no broker, and no TensorFlow.
+    """Play episodes with what RUN has learned. Needs no broker and no TensorFlow.
 
     RUN is a run directory, or a sample that `tinyqueue export` made.
 
@@ -113,22 +113,22 @@ def evaluate(
 
 
 def _load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
-    """One checkpoint both ways: what plays, and what its whole network expects of held-out states.
+    """A checkpoint's policy, and what its whole network expects in held-out states.
 
     Raises:
         CheckpointError: ``run`` is a sample, or there is no such checkpoint.
         MissingExtraError: TensorFlow, or what the environment needs, is not installed.
-        TinyqueueError: The experiment cannot be read, or the environment not be built here.
+        TinyqueueError: The experiment cannot be read, or the environment cannot be built here.
     """
-    # These reach TensorFlow, which the command needs for nothing else.
+    # These import TensorFlow, which the command needs for nothing else.
     from tinyqueue.catalogue import of_run
     from tinyqueue.evaluation.critic import Critic, expected
 
     if is_sample(run):
         raise CheckpointError(
-            f"{run} is a sample: of the network it holds only the half that acts, and --held-out "
-            "asks the whole one. Give the run directory that it was exported from, or leave "
-            "--held-out out."
+            f"{run} is a sample: it holds only the acting half of the network, and --held-out "
+            "needs the whole. Give the run directory that it was exported from, or leave out "
+            "--held-out."
         )
     checkpoint = choice.load_checkpoint(run)
     critic = Critic(of_run(run), checkpoint)
@@ -139,7 +139,7 @@ def _load_and_judge(run: Path, choice: Choice) -> tuple[Learned, Expected]:
 
 
 def _ends(games: Games, ended_by: str) -> dict[str, Any]:
-    """How games ended, as JSON has it."""
+    """How episodes ended, for the JSON output."""
     return {
         "asked": games.asked,
         "capped": games.capped,
@@ -150,9 +150,11 @@ def _ends(games: Games, ended_by: str) -> dict[str, Any]:
 
 
 def _leave(ended_by: str) -> None:
-    """Exits as a shell expects it of a command that did not do all that it was asked for."""
+    """Exits with an error code if not all episodes were played."""
     if ended_by:
-        message = f"not all games were played; what finished first is over-represented: {ended_by}"
+        message = (
+            f"not all games were played; those that end early are over-represented: {ended_by}"
+        )
         click.echo(message, err=True)
         raise SystemExit(_INTERRUPTED if ended_by == INTERRUPTED else 1)
 
@@ -160,7 +162,7 @@ def _leave(ended_by: str) -> None:
 def _findings(
     environment_id: str, games: Games, random: Games | None, max_q: MaxQ | None
 ) -> dict[str, Any]:
-    """What the games say, as JSON has it: a score or a comparison is there where it can be."""
+    """What was measured, for the JSON output; scores and comparisons are included if possible."""
     summary = GamesSummary.of(games.returns, games.lengths)
     found: dict[str, Any] = asdict(summary)
     reference = human_reference(environment_id)

@@ -31,9 +31,9 @@ from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import host_name
 
 GAMES_PRESET = "pong-ppo"
-"""Whose settings an Atari game without a preset of its own gets."""
+"""The preset whose settings an Atari game without its own preset gets."""
 GAMES_ENV_STEPS = 10_000_000
-"""40 M frames; what PPO's paper gave every game."""
+"""40 M frames, as in the PPO paper."""
 
 _SHIPPED = (
     "tinyqueue",
@@ -47,11 +47,11 @@ _SHIPPED = (
 
 
 def find_document(target: str) -> tuple[dict[str, Any], str]:
-    """The document of a TOML file, a preset, or an environment id; and what it was taken from.
+    """The document of a TOML file, a preset or an environment id, and its source in words.
 
     Raises:
-        ConfigError: A file that cannot be read.
-        UnknownNameError: Nearly a preset's name.
+        ConfigError: The file cannot be read.
+        UnknownNameError: The target is nearly the name of a preset.
     """
     target = os.path.expanduser(target)
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
@@ -71,7 +71,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
 
 
 def _game(target: str) -> dict[str, Any]:
-    """A document for an Atari game of which no preset is: defaults are those of small vectors."""
+    """A document for an Atari game without a preset: the defaults are for vector observations."""
     document = read_document(presets()[GAMES_PRESET])
     del document["name"]
     document["environment"]["id"] = target
@@ -82,17 +82,18 @@ def _game(target: str) -> dict[str, Any]:
 def chosen_for(
     document: dict[str, Any], source: str, assignments: Sequence[str | Assignment]
 ) -> tuple[dict[str, Any], str]:
-    """The document to apply the assignments to, where they name another algorithm or model.
+    """The document to apply assignments to, which may name another algorithm or model.
 
-    A preset of the same environment with that algorithm is taken instead. Else what a preset says
-    of its own algorithm is left out, and of a person's file what the chosen one does not have.
+    A preset for the same environment with that algorithm is used instead, if there is one.
+    Otherwise a preset's settings for its own algorithm are left out, and from a person's file the
+    settings that the new algorithm or model does not have.
 
     Args:
-        document, source: As of :func:`find_document`.
+        document, source: From :func:`find_document`.
         assignments: ``section.key=value``.
 
     Returns:
-        The document, and the source with what became of it in words.
+        The document, and the source with what was changed, in words.
     """
     wanted = _wanted(document, assignments)
     if not wanted:
@@ -119,7 +120,7 @@ def chosen_for(
 
 
 def _wanted(document: dict[str, Any], assignments: Sequence[str | Assignment]) -> dict[str, str]:
-    """``algorithm`` and ``model`` → the name that was typed, where it is another."""
+    """``algorithm`` and ``model`` → the name that was typed, if it differs."""
     typed = _typed(assignments)
     names = {kind: chosen(typed, kind) for kind in DEFAULTS if "name" in typed.get(kind, {})}
     return {kind: name for kind, name in names.items() if name != chosen(document, kind)}
@@ -146,7 +147,7 @@ def configured(
     stop_at_return: float | None = None,
     max_env_steps: int | None = None,
 ) -> Experiment:
-    """The experiment with a command's options applied over its document.
+    """The experiment of a document with a command's options applied.
 
     Raises:
         ConfigError: A key or value is unknown, missing or out of range.
@@ -167,12 +168,12 @@ def configured(
 def new_run(
     runs: Path, experiment: Experiment, modules: Sequence[str] = ()
 ) -> tuple[RunDirectory, Experiment]:
-    """A new numbered run directory, for an environment that is there; and the experiment with the
-    copies that the run keeps of the user's own files.
+    """A new numbered run directory, once the environment has been found, and the experiment with
+    the copies that the run keeps of the user's own files.
 
     Args:
         runs: The folder of all runs.
-        experiment: What is trained.
+        experiment: The experiment to train.
         modules: This machine's modules that register environments.
 
     Raises:
@@ -191,12 +192,14 @@ def new_run(
 
 
 def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]:
-    """An existing run, its experiment with the same changes as :func:`configured` takes, and in
-    words what another version's settings became and which of the user's own files have changed;
-    empty where neither is so.
+    """An existing run, and its experiment with changes as for :func:`configured`.
+
+    Returns:
+        The run, the experiment, and in words what became of another version's settings and which
+        of the user's own files have changed; empty if neither applies.
 
     Raises:
-        RunDirectoryError: There is none, or it is in use.
+        RunDirectoryError: There is no such run, or it is in use.
         ConfigError: Its experiment cannot be used by this version.
     """
     run = RunDirectory.open(path)

@@ -29,7 +29,7 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
     "--out",
     type=UserPath(path_type=Path),
     required=True,
-    help="The sample's own folder, such as samples/my-pong. It must not be there yet.",
+    help="Folder for the sample, such as samples/my-pong. It must not exist yet.",
 )
 @click.option(
     "-n",
@@ -37,24 +37,24 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
     type=click.IntRange(1),
     default=30,
     show_default=True,
-    help="Games to play for its results.",
+    help="Episodes to play for its results.",
 )
 @chooses_policy
 @SEED
 def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> None:
     """Make a sample of what RUN has learned: graph, weights and results, at most 4 MB.
 
-    Weights are rounded to half precision, and then play the games of the manifest: greedy ones,
-    and as many with --sample or --epsilon where given. evaluate, record and tinyqueue.load take
+    Weights are rounded to half precision and then play the episodes for the results: greedy ones,
+    and as many with --sample or --epsilon if given. evaluate, record and tinyqueue.load accept
     the folder in place of a run directory.
 
     \b
     tinyqueue export runs/pong-ppo/1 --out samples/my-pong --sample
     """
     if is_sample(run):
-        raise CheckpointError(f"{run} is a sample already. Give a run directory.")
+        raise CheckpointError(f"{run} is already a sample. Give a run directory.")
     if out.exists():
-        raise ConfigError(f"{out} is there already. Remove it, or give another --out.")
+        raise ConfigError(f"{out} already exists. Remove it, or give another --out.")
     checkpoint, names = choice.load_checkpoint(run), _names(run)
     weights = rounded(checkpoint.weights)
     spec = PlaySpec.model_validate(checkpoint.spec)
@@ -96,7 +96,7 @@ def _result(
 
 
 def _names(run: Path) -> dict[str, str]:
-    """Names of the algorithm and the model in a run's experiment; defaults are written there."""
+    """Names of the algorithm and the model in a run's experiment, which names defaults too."""
     document: dict[str, Any] = read_document(run / "experiment.toml")
     return {kind: label(chosen(document, kind)) for kind in ("algorithm", "model")}
 

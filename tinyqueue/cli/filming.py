@@ -1,4 +1,4 @@
-"""How far a film is, on a terminal."""
+"""Progress of a film, on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.status import Status
 
 
 class FilmStatus:
-    """The line that says what is filmed, and for how many env steps so far."""
+    """A line that shows what is filmed, and how many env steps so far."""
 
     def __init__(self, status: Status, what: str, every_s: float) -> None:
         self._status, self._what, self._every_s = status, what, every_s
@@ -20,18 +20,18 @@ class FilmStatus:
 
     @property
     def text(self) -> str:
-        """What it says now."""
+        """Its present text."""
         return str(self._status.status)
 
     def tick(self) -> None:
-        """One more env step."""
+        """Counts an env step."""
         self._steps += 1
         if time.monotonic() >= self._next_s:
             self._status.update(f"filming {self._what}: {self._steps:,} steps")
             self._next_s = time.monotonic() + self._every_s
 
     def writes(self) -> None:
-        """The playing is over, and the file is written."""
+        """Shows that playing is over and the file is being written."""
         self._status.update(f"writing the film of {self._what}")
 
 
@@ -39,13 +39,14 @@ class FilmStatus:
 def filming(
     what: str, *, is_hidden: bool = False, console: Console | None = None, every_s: float = 0.2
 ) -> Iterator[FilmStatus]:
-    """Shows the line until the end of the block, and leaves nothing of it behind.
+    """Shows the line until the end of the block, then removes it.
 
     Args:
         what: What is filmed, as a person would call it.
-        is_hidden: No line. Where the console is no terminal, it says once what is filmed.
-        console: Where; standard error, since standard output is for results.
-        every_s: Seconds between two counts.
+        is_hidden: Show nothing.
+        console: Where to show it; by default on standard error, since standard output is for
+            results. Without a terminal, what is filmed is printed once.
+        every_s: Seconds between updates.
     """
     console = Console(quiet=True) if is_hidden else console or Console(stderr=True)
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""Games that a command plays: their seed, and a bar that shows how many have ended."""
+"""Episodes that a command plays: their seed, and a bar that shows how many have ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEED = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the games."
 )
 _MOST_SLOTS, _MOST_ATARI_SLOTS = 100, 16
-# An Atari game takes 0.3 s to begin, and its slots all play on until the last of a wave ends.
+# An Atari game takes 0.3 s to start, and all slots play on until the last episode of a wave ends.
 
 
 def play(
@@ -37,17 +37,21 @@ def play(
     watch: Watch | None = None,
     score: Score | None = None,
 ) -> Games:
-    """Plays whole games in the environment that a policy was trained for.
+    """Plays whole episodes in the environment that a policy was trained for.
 
     Args:
-        label: What the bar says.
-        is_hidden: No bar.
+        spec: The experiment spec.
+        runner, head: The policy, and how it acts.
+        label: Text of the bar.
+        episodes: Number of episodes.
+        seed: Seed of the episodes.
+        is_hidden: Show no bar.
         watch: Sees every tick.
-        score: Where games are counted as they finish.
+        score: Counts episodes as they finish.
 
     Raises:
         EnvironmentFailedError: It failed several times in a row.
-        TinyqueueError: The environment cannot be built here, or is another.
+        TinyqueueError: The environment cannot be built here, or has other spaces.
     """
     most = _MOST_ATARI_SLOTS if spec.environment.atari else _MOST_SLOTS
     with _progress(episodes, label, is_hidden=is_hidden) as on_progress:
@@ -62,7 +66,7 @@ def play(
             spaces=(spec.observations, spec.actions),
             on_progress=on_progress,
             watch=watch,
-            # A person who waits is the limit of time.
+            # No time limit: a waiting person can interrupt.
             limits=Limits(timeout_s=math.inf),
             score=score,
         )
@@ -79,13 +83,13 @@ def play_what_finishes(
     is_hidden: bool = False,
     watch: Watch | None = None,
 ) -> tuple[Games, str]:
-    """As :func:`play`, but what has finished is kept when the environment fails or Ctrl-C comes.
+    """Like :func:`play`, but keeps finished episodes if the environment fails or on Ctrl-C.
 
     Returns:
-        The games, and what ended them early; empty when nothing did.
+        The episodes, and what ended them early; empty if nothing did.
 
     Raises:
-        EnvironmentFailedError, KeyboardInterrupt: Not one game has finished.
+        EnvironmentFailedError, KeyboardInterrupt: No episode has finished.
         TinyqueueError: As :func:`play`.
     """
     score = Score()

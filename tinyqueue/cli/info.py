@@ -27,11 +27,11 @@ from tinyqueue.store.weights import WeightStore
 @click.command()
 @click.argument("run", type=UserPath(path_type=Path), required=False)
 @json_option("Print one JSON object: experiment → facts.")
-@click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 def info(run: Path | None, as_json: bool, watch: bool) -> None:
     """Show experiments, learners, players, versions, lag, queue depth, and the count.
 
-    The count says what became of every session batch that players made: attempted = accepted +
+    The count accounts for every session batch that players made: attempted = accepted +
     set aside + dropped + missing (in flight, or lost with a player). With a RUN directory it is
     read from disk, without any service.
     """
@@ -53,7 +53,7 @@ def _of_run(run: Path) -> dict[str, Any]:
     require_run(run)
     path = run / "sessions.db"
     if not path.is_file():
-        raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a count.")
+        raise RunDirectoryError(f"{run} holds no sessions.db, so it has no count.")
     return {experiment_of(run): {"run_directory": str(run), "count": read_count(path).document()}}
 
 
@@ -62,8 +62,8 @@ def _of_store() -> dict[str, Any]:
         redis = connect(load_settings().redis)
     except ServiceUnreachableError as error:
         raise ServiceUnreachableError(
-            f"{error} A run of `tinyqueue train` has services of its own, which end with it: "
-            "tinyqueue info runs/<experiment>/<number> reads its count from the disk."
+            f"{error} A run of `tinyqueue train` has its own services, which end with it: "
+            "tinyqueue info runs/<experiment>/<number> reads its count from disk."
         ) from error
     board = StatusBoard(redis)
     found = {}

@@ -1,4 +1,4 @@
-"""A click group that imports a command only when it is used: ``--help`` answers at once."""
+"""A click group that imports a command only when it is used, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ class LazyGroup(click.Group):
         self._lazy = dict(lazy or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order given."""
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command.
+
+        Raises:
+            UnknownNameError: There is no such command; the text suggests the nearest.
+        """
         if cmd_name not in self._lazy:
             raise UnknownNameError("command", cmd_name, self._lazy)
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
@@ -31,5 +37,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the lines of help, without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._lazy.items()])

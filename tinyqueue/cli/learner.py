@@ -29,22 +29,22 @@ from tinyqueue.store.specs import SpecStore
 
 @click.group()
 def learner() -> None:
-    """Start, look at or stop a learner service.
+    """Start, inspect or stop a learner service.
 
-    Broker and store come from TINYQUEUE_BROKER_URL and TINYQUEUE_REDIS_URL; without them,
+    Broker and store come from TINYQUEUE_BROKER_URL and TINYQUEUE_REDIS_URL; the default is
     RabbitMQ and Redis on this machine.
     """
 
 
 @learner.command()
 @takes_experiment
-@click.option("--new", is_flag=True, help="Start a new run instead of going on with the newest.")
+@click.option("--new", is_flag=True, help="Start a new run instead of resuming the newest.")
 @json_option("Print the result as one JSON object.")
 def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     """Train an experiment with the players of a broker, in the foreground.
 
-    Goes on with the experiment's newest run. Players are Celery workers, on any machine, that
-    were started before or come later: celery -A tinyqueue worker -Q play
+    Resumes the experiment's newest run, if there is one. Players are Celery workers, on any
+    machine, started before or after: celery -A tinyqueue worker -Q play
     """
     settings = load_settings()
     run, experiment, source = _run_of(wanted, settings, new)
@@ -88,7 +88,7 @@ def status(experiment: str | None, as_json: bool) -> None:
 @learner.command()
 @click.argument("experiment")
 def stop(experiment: str) -> None:
-    """Ask the learner of EXPERIMENT to save and end, wherever it runs."""
+    """Ask the learner of EXPERIMENT to save and stop, wherever it runs."""
     asked = request_stop(connect(load_settings().redis), experiment)
     if asked is None:
         raise ConfigError(f"no learner trains {experiment!r}; `tinyqueue info` lists experiments.")
@@ -109,15 +109,15 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     if _as_given(kept, experiment) != experiment.document():
         run.close()
         raise ConfigError(
-            f"{newest} was started with other settings than are given now. "
-            f"Go on with it as it is by --resume {newest}, or start a new run with --new."
+            f"{newest} was started with other settings than those given now. "
+            f"Resume it unchanged with --resume {newest}, or start a new run with --new."
         )
-    # As the run has it, with what was chosen when it began.
+    # The run's own experiment, with what was chosen when it began.
     return run, kept, f"{source}; {older}" if older else source
 
 
 def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:
-    """A run's experiment, with whatever may be chosen at start as open as it is given now."""
+    """A run's experiment, with settings chosen at its start left open where they are open now."""
     document, now = kept.document(), given.document()
     for kind in ("algorithm", "model"):
         # The run's copy stands for the file.

@@ -1,4 +1,4 @@
-"""Where log lines of a command go."""
+"""Where a command's log lines go."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 
 def log_to_file(path: Path) -> None:
-    """Log lines go to a file, so that they do not disturb a live view."""
+    """Sends log lines to a file, so that they do not disturb a live view."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = logging.FileHandler(path)
     logging.basicConfig(handlers=[file], level=logging.INFO, force=True)
@@ -26,7 +26,7 @@ def log_to_file(path: Path) -> None:
 
 
 def log_to_stderr() -> None:
-    """Log lines for a person or for a service's journal; standard output is for results."""
+    """Sends log lines to standard error, since standard output is for results."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, force=True)
     structlog.configure(
         processors=[

@@ -1,4 +1,4 @@
-"""``tinyqueue``: the group of all commands, and how errors are said."""
+"""``tinyqueue``: the group of all commands, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tinyqueue.errors import TinyqueueError
             "tinyqueue.cli.train:train",
             "Train on this machine, with nothing else installed.",
         ),
-        "learner": ("tinyqueue.cli.learner:learner", "Start, look at or stop a learner service."),
-        "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Play greedy games of what a run learned."),
-        "record": ("tinyqueue.cli.record:record", "Film games of what a run learned."),
+        "learner": ("tinyqueue.cli.learner:learner", "Start, inspect or stop a learner service."),
+        "evaluate": ("tinyqueue.cli.evaluate:evaluate", "Evaluate what a run has learned."),
+        "record": ("tinyqueue.cli.record:record", "Film what a run has learned."),
         "export": (
             "tinyqueue.cli.export:export",
-            "Make a small sample of what a run learned, to hand on.",
+            "Make a small sample of what a run has learned, to share.",
         ),
         "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
         "plot": ("tinyqueue.cli.plot:plot", "Draw the learning curve of one or more runs."),
@@ -38,23 +38,26 @@ from tinyqueue.errors import TinyqueueError
             "tinyqueue.cli.sessions:sessions",
             "List, show and export what players have sent.",
         ),
-        "presets": ("tinyqueue.cli.presets:list_presets", "List the experiments that come along."),
+        "presets": (
+            "tinyqueue.cli.presets:list_presets",
+            "List the included experiments.",
+        ),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(version("tinyqueue"), prog_name="tinyqueue")
 def cli() -> None:
-    """Deep reinforcement learning with whatever machines a person has.
+    """Deep reinforcement learning on whatever machines you have.
 
     Players are Celery workers: celery -A tinyqueue worker -Q play
     """
-    from tinyqueue.cli.logs import log_to_stderr  # Not for --help alone: structlog takes its time.
+    from tinyqueue.cli.logs import log_to_stderr  # Not needed for --help: structlog is slow.
 
     log_to_stderr()
 
 
 def main() -> None:
-    """Entry point. What people and machines do wrong is said in a sentence, without a traceback."""
+    """Entry point. Expected errors are reported in a sentence, without a traceback."""
     open_missing()
     code = 0
     try:
@@ -74,9 +77,7 @@ def main() -> None:
 
 
 def program() -> None:
-    """:func:`main` as a process of its own, which ends though an environment left threads that
-    would keep it for ever.
-    """
+    """:func:`main` as a process, which ends even if an environment left threads running."""
     code = 0
     try:
         main()

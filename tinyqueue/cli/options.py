@@ -20,19 +20,22 @@ from tinyqueue.settings import Settings
 
 _OPTIONS = (
     click.option(
-        "--seed", type=click.IntRange(0), help="Of a new run; bit-reproducible in serial training."
+        "--seed",
+        type=click.IntRange(0),
+        help="Seed of a new run; serial training is bit-reproducible.",
     ),
     click.option(
         "--stop-at-return",
         type=float,
         metavar="R",
-        help="Level: mean return of greedy games. Default: the environment's own threshold.",
+        help="Stop at this mean return of evaluation episodes. Default: the environment's own "
+        "threshold.",
     ),
     click.option(
         "--max-env-steps",
         type=click.IntRange(1),
         metavar="N",
-        help="End after this many env steps at the latest.",
+        help="Stop after at most this many env steps.",
     ),
     click.option(
         "--set",
@@ -45,12 +48,12 @@ _OPTIONS = (
         "--resume",
         type=UserPath(path_type=Path),
         metavar="RUN",
-        help="Go on with this run directory.",
+        help="Resume this run directory.",
     ),
     click.option(
         "--runs-dir",
         type=UserPath(path_type=Path),
-        help="Where run directories are made. Default: TINYQUEUE_RUNS_DIR, else ./runs.",
+        help="Folder for run directories. Default: TINYQUEUE_RUNS_DIR, else ./runs.",
     ),
 )
 
@@ -61,8 +64,8 @@ class Wanted:
 
     Attributes:
         target: An environment, a preset or a file; None with ``resume``.
-        resume: The run directory to go on with.
-        runs_dir: Where run directories are made; the settings' when None.
+        resume: The run directory to resume.
+        runs_dir: The folder for run directories; that of the settings if None.
         changes: ``assignments``, ``seed``, ``stop_at_return``, ``max_env_steps``.
     """
 
@@ -72,7 +75,7 @@ class Wanted:
     changes: Mapping[str, Any]
 
     def experiment(self) -> tuple[Experiment, str]:
-        """The experiment of the target, and what it was taken from.
+        """The experiment of the target, and its source in words.
 
         Raises:
             ConfigError: Nothing is named, or a key or value cannot be used.
@@ -80,7 +83,7 @@ class Wanted:
         if self.target is None:
             raise ConfigError(
                 "nothing to train: name an environment, such as CartPole-v1, a preset or a TOML "
-                "file; `tinyqueue presets` lists presets. --resume RUN goes on with a run."
+                "file; `tinyqueue presets` lists presets. --resume RUN resumes a run."
             )
         document, source = find_document(self.target)
         is_file = source == os.path.expanduser(self.target)
@@ -95,28 +98,28 @@ class Wanted:
     def new_run(
         self, settings: Settings, experiment: Experiment
     ) -> tuple[RunDirectory, Experiment]:
-        """A run directory of its own, and the experiment as it is there."""
+        """A new run directory for the experiment, and the experiment as saved there."""
         runs = self.runs_dir or settings.runs_dir
         return new_run(runs, experiment, settings.environment_modules)
 
     def resumed(self) -> tuple[RunDirectory, Experiment, str]:
-        """The run to go on with, its experiment, and where it is.
+        """The run to resume, its experiment, and its source in words.
 
         Raises:
-            ConfigError: Something was asked for that a run in progress cannot take.
+            ConfigError: An option was given that a started run cannot change.
             RunDirectoryError: There is no such run, or it is in use.
         """
         assert self.resume is not None
         if self.target is not None:
             raise ConfigError("give either something to train or --resume RUN, not both.")
         if self.changes["seed"] is not None:
-            raise ConfigError("--seed is for a new run; --resume RUN goes on with its own.")
+            raise ConfigError("--seed is for a new run; --resume RUN keeps its own seed.")
         run, experiment, older = open_run(self.resume, **self.changes)
         return run, experiment, f"{self.resume}; {older}" if older else str(self.resume)
 
 
 def _require_sound(document: dict[str, Any], source: str) -> None:
-    """Returns when a file can be used as it is, so that a fault is in the options.
+    """Returns if a file can be used as it is, so that the error must be in the options.
 
     Raises:
         ConfigError: It cannot; the text names the file.
@@ -129,7 +132,7 @@ def _require_sound(document: dict[str, Any], source: str) -> None:
 
 
 def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the target and the options that say what is trained; passes them on as ``wanted``."""
+    """Adds the target and the options for what to train, and passes them on as ``wanted``."""
 
     @wraps(command)
     def wrapped(

@@ -1,4 +1,4 @@
-"""Standard output for results alone, and a terminal that nothing but the view writes on."""
+"""Keeping standard output for results only, and the terminal for the view only."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _RESULTS = "tinyqueue.results"
 
 
 def json_option(help_text: str = "Print one JSON object.") -> Callable[[C], C]:
-    """``--json``. The object is alone on standard output: what an environment prints, its C code
-    and its children too, goes to standard error.
+    """The option ``--json``. Only the object goes to standard output: whatever an environment
+    prints, including its C code and its children, goes to standard error.
     """
 
     def begin(ctx: click.Context, param: click.Parameter, as_json: bool) -> bool:
@@ -40,8 +40,8 @@ def print_json(text: str) -> None:
 
 
 def own_stream(stream: TextIO) -> TextIO:
-    """The stream by a descriptor of its own, which stays where it is when 1 and 2 are led
-    elsewhere; unbuffered. A stream that is neither of the two comes back as it is.
+    """The stream on a descriptor of its own, unbuffered, which is unaffected if 1 and 2 are
+    redirected. A stream that is neither of the two is returned unchanged.
     """
     if _descriptor(stream) not in (1, 2):
         return stream
@@ -57,10 +57,10 @@ def own_stream(stream: TextIO) -> TextIO:
 
 @contextmanager
 def printed_to(log: Path, *descriptors: int) -> Iterator[None]:
-    """Inside, what is written to a descriptor by whatever means goes to a file.
+    """Inside it, everything written to the descriptors, by whatever means, goes to a file.
 
     Args:
-        log: Appended to.
+        log: The file to append to.
         descriptors: 1, 2 or both.
     """
     kept = {}

@@ -22,7 +22,7 @@ from tinyqueue.monitor.plots import plot_learning_curve
     help="The PNG to write.",
 )
 def plot(runs: tuple[Path, ...], out: Path) -> None:
-    """Draw the learning curves of RUNS into one picture."""
+    """Draw the learning curves of RUNS in one image."""
     for run in runs:
         require_run(run)
     try:

@@ -1,4 +1,4 @@
-"""What every command takes that plays what a run has learned: which run, which weights, and how."""
+"""The options of commands that play what a run has learned: which run, which weights, and how."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _OPTIONS = (
     click.option(
         "--version", type=click.IntRange(0), help="The checkpoint saved under this weight version."
     ),
-    click.option("--best", is_flag=True, help="The checkpoint of the best evaluation instead."),
+    click.option("--best", is_flag=True, help="Use the checkpoint of the best evaluation."),
     click.option(
         "--sample",
         is_flag=True,
-        help="Sample actions as in training instead of the greedy ones (impala, a3c, ppo).",
+        help="Sample actions as in training, instead of greedy ones (impala, a3c, ppo).",
     ),
     click.option(
         "--epsilon",
         type=click.FloatRange(0, 1),
-        help="Share of actions at random instead of the greedy ones (dqn, apex, r2d2, …). "
+        help="Fraction of random actions, instead of only greedy ones (dqn, apex, r2d2, …). "
         "Atari: 0.001.",
     ),
 )
@@ -46,8 +46,8 @@ class Choice:
     """Which weights of a run play, and how they choose.
 
     Attributes:
-        checkpoint, version, best: As of :func:`tinyqueue.load`.
-        sample, epsilon: As of :func:`tinyqueue.policy.heads.evaluation_head`.
+        checkpoint, version, best: As for :func:`tinyqueue.load`.
+        sample, epsilon: As for :func:`tinyqueue.policy.heads.evaluation_head`.
     """
 
     checkpoint: Path | None
@@ -58,6 +58,7 @@ class Choice:
 
     @property
     def names_checkpoint(self) -> bool:
+        """Whether a particular checkpoint was asked for."""
         return self.checkpoint is not None or self.version is not None or self.best
 
     @property
@@ -68,22 +69,26 @@ class Choice:
         return "greedy" if self.epsilon is None else f"epsilon {self.epsilon:g}"
 
     def load(self, run: Path) -> Learned:
-        """Raises CheckpointError as :func:`tinyqueue.load` does."""
+        """The policy to play; errors as for :func:`tinyqueue.load`."""
         return load(run, checkpoint=self.checkpoint, version=self.version, best=self.best)
 
     def load_checkpoint(self, run: Path) -> Checkpoint:
-        """The whole of what :meth:`load` plays of a run directory. Errors are as there."""
+        """The whole checkpoint that :meth:`load` would load from a run directory; same errors."""
         return load_checkpoint(
             run, checkpoint=self.checkpoint, version=self.version, best=self.best
         )
 
     def head(self, spec: PlaySpec) -> Head:
-        """Raises ConfigError when that policy cannot act so."""
+        """The head that acts as chosen.
+
+        Raises:
+            ConfigError: This policy cannot act so.
+        """
         return evaluation_head(spec.head, spec.actions, sample=self.sample, epsilon=self.epsilon)
 
 
 def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the argument RUN, which must exist, and the options; passes them on as ``choice``."""
+    """Adds the argument RUN, which must exist, and the options, passed on as ``choice``."""
 
     @wraps(command)
     def wrapped(

@@ -10,7 +10,7 @@ from tinyqueue.experiment.documents import read_document
 
 @click.command(name="presets")
 def list_presets() -> None:
-    """List the experiments that come along; each is a target for train and learner start."""
+    """List the included experiments; each is a target for train and learner start."""
     known = presets()
     width = max(map(len, known))
     for name, path in known.items():

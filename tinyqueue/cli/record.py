@@ -28,20 +28,21 @@ _GAMES = 3
 
 
 @click.command()
-@click.option("-n", "--episodes", type=click.IntRange(1), help=f"Games to film. Default: {_GAMES}.")
-@click.option("--gif", is_flag=True, help="A GIF beside each mp4 too.")
+@click.option("-n", "--episodes", type=click.IntRange(1), help=f"Episodes; default: {_GAMES}.")
+@click.option("--gif", is_flag=True, help="Also write a GIF next to each mp4.")
 @click.option(
     "--out",
     type=UserPath(path_type=Path, file_okay=False),
     default=Path("records"),
     show_default=True,
-    help="Folder of the films. What is there stays: numbers go on.",
+    help="Folder for the films. Existing files are kept: numbers continue.",
 )
 @click.option(
     "--checkpoints",
     is_flag=True,
-    help="One film of one game per kept checkpoint, from the oldest to the newest, with env steps "
-    "and return on the frames. learner.keep_between and keep_checkpoints say how many are kept.",
+    help="One film with an episode per kept checkpoint, from the oldest to the newest, with env "
+    "steps and return on the frames. learner.keep_between and keep_checkpoints set how many are "
+    "kept.",
 )
 @chooses_policy
 @SEED
@@ -56,7 +57,7 @@ def record(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Film games of what RUN has learned. Needs no display, no broker and no TensorFlow.
+    """Film what RUN has learned. Needs no display, no broker and no TensorFlow.
 
     RUN is a run directory, or a sample that `tinyqueue export` made.
 
@@ -67,13 +68,13 @@ def record(
     films = _Films(choice, gif, out, seed, as_json)
     if not checkpoints:
         learned = choice.load(run)
-        # A sample's folder is what people call it; its experiment may be anyone's.
+        # People know a sample by its folder; its experiment's name may be anything.
         name = run.resolve().name if is_sample(run) else learned.spec.experiment
         games = films.games(learned, episodes or _GAMES, name)
     elif choice.names_checkpoint or episodes is not None:
         raise ConfigError(
-            "--checkpoints films one game of each kept checkpoint. Leave -n, --checkpoint, "
-            "--version and --best out."
+            "--checkpoints films one episode of each kept checkpoint. Leave out -n, --checkpoint, "
+            "--version and --best."
         )
     else:
         games = films.checkpoints(run)
@@ -83,7 +84,7 @@ def record(
 
 @dataclass(frozen=True)
 class _Films:
-    """How films are made and told of."""
+    """How films are made and reported."""
 
     choice: Choice
     gif: bool
@@ -92,7 +93,7 @@ class _Films:
     quiet: bool
 
     def games(self, learned: Learned, episodes: int, name: str) -> list[dict[str, Any]]:
-        """One film per game, called ``<name>-<number>``."""
+        """One film per episode, named ``<name>-<number>``."""
         spec, games = learned.spec, []
         head = self.choice.head(spec)
         with (
@@ -113,8 +114,8 @@ class _Films:
         return games
 
     def checkpoints(self, run: Path) -> list[dict[str, Any]]:
-        """One film of all checkpoints, each in the game of the same seed."""
-        all_learned = load_each(run, lambda text: click.echo(f"passed over: {text}", err=True))
+        """One film of all checkpoints, each playing an episode with the same seed."""
+        all_learned = load_each(run, lambda text: click.echo(f"skipped: {text}", err=True))
         first = next(all_learned)
         spec, games = first.spec, []
         head = self.choice.head(spec)

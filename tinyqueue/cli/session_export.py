@@ -1,4 +1,4 @@
-"""Session batches as a plain ``.npz``, which needs NumPy and nothing of tinyqueue to be read."""
+"""Session batches as a plain ``.npz``, which can be read with NumPy, without tinyqueue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EPISODES = ("slots", "returns", "lengths", "seconds")
 
 
 def export(path: Path, batches: Iterable[tuple[int, SessionBatch]]) -> list[int]:
-    """Writes batches one by one, so that a log of any size needs the memory of one.
+    """Writes batches one by one, so that a log of any size needs the memory of one batch.
 
     Args:
         path: A new file.
-        batches: With their numbers in the log.
+        batches: Batches with their numbers in the log.
 
     Returns:
         The numbers written. In the file they are ``numbers``, and each batch's arrays are called
@@ -32,12 +32,12 @@ def export(path: Path, batches: Iterable[tuple[int, SessionBatch]]) -> list[int]
         on; ``<number>/header`` is JSON.
 
     Raises:
-        ConfigError: The file is there already, or cannot be written.
+        ConfigError: The file already exists, or cannot be written.
     """
     try:
         file = path.open("xb")
     except FileExistsError as error:
-        raise ConfigError(f"{path} is there already. Remove it, or give another name.") from error
+        raise ConfigError(f"{path} already exists. Remove it, or give another name.") from error
     except OSError as error:
         raise _refusal(path, error) from error
     written = []

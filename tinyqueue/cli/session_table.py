@@ -26,7 +26,7 @@ TITLES: Mapping[str, str] = {
     "checkpoint_q_taken": "Q(s,a) now",
     "checkpoint_q_max": "max Q now",
 }
-"""Column → what a person reads above it. An extra of another name is its own title."""
+"""Column → its title. An extra with another name is its own title."""
 
 _ACTION = "action/"
 # Before the path of a part of an action.
@@ -40,12 +40,13 @@ def column_title(column: str) -> str:
 def tick_rows(
     batch: SessionBatch, slot: int, ticks: range, critic: Arrays | None = None
 ) -> list[dict[str, Any]]:
-    """Rows by column name, of plain values.
+    """One row per tick: column name → plain value.
 
     Args:
-        slot: Whose.
-        ticks: Which, within the batch.
-        critic: What a checkpoint says, name → ``[T, B]``, NaN where it says nothing.
+        batch: The batch.
+        slot: The slot to show.
+        ticks: The ticks to show, within the batch.
+        critic: A checkpoint's values, name → ``[T, B]``, NaN where there is none.
 
     Returns:
         ``episode_step`` counts from 0; it is None while it is unknown, and on an autoreset tick,

@@ -30,17 +30,17 @@ _JSON = json_option()
 
 @click.group()
 def sessions() -> None:
-    """Look at the session batches that a run keeps.
+    """Inspect the session batches that a run keeps.
 
-    With a replay these are all that training may still draw from; otherwise one is kept a
-    minute. A learner that writes at the same time is not disturbed.
+    With a replay these are all that training may still draw from; otherwise one per minute is
+    kept. A learner that writes at the same time is not disturbed.
     """
 
 
 @sessions.command("list")
 @_RUN
 @click.option(
-    "--last", type=click.IntRange(1), default=20, show_default=True, help="The newest so many."
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="How many to list."
 )
 @_JSON
 def list_sessions(run: Path, last: int, as_json: bool) -> None:
@@ -71,12 +71,12 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
 @sessions.command()
 @_RUN
 @click.argument("which", default="newest", metavar="[NUMBER|BATCH_ID|newest]")
-@click.option("--slot", type=click.IntRange(0), default=0, show_default=True, help="Whose ticks.")
+@click.option("--slot", type=click.IntRange(0), default=0, show_default=True, help="Slot to show.")
 @click.option("--ticks", "wanted", metavar="A:B", default=":", help="From tick A to before tick B.")
 @click.option(
     "--with-checkpoint",
     is_flag=True,
-    help="Add what the newest checkpoint's critic says of every tick. Needs TensorFlow.",
+    help="Add the values of the newest checkpoint's critic at every tick. Needs TensorFlow.",
 )
 @_JSON
 def show(
@@ -90,7 +90,7 @@ def show(
         row = _find(log, run, which)
     batch = _decoded(row)
     if slot >= batch.slots:
-        raise ConfigError(f"slot {slot} is not there: batch {row.number} has {batch.slots}.")
+        raise ConfigError(f"there is no slot {slot}: batch {row.number} has {batch.slots} slots.")
     ticks = _range(wanted, batch.ticks)
     critic = _judged(run, batch) if with_checkpoint else None
     rows = tick_rows(batch, slot, ticks, critic)
@@ -115,7 +115,7 @@ def show(
 @click.argument("file", type=UserPath(path_type=Path))
 @click.argument("numbers", nargs=-1, type=click.IntRange(1))
 def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
-    """Write session batches of RUN to FILE.npz, all that are held or those of the given NUMBERS.
+    """Write session batches of RUN to FILE.npz: all that are held, or those with NUMBERS.
 
     numpy.load(FILE)["numbers"] names them; the arrays of batch 7 are "7/rewards",
     "7/observations", "7/actions" and so on, and "7/header" is JSON.
@@ -130,7 +130,7 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
 
 
 def _kept_every_s(run: Path) -> float | None:
-    """Seconds between the batches that a run without a replay keeps; None of any other run."""
+    """Seconds between the batches that a run without a replay keeps; None for other runs."""
     try:
         document = read_document(run / "experiment.toml")
     except ConfigError:
@@ -143,7 +143,7 @@ def _open(run: Path) -> SessionLog:
     require_run(run)
     path = run / "sessions.db"
     if not path.is_file():
-        raise RunDirectoryError(f"{run} holds no sessions.db: it is no run directory with a log.")
+        raise RunDirectoryError(f"{run} holds no sessions.db, so it has no session log.")
     return SessionLog(path)
 
 
@@ -183,7 +183,7 @@ def _decoded(row: LoggedSession) -> SessionBatch:
     except MessageError as error:
         raise ConfigError(
             f"session batch {row.number} cannot be read: {error}. "
-            "Read it with the tinyqueue that wrote it."
+            "Read it with the tinyqueue version that wrote it."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a command does where its terminal, pipe or log file is not there, or goes away."""
+"""What a command does if its terminal, pipe or log file is missing or goes away."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OF_STREAMS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def open_missing() -> None:
-    """Makes standard input, output and error exist, where a command is started without them.
+    """Opens standard input, output and error if a command was started without them.
 
-    A run's files would otherwise get their numbers, and what a C library prints would go there.
+    Otherwise a run's files would get their numbers, and a C library's output would go there.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free, which is this one.
+            # This gets the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
@@ -34,9 +34,9 @@ def open_missing() -> None:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP end a command as Ctrl-C does, so that what it started ends too.
+    """Inside it, SIGTERM and SIGHUP end a command like Ctrl-C, so that what it started ends too.
 
-    A signal that is ignored stays so: ``nohup`` asks for that.
+    A signal that is ignored stays ignored, as under ``nohup``.
     """
     is_main = threading.current_thread() is threading.main_thread()
     numbers = [
@@ -54,18 +54,18 @@ def ending_in_order() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """A sentence on standard error, where anybody can read it."""
+    """Prints a sentence on standard error, if it can be written to."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def is_of_output(error: OSError) -> bool:
-    """Whether an error is that of an open stream: its reader, terminal or disk is not there."""
+    """Whether an error is from an open stream whose reader, terminal or disk space is gone."""
     return error.filename is None and error.errno in _OF_STREAMS
 
 
 def let_go() -> None:
-    """Gives up what an output does not take, so that Python does not complain of it at its end."""
+    """Discards output that cannot be written, so that Python does not complain at exit."""
     for stream in (sys.stdout, sys.stderr):
         if _is_sound(stream):
             continue

@@ -40,14 +40,14 @@ from tinyqueue.settings import load_settings
 @click.option(
     "--serial",
     is_flag=True,
-    help="All in one process, without a broker: for debugging and as a reference.",
+    help="Everything in one process, without a broker: for debugging and as a reference.",
 )
 @json_option("Print the result as one JSON object.")
 def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_json: bool) -> None:
     """Train an environment, a preset or an experiment file to its level.
 
-    Starts what it needs on this machine: broker and store, players, and the learner, and ends
-    all of it again. Everything worth keeping is in the run directory.
+    Starts what it needs on this machine, broker and store, players, and the learner, and ends
+    all of it afterwards. Everything worth keeping is in the run directory.
 
     \b
     tinyqueue train CartPole-v1
@@ -58,8 +58,8 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     chosen = resolve(cast(Choice, broker), settings)
     if players == 0 and not serial and chosen != "configured":
         raise ConfigError(
-            "--players 0 leaves playing to workers elsewhere, and none can reach services that are "
-            "private to this command. Set TINYQUEUE_BROKER_URL and TINYQUEUE_REDIS_URL, or let "
+            "--players 0 leaves playing to workers elsewhere, but they cannot reach services that "
+            "are private to this command. Set TINYQUEUE_BROKER_URL and TINYQUEUE_REDIS_URL, or let "
             "players run here."
         )
     if wanted.resume is not None:
@@ -87,7 +87,7 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
 
 
 def resume_command(players: int | None, broker: str, serial: bool) -> list[str]:
-    """The command that goes on with a run, laid out as this one was."""
+    """The command that resumes a run with the same layout."""
     words = ["tinyqueue", "train"]
     words += [] if players is None else ["--players", str(players)]
     words += [] if broker == "auto" else ["--broker", broker]

@@ -1,4 +1,4 @@
-"""Where a command shows a run while it goes on."""
+"""Where a command shows a run while it trains."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from tinyqueue.monitor.live import open_view
 
 
 def view_beside(as_json: bool) -> LastingView:
-    """The view, on stderr when stdout is for a JSON object alone.
+    """The view, on stderr if stdout is reserved for a JSON object.
 
-    It stays on the terminal when standard output and error are led elsewhere.
+    It stays on the terminal even if standard output and error are redirected later.
     """
     stream = own_stream(sys.stderr if as_json else sys.stdout)
     return LastingView(open_view(Console(file=stream)))
 
 
 def led_aside(log: Path, serial: bool) -> AbstractContextManager[None]:
-    """Inside, what TensorFlow and environments print in this process goes to a file.
+    """Inside it, what TensorFlow and environments print in this process goes to a file.
 
     Args:
-        serial: The environment is debugged here: where no view is drawn over it, what it prints
-            is left where it is.
+        log: The file to append to.
+        serial: Whether the environment may be debugged in this process: its output on stdout is
+            then left alone unless a live view is drawn there.
     """
     is_seen = serial and not sys.stdout.isatty()
     return printed_to(log, 2) if is_seen else printed_to(log, 1, 2)

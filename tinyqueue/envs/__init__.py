@@ -1,1 +1,1 @@
-"""Environments: building them by Gymnasium id, their spaces as data, and what a name may mean."""
+"""Environments: finding and building them by Gymnasium id, and their spaces as data."""

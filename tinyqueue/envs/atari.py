@@ -1,13 +1,14 @@
 """Atari games by ``environment.atari``: ale-py's C++ vector environment, or Gymnasium's wrappers.
 
 Both play the same: with no-ops, sticky actions and FIRE off, frames and rewards are identical
-(tests/envs/test_atari.py holds them against each other for 500 ticks); with them on, each draws
-from a generator of its own. The C++ form is taken whenever it has every setting.
+(tests/envs/test_atari.py compares them for 500 ticks); with them on, each draws from its own
+generator. The C++ form is used whenever it supports every setting.
 
-Alike in both, and other than elsewhere: FIRE and no-ops are played before an episode's first
-observation and are not among the frames of its limit; a game that ends in the middle of a tick
-leaves the frame skip there, so that its last observation is the one before, brightened by what was
-drawn since; a lost life begins no new game, as ``episodic_life`` of the vector environment does.
+Both differ from other implementations in this: FIRE and no-ops are played before an episode's
+first observation and do not count towards its frame limit; a game that ends in the middle of a
+tick leaves the frame skip there, so that its last observation is the previous one, maxed with what
+was drawn since; a lost life does not begin a new game, as ``episodic_life`` of the vector
+environment would.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
 
 _IN_CPP = ("full_action_space", "obs_type")
-# Arguments of the single environment that the C++ form has too, or that have a reason of their own.
+# Arguments of the single environment that the C++ form has too, or that are reported separately.
 
 _MOST_PRESSES = 50
 
 _LUMINANCE = np.array([[0.2125, 0.7154, 0.0721]])
-# Of red, green and blue (ITU-R BT.709).
+# Weights of red, green and blue (ITU-R BT.709).
 
 
 def slower_because(config: EnvironmentConfig) -> list[str]:
-    """The settings that ale-py's vector environment lacks; empty when it can be taken."""
+    """The settings that ale-py's vector environment lacks; empty if it can be used."""
     atari = _protocol(config)
     lacking = {
         "environment.atari.crop": atari.crop is not None,
@@ -55,7 +56,7 @@ def slower_because(config: EnvironmentConfig) -> list[str]:
 
 
 def limit_frames(config: EnvironmentConfig) -> int:
-    """Frames after which an episode is truncated, from the protocol and the limit of ticks."""
+    """Frames after which an episode is truncated, from the protocol and ``max_episode_steps``."""
     atari = _protocol(config)
     ticks = config.max_episode_steps
     own = atari.max_frames_per_episode
@@ -70,8 +71,8 @@ def make_game(
     Args:
         config: An environment with a protocol.
         spec: Its registration.
-        whole_games: Play on behind a lost life although ``life_loss`` ends episodes there;
-            ``info["life_begun"]`` tells of the tick on which the next one began.
+        whole_games: Play on after a lost life even if ``life_loss`` ends episodes there;
+            ``info["life_begun"]`` marks the tick on which the next life began.
         kwargs: Further arguments, such as ``render_mode``.
     """
     atari = _protocol(config)
@@ -131,7 +132,7 @@ def make_slots(
         spec.kwargs["game"],
         slots,
         batch_size=0,
-        num_threads=1,  # A player has one core; the next one has the next.
+        num_threads=1,  # Each player has one core.
         thread_affinity_offset=-1,
         max_num_frames_per_episode=limit_frames(config),
         repeat_action_probability=atari.sticky,
@@ -145,8 +146,8 @@ def make_slots(
         stack_num=1,
         frameskip=atari.frame_skip,
         maxpool=atari.max_frames,
-        noop_max=atari.noop_max + 1,  # It draws from 0 to one less.
-        episodic_life=False,  # It would begin a new game with every life.
+        noop_max=atari.noop_max + 1,  # It draws from 0 to noop_max − 1.
+        episodic_life=False,  # It would begin a new game after every life.
         life_loss_info=False,
         reward_clipping=False,
         use_fire_reset=atari.fire_reset,
@@ -162,10 +163,10 @@ def make_slots(
 
 
 def _presses(atari: AtariConfig) -> int:
-    """Ticks that FIRE takes to be heard in whole games, where nobody may ever press it again.
+    """Ticks of FIRE that begin a life in whole games, where the policy may never press it again.
 
-    With ``sticky`` 0.25 one tick of four frames goes unheard once in 256, two once in 65,536; more
-    are made, up to fifty, where that would be more than once in 10,000.
+    With ``sticky`` 0.25 a single tick of four frames is ignored once in 256 times, two ticks once
+    in 65,536. More are pressed, up to fifty, if that would be more than once in 10,000.
     """
     if not atari.sticky:
         return 1
@@ -175,12 +176,12 @@ def _presses(atari: AtariConfig) -> int:
 
 def _protocol(config: EnvironmentConfig) -> AtariConfig:
     if config.atari is None:
-        raise ConfigError(f"{config.id} is no Atari game: it has no [environment.atari].")
+        raise ConfigError(f"{config.id} is not an Atari game: it has no [environment.atari].")
     return config.atari
 
 
 def _fire(game: gymnasium.Env[Any, Any]) -> int | None:
-    """The action that is FIRE alone, if the game has it."""
+    """The index of the plain FIRE action, if the game has it."""
     meanings: list[str] = game.unwrapped.get_action_meanings()  # type: ignore[attr-defined]
     return meanings.index("FIRE") if "FIRE" in meanings else None
 
@@ -197,7 +198,7 @@ def _cropped(game: gymnasium.Env[Any, Any], atari: AtariConfig) -> gymnasium.Env
 
 
 def _luminous(game: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """As GrayscaleObservation, in a tenth of its time, and rounded where that cuts off."""
+    """Like GrayscaleObservation, but ten times as fast, and rounded rather than truncated."""
     import cv2
 
     shape = game.observation_space.shape or ()

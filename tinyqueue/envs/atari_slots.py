@@ -1,4 +1,4 @@
-"""ale-py's vector environment as tinyqueue wants it: single frames, a seed per slot, lives."""
+"""ale-py's vector environment as tinyqueue needs it: single frames, a seed per slot, lives."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Step = tuple[Any, Array, Array, Array, dict[str, Any]]
 
 
 class AtariSlots(VectorWrapper):
-    """Observes ``[B, H, W]`` without the axis of a stack of one, and takes a seed per slot.
+    """Observes ``[B, H, W]``, without the axis of a stack of one, and takes a seed per slot.
 
     Args:
-        games: AtariVectorEnv with ``stack_num=1``, perhaps wrapped.
+        games: An AtariVectorEnv with ``stack_num=1``, perhaps wrapped.
     """
 
     def __init__(self, games: Games) -> None:
@@ -36,18 +36,20 @@ class AtariSlots(VectorWrapper):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
+        """First observations ``[B, H, W]`` (``[B, H, W, 3]`` in colour) and the infos."""
         given: Any = seed if seed is None or isinstance(seed, int) else np.array(seed)
         frames, info = self.env.reset(seed=given, options=options)
         return frames[:, 0], info
 
     def step(self, actions: Any) -> Step:
+        """Steps all slots by actions ``[B]``; observations as of :meth:`reset`."""
         frames, *rest = self.env.step(actions)
         rewards, terminated, truncated, info = rest
         return frames[:, 0], rewards, terminated, truncated, info
 
 
 class _Begun(VectorWrapper):
-    """A wrapper that begins anew with every reset."""
+    """A wrapper whose state starts over with every reset."""
 
     def reset(
         self,
@@ -68,8 +70,8 @@ class OpenedAll(_Begun):
     """:class:`~tinyqueue.envs.atari_wrappers.Opened` for all slots at once.
 
     Args:
-        games: AtariVectorEnv.
-        fire, ticks: As there.
+        games: An AtariVectorEnv.
+        fire, ticks: As in that class.
     """
 
     def __init__(self, games: Games, fire: int, ticks: int) -> None:
@@ -83,8 +85,9 @@ class OpenedAll(_Begun):
         self._ended[:] = False
 
     def step(self, actions: Any) -> Step:
+        """Steps all slots by actions ``[B]``, with FIRE in slots whose game has just begun."""
         result = self.env.step(np.where(self._left > 0, self._fire, actions))
-        # Behind an end this was the tick of the reset, and the next is the game's first.
+        # After an end this was the reset tick, and the next tick is the game's first.
         self._left = np.where(self._ended, self._ticks, np.maximum(self._left - 1, 0))
         self._ended = result[2] | result[3]
         return result
@@ -93,13 +96,13 @@ class OpenedAll(_Begun):
 class LivesOfAll(_Begun):
     """:class:`~tinyqueue.envs.atari_wrappers.Lives` for all slots at once.
 
-    With ``ends`` the tick of ``press`` is an autoreset tick: it rewards nothing, and no end is
-    told on it. A life lost on it goes unnoticed, and a game that ends on it begins anew a tick
-    later; either takes two losses within a few frames.
+    With ``ends`` the tick of ``press`` is an autoreset tick: its reward is zero and it reports no
+    end. A life lost on it goes unnoticed, and a game that ends on it restarts a tick later; either
+    takes two losses within a few frames.
 
     Args:
-        games: AtariVectorEnv without life-loss settings of its own.
-        press, ends, ticks: As there.
+        games: An AtariVectorEnv without life-loss settings of its own.
+        press, ends, ticks: As in that class.
     """
 
     def __init__(self, games: Games, press: int, *, ends: bool, ticks: int = 1) -> None:
@@ -117,6 +120,7 @@ class LivesOfAll(_Begun):
         self._held[:] = 0
 
     def step(self, actions: Any) -> Step:
+        """Steps all slots by actions ``[B]``, with ``press`` in slots where a life begins."""
         begins = self._goes_on
         self._left = np.where(begins, self._ticks, self._left)
         if self._left.any():

@@ -1,4 +1,4 @@
-"""What Gymnasium's Atari wrappers lack, for one game. The order is that of ``atari.make_game``."""
+"""What Gymnasium's Atari wrappers lack, for one game, in the order of ``atari.make_game``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Game = gymnasium.Env[Any, Any]
 
 
 class Opening(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """The frames before an episode's first observation: FIRE, then none to many no-ops.
+    """Plays the frames before an episode's first observation: FIRE, then no-ops.
 
-    As ale-py's vector environment does it: uniformly 0 to ``noop_max`` frames in all, FIRE being
-    the first of them, and played even when 0 was drawn. AtariPreprocessing draws from 1 and knows
-    no FIRE.
+    It follows ale-py's vector environment: 0 to ``noop_max`` frames in all, drawn uniformly. FIRE
+    is the first of them, and is played even if 0 was drawn. AtariPreprocessing draws from 1
+    upwards and does not press FIRE.
 
     Args:
-        game: With ``frameskip=1``.
-        noop_max: Frames at most.
-        fire: Whether FIRE is pressed.
+        game: A game with ``frameskip=1``.
+        noop_max: Most frames to play.
+        fire: Whether to press FIRE.
     """
 
     def __init__(self, game: Game, noop_max: int, *, fire: bool) -> None:
@@ -33,6 +33,7 @@ class Opening(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        """Resets the game and plays the opening frames; the screen is the one before them."""
         from ale_py import Action
 
         screen, info = self.env.reset(seed=seed, options=options)
@@ -48,15 +49,15 @@ class Opening(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Opened(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Presses FIRE on the first ticks of a game too: a sticky action may have kept it unheard.
+    """Presses FIRE on the first ticks of a game as well, in case sticky actions swallowed it.
 
-    A greedy policy may wait for the ball for ever. The actions that are played then are not those
-    that were chosen.
+    Otherwise a greedy policy might wait for the ball for ever. The actions played on these ticks
+    are not those that the policy chose.
 
     Args:
-        game: Preprocessed, so that its steps are ticks.
-        fire: The action.
-        ticks: How many.
+        game: A preprocessed game, whose steps are ticks.
+        fire: The action to press.
+        ticks: Number of ticks to press it.
     """
 
     def __init__(self, game: Game, fire: int, ticks: int) -> None:
@@ -67,10 +68,12 @@ class Opened(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        """Resets the game; the next ``ticks`` steps press FIRE."""
         self._left = self._ticks
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Steps the game by the action, or by FIRE on its first ticks."""
         if self._left:
             self._left -= 1
             action = self._fire
@@ -78,7 +81,7 @@ class Opened(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class LastFrame(AtariPreprocessing):
-    """Observes the last frame of a tick alone: ``max_frames = false``."""
+    """Observes only the last frame of a tick: ``max_frames = false``."""
 
     def _get_obs(self) -> Any:
         self.obs_buffer[1].fill(0)
@@ -86,14 +89,14 @@ class LastFrame(AtariPreprocessing):
 
 
 class Unstuck(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Breaks a game that stands still: the detector of the first A3C implementations.
+    """Gets a game going that stands still, as the early A3C implementations did.
 
-    The action that is played then is not the one that was chosen and is recorded.
+    The action played then is not the one that the policy chose and the player records.
 
     Args:
-        game: Observes one array.
-        ticks: So many without any change are allowed.
-        fire: What is pressed; a random action each time when None.
+        game: A game that observes one array.
+        ticks: Ticks without any change that are allowed.
+        fire: The action to press; a random one each time if None.
     """
 
     def __init__(self, game: Game, ticks: int, fire: int | None) -> None:
@@ -105,11 +108,13 @@ class Unstuck(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        """Resets the game and the count of ticks without a change."""
         seen, info = self.env.reset(seed=seed, options=options)
         self._still, self._last = 0, seen
         return seen, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Steps the game by the action, or by another while it stands still."""
         if self._still >= self._ticks:
             action = self._other_action()
         seen, reward, terminated, truncated, info = self.env.step(action)
@@ -126,17 +131,17 @@ class Unstuck(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """A lost life ends the episode, and the next one goes on in the same game.
+    """Ends the episode at a lost life; the next episode continues the same game.
 
-    It begins with one tick of ``press``. What that tick scores is added to the next tick's reward.
-    A reset with a seed begins a new game in any case.
+    That episode begins with one tick of ``press``, whose score is added to the next tick's reward.
+    A reset with a seed always begins a new game.
 
     Args:
-        game: Preprocessed, so that its steps are ticks.
-        press: The action of the tick behind a lost life: FIRE or none.
-        ends: False plays whole games: the tick of ``press`` takes the place of the policy's and
-            ``info["life_begun"]`` is true on it; nothing else is changed.
-        ticks: So many of ``press`` in whole games.
+        game: A preprocessed game, whose steps are ticks.
+        press: The action of the tick after a lost life: FIRE or no-op.
+        ends: False plays whole games: the tick of ``press`` replaces one of the policy's and has
+            ``info["life_begun"]`` set; nothing else changes.
+        ticks: Ticks of ``press`` after each lost life in whole games.
     """
 
     def __init__(self, game: Game, press: int, *, ends: bool, ticks: int = 1) -> None:
@@ -150,6 +155,7 @@ class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
+        """Continues the game after a lost life, or begins a new one."""
         goes_on = self._goes_on and self._ends and seed is None
         self._goes_on = False
         self._left = 0
@@ -165,6 +171,7 @@ class Lives(gymnasium.Wrapper[Any, Any, Any, Any]):
         return seen, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Steps the game; a lost life terminates the episode if ``ends``."""
         begins = self._goes_on and not self._ends
         self._left = self._ticks if begins else self._left
         if self._left:

@@ -30,10 +30,10 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vectorization_mode",
              "vector_kwargs", "wrappers")  # fmt: skip
 _EXTRAS = {"gymnasium.envs.box2d": "box2d", "ale_py": "atari"}
-# Package of an entry point → the extra that brings what it imports.
+# Package of an entry point → the extra that installs what it imports.
 
 _TAKEN = (errno.EADDRINUSE, errno.EBUSY, errno.EAGAIN)
-# What the system says of a port, a device or a lock that another environment has.
+# The system's errors for a port, a device or a lock that another environment holds.
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +48,9 @@ def make_environment(
     """One environment.
 
     Args:
-        config: Which, with its keyword arguments and its own limit of steps, if any.
+        config: The environment, with its keyword arguments and its step limit, if any.
         whole_games: Do not end an episode at a lost life of an Atari game, for evaluation.
-        number: Its own on this machine, for ``{slot}`` in its keyword arguments.
+        number: The environment's number on this machine, for ``{slot}`` in its arguments.
         kwargs: Further keyword arguments, such as ``render_mode``.
 
     Raises:
@@ -84,13 +84,13 @@ def make_vector(
 ) -> VectorEnv[Any, Any, Any]:
     """``slots`` environments side by side that reset themselves on the step after an end.
 
-    An environment's own vectorised form is taken where it has one that plays the same: next-step
-    autoreset and equal spaces (CartPole is 13 times as fast with it); Atari's where it has every
-    setting. Observations may be a buffer that the next step overwrites.
+    An environment's own vectorised form is used if it plays the same, with next-step autoreset and
+    equal spaces (CartPole is 13 times as fast with it), and Atari's if it supports every setting.
+    Observations may be a buffer that the next step overwrites.
 
     Args:
-        config: Which environment.
-        slots: How many.
+        config: The environment.
+        slots: Number of environments.
         first: The number of the first, for ``{slot}`` in keyword arguments.
 
     Raises:
@@ -110,7 +110,7 @@ def make_vector(
 
 
 def slower_form(config: EnvironmentConfig) -> str | None:
-    """What to tell a person whose settings keep a game from its faster form."""
+    """A remark for a person whose settings rule out a game's faster form, or None."""
     reasons = slower_because(config) if config.atari else []
     if not reasons:
         return None
@@ -123,7 +123,7 @@ def slower_form(config: EnvironmentConfig) -> str | None:
 def make_vectorised(
     config: EnvironmentConfig, slots: int, *, whole_games: bool = False
 ) -> VectorEnv[Any, Any, Any] | None:
-    """The environment's own vectorised form, or None when it has none that plays the same.
+    """The environment's own vectorised form, or None if it has none that plays the same.
 
     Args:
         config, whole_games: As for :func:`make_environment`.
@@ -169,7 +169,7 @@ def make_vectorised(
     same = (vector.single_observation_space, vector.single_action_space) == spaces
     if same and vector.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP:
         # Heads choose within the space by construction, and the learner checks every action.
-        # Asserting it at every tick costs 10 of CartPole's 48 µs at 64 slots.
+        # Checking it here at every tick would cost 10 of CartPole's 48 µs at 64 slots.
         setattr(vector.action_space, "contains", _anything)  # noqa: B010
         return vector
     vector.close()
@@ -177,11 +177,12 @@ def make_vectorised(
 
 
 def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any:
-    """Starts every slot anew and returns the first observations.
+    """Resets every slot and returns the first observations.
 
     Args:
-        seed, path: As for :func:`tinyqueue.data.seeds.generator`; each slot's own seed follows
-            from them, or one for all where the environment draws for all slots at once.
+        vector: The environments.
+        seed, path: As for :func:`tinyqueue.data.seeds.generator`. Each slot's seed is derived from
+            them, or one seed for all if the environment draws for all slots at once.
     """
     if isinstance(vector, SideBySide | SyncVectorEnv | AtariSlots):
         seeds = [seed32(seed, *path, slot) for slot in range(vector.num_envs)]
@@ -195,12 +196,12 @@ def _anything(actions: object) -> bool:
 
 @contextmanager
 def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
-    """Turns what goes wrong while an environment is built into errors for its user."""
+    """Turns what goes wrong while an environment is built into errors for the user."""
     reserved = sorted(set(config.kwargs) & set(_RESERVED))
     if reserved:
         raise ConfigError(
-            f"environment.kwargs has {', '.join(reserved)}, which tinyqueue sets itself. Remove it "
-            "there; episodes are limited with environment.max_episode_steps."
+            f"environment.kwargs has {', '.join(reserved)}, which tinyqueue sets itself. Remove "
+            "it; to limit episodes, use environment.max_episode_steps."
         )
     try:
         yield

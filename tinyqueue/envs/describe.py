@@ -1,7 +1,7 @@
-"""What an environment is, found out by building it and trying it out.
+"""Describing an environment by building it and trying it out.
 
-:func:`describe_in_child` does so in a short-lived process: an environment that crashes, leaks,
-hangs or prints does not touch the learner.
+:func:`describe_in_child` does so in a short-lived process, so an environment that crashes, leaks,
+hangs or prints does not affect the learner.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.working_folder import python_of
 
 _TIMEOUT_S = 60.0
-"""For each thing that is asked of an environment."""
+"""Limit for each thing that is asked of an environment."""
 _SAY_S = 6.0
-"""A person is told what takes longer than this."""
+"""Anything that takes longer than this is reported."""
 _LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """One environment.
+    """A description of one environment.
 
     Attributes:
         id: Its Gymnasium id.
-        observation_space, action_space: Of one slot, as data.
+        observation_space, action_space: Spaces of one slot, as data.
         reward_threshold: The mean return at which its authors call it solved, if they say.
-        max_episode_steps: Where episodes are truncated, if anywhere.
-        drop: What ``environment.drop`` must be to observe this: as it was given, and the parts
-            that are not supported.
-        trial: What was measured; None where nothing was tried.
+        max_episode_steps: The step at which episodes are truncated, if any.
+        drop: The value of ``environment.drop`` for this observation space: the given one plus the
+            parts that are not supported.
+        trial: What was measured; None if nothing was tried.
     """
 
     id: str
@@ -64,7 +64,7 @@ class EnvironmentInfo:
     trial: Trial | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object from which :meth:`from_json` makes an equal one."""
+        """A JSON object that :meth:`from_json` turns back into an equal description."""
         return {
             "id": self.id,
             "observation_space": space_to_json(self.observation_space),
@@ -77,6 +77,7 @@ class EnvironmentInfo:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> EnvironmentInfo:
+        """The description that :meth:`to_json` wrote."""
         spaces = {key: space_from_json(value[key]) for key in ("observation_space", "action_space")}
         trial = Trial.from_json(value["trial"]) if value.get("trial") else None
         return cls(**{**value, **spaces, "drop": tuple(value["drop"]), "trial": trial})
@@ -87,17 +88,17 @@ def describe(
     modules: Sequence[str] = (),
     telling: Telling = lambda doing: None,
 ) -> EnvironmentInfo:
-    """Builds the environment here and tries it out.
+    """Builds the environment in this process and tries it out.
 
     Args:
-        config: Which environment.
+        config: The environment.
         modules: Modules that register environments, imported first.
-        telling: Told of each thing that may take long, before it is done.
+        telling: Called before each thing that may take long, with what it is.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
             not supported.
-        EnvironmentFailedError: It raises, or gives what its own spaces do not hold.
+        EnvironmentFailedError: It raises, or returns values outside its own spaces.
     """
     telling(f"building the environment {config.id}")
     import_allowed(modules)
@@ -117,7 +118,7 @@ def describe(
 def _tried(
     config: EnvironmentConfig, telling: Telling, modules: Sequence[str]
 ) -> tuple[tuple[str, ...], Tried]:
-    """The environment tried out, without those parts of its observations that are no arrays."""
+    """The environment tried out, without the parts of its observations that are not arrays."""
     dropped = config.drop or ()
     try:
         return dropped, try_out(config, telling, modules)
@@ -132,7 +133,7 @@ def _tried(
 
 
 def _unsupported(config: EnvironmentConfig) -> tuple[str, ...]:
-    """Parts of the observations that could be dropped; none where that is not what is wrong."""
+    """Parts of the observations that could be dropped; empty if they are not the problem."""
     try:
         environment = make_environment(config)
     except TinyqueueError:
@@ -153,12 +154,12 @@ def describe_in_child(
     """:func:`describe` in a child process.
 
     Args:
-        config, modules: As there.
-        say: Told in a sentence when something takes long.
-        stopping: Once it is set, the child is ended and KeyboardInterrupt raised.
+        config, modules: As for :func:`describe`.
+        say: Called with a sentence when something takes long.
+        stopping: Once set, the child is ended and KeyboardInterrupt raised.
 
     Raises:
-        ConfigError: What :func:`describe` raises, or the child crashed, or one thing that was
+        ConfigError: What :func:`describe` raises; or the child crashed; or one thing that was
             asked of the environment took over a minute.
     """
     with _Child(config, modules) as child:
@@ -169,7 +170,7 @@ def describe_in_child(
 
 
 class _Child:
-    """The process that describes, with every process that its environments start."""
+    """The child process, with every process that its environments start."""
 
     def __init__(self, config: EnvironmentConfig, modules: Sequence[str]) -> None:
         self._id, self._modules = config.id, modules
@@ -179,7 +180,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            # A group of its own, which ends as a whole: an environment may have children.
+            # Its own process group, which is killed as a whole: an environment may have children.
             start_new_session=True,
         )
         request = json.dumps({"config": config.model_dump(), "modules": list(modules)})
@@ -200,7 +201,7 @@ class _Child:
         self._process.stdout.close()
 
     def answer(self, say: Callable[[str], None], stopping: Event) -> dict[str, Any]:
-        """Its answer. Every line before that is what it does now."""
+        """The child's answer. Every line before it says what the child is doing."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         doing, since_s, said, unread = "starting", time.monotonic(), False, b""
@@ -218,12 +219,12 @@ class _Child:
             waited_s = time.monotonic() - since_s
             if waited_s > _TIMEOUT_S:
                 raise ConfigError(
-                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Look at it alone: "
+                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Try it by itself: "
                     f"{alone(self._id, self._modules)}."
                 )
             if waited_s > _SAY_S and not said:
                 said = True
-                say(f"{doing} takes long; it is given up after {_TIMEOUT_S:.0f} s")
+                say(f"{doing} is taking long; it will be given up after {_TIMEOUT_S:.0f} s")
         raise KeyboardInterrupt
 
     def _gone(self, doing: str) -> Exception:
@@ -231,7 +232,7 @@ class _Child:
         self._stderr.seek(0)
         told = self._stderr.read()[-500:].decode(errors="replace").strip()
         return ConfigError(
-            f"{doing} ended its process: {_ending(code)}. It said: {told or 'nothing'}"
+            f"{doing} ended its process: {_ending(code)}. Its output: {told or 'none'}"
         )
 
 
@@ -246,15 +247,15 @@ def _ending(code: int) -> str:
 
 
 def _answer_as_child(parent: int) -> None:
-    """Reads a request from stdin, answers on stdout. What the environment prints goes elsewhere."""
+    """Reads a request from stdin and answers on stdout; the environment's prints go elsewhere."""
     end_with(parent)
-    # Ctrl-C is the parent's, so that an interrupt here is one that the environment raised.
+    # The parent handles Ctrl-C, so any interrupt here was raised by the environment.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What the environment prints on standard output is remarked on, and log lines are not its.
+    # Standard output is watched for the environment's prints, so log lines must not go there.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     request = json.load(sys.stdin)
     out = os.dup(1)
-    # An environment that closes its standard streams, or prints, touches neither of ours.
+    # A copy, so an environment that prints or closes its standard streams does not affect it.
     os.set_inheritable(out, False)
     with os.fdopen(out, "w") as pipe, tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
@@ -270,7 +271,7 @@ def _answer_as_child(parent: int) -> None:
             tell({"error": f"{str(error).removesuffix('.')}."})
         else:
             tell({"info": _with_prints(info, printed).to_json()})
-    # Threads and atexit functions of an environment could keep this process for ever.
+    # An environment's threads and atexit functions could keep this process alive for ever.
     os._exit(0)
 
 
@@ -280,7 +281,7 @@ def _with_prints(info: EnvironmentInfo, printed: IO[bytes]) -> EnvironmentInfo:
     first = printed.read(200).decode(errors="replace").strip().partition("\n")[0][:60]
     if not first or info.trial is None:
         return info
-    remark = f"{info.id} prints on its standard output ({first!r} …), which goes to players' logs"
+    remark = f"{info.id} prints to standard output ({first!r} …), which goes to players' logs"
     trial = replace(info.trial, remarks=(*info.trial.remarks, remark))
     return replace(info, trial=trial)
 

@@ -1,4 +1,4 @@
-"""Leaving parts out of an observation: ``environment.drop``, and what is dropped unasked."""
+"""Leaving parts out of an observation: ``environment.drop``, and parts dropped automatically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyqueue.envs.spaces import is_supported, leaves, path_of
 from tinyqueue.errors import ConfigError
 
 _Rest = tuple[gymnasium.Space[Any], Callable[[Any], Any]]
-# What is left of a space, and how to take it from a value.
+# What is left of a space, and a function that takes it from a value.
 
 
 def drop(environment: gymnasium.Env[Any, Any], paths: Sequence[str]) -> gymnasium.Env[Any, Any]:
@@ -23,7 +23,7 @@ def drop(environment: gymnasium.Env[Any, Any], paths: Sequence[str]) -> gymnasiu
     keep their paths.
 
     Raises:
-        ConfigError: A path is not of the observations, or nothing would be left.
+        ConfigError: The observations have no such path, or nothing would be left.
     """
     space = environment.observation_space
     there = [path_of(keys) for keys, _ in leaves(space, "the observations")]
@@ -32,23 +32,23 @@ def drop(environment: gymnasium.Env[Any, Any], paths: Sequence[str]) -> gymnasiu
             parts = ", ".join(filter(None, there))
             has = f"the parts {parts}" if parts else f"no parts: they are {space}"
             raise ConfigError(
-                f"environment.drop has {path!r}, and the observations have {has}. Write paths that "
-                "are there, or remove it."
+                f"environment.drop has {path!r}, but the observations have {has}. Use paths that "
+                "exist, or remove it."
             )
     rest = _rest(space, frozenset(paths), "")
     if rest is None:
         raise ConfigError(
             f"environment.drop = {list(paths)} leaves nothing of the observations, which have the "
-            f"parts {', '.join(there)}. Keep one."
+            f"parts {', '.join(there)}. Keep at least one."
         )
     left, take = rest
     return TransformObservation(environment, take, left)
 
 
 def unsupported_parts(space: gymnasium.Space[Any]) -> tuple[str, ...]:
-    """The paths in an observation that cannot be arrays, such as texts, if something else remains.
+    """The paths in an observation that cannot be arrays, such as strings, if others remain.
 
-    Empty where all is well, where nothing would remain, and where the space has no parts.
+    It is empty if all parts are supported, if none would remain, and if the space has no parts.
 
     Raises:
         ConfigError: A key of a Dict makes paths ambiguous.
@@ -59,10 +59,10 @@ def unsupported_parts(space: gymnasium.Space[Any]) -> tuple[str, ...]:
 
 
 def drop_notice(environment_id: str, dropped: Sequence[str]) -> str:
-    """What a person is told whose environment has parts that were dropped unasked."""
+    """A notice for a person whose environment has parts that were dropped automatically."""
     said = ", ".join(map(repr, dropped))
     setting = ", ".join(f'"{path}"' for path in dropped)
-    have = "is no array" if len(dropped) == 1 else "are no arrays"
+    have = "is not an array" if len(dropped) == 1 else "are not arrays"
     return (
         f"the observations of {environment_id} have {said}, which {have} of numbers: dropped "
         f"(environment.drop = [{setting}])"

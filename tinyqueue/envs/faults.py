@@ -1,8 +1,8 @@
-"""What an environment did wrong, said to the person who wrote it.
+"""Reporting what an environment did wrong to the person who wrote it.
 
-An exception of an environment becomes an :class:`~tinyqueue.errors.EnvironmentFailedError` that
+An exception from an environment becomes an :class:`~tinyqueue.errors.EnvironmentFailedError` that
 names the environment, what was being done, and the line of the user's own code. Ctrl-C, time
-limits and tinyqueue's own errors pass as they are.
+limits and tinyqueue's own errors pass unchanged.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from types import TracebackType
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 
 ONLY_ONE = (
-    "If a second one cannot exist beside the first, give each its own with {slot} in an argument "
+    "If a second one cannot exist next to the first, give each its own with {slot} in an argument "
     '(--set environment.kwargs.port="{slot+5000}"), or play with one: --players 1 '
     "--set session.slots=1 --set evaluation.slots=1"
 )
-"""What to try where the first environment of a machine could be built, and another could not."""
+"""Advice where the first environment on a machine could be built and another could not."""
 
 _MOST_TEXT, _MOST_SHOWN = 300, 80
 _ENDS_PROCESSES = {"billiard", "celery", "tinyqueue"}
-# Packages whose handlers of signals raise what ends a process.
+# Packages whose signal handlers raise exceptions that end a process.
 _OWN = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 @contextmanager
 def blaming(environment_id: str, doing: str) -> Iterator[None]:
-    """Inside, whatever an environment raises becomes an EnvironmentFailedError.
+    """Inside it, whatever an environment raises becomes an EnvironmentFailedError.
 
     Args:
-        environment_id: Which environment.
+        environment_id: Id of the environment.
         doing: What is asked of it, as in ``"step 17 in slot 3"``.
     """
     try:
@@ -48,11 +48,11 @@ def blaming(environment_id: str, doing: str) -> Iterator[None]:
 
 
 class BrokenRuleError(Exception):
-    """What an environment gave does not fit its own spaces or Gymnasium's interface.
+    """What an environment returned does not fit its own spaces or Gymnasium's interface.
 
     Args:
-        kind: Which rule, in one word: ``"observation-shape"``.
-        text: What came, and what should have.
+        kind: The rule, in one word, such as ``"observation-shape"``.
+        text: What was returned, and what was expected.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -61,7 +61,10 @@ class BrokenRuleError(Exception):
 
 
 class HangError(BaseException):
-    """Raised within a call that takes too long. No Exception, which an environment may catch."""
+    """Raised inside a call that takes too long.
+
+    It is not an Exception, because an environment might catch those.
+    """
 
     kind = "hang"
 
@@ -72,8 +75,8 @@ class HangError(BaseException):
 def is_environments(error: BaseException) -> bool:
     """Whether this is an environment's fault, and not Ctrl-C, a time limit or tinyqueue's own.
 
-    A call of ``sys.exit`` in an environment is its fault; one in a handler of a signal, by which
-    Celery's processes end, is not. KeyboardInterrupt is its fault where Ctrl-C raises none.
+    A call of ``sys.exit`` in an environment is its fault; one in a signal handler, by which
+    Celery's processes end, is not. KeyboardInterrupt is its fault if Ctrl-C does not raise it.
     """
     if isinstance(error, TinyqueueError | GeneratorExit):
         return False
@@ -86,15 +89,15 @@ def is_environments(error: BaseException) -> bool:
 
 
 def _is_of_a_handler(error: BaseException) -> bool:
-    """Whether a handler of a signal has raised this, wherever the code happened to be."""
+    """Whether a signal handler raised this, wherever the code happened to be."""
     innermost = traceback.extract_tb(error.__traceback__)[-1:]
     return any(_ENDS_PROCESSES & {*Path(frame.filename).parts} for frame in innermost)
 
 
 def is_time_limit(error: BaseException) -> bool:
-    """Whether this is Celery's soft time limit, which is raised wherever the code happens to be.
+    """Whether this is Celery's soft time limit, which can be raised anywhere in the code.
 
-    By name, since nothing here may import Celery.
+    It is recognised by name, since nothing here may import Celery.
     """
     return any(kind.__name__ == "SoftTimeLimitExceeded" for kind in type(error).__mro__)
 
@@ -102,13 +105,13 @@ def is_time_limit(error: BaseException) -> bool:
 def failed(
     error: BaseException, environment_id: str, doing: str, *, place: str = ""
 ) -> EnvironmentFailedError:
-    """The error to raise in place of what an environment raised, or gave.
+    """The error to raise in place of what an environment raised or returned.
 
     Args:
         error: What was raised.
-        environment_id: By which environment.
+        environment_id: Id of the environment that raised it.
         doing: What was asked of it, as for :func:`blaming`.
-        place: Where it comes from, when no line of the traceback is the user's.
+        place: Where it comes from, if no line of the traceback is the user's.
     """
     said, kind = words(error), type(error).__name__
     place = user_place(error.__traceback__) or place
@@ -135,13 +138,13 @@ def advised(failure: EnvironmentFailedError, advice: str) -> EnvironmentFailedEr
 
 
 def defined_at(method: object) -> str:
-    """``file.py:31``: where a method of an environment begins; empty when that is not known."""
+    """``file.py:31``: where a method of an environment is defined; empty if unknown."""
     code = getattr(getattr(method, "__func__", method), "__code__", None)
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
 
 
 def shown(value: object) -> str:
-    """A value as it may stand in a message: one line, not long, whatever its ``repr`` does."""
+    """A value for a message: one short line, whatever its ``repr`` does."""
     try:
         text = " ".join(repr(value).split())
     except Exception:
@@ -150,11 +153,11 @@ def shown(value: object) -> str:
 
 
 def words(error: BaseException) -> str:
-    """What an exception says: one line, and not long."""
+    """An exception's text, on one short line."""
     try:
         return " ".join(str(error).split())[:_MOST_TEXT]
     except Exception:
-        # An exception of somebody else's may not even have words.
+        # The str() of a foreign exception may itself raise.
         return ""
 
 
@@ -168,7 +171,7 @@ def _traceback(error: BaseException) -> str:
 def user_place(tb: TracebackType | None) -> str:
     """``file.py:31``: the innermost line of the user's own code, else of an installed package.
 
-    tinyqueue's lines are passed over, so it is empty for a fault that never left them.
+    tinyqueue's own lines are skipped, so it is empty for a fault within tinyqueue.
     """
     frames = [
         frame

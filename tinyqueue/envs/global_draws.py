@@ -1,6 +1,6 @@
-"""The generators that a whole process shares, which many environments draw from.
+"""The process-wide random generators, which many environments draw from.
 
-Left alone, every process forked from one worker would draw the same: 192 of 192 first
+Left alone, every process forked from one worker would draw the same numbers: 192 of 192 first
 observations were equal in two players.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 from tinyqueue.data.seeds import seed32
 
 _PURPOSE = 2
-# What a generator derived from a stage's seed is for: 0 and 1 are its environments and its head.
+# The purpose number of these draws; 0 and 1 are a stage's environments and its head.
 
 
 def seed_global_draws(seed: int) -> None:
-    """Seeds ``random``, ``numpy.random`` and, where it is imported already, PyTorch."""
+    """Seeds ``random``, ``numpy.random`` and, if it is already imported, PyTorch."""
     random.seed(seed32(seed, _PURPOSE, 0))
     np.random.seed(seed32(seed, _PURPOSE, 1))
     torch: Any = sys.modules.get("torch")
@@ -31,9 +31,9 @@ def seed_global_draws(seed: int) -> None:
 
 @contextmanager
 def global_draws(seed: int) -> Iterator[None]:
-    """Inside, as after :func:`seed_global_draws`; behind it all goes on as if nothing was drawn.
+    """Seeds the generators as :func:`seed_global_draws` does, and restores them afterwards.
 
-    PyTorch's generator goes on from where it is.
+    PyTorch's generator is not restored.
     """
     before = random.getstate(), np.random.get_state()
     seed_global_draws(seed)

@@ -1,7 +1,8 @@
 """An alarm for environments that do not return.
 
-Python's own: it strikes between two bytecodes and interrupts a system call, such as a wait for
-a socket. What hangs within C code, or catches every exception, is left to the task's time limit.
+It is a Python signal handler: it runs between two bytecodes and interrupts a system call, such as
+a wait for a socket. What hangs in C code, or catches every exception, is left to the task's time
+limit.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ from typing import ClassVar
 from tinyqueue.envs.faults import HangError
 
 HANG_S = 30.0
-"""How long one call of an environment may take, where nothing else is said."""
+"""How long one call of an environment may take by default."""
 
 
 class Alarm:
     """Watches calls of environments, one after another, within a ``with``.
 
-    It works in the main thread of a process alone, and does nothing elsewhere. The timer is left
+    It works only in the main thread of a process, and does nothing elsewhere. The timer is left
     running from one ``with`` to the next, since four system calls per vector step cost 13 µs
-    (measured); when it runs out between two calls nothing happens.
+    (measured); if it expires between two calls, nothing happens.
 
     Args:
-        most_s: How long one call may take; :data:`HANG_S` when None.
+        most_s: How long one call may take; :data:`HANG_S` if None.
 
     Attributes:
-        began_s: On the monotonic clock, when the call at hand began; None between calls. To be
-            set before each.
+        began_s: When the present call began, on the monotonic clock; None between calls. Set it
+            before each call.
     """
 
     _installed: ClassVar[Alarm | None] = None
-    # A process has one handler of SIGALRM: whose it is.
+    # The owner of the process's only SIGALRM handler.
 
     def __init__(self, most_s: float | None) -> None:
         self._most_s = HANG_S if most_s is None else most_s
@@ -46,7 +47,7 @@ class Alarm:
             return
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM"):
             if Alarm._installed is None and signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
-                # Somebody else's alarm is not taken away.
+                # Another library's alarm is left alone.
                 return
             signal.signal(signal.SIGALRM, self._strike)
             Alarm._installed = self
@@ -61,7 +62,7 @@ class Alarm:
         self.began_s = None
 
     def allow(self, most_s: float) -> None:
-        """From now on one call may take so long."""
+        """Sets how long one call may take from now on."""
         if most_s == self._most_s:
             return
         self._most_s = most_s
@@ -69,7 +70,7 @@ class Alarm:
             self._run(most_s)
 
     def end(self) -> None:
-        """Leaves nothing behind: no timer, no handler."""
+        """Removes the timer and the handler."""
         if Alarm._installed is self and threading.current_thread() is threading.main_thread():
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -85,7 +86,7 @@ class Alarm:
             self._is_running = False
             return
         left_s = self.began_s + self._most_s - time.monotonic()
-        # An environment that catches this is struck again.
+        # An environment that catches this is interrupted again.
         self._run(left_s if left_s > 0 else self._most_s)
         if left_s <= 0:
             raise HangError(self._most_s)

@@ -21,7 +21,7 @@ def keep(environment: gymnasium.Env[Any, Any], indices: Sequence[int]) -> gymnas
     """The environment with these entries of its observations, in this order.
 
     Raises:
-        ConfigError: Its observations are no vector, or an index is not of it or named twice.
+        ConfigError: Its observations are not vectors, or an index is out of range or repeated.
     """
     space = _kept(environment.observation_space, indices)
     return TransformObservation(environment, _taking(indices), space)
@@ -30,7 +30,7 @@ def keep(environment: gymnasium.Env[Any, Any], indices: Sequence[int]) -> gymnas
 def keep_of_all(
     vector: VectorEnv[Any, Any, Any], indices: Sequence[int]
 ) -> VectorEnv[Any, Any, Any]:
-    """As :func:`keep`, for all slots at once (2 µs a tick, measured).
+    """Like :func:`keep`, for all slots at once (2 µs per tick, measured).
 
     Raises:
         ConfigError: As :func:`keep`.
@@ -52,15 +52,15 @@ def _taking(indices: Sequence[int]) -> Any:
 def _kept(space: gymnasium.Space[Any], indices: Sequence[int]) -> Box:
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise ConfigError(
-            f"environment.keep chooses entries of a vector, and the observations are {space}. "
-            "Remove it, or wrap the environment to observe a vector."
+            f"environment.keep chooses entries of a vector, but the observations are {space}. "
+            "Remove it, or wrap the environment to give vector observations."
         )
     size = space.shape[0]
     wrong = [i for i in indices if i >= size or list(indices).count(i) > 1]
     if wrong:
         raise ConfigError(
             f"environment.keep = {list(indices)}: the observations have {size} entries, so each "
-            f"index must be 0 … {size - 1} and named once."
+            f"index must be 0 … {size - 1} and appear once."
         )
     chosen = list(indices)
     return Box(space.low[chosen], space.high[chosen], dtype=space.dtype.type)

@@ -1,8 +1,8 @@
-"""Packages that bring environments of well-known ids: what to install, and what registers them.
+"""Packages with well-known environments: what to install, and which module registers them.
 
-Gymnasium loads nothing that packages announce, so a module has to be imported before its ids are
+Gymnasium does not load packages' entry points, so a module has to be imported before its ids are
 known. A command that a person types may import a module of this table by itself; a player imports
-what its own allow-list names, because ids reach it from the network.
+only what its own allow-list names, because ids reach it from the network.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class KnownPackage:
     """A package of environments.
 
     Attributes:
-        ids: Pattern of the beginnings of its ids, in any case.
-        install: What pip is given.
-        module: What registers the ids with Gymnasium; empty where nothing does.
+        ids: Pattern that its ids begin with, in any letter case.
+        install: The requirement to give to pip.
+        module: The module that registers the ids with Gymnasium; empty if none does.
     """
 
     ids: str
@@ -30,6 +30,7 @@ class KnownPackage:
 
     @property
     def is_installed(self) -> bool:
+        """Whether the module can be imported here; it is not imported."""
         top = self.module.partition(".")[0]
         return top in sys.modules or importlib.util.find_spec(top) is not None
 
@@ -69,11 +70,11 @@ KNOWN_PACKAGES = (
     KnownPackage("Panda(Reach|Push|Slide|PickAndPlace|Stack|Flip)", "panda-gym", "panda_gym"),
     KnownPackage("gym_pusht/", "gym-pusht", "gym_pusht"),
 )  # fmt: skip
-"""Tried: the ids and modules of each were seen with a release of 2026, or read in its source."""
+"""The ids and modules of each were verified with a release of 2026, or read in its source."""
 
 
 def known_package(environment_id: str) -> KnownPackage | None:
-    """The package that an id belongs to, by how it begins."""
+    """The package that an id belongs to, by its beginning; None if it is not known."""
     for package in KNOWN_PACKAGES:
         if re.match(package.ids, environment_id, re.IGNORECASE):
             return package
@@ -81,9 +82,9 @@ def known_package(environment_id: str) -> KnownPackage | None:
 
 
 def modules_for(environment_id: str, modules: Iterable[str]) -> tuple[str, ...]:
-    """The modules to import for an environment: those given, and its known package's own.
+    """The modules to import for an environment: those given, and that of its known package.
 
-    For commands that a person types on this machine, never for an id that a message brought.
+    Only for commands that a person types on this machine, never for an id from a message.
     """
     given = tuple(modules)
     package = known_package(environment_id)
@@ -99,7 +100,7 @@ def advice(environment_id: str, package: KnownPackage) -> str:
     if not package.module:
         return (
             f"{begins} {name}, which registers nothing with Gymnasium. Write a module that does, "
-            "with gymnasium.register(...) and the API of Gymnasium (reset(seed=…) gives two "
+            "with gymnasium.register(...) and Gymnasium's API (reset(seed=…) returns two "
             "values, step five), and name it in TINYQUEUE_ENVIRONMENT_MODULES."
         )
     if package.is_installed:

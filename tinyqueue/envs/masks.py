@@ -1,4 +1,4 @@
-"""Action masks of environments: found in an info or an observation, checked, one row per slot."""
+"""Action masks of environments: taken from an info or an observation, checked, a row per slot."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
 _LENGTHS = {2: "reset", 5: "step"}
-# Values that each of them returns, the observation first and the info last.
+# Number of values that each returns, the observation first and the info last.
 
 
 def with_mask_in_info(environment: gymnasium.Env[Any, Any], path: str) -> gymnasium.Env[Any, Any]:
     """The environment with this part of its observations moved to ``info["action_mask"]``.
 
     Raises:
-        ConfigError: The path is not of a part of the observations, or the only one.
+        ConfigError: The observations have no such part, or only this one.
     """
     space = environment.observation_space
     there = {path_of(keys): keys for keys, _ in leaves(space, "the observations")}
@@ -32,8 +32,8 @@ def with_mask_in_info(environment: gymnasium.Env[Any, Any], path: str) -> gymnas
         parts = ", ".join(filter(None, there)) or "none"
         raise ConfigError(
             f"environment.action_mask = {path!r} must be one of several parts of a Dict "
-            f"observation, and the observations have the parts: {parts}. Correct it, or write "
-            "info:action_mask where the environment gives its mask in info."
+            f"observation, but the observations have the parts: {parts}. Correct it, or use "
+            "info:action_mask if the environment gives its mask in info."
         )
     return drop(_MaskInInfo(environment, there[path]), (path,))
 
@@ -52,7 +52,7 @@ class _MaskInInfo(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._copied(self.env.step(action))
 
     def _copied(self, result: Any) -> Any:
-        """What is not as Gymnasium has it passes as it is: it is told of where it is read."""
+        """A result that does not follow Gymnasium's API passes unchanged; its reader reports it."""
         is_usual = isinstance(result, tuple) and len(result) in _LENGTHS
         if not is_usual or not isinstance(result[-1], Mapping):
             return result
@@ -69,9 +69,9 @@ class Masks:
     """The masks of B environments.
 
     Args:
-        key: Where infos hold them.
+        key: The key under which infos hold them.
         actions: The action space of one environment.
-        name: Of the environment, for errors.
+        name: Name of the environment, for errors.
         slots: B.
 
     Attributes:
@@ -90,13 +90,13 @@ class Masks:
         """Takes a slot's mask from an info.
 
         Args:
-            slot: Which.
-            info: As ``reset`` or ``step`` gave it.
-            is_over: Nothing is done in this state, so there may be no mask, or one that allows
-                nothing; everything is then valid.
+            slot: The slot.
+            info: As returned by ``reset`` or ``step``.
+            is_over: The episode has ended, so no action follows: the mask may be missing or allow
+                nothing, and every action then counts as valid.
 
         Raises:
-            BrokenRuleError: There is none, it has another shape, or it allows no action.
+            BrokenRuleError: There is no mask, it has another shape, or it allows no action.
         """
         found = info.get(self._key) if isinstance(info, Mapping) else None
         if found is None and not is_over:
@@ -111,14 +111,14 @@ class Masks:
             self.values[slot] = True
 
     def repeat(self, slot: int, other: Masks) -> None:
-        """Takes a slot's mask from another of the same kind."""
+        """Copies a slot's mask from ``other``, of the same kind."""
         self.values[slot] = other.values[slot]
 
 
 def make_masks(
     config: EnvironmentConfig, actions: gymnasium.Space[Any], slots: int
 ) -> Masks | None:
-    """The masks of ``slots`` environments; None where the experiment names none."""
+    """The masks of ``slots`` environments; None if the experiment uses none."""
     if config.action_mask is None:
         return None
     return Masks(config.mask_key, actions, config.id, slots)

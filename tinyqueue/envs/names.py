@@ -1,6 +1,6 @@
 """Which environments an id may name, and which modules may be imported to find them.
 
-An id can come from the network, so it never decides what is imported: the modules are this
+An id can come from the network, so it never decides what is imported: the modules come from this
 machine's own allow-list, and the namespaces below are those that tinyqueue itself knows.
 """
 
@@ -22,20 +22,20 @@ from tinyqueue.envs.reentry import importing
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 
 ENVIRONMENT_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,63}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what stands before it."""
+"""``[namespace/]name[-v<version>]``. No colon: Gymnasium would import what precedes it."""
 
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 _NAMESPACES: Mapping[str, tuple[str, str]] = {"ALE": ("ale_py", "atari")}
-# Namespace → the module that registers it, and the extra that brings the module.
+# Namespace → the module that registers it, and the extra that installs the module.
 
 FILMED_MODE = "rgb_array"
-"""The render mode that gives pictures."""
+"""The render mode that gives images."""
 
 MINATAR_NAMESPACE = "MinAtar"
 
 _OWN = (
-    "If it is your own, name the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES, "
+    "If it is your own, list the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES, "
     "wherever it is played, trained or evaluated."
 )
 
@@ -55,7 +55,7 @@ def import_allowed(modules: Iterable[str]) -> None:
         except ImportError as error:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "
-                "put its folder on PYTHONPATH, or take it out of TINYQUEUE_ENVIRONMENT_MODULES."
+                "put its folder on PYTHONPATH, or remove it from TINYQUEUE_ENVIRONMENT_MODULES."
             ) from error
 
 
@@ -63,17 +63,17 @@ def find_environment(environment_id: str) -> EnvSpec:
     """The registered environment of exactly this id.
 
     Raises:
-        ConfigError: The id has a form that is not allowed, or is an old one of an Atari game; or
+        ConfigError: The id has a form that is not allowed, or is an old id of an Atari game; or
             MinAtar is not installed.
-        ConfigError: It belongs to a known package that is not installed, or not named in the
+        ConfigError: It belongs to a known package that is not installed, or not in the
             allow-list; the text says what to do.
         UnknownNameError: Nothing is registered under it; the text suggests the environment or
-            Atari game of that name in its newest version, else of the nearest name.
+            Atari game of that name in its newest version, or else of the nearest name.
         MissingExtraError: The package that registers its namespace is not installed.
     """
     if not ENVIRONMENT_ID.fullmatch(environment_id):
         raise ConfigError(
-            f"{environment_id!r} is not an environment id: write [namespace/]name-v<version>, such "
+            f"{environment_id!r} is not an environment id: use [namespace/]name-v<version>, such "
             "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "
             f"TINYQUEUE_ENVIRONMENT_MODULES, never in the id{_instead_of_colon(environment_id)}."
         )
@@ -86,7 +86,7 @@ def find_environment(environment_id: str) -> EnvSpec:
         except ModuleNotFoundError as error:
             raise MissingExtraError(extra, f"the environment {environment_id}") from error
         if namespace == "ALE":
-            # Warnings and errors are said, and no banner.
+            # Log warnings and errors, but no banner.
             imported.ALEInterface.setLoggerMode(imported.LoggerMode.Warning)
     elif namespace == MINATAR_NAMESPACE:
         _register_minatar(environment_id)
@@ -101,7 +101,7 @@ def find_environment(environment_id: str) -> EnvSpec:
 
 
 def _instead_of_colon(environment_id: str) -> str:
-    """What to write for ``module:name``, as Gymnasium takes it."""
+    """What to write instead of Gymnasium's ``module:name``."""
     module, colon, name = environment_id.partition(":")
     if not colon or not _MODULE.fullmatch(module) or not ENVIRONMENT_ID.fullmatch(name):
         return ""
@@ -109,22 +109,22 @@ def _instead_of_colon(environment_id: str) -> str:
 
 
 def draws_pictures(environment_id: str) -> bool:
-    """Whether a registered environment can be filmed, as far as its class tells."""
+    """Whether a registered environment can be filmed, judging by its class."""
     spec = gymnasium.registry.get(environment_id)
     made_by: Any = None if spec is None else spec.entry_point
     try:
         made_by = load_env_creator(made_by) if isinstance(made_by, str) else made_by
     except Exception:
-        # Whatever an environment's module does: it is asked after training, and for a hint.
+        # Whatever an environment's module raises: this is only for a hint after training.
         return False
     metadata = getattr(made_by, "metadata", None) or {}
     return FILMED_MODE in (metadata.get("render_modes") or ())
 
 
 def _register_minatar(environment_id: str) -> None:
-    """Asks MinAtar to register its games: Gymnasium does not load what packages announce.
+    """Asks MinAtar to register its games: Gymnasium does not load packages' entry points.
 
-    No extra brings it, because its licence is the GPL.
+    No extra installs it, because its licence is the GPL.
     """
     if environment_id in gymnasium.registry:
         return
@@ -135,22 +135,22 @@ def _register_minatar(environment_id: str) -> None:
             raise
         raise ConfigError(
             f"the environment {environment_id} needs the package minatar, which is not installed "
-            "and comes with no extra of tinyqueue: its licence is GPL-3.0. Install it wherever "
-            "learner and players run, with: pip install minatar"
+            "and not part of any tinyqueue extra, because its licence is GPL-3.0. Install it "
+            "wherever learner and players run, with: pip install minatar"
         ) from error
     if not any(spec.namespace == MINATAR_NAMESPACE for spec in gymnasium.registry.values()):
         games.register_envs()
 
 
 def _nearest(environment_id: str) -> str:
-    """The registered id or Atari game of the same name, else of the nearest one; empty if none is.
+    """The registered id or Atari game of the same or the nearest name; empty if there is none.
 
-    Letter case does not count. Versions do not either, but one that is there is kept.
+    Letter case and version are ignored, but a version that exists is kept.
     """
     namespace, name, version = parse_env_id(environment_id)
     spelled = _SPELLED.get((namespace or "").lower())
     if spelled == MINATAR_NAMESPACE != namespace:
-        # Its games are registered when they are asked for.
+        # Its games are registered only when they are asked for.
         return get_env_id(spelled, name, version)
     game = game_of(name) if namespace is None or spelled == "ALE" else None
     if game is not None:

@@ -1,6 +1,6 @@
-"""Observations of single environments, taken into arrays for all slots.
+"""Observations of single environments, gathered into arrays for all slots.
 
-What fits the space is cast to its type; what does not is refused with its path and value.
+What fits the space is cast to its dtype; what does not is refused with its path and value.
 Bounds of float spaces are not enforced, as in :mod:`tinyqueue.wire.contract`.
 """
 
@@ -22,14 +22,16 @@ _MOST_FLOAT = float(np.finfo(np.float32).max)
 
 
 class Observed:
-    """One observation per slot, cast to its space's type.
+    """One observation per slot, cast to the dtype of its space.
 
     Args:
-        space: Of one slot: Dict, nested as deep as needed, or anything with a shape and a type.
+        space: The space of one slot: anything with a shape and a dtype, or a Dict or Tuple of
+            those, nested as deep as needed.
         slots: B.
 
     Attributes:
-        values: All of them as a vector environment gives them: ``[B, …]``, in a Dict's keys.
+        values: All observations as a vector environment returns them: ``[B, …]``, nested in the
+            same dicts and tuples as the space.
     """
 
     def __init__(self, space: gymnasium.Space[Any], slots: int) -> None:
@@ -38,10 +40,10 @@ class Observed:
         self._slots = [_of_slot(self.values, slot) for slot in range(slots)]
 
     def take(self, slot: int, observation: Any) -> None:
-        """Puts a slot's observation among the others.
+        """Stores a slot's observation.
 
         Raises:
-            BrokenRuleError: It has another shape, or a type whose values the space does not hold.
+            BrokenRuleError: Its shape differs from the space's, or its values cannot be cast.
         """
         if self._plain is not None:
             self._plain.take(slot, observation)
@@ -50,7 +52,7 @@ class Observed:
             leaf.take(slot, _at(observation, leaf.keys))
 
     def check(self) -> dict[int, BrokenRuleError]:
-        """Slot → what is wrong with the numbers of its observation; empty when nothing is."""
+        """Slot → what is wrong with the values of its observation; empty if nothing is."""
         wrong: dict[int, BrokenRuleError] = {}
         for leaf in self._leaves:
             if not leaf.is_within():
@@ -58,18 +60,22 @@ class Observed:
         return wrong
 
     def check_slot(self, slot: int) -> None:
-        """As :meth:`check`, of one slot. Raises BrokenRuleError."""
+        """Checks one slot's values.
+
+        Raises:
+            BrokenRuleError: A value is outside the space.
+        """
         for leaf in self._leaves:
             if not leaf.is_within(slot):
                 raise dict(leaf.wrong())[slot]
 
     def repeat(self, slot: int, other: Observed) -> None:
-        """Takes a slot's observation from another of the same space."""
+        """Copies a slot's observation from ``other``, of the same space."""
         for mine, others in zip(self._leaves, other._leaves, strict=True):
             mine.array[slot] = others.array[slot]
 
     def of(self, slot: int) -> Any:
-        """One slot's as a batch of one, ``[1, …]``."""
+        """A slot's observation as a batch of one, ``[1, …]``."""
         return self._slots[slot]
 
 
@@ -97,7 +103,7 @@ class _Leaf:
         self.array[slot] = value if self._counts(value) else self._cast(value)
 
     def is_within(self, slot: int | None = None) -> bool:
-        """Whether every number, of one slot or all, is one that the space holds; a NaN is not."""
+        """Whether every value, of one slot or all, is within the space; NaN is not."""
         if not self._is_checked:
             return True
         array = self.array if slot is None else self.array[slot]
@@ -114,7 +120,7 @@ class _Leaf:
                 yield slot, self._outside(value, first if self.shape else [])
 
     def _counts(self, value: Any) -> bool:
-        """Whether it is a whole number of a space of those: the frequent case beside arrays."""
+        """Whether it is an integer within an integer space: the most frequent case after arrays."""
         is_whole = self._is_count and (type(value) is int or isinstance(value, np.integer))
         return is_whole and bool(self._low <= value <= self._high)
 
@@ -122,7 +128,7 @@ class _Leaf:
         try:
             array = np.asarray(value)
         except Exception as error:
-            raise self._refused(value, f"is no array ({error})") from error
+            raise self._refused(value, f"is not an array ({error})") from error
         if array.dtype.kind == "O":
             array = _of_numbers(array)
         if array.dtype.kind not in "biuf":
@@ -131,7 +137,7 @@ class _Leaf:
             if not (self.shape in ((), (1,)) and array.size == 1):
                 raise BrokenRuleError(
                     "observation-shape",
-                    f"{self._name} has the shape {array.shape}, and its space {self.shape}",
+                    f"{self._name} has the shape {array.shape}, but its space has {self.shape}",
                 )
             array = array.reshape(self.shape)
         if self.dtype.kind == "f":
@@ -156,7 +162,7 @@ class _Leaf:
         what = f"{self._name} is {value}{f' at {index}' if index else ''}"
         if self.dtype.kind == "f":
             return BrokenRuleError(
-                "observation-not-finite", f"{what}, which is no finite 32-bit number"
+                "observation-not-finite", f"{what}, which is not a finite 32-bit number"
             )
         low, high = self._low, self._high
         if low is None:
@@ -171,7 +177,7 @@ class _Leaf:
 def _laid_out(
     space: gymnasium.Space[Any], keys: tuple[str | int, ...], slots: int
 ) -> tuple[Any, list[_Leaf]]:
-    """Arrays for all slots in the keys of the space, and the same as a flat list."""
+    """Arrays for all slots, nested as in the space, and their leaves as a flat list."""
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         leaf = _Leaf(space, keys, slots)
         return leaf.array, [leaf]
@@ -197,8 +203,8 @@ def _at(observation: Any, keys: tuple[Any, ...]) -> Any:
             at = f" {_path(keys[:depth])!r}" if depth else ""
             raise BrokenRuleError(
                 "observation-dtype",
-                f"the observation{at} = {shown(observation)} is no "
-                f"{'dict' if wanted is Mapping else 'tuple'}, and its space is one",
+                f"the observation{at} = {shown(observation)} is not a "
+                f"{'dict' if wanted is Mapping else 'tuple'}, but its space is one",
             )
         try:
             observation = observation[key]
@@ -214,7 +220,7 @@ def _path(keys: tuple[str | int, ...]) -> str:
 
 
 def _bounds(space: gymnasium.Space[Any], dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """What the least and the largest number may be; None where the type itself sees to it."""
+    """The least and the largest value allowed; None if the dtype itself guarantees them."""
     if isinstance(space, spaces.Discrete):
         return int(space.start), int(space.start + space.n - 1)
     if isinstance(space, spaces.MultiBinary):
@@ -234,7 +240,7 @@ def _bounds(space: gymnasium.Space[Any], dtype: np.dtype[Any]) -> tuple[Any, Any
 
 
 def _of_numbers(objects: Array) -> Array:
-    """An array of objects as what they are, where all of them are numbers."""
+    """An array of objects as an array of numbers, if all of them are numbers."""
     if not all(isinstance(one, numbers.Real) for one in objects.flat):
         return objects
     return np.array(objects.tolist())

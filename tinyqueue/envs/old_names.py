@@ -1,9 +1,9 @@
-"""Atari ids from before ``ALE/<Game>-v5``: what to write instead for the same protocol.
+"""Atari ids older than ``ALE/<Game>-v5``: what to write instead for the same protocol.
 
-Their protocols are those of ale-py's documentation ("Version History and Naming Schemes"):
-v0 repeats the last action with probability 0.25, v4 never; the plain ids held an action for 2, 3
-or 4 frames at random, ``Deterministic`` for 4 (Space Invaders: 3), ``NoFrameskip`` for 1. They
-did without no-ops, FIRE and the maximum of two frames: what papers report had wrappers for those.
+Their protocols are in ale-py's documentation ("Version History and Naming Schemes"): v0 repeats
+the last action with probability 0.25, v4 never; the plain ids held an action for 2, 3 or 4 frames
+at random, ``Deterministic`` for 4 (Space Invaders: 3), ``NoFrameskip`` for 1. They had no no-ops,
+no FIRE and no maximum over two frames: papers used wrappers for those.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ TimePilot Tutankham UpNDown Venture VideoPinball WizardOfWor YarsRevenge Zaxxon
 """
 
 GAMES = {game.lower(): f"ALE/{game}-v5" for game in _NAMES.split()}
-"""Small letters → id of today, of the games that had old ids."""
+"""Lower-case name → present id, of the games that had old ids."""
 
 
 def game_of(name: str) -> str | None:
-    """Today's id of the game that a name without namespace and version means, if any:
+    """The present id of the game that a name without namespace and version means, if any:
     ``ALE/Pong-v5`` for ``pong``, ``Pong``, and ``PongNoFrameskip``."""
     return GAMES.get(_VARIANT.sub("", name).lower())
 
 
 def refuse_old_atari(environment_id: str) -> None:
-    """Returns unless the id is an old one of Atari.
+    """Returns unless this is an old id of an Atari game.
 
     Raises:
-        ConfigError: It is; the text is the table to write instead, and what a command has to say
-            for it goes with the error.
+        ConfigError: It is one. The text is the table to write instead; the error also carries
+            the words to use instead in a command.
     """
     match = _OLD_ID.fullmatch(environment_id)
     today = match and GAMES.get(match["game"].lower())
@@ -56,11 +56,11 @@ def refuse_old_atari(environment_id: str) -> None:
         return
     skip = (match["skip"] or "").lower()
     frames, remark = {
-        "": ("3", " It held each action for 2, 3 or 4 frames at random, and 3 is their mean."),
+        "": ("3", " It held each action for 2, 3 or 4 frames at random; 3 is the mean."),
         "deterministic": ("3" if today == "ALE/SpaceInvaders-v5" else "4", ""),
         "noframeskip": (
             "1",
-            " Where a wrapper skipped frames, write environment.atari.frame_skip = 4.",
+            " If a wrapper skipped frames, use environment.atari.frame_skip = 4.",
         ),
     }[skip]
     settings = {
@@ -74,19 +74,19 @@ def refuse_old_atari(environment_id: str) -> None:
     if match["ram"]:
         settings |= _RAM
         remark += (
-            " What it observes is the console's memory of 128 bytes, not the screen: that is "
-            "obs_type, with a model for vectors. Leave the last three lines out for the screen."
+            " It observes the console's 128 bytes of RAM, not the screen; that needs obs_type and "
+            "a model for vectors. Leave out the last three lines to observe the screen."
         )
     lines = [f'environment.id = "{today}"']
     lines += [f"{key} = {value}" for key, value in settings.items()]
-    # A preset may set any key, so the command names them all.
+    # A preset may set any key, so the command sets them all.
     changes = [("--set", f"{key}=" + value.strip('"')) for key, value in settings.items()]
     raise ConfigError(
-        f"{environment_id} is an old id of an Atari game. The same game by the same protocol "
-        "is, in a TOML file,\n  "
+        f"{environment_id} is an old id of an Atari game. For the same game and protocol, write "
+        "in a TOML file\n  "
         + "\n  ".join(lines)
-        + f"\n{remark.strip()}{' ' if remark else ''}Leave out what is said of environment.atari "
-        "for the protocol of current papers.",
+        + f"\n{remark.strip()}{' ' if remark else ''}Leave out the environment.atari lines for "
+        "the protocol of current papers.",
         wrote=environment_id,
         instead=[today, *chain.from_iterable(changes)],
     )

@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it, however that ends."""
+"""Ending a process when the one that started it ends, however that happens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Has the kernel kill this process when its parent has gone. On Linux alone.
+    """Has the kernel kill this process when its parent is gone. Only on Linux.
 
     Args:
-        parent: Process id of the parent, which may have gone already.
+        parent: Process id of the parent, which may already be gone.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""A script that trains when it is imported would train again in every process that imports it."""
+"""Refusing a script that trains on import: every process that imports it would train again."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tinyqueue.errors import ConfigError
 
 _IMPORTING = "TINYQUEUE_IMPORTING"
 _TRAINING = "TINYQUEUE_TRAINING"
-"""Set in a process and inherited by its children; the latter's value is the process that trains."""
+"""Set in a process and inherited by its children; the value is the id of the training process."""
 
 
 @contextmanager
 def importing(module: str) -> Iterator[None]:
-    """Inside, a module that registers environments is imported."""
+    """Inside it, a module that registers environments is being imported."""
     with _set(_IMPORTING, module):
         yield
 
 
 @contextmanager
 def training() -> Iterator[None]:
-    """Inside, this process trains.
+    """Inside it, this process trains.
 
     Raises:
         ConfigError: It is only importing a module, or is a child of a process that trains.
@@ -34,21 +34,21 @@ def training() -> Iterator[None]:
 
 
 def refuse_nested_training() -> None:
-    """Returns where training may begin.
+    """Returns if training may begin in this process.
 
     Raises:
         ConfigError: This process is only importing a module, or is a child of one that trains.
     """
     module = os.environ.get(_IMPORTING)
     trainer = os.environ.get(_TRAINING, str(os.getpid()))
-    # What multiprocessing calls a process that is importing the script of its parent.
+    # Set by multiprocessing in a process that is importing its parent's script.
     is_spawned = getattr(multiprocessing.current_process(), "_inheriting", False)
     if not module and not is_spawned and trainer == str(os.getpid()):
         return
     what = f"the module {module}" if module else "the script"
     raise ConfigError(
         f"{what} trains whenever it is imported, and processes that only play import it too: "
-        'put the call of tinyqueue.train under `if __name__ == "__main__":`.'
+        'put the call to tinyqueue.train under `if __name__ == "__main__":`.'
     )
 
 

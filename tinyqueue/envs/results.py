@@ -1,4 +1,4 @@
-"""What ``reset`` and ``step`` of a single environment gave, in plain types."""
+"""What ``reset`` and ``step`` of a single environment returned, in plain types."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _MOST = float(np.finfo(np.float32).max)
 
 
 def first_observation(result: Any) -> Any:
-    """The observation that ``reset`` gave.
+    """The observation that ``reset`` returned.
 
     Raises:
-        BrokenRuleError: It did not give an observation and an info, as Gymnasium's does.
+        BrokenRuleError: It did not return an observation and an info, as Gymnasium requires.
     """
     if isinstance(result, tuple) and len(result) == 2:
         return result[0]
     given = f"{len(result)} values" if isinstance(result, tuple) else f"a {type(result).__name__}"
     raise BrokenRuleError(
         "reset-result",
-        f"reset gave {given}, and Gymnasium's gives two, an observation and an info, since 0.26. "
+        f"reset returned {given}; since 0.26 Gymnasium expects two, an observation and an info. "
         "Return both, or wrap the environment",
     )
 
 
 def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
-    """The observation of ``step``, and its reward and whether it terminated or truncated.
+    """The observation of ``step``, and its reward, terminated and truncated.
 
     Raises:
-        BrokenRuleError: There are not five, or a reward or end is none.
+        BrokenRuleError: There are not five values, or one of these three has the wrong type.
     """
     try:
         observation, reward, terminated, truncated, _ = result
@@ -40,7 +40,7 @@ def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
         given = f"{len(result)} values" if isinstance(result, tuple | list) else shown(result)
         raise BrokenRuleError(
             "step-result",
-            f"step gave {given}, and Gymnasium's gives five since 0.26: observation, reward, "
+            f"step returned {given}; since 0.26 Gymnasium expects five: observation, reward, "
             "terminated, truncated, info. Return these, or wrap the environment",
         ) from error
     if not isinstance(reward, float):
@@ -55,7 +55,7 @@ def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
 
 
 def _scalar(reward: Any) -> float:
-    """A number, or an array of one, as a float."""
+    """A number, or an array of one number, as a float."""
     try:
         array = np.asarray(reward)
         if array.size == 1 and array.dtype.kind in "biuf":
@@ -66,7 +66,7 @@ def _scalar(reward: Any) -> float:
 
 
 def _no_number(reward: Any) -> BrokenRuleError:
-    return BrokenRuleError("reward-type", f"the reward is {shown(reward)}, which is no number")
+    return BrokenRuleError("reward-type", f"the reward is {shown(reward)}, which is not a number")
 
 
 def _flag(value: Any, name: str) -> bool:

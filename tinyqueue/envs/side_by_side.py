@@ -1,9 +1,8 @@
-"""Single environments side by side, of which one may fail without the others.
+"""Single environments side by side, where one can fail without affecting the others.
 
-As Gymnasium's SyncVectorEnv with autoreset on the next step, but for what it does with an
-environment that is not perfect: observations and rewards are cast where they fit, infos are
-ignored but for action masks, and a slot that raises, hangs or breaks its spaces is closed and
-built anew.
+It works like Gymnasium's SyncVectorEnv with next-step autoreset, but tolerates imperfect
+environments: observations and rewards are cast if they fit, infos are ignored except for action
+masks, and an environment that raises, hangs or breaks its spaces is closed and built again.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ from tinyqueue.envs.spaces import Layout, action_layout
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
 
 MOST_FAILURES = 5
-"""In a row in one slot: with no step between them, or all at the same step of an episode, and no
-episode that ended by itself between them. The last one is raised."""
+"""Failures in a row in one slot: with no step between them, or all at the same step of an episode,
+and with no episode between them that ended by itself. The last one is raised."""
 
 CLOSE_S, LATER_CLOSE_S = 5.0, 0.05
-"""How long an environment may take to close, and how long after another one hung in it."""
+"""How long an environment may take to close, and how long once another one has hung there."""
 
 _CONSTRUCTOR = "its constructor"
 SPACES = "spaces"
-"""Kind of the failure to have the same spaces in every slot, which is no matter of luck."""
+"""Kind of the failure that spaces differ between slots, which is never chance."""
 _NOTHING, _CUT = (0.0, False, False), (0.0, False, True)
 # Reward, terminated, truncated.
 
@@ -62,25 +61,25 @@ class Faults(NamedTuple):
 class SideBySide(VectorEnv[Any, Any, Any]):
     """Environments stepped one after another, each resetting itself on the step after its end.
 
-    When a slot fails in a step, its environment is closed and a new one built. An episode's end
-    can be told only of a step, so that ``valid`` ticks stay those that do not follow an end:
+    When a slot fails in a step, its environment is closed and a new one built. Only a step can
+    report an episode's end, so that exactly the ticks after an end are invalid:
 
     * After a step of the same batch that did not end the episode, this tick shows the new
       environment's first observation, and :attr:`restarted` holds the slot: the caller marks the
-      tick before as truncated, which makes this one an autoreset tick.
-    * Otherwise (the batch's first tick, an episode's first) this tick is truncated by itself,
-      with reward 0 and the last observation once more, and the next one is the autoreset tick.
-    * On an autoreset tick the new environment's first observation is shown as any other's.
+      previous tick as truncated, which makes this one an autoreset tick.
+    * Otherwise (on the first tick of a batch or an episode) this tick itself is truncated, with
+      zero reward and the last observation repeated, and the next one is the autoreset tick.
+    * On an autoreset tick the new environment's first observation is shown like any other.
 
     Args:
         make: Builds the environment of a slot.
         slots: B, at least 1.
-        name: Of the environment, for errors.
-        hang_s: How long one call may take; 30 s when None.
-        masks: Makes what takes action masks, given the action space; None where it makes none.
+        name: Name of the environment, for errors.
+        hang_s: How long one call may take; 30 s if None.
+        masks: Makes the store of action masks from the action space; None if there are none.
 
     Attributes:
-        restarted: Slots whose episode turned out to be over a tick ago.
+        restarted: Slots whose episode turned out to have ended on the previous tick.
 
     Raises:
         EnvironmentFailedError: One of them cannot be built; those built before it are closed.
@@ -127,18 +126,18 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     @property
     def action_masks(self) -> Array | None:
-        """``[B, n]`` bool, the valid actions in the states shown last; the call after the next
-        overwrites it. None without masks."""
+        """``[B, n]`` bool, the valid actions in the states shown last; None without masks. The
+        call after the next overwrites it."""
         return None if self._masks is None else self._masks.values
 
     def take_faults(self) -> Faults:
-        """What failed since the last call."""
+        """The failures since the last call of this method."""
         faults = Faults(self._count, self._last)
         self._count, self._last = 0, ""
         return faults
 
     def begin_batch(self) -> None:
-        """The ticks so far have been sent: none of them can be marked as truncated any more."""
+        """Begins a batch: earlier ticks can no longer be marked as truncated."""
         self._unmarkable = [True] * self.num_envs
         self._alarm.allow(self._hang_s)
 
@@ -151,7 +150,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         """First observations of all slots.
 
         Args:
-            seed: One per slot; None for the environments' own choice.
+            seed: One per slot; None leaves the choice to the environments.
             options: Not used.
         """
         if seed is None or isinstance(seed, int):
@@ -164,11 +163,11 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         return self._observed.values, {}
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
-        """Steps every slot, or resets it when its last step ended its episode.
+        """Steps every slot, or resets it if its last step ended its episode.
 
         Returns:
-            Observations, which the call after the next overwrites, rewards ``[B]``, terminated
-            and truncated ``[B]``, and an empty info.
+            Observations, which the call after the next overwrites; rewards, terminated and
+            truncated, each ``[B]``; and an empty info.
 
         Raises:
             EnvironmentFailedError: A slot failed :data:`MOST_FAILURES` times in a row.
@@ -214,7 +213,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
         """Takes the first environment's spaces as those of all."""
         slots, name = self.num_envs, self._name
-        # Refuse what is not supported.
+        # Refuses spaces that are not supported.
         Layout(first.observation_space, f"the observations of {name}")
         action_layout(first.action_space, name)
         self.single_observation_space = first.observation_space
@@ -225,7 +224,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._masks, self._masks_before = (self._make_masks(first.action_space) for _ in range(2))
 
     def _build(self, slot: int) -> gymnasium.Env[Any, Any]:
-        """Builds a slot's environment, again where that fails."""
+        """Builds a slot's environment, trying again if that fails."""
         while True:
             self._alarm.began_s = time.monotonic()
             try:
@@ -240,10 +239,10 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         for name in ("observation_space", "action_space"):
             here, wanted = getattr(built, name), getattr(self, f"single_{name}")
             if here != wanted:
-                raise BrokenRuleError(SPACES, f"{name} is {here}, and slot 0 has {wanted}")
+                raise BrokenRuleError(SPACES, f"{name} is {here}, but slot 0 has {wanted}")
 
     def _begin(self, slot: int, seed: int | None = None) -> None:
-        """Starts an episode in a slot, in a new environment where the old one fails or is gone."""
+        """Starts an episode in a slot, in a new environment if the old one fails or is gone."""
         self._steps[slot] = 0
         while True:
             environment = self._envs[slot]
@@ -266,7 +265,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         return None if seed is None else seed32(seed, self._renewals)
 
     def _failed_step(self, slot: int, error: BaseException) -> None:
-        """Ends the episode of a slot whose step failed, as the class says."""
+        """Ends the episode of a slot whose step failed, as the class docstring says."""
         self._fault(slot, f"step {self._steps[slot] + 1}", error)
         self._faulted.add(slot)
         self._results[slot] = _NOTHING
@@ -293,8 +292,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         """Counts a failure and closes the slot's environment.
 
         Raises:
-            BaseException: The error itself, where it is not the environment's; and an
-                EnvironmentFailedError where it is one too many.
+            BaseException: The error itself, if it is not the environment's fault; an
+                EnvironmentFailedError if it is one too many.
         """
         self._alarm.began_s = time.monotonic()
         failure = self._explained(slot, doing, error)
@@ -303,7 +302,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._count += 1
         self._last = str(failure)
         if isinstance(error, HangError):
-            # Where one hangs others may, and all of them are to be over within the task's limit.
+            # If one hangs the others may, and all must end within the task's limit.
             self._alarm.allow(self._hang_s / self.num_envs)
         steps = self._steps[slot]
         again = steps in (0, self._failed_at[slot])
@@ -312,7 +311,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._close(slot)
         if (failure.kind, failure.place) not in self._logged:
             self._logged.add((failure.kind, failure.place))
-            log.warning("environment closed and made anew", fault=self._last)
+            log.warning("environment closed and built again", fault=self._last)
             log.info(failure.traceback)
         if failure.kind == SPACES:
             raise failure from error
@@ -324,7 +323,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def _explained(
         self, slot: int, doing: str, error: BaseException
     ) -> EnvironmentFailedError | None:
-        """What an environment's failure is to be called; None for what is not its own."""
+        """The error for an environment's failure; None if it is not the environment's fault."""
         if isinstance(error, EnvironmentFailedError):
             return error
         environment = self._envs[slot]
@@ -347,7 +346,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
 
 def close(environment: gymnasium.Env[Any, Any], name: str) -> bool:
-    """Closes an environment; what it raises then is logged, and of no consequence.
+    """Closes an environment; what it raises is only logged.
 
     Returns:
         Whether it had to be interrupted.
@@ -363,8 +362,8 @@ def close(environment: gymnasium.Env[Any, Any], name: str) -> bool:
 
 
 def close_all(environments: Iterable[gymnasium.Env[Any, Any] | None], name: str) -> None:
-    """Closes environments. After one that hangs, the others are given little time: there may be a
-    hundred of them, and somebody waits for the end.
+    """Closes environments. After one hangs, the others get little time: there may be a hundred of
+    them, and somebody is waiting.
     """
     most_s = CLOSE_S
     for environment in environments:

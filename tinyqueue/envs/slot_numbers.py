@@ -1,7 +1,7 @@
-"""``{slot}`` in ``environment.kwargs``: a number of its own for each environment of a machine.
+"""``{slot}`` in ``environment.kwargs``: a unique number for each environment on a machine.
 
-Players count from 0, each over all its slots; games of evaluating workers from 1000, those of
-any other process from 2000, and an environment that is only looked at is 3000 or the next ones.
+Players count from 0, each over all its slots; evaluating workers count from 1000, and other
+evaluating processes from 2000. An environment that is only inspected has 3000 or a number after it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 PLAYER_INDEX = "TINYQUEUE_PLAYER_INDEX"
-"""Variable of the process environment: which player of this machine this process is. Celery's
-children have it from their place in the pool; on a worker it is the index of its first child."""
+"""Environment variable with this process's index among the players of this machine. Celery's
+children get it from their place in the pool; on a worker it is the index of its first child."""
 
 LOOKED_AT = 3000
 _EVALUATED, _EVALUATED_ELSEWHERE = 1000, 2000
@@ -21,19 +21,19 @@ _PLACE = re.compile(r"\{slot(?:\+(\d{1,9}))?\}")
 
 
 def first_played(slots: int) -> int:
-    """The number of slot 0 of this process's stage."""
+    """The number of slot 0 in this process's stage of ``slots`` environments."""
     return _index() * slots
 
 
 def first_evaluated(slots: int) -> int:
-    """The number of slot 0 of the games that this process evaluates with."""
+    """The number of slot 0 when this process evaluates with ``slots`` environments."""
     if PLAYER_INDEX in os.environ:
         return _EVALUATED + _index() * slots
     return _EVALUATED_ELSEWHERE
 
 
 def is_numbered(kwargs: Mapping[str, Any]) -> bool:
-    """Whether environments differ by their number."""
+    """Whether arguments depend on an environment's number."""
     return numbered(kwargs, 0) != kwargs
 
 
@@ -41,9 +41,9 @@ def numbered(kwargs: Mapping[str, Any], number: int) -> dict[str, Any]:
     """The arguments of one environment.
 
     Args:
-        kwargs: Plain data, in whose texts ``{slot}`` stands for the number and ``{slot+5000}``
-            for a sum. A text that is nothing else becomes an integer.
-        number: Its number.
+        kwargs: Plain data. In its strings ``{slot}`` stands for the number and ``{slot+5000}``
+            for a sum; a string that is nothing else becomes an integer.
+        number: The environment's number.
     """
     return {key: _value(value, number) for key, value in kwargs.items()}
 

@@ -1,9 +1,8 @@
-"""Gymnasium's spaces as flat arrays, and batched values across that border.
+"""Gymnasium spaces as flat arrays, and the conversion of batched values.
 
-Discrete values travel as ``0 … n−1`` in the smallest integer type whatever the space's
-``start``, and 64-bit floats as 32-bit. Numbers of a bounded Box of actions travel in the policy's
-units, where −1 and 1 are the bounds. Batched means ``[B, …]``, as vector environments give and
-take.
+Discrete values travel as ``0 … n−1`` in the smallest integer dtype, whatever the space's
+``start``, and 64-bit floats as 32-bit. Actions of a bounded Box travel in the policy's units,
+where −1 and 1 are the bounds. Batched means ``[B, …]``, as vector environments use it.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ _PARTS = "Box (up to 64-bit floats and integers, not empty), Discrete, MultiDisc
 _ACTION_PARTS = "Box (up to 64-bit floats, not empty), Discrete, MultiDiscrete, MultiBinary"
 
 _NO_BOUND = float(np.finfo(np.float32).max)
-"""Environments write the largest float32, as CartPole does, where they mean no bound."""
+"""Some environments, such as CartPole, use the largest float32 to mean no bound."""
 
 
 @dataclass(frozen=True)
 class _Field:
-    """One leaf, and how its values cross the border."""
+    """One leaf, and how its values are converted."""
 
     leaf: Leaf
     native: Native
@@ -54,17 +53,17 @@ class _Field:
 
 
 class Layout:
-    """How values of one Gymnasium space lie in flat arrays.
+    """How values of one Gymnasium space are laid out in flat arrays.
 
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of those, nested as
             deep as needed. The parts of a Tuple have the paths ``"0"``, ``"1"``, ….
         of: What has this space, for errors: ``"the observations of CartPole-v1"``.
-        acts: The space is one of actions: entries of a MultiDiscrete are counted one by one, and
-            bounded numbers are rescaled.
+        acts: Whether it is an action space: each entry of a MultiDiscrete then has its own number
+            of values, and bounded numbers are rescaled.
 
     Raises:
-        ConfigError: It is, or contains, another kind of space, or nothing at all.
+        ConfigError: It is, or contains, another kind of space; or it holds nothing.
     """
 
     def __init__(self, space: gymnasium.Space[Any], of: str, *, acts: bool = False) -> None:
@@ -72,8 +71,8 @@ class Layout:
         self._fields = {path_of(keys): field(keys, leaf, of) for keys, leaf in leaves(space, of)}
         if not self._fields:
             raise ConfigError(
-                f"{of} are {space}, which holds nothing. Wrap the environment so that there is "
-                f"something to {'do' if acts else 'see'}."
+                f"{of} are {space}, which is empty. Wrap the environment so that there is "
+                f"something to {'do' if acts else 'observe'}."
             )
         self._plain = self._fields.get("")
 
@@ -85,7 +84,7 @@ class Layout:
         }
 
     def write(self, values: Any, rows: Arrays) -> None:
-        """Copies batched values into ``rows``, path → ``[B, …]`` in the wire's types."""
+        """Copies batched values into ``rows``, path → ``[B, …]`` in the wire's dtypes."""
         plain = self._plain
         if plain is not None:
             rows[""][...] = plain.border.given(values)
@@ -97,7 +96,7 @@ class Layout:
             rows[path][...] = field.border.given(inner)
 
     def unflatten(self, arrays: Arrays) -> Any:
-        """Batched values as the environment wants them, from path → ``[B, …]``."""
+        """Batched values for the environment, from path → ``[B, …]``."""
         plain = self._plain
         if plain is not None:
             return plain.border.native(arrays[""])
@@ -110,12 +109,12 @@ class Layout:
 def action_layout(space: gymnasium.Space[Any], environment_id: str) -> Layout:
     """The layout of an environment's actions.
 
-    A Box of floats that is bounded on both sides everywhere travels in the policy's units, −1 … 1,
-    and is rescaled for the environment; any other travels as it is. Both are clipped to the
-    bounds that there are: what a policy drew travels, and what is executed is made of it.
+    A Box of floats with all bounds finite travels in the policy's units, −1 … 1, and is rescaled
+    for the environment; any other travels as it is. Both are clipped to the bounds that exist:
+    what the policy drew travels, and what is executed is derived from it.
 
     Raises:
-        ConfigError: It is, or contains, another kind of space, or nothing at all.
+        ConfigError: It is, or contains, another kind of space; or it holds nothing.
     """
     return Layout(space, f"the actions of {environment_id}", acts=True)
 
@@ -126,12 +125,12 @@ def empty(space: Space, *lead: int) -> Arrays:
 
 
 def require_equal(of: str, here: Space, wanted: Space) -> None:
-    """Refuses an environment that is not the one a policy is, or was, trained with.
+    """Refuses an environment whose spaces differ from those a policy is or was trained with.
 
     Args:
         of: What has these spaces, for the error: ``"the actions of ALE/Pong-v5"``.
-        here: Of the environment at hand.
-        wanted: Of the spec, which a checkpoint keeps.
+        here: The space of the environment on this machine.
+        wanted: The space in the spec, which a checkpoint keeps.
 
     Raises:
         EnvironmentMismatchError: They differ; both are printed.
@@ -140,7 +139,7 @@ def require_equal(of: str, here: Space, wanted: Space) -> None:
     if is_same and not any(_disagree(leaf, wanted[path]) for path, leaf in here.items()):
         return
     raise EnvironmentMismatchError(
-        f"{of} are {space_to_json(here)} here, and {space_to_json(wanted)} in the experiment's "
+        f"{of} are {space_to_json(here)} here, but {space_to_json(wanted)} in the experiment's "
         "spec. Install the same versions of the environment's packages on players and learner."
     )
 
@@ -154,7 +153,7 @@ def _disagree(leaf: Leaf, other: Leaf) -> bool:
 def leaves(
     space: gymnasium.Space[Any], of: str, keys: Keys = ()
 ) -> Iterator[tuple[Keys, gymnasium.Space[Any]]]:
-    """Every leaf of a space and where it is, in the order in which the space lists them.
+    """Every leaf of a space and its keys, in the order in which the space lists them.
 
     Raises:
         ConfigError: A key of a Dict makes paths ambiguous.
@@ -166,8 +165,8 @@ def leaves(
         for key, inner in space.spaces.items():
             if not isinstance(key, str) or not key or "/" in key:
                 raise ConfigError(
-                    f"{of} have the key {key!r}; paths are made of keys, so a key must be a text "
-                    "that is not empty and has no '/'. Wrap the environment to rename it."
+                    f"{of} have the key {key!r}; paths are made of keys, so a key must be a "
+                    "non-empty string without '/'. Wrap the environment to rename it."
                 )
             yield from leaves(inner, of, (*keys, key))
     else:
@@ -193,7 +192,7 @@ def _field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
         raise _unsupported(keys, space, of, _PARTS)
     native = Native(keys, np.dtype(space.dtype).name)
     if isinstance(space, spaces.MultiDiscrete):
-        # One range for all entries, so that a leaf has one n.
+        # One range for all entries, so that the leaf has a single n.
         start = int(space.start.min())
         count = int((space.start + space.nvec).max()) - start
         return _Field(_discrete(count, space.shape), replace(native, start=_start(start)))
@@ -228,7 +227,7 @@ def _action_field(keys: Keys, space: gymnasium.Space[Any], of: str) -> _Field:
 
 
 def _bounds(bounds: Array) -> Array:
-    """``[*shape]`` float64, infinite where there is none."""
+    """``[*shape]`` float64, infinite where there is no bound."""
     wide = bounds.astype(np.float64)
     return np.where(np.abs(wide) >= _NO_BOUND, np.copysign(np.inf, wide), wide)
 
@@ -247,8 +246,8 @@ def _start(starts: Any) -> tuple[int, ...]:
 def _unsupported(keys: Keys, space: gymnasium.Space[Any], of: str, parts: str) -> ConfigError:
     at = f" at {path_of(keys)!r}" if keys else ""
     return ConfigError(
-        f"{of} contain the space {space}{at}, which is not supported. {parts}, and Dict and "
-        "Tuple of these are: wrap the environment so that it has one of them."
+        f"{of} contain the space {space}{at}, which is not supported. Supported are {parts}, and "
+        "Dict and Tuple of these: wrap the environment so that it has one of them."
     )
 
 

@@ -1,7 +1,7 @@
-"""A trial of an environment before anything else starts: built, reset and stepped as a stage does.
+"""A trial of an environment before anything else starts: it is built, reset and stepped.
 
-What is wrong is found here, in seconds, rather than in a player's log; and what is measured
-decides how many environments and ticks make a session batch.
+Mistakes are found here, within seconds, rather than in a player's log; and what is measured
+decides how many environments and ticks make up a session batch.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
 TICKS = 50
-"""Steps that each environment of a trial is played, with random actions."""
+"""Steps that each environment of a trial plays, with random actions."""
 STEPPING_S = 1.2
-"""No further step after so many seconds, once there were :data:`LEAST_TICKS`."""
+"""Stepping ends after this many seconds, once there were :data:`LEAST_TICKS`."""
 LEAST_TICKS = 3
 PATIENCE_S = 90.0
-"""For one call, where no limit was set."""
+"""Limit for one call, if none was set."""
 MOST_FAULTS = 3
-"""A trial of about a hundred steps with so many is refused; a rare fault is lived with."""
+"""A trial of about a hundred steps with this many faults is refused; a rare fault is tolerated."""
 SEEDS = (1, 2)
-"""A fault that both seeds meet is refused. One alone may be rare, and a stage survives it."""
+"""A fault with both seeds is refused. With only one it may be rare, and a stage survives it."""
 
 _OLD_RESET = "unexpected keyword argument"
 _OLD_STEP = "values to unpack (expected"
 
 Telling = Callable[[str], None]
-"""Told what is about to be done."""
+"""Called with what is about to be done."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Trial:
 
     Attributes:
         slots: Environments that were played side by side.
-        build_s: To build one.
-        reset_s: To reset one.
-        step_s: Mean of one step, with the resets in between.
+        build_s: Time to build one.
+        reset_s: Time to reset one.
+        step_s: Mean time of one step, including resets.
         slowest_step_s: Longest step of one.
-        slot_bytes: Memory that one more takes.
+        slot_bytes: Memory that each additional one takes.
         rewards: Smallest and largest reward.
-        episode_steps: Mean length of the episodes that ended; None when none did.
-        single: Why a second one beside the first could not be had; empty when it could.
+        episode_steps: Mean length of the episodes that ended; None if none did.
+        single: Why a second one could not exist next to the first; empty if it could.
         remarks: What a person should know, in sentences.
     """
 
@@ -76,11 +76,12 @@ class Trial:
     remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object from which :meth:`from_json` makes an equal one."""
+        """A JSON object that :meth:`from_json` turns back into an equal trial."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Trial:
+        """The trial that :meth:`to_json` wrote."""
         lists = {"rewards": tuple(value["rewards"]), "remarks": tuple(value["remarks"])}
         return cls(**{**value, **lists})
 
@@ -95,7 +96,7 @@ class Tried:
 
 
 def alone(environment_id: str, modules: Sequence[str]) -> str:
-    """The command by which a person sees an environment by itself."""
+    """A command with which a person can try an environment by itself."""
     imports = ", ".join(("gymnasium", *modules))
     return f'python -c "import {imports}; gymnasium.make({environment_id!r}).reset(seed=1)"'
 
@@ -105,19 +106,20 @@ def try_out(
     telling: Telling = lambda doing: None,
     modules: Sequence[str] = (),
 ) -> Tried:
-    """Plays two environments side by side; one, where a second cannot exist.
+    """Plays two environments side by side, or one if a second cannot exist.
 
     Args:
-        config: Which environment.
-        telling: Told of each thing that may take long, before it is done.
-        modules: That register environments, for what a person is told to try.
+        config: The environment.
+        telling: Called before each thing that may take long, with what it is.
+        modules: Modules that register environments, for the command that a person is advised to
+            try.
 
     Raises:
-        EnvironmentFailedError: It raises, or gives what its spaces do not hold, twice in a row.
+        EnvironmentFailedError: It raises, or returns values outside its spaces, with two seeds.
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
             not supported.
     """
-    # What takes longer is ended by the process that waits for this one.
+    # Anything longer is ended by the process that waits for this one.
     config = config.model_copy(update={"hang_s": config.hang_s or PATIENCE_S})
     _load_code(config, find_environment(config.id), telling)
     remarks: list[str] = []
@@ -134,20 +136,20 @@ def try_out(
                 raise
             said = str(error).removesuffix(".")
             remarks.append(
-                f"{said}. With another seed it did not happen; players go on after such faults"
+                f"{said}. It did not happen with another seed; players carry on after such faults"
             )
     return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
 
 
 def _with_advice(error: TinyqueueError, command: str) -> TinyqueueError:
-    """What cannot even be built alone is best looked at alone."""
+    """An environment that cannot even be built by itself is best tried by itself."""
     if not isinstance(error, EnvironmentFailedError) or is_of_its_interface(error):
         return error
-    return advised(error, f"Correct it, or look at it alone: {command}")
+    return advised(error, f"Correct it, or try it by itself: {command}")
 
 
 def is_of_its_interface(error: TinyqueueError) -> bool:
-    """Whether this cannot be chance, so that a second try would tell nothing new."""
+    """Whether this cannot be chance, so that a second attempt would show nothing new."""
     return isinstance(error, EnvironmentFailedError) and error.kind in ("old-api", SPACES)
 
 
@@ -160,14 +162,14 @@ class _NotBuiltError(Exception):
 
 
 def _load_code(config: EnvironmentConfig, spec: EnvSpec, telling: Telling) -> None:
-    """Imports what the environment is made of: it is no part of what building another costs."""
+    """Imports the environment's code first, so that this does not count as time to build one."""
     if config.atari or not isinstance(spec.entry_point, str):
         return
     telling(f"importing {spec.entry_point}")
     try:
         load_env_creator(spec.entry_point)
     except Exception:
-        # Building fails likewise, and says why.
+        # Building fails in the same way, and says why.
         return
 
 
@@ -210,7 +212,7 @@ def _play(
         if faults is not None and faults.number:
             remarks.append(
                 f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "
-                "made anew while the others go on"
+                "built again while the others carry on"
             )
         trial = Trial(
             slots=slots,
@@ -264,7 +266,7 @@ class _Steps:
                 telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
 
     def _sample(self) -> Any:
-        """Random actions, of those that are valid."""
+        """Random actions among the valid ones."""
         masks = self._vector.action_masks if isinstance(self._vector, SideBySide) else None
         if masks is None:
             return self._vector.action_space.sample()
@@ -303,7 +305,7 @@ def _require_finite(name: str, doing: str, rows: dict[str, Array]) -> None:
 
 @contextmanager
 def _not_built() -> Iterator[None]:
-    """Inside, what cannot be had may be for want of room for a second one."""
+    """Marks errors inside it that may mean there is no room for a second environment."""
     try:
         yield
     except EnvironmentFailedError as error:
@@ -312,7 +314,7 @@ def _not_built() -> Iterator[None]:
 
 @contextmanager
 def _explained(name: str, doing: str) -> Iterator[None]:
-    """Inside, whatever is raised is the environment's fault, an interface of old above all."""
+    """Turns whatever is raised inside it into the environment's fault, old interfaces first."""
     try:
         yield
     except EnvironmentFailedError as error:
@@ -337,14 +339,14 @@ def _old_interface(name: str, error: BaseException | None) -> EnvironmentFailedE
         "terminated, truncated, info)"
     )
     return EnvironmentFailedError(
-        f"{name} has an older interface than Gymnasium's: {text}. {wanted}. Correct the "
+        f"{name} has an interface older than Gymnasium's: {text}. {wanted}. Correct the "
         "environment, or wrap it where it is registered",
         kind="old-api",
     )
 
 
 def _memory_bytes() -> int:
-    """Resident memory of this process; 0 where /proc does not tell."""
+    """Resident memory of this process; 0 if /proc does not say."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,1 +1,1 @@
-"""Films of games: what an environment shows while a policy plays, as mp4 and GIF."""
+"""Films of episodes: what an environment renders while a policy plays, as mp4 and GIF."""

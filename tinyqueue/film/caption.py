@@ -14,13 +14,13 @@ _WHITE = (235, 235, 235)
 
 
 class Captioned(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Renders the environment below a band with ``title`` and the return of the game so far.
+    """Renders the environment below a band with ``title`` and the episode's return so far.
 
-    Frames lower than 300 pixels are enlarged by a whole factor, so that the text is legible and
-    their pixels stay sharp. Both sides are made even, as mp4 players want them.
+    Frames less than 300 pixels high are enlarged by a whole factor, so that the text is legible
+    and pixels stay sharp. Width and height are made even, as mp4 players require.
 
     Attributes:
-        title: At the left of the band; may be changed between two games.
+        title: The text at the left of the band; may be changed between episodes.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any], title: str = "") -> None:
@@ -29,15 +29,18 @@ class Captioned(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._return = 0.0
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Resets the environment and the return."""
         self._return = 0.0
         return self.env.reset(**kwargs)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Steps the environment and adds to the return."""
         observed, reward, terminated, truncated, info = self.env.step(action)
         self._return += float(reward)
         return observed, reward, terminated, truncated, info
 
     def render(self) -> Any:
+        """``[H', W', 3]`` uint8: the environment's frame with its caption."""
         frame: Any = self.env.render()
         return captioned(frame, self.title, f"return {self._return:.10g}")
 
@@ -47,7 +50,7 @@ def captioned(frame: Array, left: str, right: str) -> Array:
 
     Args:
         frame: ``[H, W, 3]`` uint8.
-        left, right: What the band says, at its ends; made smaller where both do not fit.
+        left, right: The texts at the ends of the band, in a smaller font if both do not fit.
 
     Returns:
         ``[H', W', 3]`` uint8, of the same shape for every text.
@@ -64,7 +67,7 @@ def captioned(frame: Array, left: str, right: str) -> Array:
     draw = ImageDraw.Draw(image)
     margin = size // 2
     while True:
-        # Pillow's own font, which it carries along.
+        # The font that Pillow includes.
         font = ImageFont.load_default(size)
         widths = [draw.textlength(text, font=font) for text in (left, right)]
         if sum(widths) + 3 * margin <= width or size <= 8:

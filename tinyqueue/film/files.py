@@ -1,4 +1,4 @@
-"""Where films go: the next free number of a folder, whole or not at all."""
+"""Where films go: under the next free number in a folder, complete or not at all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _DRAFT = ".film-"
 
 @contextmanager
 def draft_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder in ``out``, until the end of the block. ``out`` is made when absent, and
-    stays if anything is published to it.
+    """A hidden folder in ``out``, until the end of the block. ``out`` is created if missing, and
+    kept if anything is published to it.
 
     Raises:
-        FilmError: ``out`` cannot be written.
+        FilmError: ``out`` cannot be written to.
     """
     is_new = not out.exists()
     draft = out / f"{_DRAFT}{secrets.token_hex(4)}"
@@ -42,13 +42,13 @@ def draft_folder(out: Path) -> Iterator[Path]:
 def publish(drafts: list[Path], out: Path, name: str) -> list[Path]:
     """Moves finished files to ``<out>/<name>-<number><suffix>``, all with the same number.
 
-    The number is the first from 1 of which no file with any of the suffixes is there: a file that
-    exists is never replaced, also when another process films into the same folder.
+    The number is the first, from 1, for which no file with any of the suffixes exists. Existing
+    files are never replaced, even if another process films into the same folder.
 
     Args:
-        drafts: Files on the same file system, each with another suffix.
+        drafts: Files on the same file system, with different suffixes.
         out: The folder.
-        name: What their names begin with.
+        name: The beginning of their names.
 
     Raises:
         FilmError: They cannot be moved there.
@@ -69,7 +69,7 @@ def publish(drafts: list[Path], out: Path, name: str) -> list[Path]:
 
 
 def _claimed(paths: list[Path]) -> bool:
-    """Makes all of these files, empty, or none of them."""
+    """Creates all of these files, empty, or none of them."""
     made: list[Path] = []
     try:
         for path in paths:

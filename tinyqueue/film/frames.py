@@ -1,4 +1,4 @@
-"""The frames of a film while it is made, compressed: a long game fits into memory."""
+"""The frames of a film in the making, compressed so that a long episode fits into memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tinyqueue.data.spaces import Array
 
 
 class PackedFrames(list[Any]):
-    """Takes and gives frames ``[H, W, 3]`` uint8 and holds each as lz4.
+    """A list of frames ``[H, W, 3]`` uint8, each held as lz4.
 
-    Drawn pictures are mostly flat: a frame of CartPole shrinks from 720 kB to 4 kB and one of
-    Pong from 101 kB to 1 kB (measured), so that 27,000 steps of Pong, 2.7 GB, need 25 MB. It is
-    a list since Gymnasium appends to one and MoviePy reads nothing else.
+    Rendered images are mostly flat: a frame of CartPole shrinks from 720 kB to 4 kB and one of
+    Pong from 101 kB to 1 kB (measured), so 27,000 steps of Pong, 2.7 GB, need 25 MB. It is
+    a list because Gymnasium appends to one and MoviePy reads nothing else.
     """
 
     def append(self, frame: Array) -> None:
+        """Adds a frame ``[H, W, 3]``, converted to uint8."""
         frame = np.ascontiguousarray(frame, np.uint8)
         super().append((frame.shape, lz4.block.compress(frame, store_size=False)))
 

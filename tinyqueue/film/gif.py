@@ -1,4 +1,4 @@
-"""Films as GIF, for pages that show no video."""
+"""Films as GIF, for pages that cannot show video."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _COLOUR_BITS = 8
 
 
 def write_gif(path: Path, frames: Iterable[Array], per_s: float) -> None:
-    """Writes an endless GIF at the film's pace.
+    """Writes a looping GIF at the film's pace.
 
-    Browsers show no more than some 30 frames per second of a GIF, so of a faster film every
-    second or third frame is taken. Each lasts a whole number of hundredths of a second, which is
-    all that the format knows.
+    Browsers show at most about 30 frames per second of a GIF, so only every second or third frame
+    of a faster film is used. Each lasts a whole number of hundredths of a second, the unit of the
+    format.
 
     Args:
         path: A new file that ends in ``.gif``.

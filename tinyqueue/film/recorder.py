@@ -31,11 +31,11 @@ from tinyqueue.policy.runner import PolicyRunner
 _NAME = "film"
 _ATARI_PER_S = 60.0
 _DRAWN_WITH = {MINATAR_NAMESPACE: ("matplotlib", "seaborn")}
-# Namespace → packages that its games draw with, and do without otherwise.
+# Namespace → packages that its games need only for rendering.
 
 
 def require_extra() -> None:
-    """Raises MissingExtraError when this machine cannot write films."""
+    """Raises MissingExtraError if this machine cannot write films."""
     if any(importlib.util.find_spec(name) is None for name in ("moviepy", "imageio")):
         raise MissingExtraError("video", "filming")
 
@@ -45,9 +45,9 @@ class Take:
     """One finished film.
 
     Attributes:
-        files: What was written: an mp4, and a GIF where one is wanted.
-        frames: In the mp4: one for the first observation of each game and one per env step.
-        seconds: How long it lasts.
+        files: The files written: an mp4, and a GIF if one was wanted.
+        frames: Frames in the mp4: one for the first observation of each episode, one per env step.
+        seconds: Its length.
     """
 
     files: list[Path]
@@ -59,15 +59,15 @@ class Recorder:
     """One environment, filmed as it renders itself, which may differ from what the policy sees.
 
     Args:
-        config: What is played.
-        folder: Where films are written.
+        config: The environment.
+        folder: The folder for films.
         modules: This machine's modules that register environments.
         spaces: As for :func:`play_games`.
-        captions: Whether every frame says how far training was, and the return so far.
+        captions: Whether every frame shows how far training was, and the return so far.
 
     Raises:
         MissingExtraError: The extra ``video`` is not installed.
-        FilmError: The environment draws no pictures.
+        FilmError: The environment cannot render images.
         UnknownNameError, ConfigError: It cannot be built here.
     """
 
@@ -103,12 +103,12 @@ class Recorder:
         title: str = "",
         on_tick: Callable[[], None] = lambda: None,
     ) -> Games:
-        """Plays one game; its frames are added to the film that is being made.
+        """Plays one episode and adds its frames to the film in the making.
 
         Args:
             runner, head: The policy, and how it acts.
-            seed: Where every draw of the game comes from.
-            title: What its captions say beside the return.
+            seed: The seed of every draw in the episode.
+            title: The caption next to the return.
             on_tick: Called on every env step.
         """
         if self._captioned:
@@ -129,7 +129,7 @@ class Recorder:
             )
 
     def end(self, *, gif: bool = False) -> Take:
-        """Writes the film of the games since the last one. The files are the caller's to move.
+        """Writes the film of the episodes since the last one. The caller moves the files.
 
         Raises:
             FilmError: It cannot be written.
@@ -178,7 +178,7 @@ class _Recording(RecordVideo[Any, Any]):
         super().__init__(
             environment,
             str(folder),
-            # A limit, if one that is never met, keeps one film going over resets.
+            # A limit, even one that is never reached, keeps one film going over resets.
             video_length=sys.maxsize,
             episode_trigger=lambda episode: False,
             fps=per_s,  # type: ignore[arg-type]  # Fractions are passed on to the writer.
@@ -190,17 +190,17 @@ class _Recording(RecordVideo[Any, Any]):
 
 
 def _addable(per_s: float) -> float:
-    """Nearly the same rate, of which 1 / rate has few enough bits to be added up exactly.
+    """Nearly the same rate, such that 1 / rate has few enough bits to be summed exactly.
 
-    MoviePy adds it up over all frames, multiplies with the rate and cuts that down: rounding would
-    often cost the last frame, that of the game's end. So it costs none (1 to 30,000 frames at 7.5
-    to 60 per second, tried).
+    MoviePy sums it over all frames, multiplies by the rate and truncates: rounding would often
+    lose the last frame, the end of the episode. This loses none (tried for 1 to 30,000 frames at
+    7.5 to 60 per second).
     """
     return 2.0**30 / round(2.0**30 / per_s)
 
 
 def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
-    """The environment in the render mode that gives pictures."""
+    """The environment in the render mode that gives images."""
     kwargs = {key: value for key, value in config.kwargs.items() if key != "render_mode"}
     config = config.model_copy(update={"kwargs": kwargs})
     plain = make_environment(config)
@@ -209,7 +209,7 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
     if FILMED_MODE not in modes:
         raise FilmError(
             f"{config.id} draws no pictures: its render modes are {', '.join(modes) or 'none'}, "
-            f"and a film needs {FILMED_MODE}. Its games can be played with `tinyqueue evaluate`."
+            f"but a film needs {FILMED_MODE}. Episodes can be played with `tinyqueue evaluate`."
         )
     packages = _DRAWN_WITH.get(config.id.rpartition("/")[0], ())
     lacking = [name for name in packages if importlib.util.find_spec(name) is None]
@@ -224,8 +224,8 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
 def _frame_rate(environment: gymnasium.Env[Any, Any]) -> float:
     """Env steps per second at the environment's own pace.
 
-    Atari's consoles show 60 frames per second, of which an env step skips some; ale-py says 30
-    whatever is skipped.
+    An Atari console shows 60 frames per second, of which an env step skips some; ale-py reports 30
+    whatever the frame skip.
     """
     spec = environment.spec
     if spec is not None and spec.namespace == "ALE":

@@ -1,1 +1,1 @@
-"""Services and processes of one machine: private Redis and RabbitMQ servers that end with it."""
+"""Services and processes on one machine: players, and private Redis and RabbitMQ servers."""

@@ -1,7 +1,7 @@
 """Processes that environments start within a player: allowed, and not left behind.
 
-Celery's pool makes its children daemonic, so Python refuses them children of their own. With
-that lifted, nothing but what is here ends those children when the player goes.
+Celery's pool makes its children daemonic, so Python refuses them children of their own. Once that
+is lifted, only this module ends those children when the player goes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def allow_children() -> None:
 
 
 def bind_children() -> None:
-    """Lets the kernel end processes forked from here when this one ends, however it does (Linux).
+    """Has the kernel end processes forked from this one when it ends, however it does (Linux).
 
-    Those of the main thread alone: the kernel's signal comes when the thread ends that forked.
-    Programs that are started instead of forked, and children of children, are left to
+    Only those forked by the main thread: the kernel sends its signal when the forking thread ends.
+    Programs that are started rather than forked, and children of children, are left to
     :func:`end_children`.
     """
     if not sys.platform.startswith("linux"):
@@ -49,7 +49,7 @@ def bind_children() -> None:
             return
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            # It was too late to ask.
+            # The parent was gone before the request was made.
             os._exit(1)
 
     os.register_at_fork(before=before, after_in_child=in_child)

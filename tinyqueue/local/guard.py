@@ -1,9 +1,9 @@
-"""Runs servers that must not outlive the process which started them.
+"""Runs servers that must not outlive the process that started them.
 
-Run as a script, with the standard library alone. A guard is a session of its own, so that
-neither Ctrl-C nor a signal to its parent's group reaches it or its servers. It ends them
-when it is told to, when one of them ends, and when its parent has gone, killed -9 included;
-servers of a guard that is itself killed get SIGKILL from the kernel (Linux).
+It runs as a script and uses only the standard library. A guard has its own session, so neither
+Ctrl-C nor a signal to its parent's group reaches it or its servers. It ends them when it is told
+to, when one of them ends, and when its parent is gone, even by ``kill -9``. If the guard itself is
+killed, the kernel sends its servers SIGKILL (Linux).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRACE_S = 10.0
 """Between SIGTERM and SIGKILL."""
 PARENT_CHECK_S = 0.2
 REAP_S = 2.0
-"""What a server had started, such as Erlang's port programs, may take so long to notice."""
+"""How long programs that a server had started, such as Erlang's ports, may take to notice."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -38,10 +38,10 @@ def start_guarded(
     """Starts servers under a guard; SIGTERM to the guard ends them, the last one first.
 
     Args:
-        commands: One argv per server, started in this order. None of them may go to the
-            background by itself.
-        log: File that takes what they print.
-        environment: Their whole environment.
+        commands: One argv per server, started in this order. None of them may put itself in the
+            background.
+        log: The file for their output.
+        environment: All of their environment variables.
         scratch: A folder that the guard deletes when it ends.
     """
     with log.open("ab") as output:
@@ -59,13 +59,13 @@ def start_guarded(
 
 
 def end_guarded(guard: subprocess.Popen[bytes]) -> None:
-    """Ends the servers of a guard, and returns when none is left."""
+    """Ends the servers of a guard, and returns once none is left."""
     guard.terminate()
     guard.wait(timeout=2 * GRACE_S)
 
 
 def tail(log: Path, lines: int = 5) -> str:
-    """The last lines that a server printed, for an error's text."""
+    """The last lines that a server printed, joined for an error message."""
     try:
         return " | ".join(log.read_text(errors="replace").strip().splitlines()[-lines:])
     except OSError:
@@ -73,6 +73,16 @@ def tail(log: Path, lines: int = 5) -> str:
 
 
 def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
+    """Guards servers until it is told to end, one of them ends, or the parent is gone.
+
+    Args:
+        parent: Process id of the parent.
+        scratch: A folder to delete at the end; empty for none.
+        commands: One argv per server.
+
+    Returns:
+        The exit code: 0 if it was told to end, else 1.
+    """
     wake, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -99,10 +109,10 @@ def main(parent: int, scratch: str, commands: list[list[str]]) -> int:
 
 
 class _Children:
-    """The servers; and what they leave behind, which this process inherits on Linux.
+    """The servers, and the orphans they leave, which this process inherits on Linux.
 
-    Every one is reaped as it ends: a RabbitMQ node looks after its epmd once a minute, and
-    orphans two processes each time.
+    Each is reaped as it ends: a RabbitMQ node checks its epmd once a minute, and orphans two
+    processes each time.
     """
 
     def __init__(self) -> None:
@@ -139,7 +149,7 @@ class _Children:
 
 
 def _dies_with_this_process() -> Callable[[], object] | None:
-    """What a child calls before its exec; and makes this process the heir of grandchildren."""
+    """What a child calls before its exec. Also makes this process inherit its grandchildren."""
     if not sys.platform.startswith("linux"):
         return None
     import ctypes

@@ -1,4 +1,4 @@
-"""What Ctrl-C does while a run trains: it asks for a stop first, and only then interrupts."""
+"""What Ctrl-C does while a run trains: the first one asks for a stop, the next interrupts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tinyqueue.monitor.view import View
 
 STOPPING = "stopping: a checkpoint is written first; a second Ctrl-C ends without one"
 SAME_S = 1.0
-"""Signals within this time are one: ``timeout`` signals a process and then its whole group, and a
-terminal that closes sends several."""
+"""Signals within this time count as one: ``timeout`` signals a process and then its whole group,
+and a terminal that closes sends several."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """What Ctrl-C does: nothing is lost when somebody can be asked to stop.
+    """Turns Ctrl-C into a request to stop, so that nothing is lost.
 
     Args:
         clock: Monotonic seconds.
@@ -32,16 +32,16 @@ class Interruption:
         self._asked = False
         self._first_s: float | None = None
         self._answers: SimpleQueue[bool] = SimpleQueue()
-        """True once Ctrl-C asked somebody to stop. A handler may interrupt a put by a put."""
+        """True once Ctrl-C asked for a stop. SimpleQueue, since a handler may interrupt a put."""
 
     def take(self) -> bool:
-        """Whether Ctrl-C came. From the first call on, it no longer raises."""
+        """Whether Ctrl-C was pressed. From the first call on, it no longer raises."""
         self._stop = self._stop or (lambda: None)
         return self._asked
 
     @contextmanager
     def calls(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Inside, Ctrl-C calls ``stop`` the first time; at once where a stop was asked for."""
+        """Inside it, the first Ctrl-C calls ``stop``, at once if it was pressed before."""
         self._stop = stop
         if self._asked:
             stop()
@@ -51,12 +51,17 @@ class Interruption:
             self._stop = None
 
     def ask(self) -> None:
-        """Asks for a stop as the first Ctrl-C does, and never interrupts. From any thread."""
+        """Asks for a stop like the first Ctrl-C, and never interrupts. Any thread may call it."""
         self._asked = True
         if self._stop is not None:
             self._stop()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler.
+
+        Raises:
+            KeyboardInterrupt: Nobody can be asked to stop, or somebody was asked before.
+        """
         now_s = self._clock()
         if self._first_s is None:
             self._first_s = now_s
@@ -69,8 +74,8 @@ class Interruption:
 
     @contextmanager
     def told(self, view: View) -> Iterator[None]:
-        """Inside, a Ctrl-C that asks somebody to stop is answered at once, though the update that
-        goes on may take seconds. From a thread: a handler may have interrupted the view itself.
+        """Inside it, a Ctrl-C that asks for a stop is answered at once, even if the present update
+        takes seconds. A thread does this, since the handler may have interrupted the view itself.
         """
 
         def tell() -> None:
@@ -88,9 +93,9 @@ class Interruption:
 
 @contextmanager
 def interruptible(clock: Callable[[], float] = time.monotonic) -> Iterator[Interruption]:
-    """Inside, Ctrl-C, SIGTERM and SIGHUP do what the interruption says; in the main thread alone.
+    """Inside it, the interruption handles Ctrl-C, SIGTERM and SIGHUP, in the main thread only.
 
-    SIGHUP is left alone where it is ignored: ``nohup`` asks for that.
+    SIGHUP is left alone if it is ignored, as under ``nohup``.
 
     Args:
         clock: Monotonic seconds.

@@ -1,4 +1,4 @@
-"""Celery workers of this machine, as child processes that end with their parent."""
+"""Celery workers on this machine, as child processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class LocalPlayers:
     """One prefork worker with some pool children, which play and evaluate.
 
     Args:
-        settings: Where the services are; handed on by environment variables.
+        settings: Where the services are; passed on in environment variables.
         count: Pool children, each a player.
         queues: The queues they take tasks from.
-        log: File that takes what they print.
+        log: The file for their output.
     """
 
     def __init__(self, settings: Settings, count: int, queues: tuple[str, ...], log: Path) -> None:
@@ -31,26 +31,26 @@ class LocalPlayers:
         self._is_ending = False
 
     def start(self) -> None:
-        """Returns at once; the workers connect by themselves."""
+        """Starts the worker and returns at once; it connects by itself."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [
             *python_of("celery", "-A", "tinyqueue", "worker"),
             *("-Q", ",".join(self._queues), "-c", str(self._count)),
             *("-n", f"local-{os.getpid()}@%h", "--loglevel", "INFO"),
-            # Nobody else is there to gossip with, and start-up waits for a mingle.
+            # There is nobody to gossip with, and a mingle would delay the start.
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         self._guard = start_guarded([command], self._log, self._environment())
 
     def restart(self, count: int, queues: tuple[str, ...]) -> None:
-        """Other players in place of these; none where none were started."""
+        """Replaces the players by others; does nothing if none were started."""
         if self._guard is not None:
             self.stop()
             self._count, self._queues = count, queues
             self.start()
 
     def stop(self) -> None:
-        """Ends them: tasks that are being played are finished first, for ten seconds at most."""
+        """Ends the players; tasks being played get at most ten seconds to finish."""
         if self._guard is not None:
             self._is_ending = True
             end_guarded(self._guard)
@@ -59,19 +59,19 @@ class LocalPlayers:
 
     @property
     def pid(self) -> int:
-        """Of the process above the worker; 0 when none was started."""
+        """Process id of the worker's guard; 0 if none was started."""
         return self._guard.pid if self._guard else 0
 
     @property
     def ended(self) -> str | None:
-        """What the worker said last when it has ended by itself; None while it runs.
+        """The worker's last output if it has ended by itself; None while it runs.
 
-        From any thread, also while others are started in its place.
+        Any thread may read it, also during a restart.
         """
         guard = self._guard
         if guard is None or self._is_ending or guard.poll() is None:
             return None
-        # It may have been told to end since.
+        # It may have been stopped in the meantime.
         if self._is_ending or guard is not self._guard:
             return None
         return tail(self._log) or f"exit code {guard.returncode}"

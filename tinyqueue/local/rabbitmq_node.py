@@ -19,7 +19,7 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.local.guard import end_guarded, start_guarded, tail
 
 START_S = 60.0
-"""A node that does not answer by then is given up."""
+"""A node that does not answer within this time is given up."""
 _SBIN = (
     "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",
     "/opt/rabbitmq/sbin",
@@ -27,17 +27,17 @@ _SBIN = (
     "/usr/local/opt/rabbitmq/sbin",
 )
 _PORTS = range(20_000, 30_000)
-"""Below the ports that systems give to outgoing connections, so that none takes a free one."""
+"""Below the ports that systems use for outgoing connections, so that none takes a free one."""
 
 
 class RabbitmqNode:
     """A RabbitMQ node and its epmd on ports of 127.0.0.1, which end with this process.
 
-    Needs no root, no plugin and nothing of the system's own RabbitMQ but its programs.
-    URLs and durable messages stay over :meth:`stop` and :meth:`start`.
+    It needs no root, no plugin, and only the programs of the system's RabbitMQ. URLs and durable
+    messages survive :meth:`stop` and :meth:`start`.
 
     Args:
-        directory: Holds the node's data, log and cookie; made when absent.
+        directory: Holds the node's data, log and cookie; created if missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -49,15 +49,17 @@ class RabbitmqNode:
 
     @property
     def broker_url(self) -> str:
-        """Of the vhost ``/``."""
+        """URL of the vhost ``/``."""
         return self._url("%2F")
 
     @property
     def port(self) -> int:
+        """The AMQP port on 127.0.0.1."""
         return self._port
 
     @property
     def log(self) -> Path:
+        """The node's log file."""
         return self._directory / "log" / "rabbitmq.log"
 
     @property
@@ -66,10 +68,10 @@ class RabbitmqNode:
         return int((self._directory / "pid").read_text())
 
     def start(self) -> None:
-        """Returns when the node takes connections.
+        """Starts the node and returns once it accepts connections.
 
         Raises:
-            ServiceUnreachableError: It was started and does not answer.
+            ServiceUnreachableError: It was started but does not answer.
         """
         self._write_files()
         output = self._directory / "log" / "output.log"
@@ -87,13 +89,13 @@ class RabbitmqNode:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Shuts the node down in order; does nothing when it is not running."""
+        """Shuts the node down cleanly; does nothing if it is not running."""
         if self._guard is not None:
             end_guarded(self._guard)
             self._guard = None
 
     def add_vhost(self, name: str) -> str:
-        """Makes a vhost that ``guest`` may do everything in, and returns its URL."""
+        """Creates a vhost with full permissions for ``guest``, and returns its URL."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ConfigError(f"vhost {name!r}: use letters, digits, '_', '.' and '-'.")
         self.eval(
@@ -110,7 +112,7 @@ class RabbitmqNode:
     def eval(self, expression: str) -> str:
         """Evaluates an Erlang expression, which ends with a full stop, inside the node.
 
-        Uses ``erl_call`` (20 ms) where Erlang's installation has it, else ``rabbitmqctl``.
+        Uses ``erl_call`` (20 ms) if Erlang is installed with it, else ``rabbitmqctl``.
         """
         erl_call = shutil.which("erl_call", path=_search_path())
         if erl_call is None:
@@ -121,7 +123,7 @@ class RabbitmqNode:
         """What ``rabbitmqctl`` prints for these arguments; takes half a second.
 
         Raises:
-            ServiceUnreachableError: It failed; the text holds what it said.
+            ServiceUnreachableError: It failed; the text holds its output.
         """
         return self._run([str(self._sbin / "rabbitmqctl"), "--node", self._name, *args])
 
@@ -186,7 +188,7 @@ class RabbitmqNode:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
             "RABBITMQ_CONFIG_FILE": str(here / "absent"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            # The script then becomes the VM itself, instead of a shell that waits for it.
+            # The script then execs the VM instead of waiting for it in a shell.
             "RABBITMQ_ALLOW_INPUT": "true",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
@@ -226,7 +228,7 @@ def _free_ports(count: int) -> list[int]:
             return free
     raise ServiceUnreachableError(
         f"no {count} free ports between {_PORTS.start} and {_PORTS.stop} "
-        "on 127.0.0.1. End what listens there."
+        "on 127.0.0.1. Stop what listens there."
     )
 
 

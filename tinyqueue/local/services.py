@@ -1,4 +1,4 @@
-"""Which services a run on this machine uses: those the environment names, or private ones."""
+"""Which services a run on this machine uses: configured or private ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Choice = Literal["auto", "embedded", "rabbitmq", "configured"]
 
 @dataclass(frozen=True)
 class LocalServices:
-    """Where a run's players and learner meet.
+    """The services that join a run's players and learner.
 
     Attributes:
-        settings: With the URLs of these services.
-        told: What they are, for people; passwords masked.
+        settings: Settings with the URLs of these services.
+        told: A description for people; passwords are masked.
     """
 
     settings: Settings
@@ -31,7 +31,7 @@ class LocalServices:
 
 
 def resolve(choice: Choice, settings: Settings) -> Choice:
-    """``auto`` is ``configured`` when the environment names a service, else ``embedded``."""
+    """Resolves ``auto``: ``configured`` if a variable names a service, else ``embedded``."""
     if choice != "auto":
         return choice
     named = {"broker_url", "redis_url"} & settings.model_fields_set
@@ -40,7 +40,7 @@ def resolve(choice: Choice, settings: Settings) -> Choice:
 
 @contextmanager
 def local_services(choice: Choice, settings: Settings) -> Iterator[LocalServices]:
-    """Starts what is needed and ends it afterwards, also when this process is killed.
+    """Starts what is needed and ends it afterwards, even if this process is killed.
 
     Raises:
         MissingExtraError: No Redis server is installed for the embedded default.

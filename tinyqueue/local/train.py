@@ -39,7 +39,7 @@ from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 _SINGLE_PATIENCE_S = 120.0
-"""A learner cannot play the games of an environment that exists once; its player will."""
+"""The learner cannot evaluate when only one environment can exist; it waits for the player."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Where:
     """How a run is laid out on this machine.
 
     Attributes:
-        services: Whose broker and store.
+        services: The broker and store to use.
         players: Pool children; 0 leaves playing to workers elsewhere.
-        serial: All in one process, without broker and players.
+        serial: Everything in one process, without broker and players.
     """
 
     services: Choice = "auto"
@@ -62,9 +62,9 @@ def train(
 ) -> Outcome:
     """Trains a run to its end, and ends everything that it started.
 
-    Ctrl-C, SIGTERM or SIGHUP while it trains saves and returns, as does a view that nobody reads
-    any more; before that a signal raises KeyboardInterrupt, and nothing is left running either.
-    A new run that has not begun by then, or when something is refused, is deleted.
+    While it trains, Ctrl-C, SIGTERM or SIGHUP saves and returns, as does a view that nobody reads
+    any more. Before that a signal raises KeyboardInterrupt, and nothing is left running either.
+    A new run that has not begun by then, or that is refused, is deleted.
 
     Raises:
         TinyqueueError: The experiment or the services cannot be used.
@@ -112,7 +112,7 @@ def _train(
                 elif is_alone:
                     found = _evaluating_itself(found)
                 if where.players:
-                    # Not before: what cannot be built here is refused without a word of players.
+                    # Not earlier: what cannot be built is refused before players are mentioned.
                     view.message(_starting(log))
                 return found, info
 
@@ -138,7 +138,7 @@ def _train(
                 if players.ended is not None and outcome.ended == "stopped":
                     raise TinyqueueError(
                         f"the local players ended by themselves: {players.ended}. "
-                        f"All they said is in {log}."
+                        f"Their whole output is in {log}."
                     )
                 return outcome
 
@@ -166,13 +166,13 @@ def _remark(experiment: Experiment, view: View) -> None:
 
 
 def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
-    """Refuses what one process cannot play: games beside a stage, where only one can exist."""
+    """Refuses what one process cannot do: evaluate next to a stage if only one can exist."""
     single = info.trial.single if info.trial else ""
     if single and (experiment.session.slots > 1 or stop_threshold(experiment, info) is not None):
         raise ConfigError(
-            f"a second {info.id} cannot exist beside the first: {single}. With --serial all are "
-            "in one process, and games that decide are played beside those of training. Leave "
-            "out --serial: one player then plays both in turn; or give each its own number by "
+            f"a second {info.id} cannot exist next to the first: {single}. With --serial all are "
+            "in one process, and evaluation episodes are played next to those of training. Leave "
+            "out --serial: one player then plays both in turn; or give each its own number with "
             '"{slot}" in environment.kwargs.'
         )
 
@@ -180,7 +180,7 @@ def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
 def _as_found(
     experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
 ) -> Experiment:
-    """The experiment without parts of observations that are dropped unasked, which is said.
+    """The experiment without parts of observations that must be dropped, with a notice.
 
     Raises:
         ConfigError: Its algorithm cannot act in this environment.
@@ -200,16 +200,16 @@ def _as_found(
 def _fitted(
     experiment: Experiment, info: EnvironmentInfo, players: int, run: RunDirectory, view: View
 ) -> Experiment:
-    """The experiment with its open settings chosen, which is said and kept."""
+    """The experiment with its open settings chosen; the choices are reported and saved."""
     found = fitted(_as_found(experiment, info, run, view), info, players)
     for remark in found.remarks:
         view.message(remark)
     chosen = found.experiment
     if found.single:
         view.message(
-            f"a second {info.id} cannot exist beside the first: {found.single}. So there is one "
-            "player with one environment (--players 1, session.slots=1), which plays the games of "
-            'evaluations too. "{slot}" in environment.kwargs can give each its own number'
+            f"a second {info.id} cannot exist next to the first: {found.single}. So there is one "
+            "player with one environment (--players 1, session.slots=1), which also plays the "
+            'evaluation episodes. "{slot}" in environment.kwargs can give each its own number'
         )
         alone = chosen.environment.model_copy(update={"single": True})
         patient = chosen.evaluation.model_copy(update={"here_after_s": _SINGLE_PATIENCE_S})
@@ -220,11 +220,11 @@ def _fitted(
 
 
 def _starting(log: Path) -> str:
-    return f"players and TensorFlow are starting; what players say is in {shown(log)}"
+    return f"players and TensorFlow are starting; the players' log is {shown(log)}"
 
 
 def _evaluating_itself(experiment: Experiment) -> Experiment:
-    """For a single player: while it played evaluation games, training would have no sessions."""
+    """For a single player: while it evaluated, training would get no sessions."""
     evaluation = experiment.evaluation.model_copy(update={"here_after_s": 0.0})
     return replace(experiment, evaluation=evaluation)
 
@@ -240,7 +240,7 @@ def make_learner(
     """A learner service that sends its tasks through Celery.
 
     Raises:
-        ServiceUnreachableError: Broker or store do not answer.
+        ServiceUnreachableError: The broker or the store does not answer.
     """
 
     def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str) -> Any:
@@ -300,7 +300,7 @@ def _described(
 
 @contextmanager
 def _watching(players: LocalPlayers, service: LearnerService) -> Iterator[None]:
-    """Ends training when the local players have ended: nobody would ever play again."""
+    """Ends training when the local players have ended, since nobody would play any more."""
     over = threading.Event()
 
     def watch() -> None:

@@ -1,1 +1,1 @@
-"""What a run shows: metric names, the terminal view, learning curves and the last summary."""
+"""What a run shows: metric names, the terminal view, learning curves and advice."""

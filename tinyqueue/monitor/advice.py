@@ -1,4 +1,4 @@
-"""What is worth trying when a run has not risen for a while: from what was measured in it."""
+"""What is worth trying when a run has not improved for a while, from what was measured in it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from tinyqueue.experiment.experiment import Experiment
 
 _SAME = 0.95
-"""Share of episodes with one and the same return, from which rewards are called rare."""
+"""Rewards are called rare when at least this share of episodes has the same return."""
 _GAIN = 0.2
-"""Of the change that is explained by one observation more. Measured with random actions: CartPole
-0.00, LunarLander 0.05; CartPole without velocities 0.4, MountainCar without its 0.99."""
+"""Share of the change that one more observation explains. Measured with random actions: CartPole
+0.00, LunarLander 0.05; CartPole without velocities 0.4, MountainCar without velocity 0.99."""
 _SURPRISES = 0.2
-"""Of ticks. FrozenLake, whose ice is chance, has 0.13; popgym's RepeatPrevious 0.40."""
+"""Share of ticks. FrozenLake, whose ice is random, has 0.13; popgym's RepeatPrevious 0.40."""
 _ENTROPY_LEFT = 0.1
-"""Share of the first entropy."""
+"""Share of the initial entropy."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Findings:
     """What was measured in a run that is flat.
 
     Attributes:
-        env_steps: Since it was started.
-        episodes: Finished in the flat stretch.
-        mean: Of their returns.
+        env_steps: Env steps since it was started.
+        episodes: Episodes that finished in the flat stretch.
+        mean: Mean of their returns.
         common_return: The most frequent return of the last episodes.
         common_share: How frequent it is, 0 … 1.
         gain: See :meth:`tinyqueue.monitor.hidden_state.HiddenState.gain`.
         surprises: See :meth:`tinyqueue.monitor.hidden_state.HiddenState.surprises`.
-        entropy_left: Entropy now as a share of the first; 1 where there is none.
+        entropy_left: Present entropy as a share of the initial one; 1 if there is none.
     """
 
     env_steps: int

@@ -19,7 +19,7 @@ from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
 
 POINTS = 100
 EPISODES_PER_POINT = 20
-"""Fewer make a curve that shows chance; a short run gets fewer points instead, but at least 10."""
+"""Fewer would make a noisy curve; a short run gets fewer points instead, but at least 10."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Curve:
     """Return against env steps.
 
     Attributes:
-        experiment: Whose runs these are.
-        runs: How many.
-        label: For a legend.
-        protocol: What returns of an Atari game depend on; empty of another environment.
-        env_steps: ``[N]`` rising.
-        mean, low, high: ``[N]``: mean, lowest and highest return at that point; of the
-            episodes when it is one run, of the runs' means when there are several.
-        evaluated_steps, evaluated_means: ``[E]`` greedy games.
-        level: The mean return that ends training; None when there is none.
+        experiment: The experiment of the runs.
+        runs: Number of runs.
+        label: Label for a legend.
+        protocol: The settings that an Atari game's returns depend on; empty for others.
+        env_steps: ``[N]``, rising.
+        mean, low, high: ``[N]``: mean, lowest and highest return at each point, over episodes
+            for one run, over the runs' means for several.
+        evaluated_steps, evaluated_means: ``[E]``: env steps and mean returns of evaluations.
+        level: The mean return that ends training; None if there is none.
     """
 
     experiment: str
@@ -127,7 +127,7 @@ def _protocol(run: Path) -> str:
         table = read_document(path).get("environment", {})
         atari = validated(EnvironmentConfig, table, "environment").atari
     except ConfigError:
-        return ""  # Of another version of tinyqueue, perhaps. Its curve is there all the same.
+        return ""  # Perhaps from another tinyqueue version; its curve can be drawn all the same.
     return atari.brief if atari else ""
 
 
@@ -147,7 +147,7 @@ def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, A
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file that may still be written to; none when it is absent."""
+    """The complete lines of a file that may still be written to; none if it does not exist."""
     if not path.is_file():
         return
     with path.open() as file:

@@ -1,4 +1,4 @@
-"""Noticing that a run has not risen for a while."""
+"""Noticing that a run's returns have not risen for a while."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinyqueue.monitor.hidden_state import HiddenState
 from tinyqueue.monitor.metrics import Metric
 
 LEAST_ENV_STEPS, LEAST_S = 100_000, 120.0
-"""Whichever comes first: before, no run is called flat."""
+"""No run is called flat before either of these."""
 STRETCH = 0.3
-"""Of a run: how much of its end must not rise, neither within nor above as much before it."""
+"""The last part of a run that must not rise, neither within itself nor above the part before it."""
 _LOOKS = 3
-"""Flat as often in a row; a look follows another when the run is a tenth longer."""
+"""A run is flat after this many flat looks in a row, each when the run is a tenth longer."""
 _BUCKETS = 512
 _LAST = 200
 _SAMPLE_EVERY = 0.01
-"""Of a run, between two batches that are kept for measuring."""
+"""Share of a run between two batches that are kept for measuring."""
 _LEAST_EPISODES = 20
 
 
@@ -45,10 +45,10 @@ class _Mean:
 
 
 class FlatRun:
-    """Watches a run's returns, and says what is worth trying once they stay where they are.
+    """Watches a run's returns, and advises what to try once they no longer rise.
 
     Args:
-        experiment: What is trained.
+        experiment: The experiment that is trained.
         level: The mean return to reach; None without one.
     """
 
@@ -73,8 +73,8 @@ class FlatRun:
         """Takes in what was trained on.
 
         Args:
-            batches: They are not kept, only a few slots of one now and then.
-            numbers: Of the update, of which the entropy is read.
+            batches: The batches of the update; only a few slots of one are kept now and then.
+            numbers: The metrics of the update, for the entropy.
             trained_s: Seconds of training so far.
         """
         for batch in batches:
@@ -94,11 +94,11 @@ class FlatRun:
 
     @property
     def is_flat(self) -> bool:
-        """False while the run rises, is short, or is where it should be."""
+        """Whether returns no longer rise; False while the run is short or has reached its level."""
         return self._flat_looks >= _LOOKS
 
     def advice(self) -> list[str]:
-        """What is worth trying; empty unless the run is flat. Measures for some milliseconds."""
+        """What is worth trying; empty unless the run is flat. Takes some milliseconds."""
         if not self.is_flat:
             return []
         said = advise(self._experiment, self._findings())
@@ -106,8 +106,8 @@ class FlatRun:
         return said
 
     def closing_advice(self) -> list[str]:
-        """What is worth trying when the run has ended: also what was said before, unless the
-        returns have risen since."""
+        """What is worth trying when the run has ended, including earlier advice unless returns
+        have risen since."""
         if self._said is not None and not self.is_flat:
             mean, said = self._said
             return [] if mean.count and _rises(mean, self._stretch()) else said
@@ -128,7 +128,7 @@ class FlatRun:
         self._last.extend(returns)
 
     def _merge(self) -> None:
-        """Buckets of twice the width."""
+        """Merges neighbouring buckets to twice the width."""
         self._width *= 2
         merged: list[_Bucket] = []
         for bucket in self._buckets:
@@ -164,7 +164,7 @@ class FlatRun:
         if not count:
             return _Mean(0, math.nan, math.nan)
         mean = sum(bucket.total for bucket in inside) / count
-        # Around each bucket's own mean: a trend is no chance.
+        # Around each bucket's own mean, so that a trend does not count as noise.
         spread = sum(b.squares - b.total * b.total / b.count for b in inside if b.count > 1)
         free = sum(b.count - 1 for b in inside if b.count > 1)
         return _Mean(count, mean, max(0.0, spread) / max(1, free) / count)

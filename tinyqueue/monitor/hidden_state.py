@@ -1,9 +1,9 @@
-"""Does the past help to say what comes next? Measured on what the policy saw: a task of memory.
+"""Measures whether the past helps to predict what comes next, so that a policy needs memory.
 
-Two measurements, both cheap. For small vectors, how much better the next observation is
-predicted by least squares when the observation before is known too: a pole without its
-velocities is. For anything, how often an observation and action that an episode has had before
-led elsewhere than then.
+There are two cheap measurements. For small vectors: how much better least squares predicts the
+next observation if the previous one is known too, as for a pole without its velocities. For
+anything: how often an observation and action that occurred earlier in the episode had another
+outcome this time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tinyqueue.data.spaces import Array
 _SLOTS = 4
 _SAMPLES = 48
 _MOST_COLUMNS = 16
-"""Above this many numbers, products of two are too many for a fit to be cheap."""
+"""With more numbers than this, there are too many products of two for a cheap fit."""
 _LEAST_ROWS = 400
 
 
 class HiddenState:
-    """A sample of recent session batches, and what it says of hidden state."""
+    """A sample of recent session batches, and what it says about hidden state."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[Array, Array, Array, Array]] = deque(maxlen=_SAMPLES)
 
     def see(self, batch: SessionBatch) -> None:
-        """Keeps a few slots of a batch: its buffers may be used again."""
+        """Keeps a copy of a few slots of a batch, whose buffers may be reused."""
         slots = min(_SLOTS, batch.slots)
         seen = [
             leaf[:, :slots].reshape(batch.ticks + 1, slots, -1).astype(np.float32)
@@ -46,8 +46,8 @@ class HiddenState:
         )
 
     def gain(self) -> float:
-        """By how much knowing the observation before raises the share of the change to the next
-        that is explained, 0 … 1, on rows that were not fitted; 0 where that cannot be told."""
+        """How much knowing the previous observation raises the explained share of the change to
+        the next one, 0 … 1, on rows that were not fitted; 0 if it cannot be measured."""
         if not self._samples or self._samples[0][0].shape[-1] > _MOST_COLUMNS:
             return 0.0
         before, now, after, actions = self._triples()
@@ -64,8 +64,8 @@ class HiddenState:
         return max(0.0, _explained(both, change) - _explained(alone, change))
 
     def surprises(self) -> float:
-        """The share of ticks at which an observation and action that the episode has had in this
-        batch led to another observation or reward than the first time."""
+        """The share of ticks at which an observation and action that occurred earlier in the
+        episode, within the batch, led to another observation or reward than the first time."""
         ticks = surprising = 0
         for seen, actions, rewards, valid in self._samples:
             for slot in range(seen.shape[1]):

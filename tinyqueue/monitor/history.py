@@ -1,4 +1,4 @@
-"""A whole run's course in a few dozen numbers, and as one line of block characters."""
+"""The course of a whole run in a few dozen numbers, and as a line of block characters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ASCII_BLOCKS = "_.-=+*#@"
 class History:
     """Keeps the course of a value over a whole run, however long it is, in fixed memory.
 
-    Each point is the mean of as many successive values as any other; when the points are
-    full, neighbours are merged.
+    Each point is the mean of the same number of successive values; when all points are
+    used, neighbours are merged.
 
     Args:
-        capacity: Points kept at most; even, at least 2.
+        capacity: Most points to keep; even, at least 2.
     """
 
     def __init__(self, capacity: int = 96) -> None:
@@ -30,7 +30,7 @@ class History:
         self._count = 0
 
     def add(self, value: float) -> None:
-        """Takes in the next value; NaN, which stands for nothing measured yet, is left out."""
+        """Takes in the next value; NaN, which means nothing was measured yet, is ignored."""
         if math.isnan(value):
             return
         self._sum += value

@@ -1,4 +1,4 @@
-"""The view where there is no terminal: one plain line every few seconds."""
+"""The view without a terminal: one plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LAST_EVERY_S = 60.0
 
 
 class LineView:
-    """Prints a line every 2 s at first, and ever more rarely, so that a night fits on a screen.
+    """Prints a line every 2 s at first, then less and less often: a night fits on a screen.
 
     Args:
-        file: Where to; flushed after each line.
-        clock: Seconds, monotonic.
+        file: The file to write to; it is flushed after each line.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, file: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,10 +32,12 @@ class LineView:
 
     @property
     def is_due(self) -> bool:
+        """Whether the next line is due, or progress has nothing yet to be measured from."""
         needs_first = self._progress is not None and self._progress.needs_first
         return needs_first or self._clock() >= self._next_s
 
     def start(self, header: RunHeader) -> None:
+        """Writes what is trained, and where."""
         with self._lock:
             self._progress = Progress(header)
             self._started_s = self._clock()
@@ -46,9 +48,10 @@ class LineView:
             )
 
     def update(self, snapshot: Snapshot) -> None:
+        """Writes a line if one is due; before the first session batch there is none."""
         with self._lock:
             if snapshot.is_waiting and not snapshot.batches_set_aside:
-                # There is nothing to tell in numbers, and the next line comes with the first.
+                # There are no numbers to show yet; the next line comes with the first of them.
                 return
             self._unshown = snapshot
             if self._progress is not None:
@@ -57,10 +60,12 @@ class LineView:
                 self._show(snapshot)
 
     def message(self, text: str) -> None:
+        """Writes the text at once."""
         with self._lock:
             self._write(text)
 
     def stop(self) -> None:
+        """Writes the last snapshot unless it was written before."""
         with self._lock:
             if self._unshown is not None:
                 self._show(self._unshown)

@@ -20,7 +20,7 @@ from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, View, duration
 REFRESH_EVERY_S = 0.5
 """A frame costs 3.3 ms of a core here: 0.7 % of it at this rate."""
 WIDTH = 96
-"""Columns at most; wider lines are harder to read."""
+"""Maximum width in columns; wider lines are harder to read."""
 
 
 def open_view(console: Console | None = None) -> View:
@@ -35,11 +35,11 @@ _PAIR_WIDTH = 28
 
 
 class LiveView:
-    """A frame with the return, its course, the way to the level and the rates.
+    """A frame with the return, its course, progress towards the level, and rates.
 
     Args:
         console: The terminal.
-        clock: Seconds, monotonic.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,10 +55,12 @@ class LiveView:
 
     @property
     def is_due(self) -> bool:
+        """Whether the next frame is due, or progress has nothing yet to be measured from."""
         needs_first = self._progress is not None and self._progress.needs_first
         return needs_first or self._clock() >= self._next_s
 
     def start(self, header: RunHeader) -> None:
+        """Takes over the terminal and draws an empty frame."""
         with self._lock:
             self._header = header
             self._progress = Progress(header)
@@ -67,6 +69,7 @@ class LiveView:
             self._draw(None)
 
     def update(self, snapshot: Snapshot) -> None:
+        """Redraws the frame if it is due."""
         with self._lock:
             self._last = snapshot
             if self._progress is not None:
@@ -77,10 +80,12 @@ class LiveView:
                 self._next_s = self._clock() + REFRESH_EVERY_S
 
     def message(self, text: str) -> None:
+        """Prints the text above the frame."""
         with self._lock:
             self._console.print(Text(text))
 
     def stop(self) -> None:
+        """Draws the last snapshot and releases the terminal."""
         with self._lock:
             if self._live is not None:
                 self._draw(self._last)
@@ -100,7 +105,7 @@ def frame(
     snapshot: Snapshot | None,
     console: Console,
 ) -> RenderableType:
-    """The whole picture of one moment, as wide as the console and at most ``WIDTH`` columns."""
+    """The whole frame at one moment, as wide as the console but at most ``WIDTH`` columns."""
     width = min(console.width, WIDTH)
     body: RenderableType = Text("waiting for the first session batch", style="dim")
     if snapshot is not None and (snapshot.batches_set_aside or not snapshot.is_waiting):

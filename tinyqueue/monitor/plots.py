@@ -1,4 +1,4 @@
-"""Learning curves as pictures. Needs matplotlib, which is optional."""
+"""Learning curves as images. Needs matplotlib, which is optional."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
 
 
 def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None = None) -> Path:
-    """Draws return against env steps: mean, min–max band, greedy evaluations, level.
+    """Draws return against env steps: mean, min–max band, evaluations, level.
 
     Runs of one experiment under one protocol become one line whose band spans the runs; a
     single run's band spans its episodes.
 
     Args:
         runs: Run directories, at least one.
-        out: The picture; its suffix says the format. Its folder is made when absent.
-        level: Drawn as a line; the runs' own when None.
+        out: The image file; its suffix sets the format. Its folder is created if missing.
+        level: Drawn as a line; the runs' own level if None.
+
+    Returns:
+        ``out``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -90,8 +93,8 @@ def _dress(axes: Axes, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    # Beside the curves: to look for the best place among them takes a slow machine seconds, and
-    # matplotlib warns of it.
+    # Outside the axes: finding the best place within takes seconds on a slow machine, and
+    # matplotlib warns about it.
     axes.figure.legend(
         once.values(), once.keys(), frameon=False, fontsize=9, loc="outside lower center", ncols=2
     )

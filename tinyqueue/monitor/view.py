@@ -1,4 +1,4 @@
-"""What a view of a running learner is given, and what a view is."""
+"""The interface of a view of a running learner, and what it is given."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MOST_DECIMALS = 8
 
 @dataclass(frozen=True)
 class RunHeader:
-    """What does not change while a run goes on.
+    """What does not change during a run.
 
     Attributes:
-        level: Mean return of greedy games that ends training; None when there is none.
-        max_env_steps: Env steps that end training; None when there is no such limit.
+        run_directory: The run directory, as a person would type it.
+        level: Mean return of evaluation episodes that ends training; None if there is none.
+        max_env_steps: Env steps that end training; None if there is no such limit.
         queue_batches: Session batches that may wait in the experience queue.
-        run_directory: As a person would type it.
     """
 
     experiment: str
@@ -37,11 +37,11 @@ class Snapshot:
 
     Attributes:
         return_mean, length_mean: NaN before the first episode has ended.
-        first_mean: Mean return of the run's first 100 episodes, whoever saw them; None before.
+        first_mean: Mean return of the run's first 100 episodes, over all starts; None before.
         greedy_mean: Mean return of the last evaluation; None before the first.
         policy: How its actions were chosen: ``greedy`` or ``sampled``.
-        is_evaluating: Its games are being played now.
-        is_waiting: No session batch has come yet since the learner started.
+        is_evaluating: Whether an evaluation is being played now.
+        is_waiting: Whether no session batch has arrived yet since the learner started.
     """
 
     time_s: float
@@ -66,33 +66,34 @@ class Snapshot:
 
 
 class View(Protocol):
-    """Shows a run while it goes on. ``start`` comes first and ``stop`` last; any thread may call.
+    """Shows a running run. ``start`` comes first and ``stop`` last; any thread may call.
 
-    A view has no thread of its own: training shares its cores.
+    A view has no thread of its own, which would compete with training for cores.
     """
 
     @property
     def is_due(self) -> bool:
-        """Whether a snapshot is wanted now; asking spares making one."""
+        """Whether a snapshot is wanted now; asking first saves making one."""
 
-    def start(self, header: RunHeader) -> None: ...
+    def start(self, header: RunHeader) -> None:
+        """Shows what is trained; comes before all else."""
 
     def update(self, snapshot: Snapshot) -> None:
-        """Shows the snapshot when one is due; may be called at any rate."""
+        """Shows the snapshot if one is due; may be called at any rate."""
 
     def message(self, text: str) -> None:
-        """Shows a line at once, and keeps it: a player that came, a warning, an evaluation."""
+        """Shows a line at once, and keeps it: a new player, a warning, an evaluation."""
 
     def stop(self) -> None:
-        """Shows the last snapshot that was given and lets go of the terminal. Idempotent."""
+        """Shows the last snapshot and releases the terminal. Idempotent."""
 
 
 class Progress:
     """How far a run has come, from 0 to 1.
 
-    Towards the level when there is one: from the run's first mean, or before there is one from the
-    first return seen, since a return's scale says nothing about its beginning (Pong starts at −21).
-    Else towards the step limit.
+    With a level, it counts from the run's first mean to the level, or from the first return seen
+    until there is a mean: a return's scale does not say where it starts (Pong starts at −21).
+    Without a level, it counts towards the step limit.
     """
 
     def __init__(self, header: RunHeader) -> None:
@@ -106,14 +107,14 @@ class Progress:
         return self._level is not None and self._first is None
 
     def see(self, snapshot: Snapshot) -> None:
-        """Takes the run's first mean, and until there is one the first return of all."""
+        """Notes the run's first mean, and until there is one the first return seen."""
         if snapshot.first_mean is not None:
             self._first = snapshot.first_mean
         elif self._first is None and not math.isnan(snapshot.return_mean):
             self._first = snapshot.return_mean
 
     def fraction(self, snapshot: Snapshot) -> float | None:
-        """None when the run has no end that can be told."""
+        """Progress from 0 to 1; None if the run has neither a level nor a step limit."""
         if self._level is not None:
             return self._towards(self._level, snapshot.return_mean)
         if self._max_env_steps is not None:
@@ -123,7 +124,7 @@ class Progress:
     @property
     def goal(self) -> str:
         """What :meth:`fraction` is a share of: ``of the way to 475``, or ``of 20,000,000 steps``;
-        empty when there is none."""
+        empty if there is no goal."""
         if self._level is not None:
             return f"of the way to {self._level:,g}"
         return "" if self._max_env_steps is None else f"of {self._max_env_steps:,} steps"
@@ -144,15 +145,15 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float, digits: int | None = None, *, beside: float | None = None) -> str:
-    """With thousands separated, and as many digits as its size is worth; ``–`` for NaN.
+    """A number with thousands separators and sensible precision; ``–`` for NaN.
 
     ``12,345``, ``476.5``, ``9.35``, ``0.957``, ``0.0043``.
 
     Args:
-        value: What is shown.
-        digits: Decimals, where the caller knows better.
-        beside: A number that it is compared with, such as a level: it is shown with enough
-            decimals to be on the side of it where it is.
+        value: The number.
+        digits: Decimals, if the caller knows better.
+        beside: A number that it is compared with, such as a level: enough decimals are shown that
+            rounding does not move it to the other side.
     """
     if math.isnan(value):
         return "–"
@@ -172,7 +173,7 @@ def number(value: float, digits: int | None = None, *, beside: float | None = No
 
 
 def _decimals(value: float) -> int:
-    """Three significant digits at least, and one decimal of what is below ten thousand."""
+    """At least three significant digits, and one decimal below ten thousand."""
     if abs(value) >= 10_000:
         return 0
     if value == 0:

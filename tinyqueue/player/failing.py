@@ -1,7 +1,7 @@
-"""A task that cannot be played: told to the learner, and followed by a rest that grows.
+"""A task that cannot be played is reported to the learner, and a growing rest follows.
 
-The person who started the run looks at the learner's terminal, not at the log of a player that
-may be on another machine. The rest keeps a player that fails at once from turning over tasks
+The person who started the run watches the learner's terminal, not the log of a player that
+may be on another machine. The rest keeps a player that fails at once from using up tasks
 that others could play.
 """
 
@@ -20,17 +20,17 @@ from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
 
 FIRST_REST_S, MOST_REST_S = 0.1, 5.0
-"""Before a failed task is acked; doubled by every failure in a row."""
+"""Rest before a failed task is acked; doubled by every failure in a row."""
 TELL_S = 2.0
-"""How long a failure is offered to a learner whose queue is full."""
+"""How long to keep offering a failure to a learner whose queue is full."""
 WAITING = 64
-"""Failures that may wait before a learner on Redis, whose queue a sender's script bounds."""
+"""Messages that may wait at a learner on Redis, where the sender's script bounds the queue."""
 
 log = structlog.get_logger(__name__)
 
 
 def failure_text(error: BaseException, limit_s: float) -> tuple[str, str]:
-    """Kind and text of what kept a task from being played.
+    """The kind and text of an error that kept a task from being played.
 
     Args:
         error: What was raised.
@@ -40,7 +40,7 @@ def failure_text(error: BaseException, limit_s: float) -> tuple[str, str]:
         place = user_place(error.__traceback__)
         return "time-limit", (
             f"a play task was not over within its limit of {limit_s:.0f} s"
-            f"{f', the last of it in {place}' if place else ''}: building, resets or steps take "
+            f"{f', last seen at {place}' if place else ''}: building, resets or steps take "
             "too long, or one hangs. Lower session.slots or session.ticks, or raise "
             "session.task_limit_s"
         )
@@ -54,11 +54,11 @@ def failure_text(error: BaseException, limit_s: float) -> tuple[str, str]:
 
 
 class FailureTeller:
-    """Tells the learner of failed tasks, from one player.
+    """Reports one player's failed tasks to the learner.
 
     Args:
-        publisher: Makes what publishes; called at the first failure.
-        sleep: Waits for so many seconds.
+        publisher: Makes the publisher; called at the first failure.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class FailureTeller:
         self._in_a_row = 0
 
     def played(self) -> None:
-        """A task was played: the next failure is a first one."""
+        """Notes that a task was played, so that the next failure is the first in a row."""
         self._in_a_row = 0
 
     def tell(self, failure: TaskFailure) -> None:
-        """Publishes it. Trouble is logged: nothing depends on its arrival."""
+        """Publishes a failure. Trouble is only logged, since nothing depends on its arrival."""
         message = Outgoing(
             experiment=failure.experiment,
             body=encode_failure(failure),
@@ -95,7 +95,7 @@ class FailureTeller:
             log.warning("the learner was not told of a failure", outcome=outcome.value)
 
     def rest(self) -> None:
-        """Waits, longer after every failure in a row, so that nobody is kept busy by failing."""
+        """Waits, longer after every failure in a row."""
         longest_s = min(MOST_REST_S, FIRST_REST_S * 2**self._in_a_row)
         self._in_a_row = min(self._in_a_row + 1, 32)
         self._sleep(longest_s * random.uniform(0.5, 1.0))

@@ -10,15 +10,15 @@ from tinyqueue.envs.spaces import empty
 
 
 class Frames:
-    """Rows of single frames, the k−1 before row 0 in front of them.
+    """Rows of single frames, preceded by the k−1 frames before row 0.
 
-    A stack is k rows of it that follow one another: a view, except for slots so young that
-    their episode's first frame stands in for frames from before it.
+    A stack is k successive rows: a view, unless some slot's episode is so young that its first
+    frame must be repeated.
 
     Args:
-        space: Of one frame.
+        space: Space of one frame.
         ticks, slots: T and B.
-        stack: k, frames per observation; 1 leaves observations as they are.
+        stack: k, frames per observation; 1 leaves observations unstacked.
     """
 
     def __init__(self, space: Space, ticks: int, slots: int, stack: int) -> None:
@@ -44,12 +44,12 @@ class Frames:
         self._ages = np.zeros(slots, np.int64)
 
     def begin(self) -> None:
-        """Moves the last row to the front, and those that its stack is made of before it."""
+        """Moves the last row to the front, preceded by the other frames of its stack."""
         for frames in self._frames.values():
             frames[: self._stack] = frames[self._ticks :]
 
     def before(self) -> Arrays:
-        """What a batch carries: name → ``[B, k−1, *frame]``, before row 0; nothing when k is 1."""
+        """The frames a batch carries: name → ``[B, k−1, *frame]`` before row 0; empty if k is 1."""
         if self._stack == 1:
             return {}
         before = self._stack - 1
@@ -59,7 +59,7 @@ class Frames:
         }
 
     def seen(self, tick: int) -> Arrays:
-        """path → ``[B, k, *frame]``: the stacks of one row, oldest frame first; k above 1."""
+        """path → ``[B, k, *frame]``: the stacks at one row, oldest frame first. For k > 1 only."""
         if self._ages.min() >= self._stack - 1:
             return self._stacks[tick]
         back = np.minimum(self._ages[:, None], self._back)
@@ -67,6 +67,6 @@ class Frames:
         return {path: frames[rows, self._slots] for path, frames in self._frames.items()}
 
     def advance(self, ended: Array) -> None:
-        """A tick was played; slots that had ``ended`` before it now show an episode's first row."""
+        """Advances by a tick; slots in ``ended`` ``[B]`` now show an episode's first row."""
         self._ages += 1
         self._ages[ended] = 0

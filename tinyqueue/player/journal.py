@@ -1,4 +1,4 @@
-"""An audit trail of publishes, for checking that nothing was lost: off unless a folder is named."""
+"""An audit trail of publishes, to check that nothing was lost. Off unless a folder is named."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class PublishJournal:
     """Writes one JSON line per attempt and per outcome, each in a single ``write``.
 
     Args:
-        folder: Where ``<pid>-<stage>.jsonl`` files are made.
-        stage: The stage whose batches are written.
+        folder: The folder for ``<pid>-<stage>.jsonl`` files.
+        stage: The stage whose batches are recorded.
     """
 
     def __init__(self, folder: Path, stage: str) -> None:
@@ -22,8 +22,10 @@ class PublishJournal:
         self._file: TextIO = (folder / f"{os.getpid()}-{stage}.jsonl").open("a", buffering=1)
 
     def write(self, batch_id: str, event: str) -> None:
+        """Appends an event of a batch: ``attempted``, ``confirmed`` or ``dropped``."""
         line = {"batch_id": batch_id, "event": event, "at_s": round(time.time(), 4)}
         self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()

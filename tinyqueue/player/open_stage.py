@@ -23,8 +23,12 @@ class OpenStage:
     Attributes:
         pending: The batch that is not confirmed yet, with its id; at most one.
         pending_since_s: When it was first offered, on this process's monotonic clock.
-        dropped: Batches given up, and tasks ended, that no confirmed header has told of.
-        batch_s: How long a batch takes to play; a running mean.
+        pending_n: Its number n.
+        told: The drops and ended tasks in its header.
+        dropped, ended_tasks: Batches given up, and tasks ended, that no confirmed header has
+            reported yet.
+        batch_s: Seconds to play a batch; a running mean.
+        used_s: When a task last used this stage, on the same clock.
     """
 
     spec: PlaySpec
@@ -46,11 +50,11 @@ class OpenStage:
         Args:
             runner: The policy that chooses every action of the batch.
             task: Id of the play task.
-            is_last: Given the seconds that a batch takes, whether the task's budget is
-                spent with this one.
+            is_last: Given the seconds that a batch takes, returns whether this one uses up the
+                task's budget.
 
         Returns:
-            CPU seconds that encoding took.
+            CPU seconds spent on encoding.
         """
         began_s = time.monotonic()
         batch = self.stage.play(runner, task)
@@ -80,14 +84,14 @@ class OpenStage:
             self.journal.write(header.batch_id, "attempted")
 
     def confirmed(self) -> None:
-        """The pending batch has arrived, and what its header told is known."""
+        """Notes that the pending batch has arrived, and so what its header reported."""
         drops, ended = self.told
         self.dropped = self.dropped[len(drops) :]
         self.ended_tasks = [task for task in self.ended_tasks if task not in ended]
         self._close_pending("confirmed")
 
     def drop(self, reason: str) -> None:
-        """Gives the pending batch up; the next header says so."""
+        """Gives up the pending batch; the next header reports it with this reason."""
         self.dropped.append(Drop(self.pending_n, reason))
         self._close_pending("dropped")
 

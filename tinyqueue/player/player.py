@@ -29,7 +29,7 @@ from tinyqueue.wire.failures import LOST, TaskFailure
 MAX_STAGES = 4
 IDLE_STAGE_S = 300.0
 GIVE_UP_S = 30.0
-"""How long an unconfirmed batch is offered before it is dropped."""
+"""How long to keep offering an unconfirmed batch before it is dropped."""
 _LEASE_CHECK_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class PlayTask:
-    """What a ``play-episode`` task asks for."""
+    """The arguments of a ``play-episode`` task."""
 
     id: str
     experiment: str
@@ -48,15 +48,15 @@ class PlayTask:
 
 @dataclass
 class PlayReport:
-    """What came of a task.
+    """The outcome of a task.
 
     Attributes:
         ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
             ``no weights`` or ``broker``.
-        batches: Confirmed.
-        refused: Publishes that were not taken at once.
+        batches: Batches confirmed.
+        refused: Publishes that were not accepted at once.
         play_cpu_s: CPU seconds of this thread spent on playing.
-        bus_cpu_s: … on encoding and publishing.
+        bus_cpu_s: CPU seconds of this thread spent on encoding and publishing.
     """
 
     ended: str = "budget"
@@ -67,12 +67,12 @@ class PlayReport:
 
 
 class Player:
-    """One pool child. Makes its connections when the first task comes, after the fork.
+    """One pool child. Create it with the first task, after the fork: it connects at once.
 
     Args:
         settings: Where the services are.
-        seed: From which the seeds of its stages are drawn; random when None.
-        publisher: Makes what publishes the batches of one experiment.
+        seed: The seed from which the seeds of its stages are drawn; random if None.
+        publisher: Makes the publisher for one experiment's batches.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Player:
         """Plays until the task's budget is spent, or there is nothing to play for.
 
         Raises:
-            EnvironmentMismatchError: The environment built here is not the learner's.
+            EnvironmentMismatchError: The environment built here differs from the learner's.
             TinyqueueError: The environment or the spec cannot be used here.
         """
         deadline_s = time.monotonic() + task.budget_s
@@ -109,7 +109,7 @@ class Player:
         try:
             self._play_until(opened, task, deadline_s, report)
         except BaseException:
-            # The time limit strikes anywhere: in the middle of a tick, or of a publish.
+            # The time limit can strike anywhere: in the middle of a tick, or of a publish.
             self._close_publisher(task.experiment)
             if opened.stage.interrupted:
                 self._close(task.experiment, "its last task did not end by itself")
@@ -125,7 +125,7 @@ class Player:
         """Tells the learner why a task was not played, and rests.
 
         Args:
-            task: Which is over by that.
+            task: The task, which is over.
             error: What :meth:`play` raised.
             limit_s: The task's time limit.
         """
@@ -137,10 +137,11 @@ class Player:
         self._failing.rest()
 
     def lost(self, task: PlayTask, *, ended: bool) -> None:
-        """Tells the learner that a task comes again, though somebody had it.
+        """Tells the learner that a task was delivered again after somebody had begun it.
 
         Args:
-            ended: Whether it is put aside, after too many times.
+            task: The task.
+            ended: Whether it is put aside, after too many deliveries.
         """
         text = (
             "a play task came again: the process that played it ended without a word (its "
@@ -163,6 +164,7 @@ class Player:
         )
 
     def close(self) -> None:
+        """Closes all stages, with their environments and publishers."""
         for experiment in list(self._stages):
             self._close(experiment, "the player ends")
 
@@ -199,7 +201,7 @@ class Player:
             report.bus_cpu_s += encode_cpu_s
 
     def _deliver(self, opened: OpenStage, deadline_s: float, report: PlayReport) -> str:
-        """Offers the pending batch until it is taken; else says why the task ends."""
+        """Offers the pending batch until it is confirmed; otherwise returns why the task ends."""
         pending = opened.pending
         assert pending is not None
         publisher = self._publisher(opened.spec)

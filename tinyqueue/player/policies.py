@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 class NewestPolicy:
     """Follows the head version of one experiment.
 
-    A thread asks for weights newer than the ones at hand, prepares them, and swaps them
-    in; the play loop reads :meth:`newest` between session batches. Any error keeps the
-    weights that are there. The thread rests while nobody plays.
+    A thread asks for weights newer than the present ones, prepares them, and swaps them in; the
+    play loop reads :meth:`newest` between session batches. After any error the present weights
+    stay. The thread rests while nobody plays.
 
     Args:
         graph: The acting graph, ONNX without weights.
+        graph_sha256, run: Weights for another graph or run are ignored.
         fetch_if_newer: Asks the store for a version above the given one.
-        graph_sha256, run: Weights made for another graph or run are not for this stage.
     """
 
     def __init__(
@@ -53,7 +53,10 @@ class NewestPolicy:
         self._thread.start()
 
     def newest(self, timeout_s: float) -> PolicyRunner | None:
-        """The newest policy at hand; waits for the first one, and gives None when none came."""
+        """The newest policy fetched so far.
+
+        Waits up to ``timeout_s`` seconds for the first one; returns None if none came.
+        """
         self._used_s = time.monotonic()
         self._wake.set()
         if self._runner is None:
@@ -61,13 +64,14 @@ class NewestPolicy:
         return self._runner
 
     def close(self) -> None:
+        """Ends the thread, without waiting for it."""
         self._closed = True
         self._wake.set()
 
     def _follow(self) -> None:
         failing = False
         while not self._closed:
-            # Cleared before looking: a call that comes in between is not slept through.
+            # Cleared before looking, so that a call in between is not missed.
             self._wake.clear()
             if time.monotonic() - self._used_s > IDLE_S and not self._closed:
                 self._wake.wait(_REST_S)
@@ -77,10 +81,10 @@ class NewestPolicy:
                 failing = False
                 time.sleep(POLL_S)
             except Exception as error:
-                # Whatever it was: bad weights must not end the thread that fetches better ones.
+                # Whatever it was, bad weights must not end the thread that fetches better ones.
                 if not failing:
                     log.warning(
-                        "weights not fetched; playing on with the ones at hand", error=repr(error)
+                        "weights not fetched; playing on with the present ones", error=repr(error)
                     )
                 failing = True
                 time.sleep(_RETRY_S)

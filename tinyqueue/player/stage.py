@@ -28,20 +28,20 @@ from tinyqueue.policy.heads import Head, make_head
 from tinyqueue.policy.rollout import Rollout, Runner
 
 _ENVIRONMENTS, _HEAD = 0, 1
-# What a generator derived from the stage's seed is for.
+# Purpose numbers of the generators derived from the stage's seed.
 
 
 class Stage:
-    """Environments that go on from batch to batch, and the buffers that they are recorded in.
+    """Environments that continue from batch to batch, and the buffers that they are recorded in.
 
     Args:
-        spec: What is played.
+        spec: The experiment spec to play.
         user: Broker login of this worker.
-        player: Name of this pool child, for people.
-        seed: Where every draw of this stage comes from.
+        player: Name of this pool child, for people to read.
+        seed: The seed of every draw in this stage.
         modules: This machine's modules that register environments.
-        id: Where a run must be repeatable: exploration by slot depends on the id.
-        head: Acts in place of the spec's.
+        id: Set it only if a run must be repeatable: exploration by slot depends on the id.
+        head: An action head to use instead of the spec's.
 
     Raises:
         EnvironmentMismatchError: The environment built here has other spaces than the spec.
@@ -62,7 +62,7 @@ class Stage:
         head: Head | None = None,
     ) -> None:
         self.id = id or new_id()
-        """Random, new with every stage: 32 hexadecimal digits."""
+        """32 hexadecimal digits, drawn at random for every stage."""
         self._spec, self._user, self._player, self._seed = spec, user, player, seed
         self._spec_version = spec.version
         self._n = 0
@@ -84,11 +84,11 @@ class Stage:
 
     @property
     def interrupted(self) -> bool:
-        """True when a batch was begun and not finished: the stage can only be closed."""
+        """Whether a batch was begun and not finished; then the stage can only be closed."""
         return self._interrupted
 
     def play(self, runner: Runner, task: str) -> SessionBatch:
-        """Plays T ticks; tick 0 goes on from the last row of the batch before.
+        """Plays T ticks; tick 0 continues from the last row of the previous batch.
 
         Args:
             runner: The policy that chooses every action.
@@ -99,9 +99,9 @@ class Stage:
             the next call.
 
         Raises:
-            RuntimeError: An earlier call did not return, so that batches would not be contiguous.
-            EnvironmentFailedError: A slot failed again and again, or an environment that steps
-                all slots at once failed.
+            RuntimeError: An earlier call did not return, so batches would not be contiguous.
+            EnvironmentFailedError: A slot failed repeatedly, or an environment that steps all
+                slots at once failed.
         """
         if self._interrupted:
             raise RuntimeError(
@@ -126,7 +126,7 @@ class Stage:
         self._environments.close()
 
     def _lay_out(self) -> None:
-        """Checks the spaces, makes the buffers, and resets the environments into the first row."""
+        """Checks the spaces, allocates the buffers, and resets the environments."""
         spec, vector = self._spec, self._environments
         name = spec.environment.id
         self._observed = Layout(vector.single_observation_space, f"the observations of {name}")
@@ -156,10 +156,10 @@ class Stage:
         self._episodes.begin(time.perf_counter())
 
     def _begin(self) -> Arrays:
-        """Moves the last row to the front; returns what came before it.
+        """Moves the last row to the front; returns the carry, what came before that row.
 
-        An array of zeros for a slot whose row 0 is the first of an episode. At an invalid
-        tick 0 ``episode_steps`` is 0 too: the episode of that row is over.
+        It is zero for a slot whose row 0 is the first of an episode. At an invalid tick 0
+        ``episode_steps`` is zero too: the episode of that row is over.
         """
         self._frames.begin()
         if self._masks is not None:
@@ -191,7 +191,7 @@ class Stage:
             if masks is not None and apart:
                 masks[tick + 1] = apart.action_masks
             if apart and apart.restarted:
-                # Their episodes were over a tick ago, and this is the tick of their autoreset.
+                # Their episodes ended a tick ago, so this is their autoreset tick.
                 truncated[tick - 1, apart.restarted] = True
                 ended[apart.restarted] = True
             # A slot that had ended before this tick now shows its next episode's first row.

@@ -1,1 +1,1 @@
-"""What a learner keeps of the sessions, and what it trains on: storage × adder × sampler."""
+"""The replay: what the learner keeps and samples. Storage, adders and samplers are separate."""

@@ -1,4 +1,4 @@
-"""What storage and samplers are told of the items that a batch made."""
+"""The interface of adders, and what they tell samplers about the items of a batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ready(NamedTuple):
 
     Attributes:
         rows: ``[N]`` int64, the row at which each begins, which is its index.
-        errors: ``[N]`` float64, |δ| by the player's own Q values; NaN where they do not say.
+        errors: ``[N]`` float64, |δ| by the player's Q values; NaN where it is not known.
     """
 
     rows: Array
@@ -24,9 +24,9 @@ class Ready(NamedTuple):
 
 
 class Items(Protocol):
-    """An adder: makes items of a stage's batches, and gathers samples of them.
+    """An adder: makes items from a stage's batches, and gathers samples of them.
 
-    What it keeps of a stage between two batches is a ``Track``, which the replay holds.
+    Its state for a stage between two batches is a track, which the replay holds.
     """
 
     @property
@@ -35,11 +35,11 @@ class Items(Protocol):
         ...
 
     def track(self) -> Any:
-        """An empty track, for a stage of which nothing is held."""
+        """An empty track, for a stage with nothing held."""
         ...
 
     def add(self, track: Any, block: int, batch: SessionBatch) -> Ready:
-        """Takes in the batch that has just been written to ``block``."""
+        """Takes in the batch just written to ``block``; returns the items that are now complete."""
         ...
 
     def close(self, track: Any, block: int) -> Ready:
@@ -54,6 +54,6 @@ class Items(Protocol):
 
 
 def shaped_rewards(rewards: Array, scale: float, clip: float | None) -> Array:
-    """float32 rewards cut to ±``clip``, then times ``scale``, as ``impala`` has it."""
+    """float32 rewards clipped to ±``clip``, then multiplied by ``scale``, as in ``impala``."""
     cut = rewards if clip is None else np.clip(rewards, -clip, clip)
     return cut if scale == 1.0 else cut * np.float32(scale)

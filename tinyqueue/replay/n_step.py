@@ -16,8 +16,8 @@ class NStep(NamedTuple):
         returns: ``[W, B]`` float64, R = Σ_{i<m} γ^i r_{t+i}.
         discounts: ``[W, B]`` float64, D = γ^m, or 0 where the episode terminated by then.
         steps: ``[W, B]`` int64, m = min(n, ticks to the episode's end, ticks to the
-            window's end): the observation to bootstrap from is that of row t + m.
-        is_whole: ``[W, B]`` bool, whether further ticks would change nothing: m is n, or
+            window's end): row t + m holds the observation to bootstrap from.
+        is_whole: ``[W, B]`` bool, whether further ticks would change nothing because m = n or
             the episode ended.
     """
 
@@ -43,7 +43,7 @@ def n_step(rewards: Array, terminated: Array, ended: Array, n: int, gamma: float
     goes_on = ~ended
     is_over = terminated.copy()
     for offset in range(1, min(n, window)):
-        # Rows whose tick t + offset is in the window; the others stay as they are.
+        # Rows whose tick t + offset is in the window; the others are left unchanged.
         rows = window - offset
         goes_on[rows:] = False
         now = goes_on[:rows]

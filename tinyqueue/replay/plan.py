@@ -1,4 +1,4 @@
-"""What an algorithm asks of the replay: which items, in which batches, drawn how."""
+"""What an algorithm requires of the replay: which items, in what batches, and how drawn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Prioritisation:
     """Prioritised experience replay (Schaul et al., 2016, arXiv:1511.05952).
 
     Attributes:
-        exponent: α: items are drawn in proportion to priority^α. 0 draws all alike.
+        exponent: α: items are drawn in proportion to priority^α. 0 draws uniformly.
         importance: β of the importance weights (N·P)^−β at the first update.
-        importance_end: β at ``importance_steps`` updates and after.
-        importance_steps: Updates over which β goes there; 0 keeps it at ``importance``.
-        floor: Share of the draws that is uniform over all items, so that an item whose
-            priority fell to nearly nothing still returns.
+        importance_end: β from ``importance_steps`` updates on.
+        importance_steps: Updates over which β changes; 0 keeps it at ``importance``.
+        floor: Fraction of draws that is uniform over all items, so that an item with a priority
+            near zero is still drawn sometimes.
         epsilon: Added to every |δ|, so that no priority is 0.
     """
 
@@ -33,16 +33,16 @@ class ReplayPlan:
 
     Attributes:
         batch_size: N, items per sample.
-        n_step: n of the n-step returns. Of a sequence it sets only the first priorities;
-            the algorithm makes the targets itself.
+        n_step: n of the n-step returns. For sequences it only sets the initial priorities; the
+            algorithm computes the targets itself.
         gamma: Discount per env step.
-        prioritisation: None draws all items alike.
-        burn_in: Ticks at the front of a sequence that only warm the recurrent state up.
+        prioritisation: None draws uniformly.
+        burn_in: Ticks at the front of a sequence that only warm up the recurrent state.
         unroll: Ticks of a sequence that are trained on. 0: items are transitions.
         max_priority_weight: η of a sequence's priority, η·max|δ| + (1−η)·mean|δ|.
-        rescaled: Recorded Q values are h(Q), so first priorities are made with h and h⁻¹.
-        reward_scale: Factor on every reward, after the clip and before n-step sums.
-        reward_clip: Rewards are cut to ±this; None leaves them.
+        rescaled: Recorded Q values are h(Q), so initial priorities use h and h⁻¹.
+        reward_scale: Factor on every reward, after clipping and before n-step sums.
+        reward_clip: Rewards are clipped to ±this; None does not clip.
     """
 
     batch_size: int

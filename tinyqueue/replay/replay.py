@@ -22,7 +22,7 @@ from tinyqueue.replay.sequences import Sequences
 from tinyqueue.replay.transitions import Transitions
 
 _ROW_BYTES = 48
-"""What is kept per row beside the frames: returns or rewards, links, ages, the sum-tree."""
+"""What is kept per row besides the frames: returns or rewards, links, ages, the sum tree."""
 
 
 @dataclass
@@ -30,11 +30,11 @@ class _Stage:
     """A stage whose newest batch is held.
 
     Attributes:
-        next_n: Number of the batch that goes on from it.
+        next_n: Number of the batch that continues it.
         block: Its newest block.
         final: path → ``[B, *obs]``, the newest batch's bootstrap row.
-        final_mask: ``[B, n]`` bool, its action masks, where there are any.
-        track: What the items keep of it.
+        final_mask: ``[B, n]`` bool, the action masks of that row, if there are any.
+        track: The adder's state for this stage.
     """
 
     next_n: int
@@ -45,23 +45,23 @@ class _Stage:
 
 
 class Replay:
-    """Experience in memory, oldest batch out first. Not for several threads at once.
+    """Experience in memory; the oldest batch is evicted first. Not thread-safe.
 
     The same batches in the same order and the same generator give the same samples, bit for
     bit.
 
     Args:
-        plan: What the algorithm asks for.
+        plan: What the algorithm requires.
         observations, actions: Spaces of the session batches.
         state: Recurrent state: path → shape of one slot. Only sequences keep it.
         ticks, slots: T and B of every batch.
-        capacity_steps: Rows held at most; whole batches are kept and evicted.
-        capacity_bytes: Memory at most; the smaller of the two bounds counts.
+        capacity_steps: Most rows to hold; whole batches are kept and evicted.
+        capacity_bytes: Most memory to use; the smaller of the two bounds applies.
         stack: Frames per observation.
         mask_size: n of the action masks ``[T+1, B, n]`` in every batch's extras; 0 without masks.
 
     Raises:
-        ConfigError: The capacity is less than two batches, or the stack too high.
+        ConfigError: The capacity is less than two batches, or the stack is too high.
     """
 
     def __init__(  # noqa: PLR0913  # spaces and sizes, most of them by name
@@ -125,23 +125,23 @@ class Replay:
 
     @property
     def capacity(self) -> int:
-        """Rows that it can hold: whole batches, within both bounds."""
+        """Rows that it can hold: whole batches within both bounds."""
         return self._ring.rows
 
     @property
     def oldest_number(self) -> int:
-        """Smallest session log number still held; smaller ones are of no use. 0 when empty."""
+        """Smallest session log number still held; smaller ones are no longer needed. 0 if empty."""
         return int(self._numbers.min(initial=self.newest_number, where=self._numbers != NONE))
 
     @property
     def newest_number(self) -> int:
-        """Largest session log number held; 0 when empty."""
+        """Largest session log number held; 0 if empty."""
         return int(self._numbers.max(initial=0))
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Counts since the start: ``stale_priorities`` written back for items evicted since,
-        ``unfinished_sequences``, and ``gaps`` in stages' batches, at which items were cut."""
+        """Counts since the start: ``stale_priorities`` of items evicted before they were written
+        back, ``unfinished_sequences``, and ``gaps`` in stages' batches, which cut items short."""
         return {
             "stale_priorities": self._stale_priorities,
             "unfinished_sequences": self._items.unfinished,
@@ -152,7 +152,7 @@ class Replay:
         """Takes in one accepted batch; its arrays are copied.
 
         Args:
-            number: Its place in the session log, at least 0 and larger than any before.
+            number: Its number in the session log, at least 0 and larger than any before.
             batch: T ticks of B slots, already checked.
         """
         name, n = batch.header.stage, batch.header.n
@@ -174,19 +174,19 @@ class Replay:
         """One batch of items, drawn with replacement.
 
         Args:
-            rng: Where every draw comes from.
+            rng: The generator for every draw.
             updates: Optimiser steps so far, the clock of β.
 
         Raises:
             ValueError: ``size`` is 0.
         """
         if not self.size:
-            raise ValueError("the replay has no items yet; look at `size` before sampling.")
+            raise ValueError("the replay has no items yet; check `size` before sampling.")
         rows, weights = self._sampler.draw(rng, self._plan.batch_size, updates)
         return self._items.gather(rows, self._ring.births(rows), weights)
 
     def update_priorities(self, rows: Array, births: Array, priorities: Array) -> None:
-        """Writes back ``[N]`` |δ| of sampled items; of those evicted since nothing is kept."""
+        """Writes back ``[N]`` |δ| of sampled items; those evicted since are skipped and counted."""
         is_live = self._ring.is_held(rows, births) & self._sampler.is_live(rows)
         self._stale_priorities += len(rows) - int(np.count_nonzero(is_live))
         self._sampler.update(rows[is_live], priorities[is_live])
@@ -195,7 +195,7 @@ class Replay:
         """Priorities for a checkpoint; empty without prioritisation.
 
         ``numbers`` ``[K]`` int64 log numbers held, ``priorities`` ``[K, T·B]`` float64 p^α of
-        their rows, 0 where there is no item, and ``largest``.
+        their rows (0 where there is no item), and ``largest``.
         """
         order = np.argsort(self._numbers)
         blocks = order[self._numbers[order] != NONE]
@@ -203,9 +203,9 @@ class Replay:
         return {"numbers": self._numbers[blocks], **kept} if kept else {}
 
     def restore_priorities(self, arrays: Arrays) -> None:
-        """Gives items the priorities of :meth:`snapshot`, once the same batches are held again.
+        """Restores the priorities of :meth:`snapshot`, once the same batches are held again.
 
-        Items that the snapshot does not have keep their first priority.
+        Items that are not in the snapshot keep their initial priority.
         """
         if not arrays:
             return
@@ -250,7 +250,7 @@ def _check(blocks: int, stack: int, capacity: str, ticks: int, slots: int) -> No
         raise ConfigError(
             f"a replay of {capacity} holds {blocks} session batches of {ticks} ticks × {slots} "
             f"slots; it needs room for at least two: raise the capacity to {2 * ticks * slots} "
-            "steps and more, or make session batches smaller."
+            "steps or more, or make session batches smaller."
         )
     if not 1 <= stack <= MAX_STACK:
-        raise ConfigError(f"a stack of {stack} frames is not possible; 1 to {MAX_STACK} are.")
+        raise ConfigError(f"a stack of {stack} frames is not possible; use 1 to {MAX_STACK}.")

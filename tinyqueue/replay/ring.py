@@ -1,4 +1,4 @@
-"""Where frames are kept: a ring of blocks, one session batch each, every frame once."""
+"""Storage of frames: a ring of blocks, one session batch each, every frame stored once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Space
 
 MAX_STACK = 256
-"""Frames in one stack: ages are counted to 255."""
+"""Most frames in a stack, since ages are counted up to 255."""
 
 NONE = -1
 """No block."""
@@ -21,16 +21,16 @@ NONE = -1
 class Ring:
     """Rows of T ticks × B slots per block, slot-major: row = block·T·B + slot·T + tick.
 
-    The rows of a slot go on in the block that ``next_block`` names. Row T of a batch is not
-    stored: it is row 0 of the next one, or of a closing block after a gap. The arrays are
-    reserved at once and take memory as they are written.
+    A slot's rows continue in the block given by ``next_block``. Row T of a batch is not stored:
+    it is row 0 of the next block, or of a closing block before a gap. The arrays are
+    reserved at once and take up memory only as they are written.
 
     Args:
-        observations, actions: Spaces of single frames and of the one action.
+        observations, actions: Spaces of single frames and of the single action leaf.
         blocks: Session batches held.
         ticks, slots: T and B.
-        stack: k, frames per observation; 1 leaves observations as they are.
-        mask_size: n of the action masks that batches hold; 0 where they hold none.
+        stack: k, frames per observation; 1 leaves observations unstacked.
+        mask_size: n of the action masks that batches hold; 0 if they hold none.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Ring:
         self._actions = np.empty((self.rows, *action.shape), action.dtype)
         self._masks = np.empty((self.rows, mask_size), bool) if mask_size else None
         self.ages = np.empty(self.rows, np.uint8)
-        """Ticks since the first row of the row's episode, 255 at most."""
+        """``[rows]`` ticks since the first row of a row's episode, at most 255."""
         self.previous_block = np.full(blocks, NONE, np.int64)
         self.next_block = np.full(blocks, NONE, np.int64)
         self._serials = np.zeros(blocks, np.int64)
@@ -63,15 +63,16 @@ class Ring:
 
     @property
     def place(self) -> int:
-        """The block that is written next; what it holds must have been released."""
+        """The block to be written next; its old content must have been released."""
         return self._opened % self.blocks
 
     @property
     def is_full(self) -> bool:
-        """Whether ``place`` holds a block already."""
+        """Whether ``place`` already holds a batch."""
         return self._opened >= self.blocks
 
     def first_row(self, block: int) -> int:
+        """Index of a block's first row: slot 0, tick 0."""
         return block * self.block_rows
 
     def block_table(self, block: int) -> Array:
@@ -80,11 +81,11 @@ class Ring:
         return rows + self.first_row(block)
 
     def births(self, rows: Array) -> Array:
-        """Which life of each row: the same number never comes back for a row."""
+        """The generation of each row: a row never gets the same number twice."""
         return self._serials.take(rows // self.block_rows)
 
     def is_held(self, rows: Array, births: Array) -> Array:
-        """Whether rows are still in the life that they had."""
+        """Whether rows still have the generation ``births``, so were not overwritten."""
         return np.equal(self.births(rows), births)
 
     def release(self, block: int) -> None:
@@ -94,7 +95,7 @@ class Ring:
             self.previous_block[following] = NONE
 
     def write(self, previous: int, batch: SessionBatch) -> int:
-        """Fills the next block, and links it behind ``previous``; returns it."""
+        """Writes a batch to the next block, links that after ``previous``, and returns it."""
         block = self._open(previous)
         here = slice(self.first_row(block), self.first_row(block) + self.block_rows)
         shape = (self.slots, self.ticks)
@@ -110,12 +111,12 @@ class Ring:
         return block
 
     def write_final(self, previous: int, final: Arrays, mask: Array | None = None) -> int:
-        """A closing block: row T of ``previous``, and nothing after it.
+        """Writes a closing block: row T of ``previous``, with nothing after it. Returns it.
 
         Args:
             previous: The block that it follows.
             final: path → ``[B, *obs]``.
-            mask: ``[B, n]`` bool, where the ring holds masks.
+            mask: ``[B, n]`` bool, if the ring holds masks.
         """
         block = self._open(previous)
         rows = self.block_table(block)[0]
@@ -128,8 +129,8 @@ class Ring:
         return block
 
     def moved(self, rows: Array, ticks: Array) -> Array:
-        """Rows so many ticks later (or earlier) in the same slot, from block to block along the
-        links; they must be held."""
+        """Rows that are ``ticks`` later (or earlier, if negative) in the same slot, following
+        links between blocks; they must be held."""
         tick = rows % self.ticks + ticks
         if not ((tick < 0) | (tick >= self.ticks)).any():
             return rows + ticks
@@ -155,7 +156,7 @@ class Ring:
         return is_whole
 
     def reaching_before(self, block: int) -> Array:
-        """Rows whose stack goes back beyond the first tick of ``block``."""
+        """Rows whose stack reaches back before the first tick of ``block``."""
         found = [np.empty(0, np.int64)]
         tick = np.arange(self.ticks)[:, None]
         while block != NONE and tick[0, 0] < self.stack - 1:
@@ -167,7 +168,7 @@ class Ring:
     def observations(self, rows: Array) -> Arrays:
         """path → ``[…, *obs]`` of rows, or ``[…, k, *obs]`` with stacks, oldest first.
 
-        Before an episode's first frame stands that frame.
+        At the start of an episode its first frame is repeated.
         """
         if self.stack > 1:
             back = np.minimum(self.ages[rows][..., None], np.arange(self.stack - 1, -1, -1))
@@ -175,10 +176,11 @@ class Ring:
         return {path: frames.take(rows, axis=0) for path, frames in self._frames.items()}
 
     def actions(self, rows: Array) -> Array:
+        """``[…, *act]``, the actions of rows."""
         return self._actions.take(rows, axis=0)
 
     def masks(self, rows: Array) -> Array | None:
-        """``[…, n]`` bool, the valid actions in the states of rows; None where none are held."""
+        """``[…, n]`` bool, the valid actions in the states of rows; None if none are held."""
         return None if self._masks is None else self._masks.take(rows, axis=0)
 
     def _open(self, previous: int) -> int:
@@ -191,8 +193,8 @@ class Ring:
         return block
 
     def _ages(self, previous: int, batch: SessionBatch) -> Array:
-        """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to the
-        episode of the batch before."""
+        """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to an episode
+        of the previous batch."""
         at_start = batch.carry.get(EPISODE_STEPS, np.zeros(self.slots, np.int32))
         if previous != NONE:
             before = self.ages[self.block_table(previous)[-1]].astype(np.int64) + 1
@@ -206,5 +208,5 @@ class Ring:
 
 
 def frame_bytes(space: Space) -> int:
-    """Bytes of one row of a space."""
+    """Size of one row of a space, in bytes."""
     return sum(np.dtype(leaf.dtype).itemsize * math.prod(leaf.shape) for leaf in space.values())

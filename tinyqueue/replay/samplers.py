@@ -1,4 +1,4 @@
-"""Which items are drawn: all alike, or in proportion to their priorities."""
+"""Which items are drawn: uniformly, or in proportion to their priorities."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Drawn(NamedTuple):
 
 
 class Sampler(Protocol):
-    """Knows which items are live. It draws from a generator that it is given."""
+    """Tracks which items are live, and draws from them with a given generator."""
 
     @property
     def size(self) -> int:
-        """Live items."""
+        """Number of live items."""
         ...
 
     def add(self, rows: Array, errors: Array) -> None:
-        """Makes items live, with their |δ|; NaN: not known, drawn soon."""
+        """Makes ``[N]`` items live, with their |δ|; NaN means unknown, to be drawn soon."""
         ...
 
     def discard(self, rows: Array) -> None:
-        """Items that can no longer be gathered; some may not be live."""
+        """Removes items that can no longer be gathered; some may not be live."""
         ...
 
     def clear(self, first: int, count: int) -> None:
@@ -46,32 +46,34 @@ class Sampler(Protocol):
         ...
 
     def draw(self, rng: np.random.Generator, count: int, updates: int) -> Drawn:
-        """``count`` items; there must be one. ``updates`` is the clock of β."""
+        """Draws ``count`` items; at least one must be live. ``updates`` is the clock of β."""
         ...
 
-    def is_live(self, rows: Array) -> Array: ...
+    def is_live(self, rows: Array) -> Array:
+        """``[N]`` bool, whether the items can be drawn."""
+        ...
 
     def update(self, rows: Array, errors: Array) -> None:
-        """Gives live items another |δ|."""
+        """Sets |δ| of live items."""
         ...
 
     def snapshot(self, blocks: Array, count: int) -> Arrays:
-        """What a checkpoint keeps of the items in ``[K]`` blocks of ``count``; empty when there
+        """What a checkpoint keeps of the items in ``[K]`` blocks of ``count`` rows; empty if there
         is nothing to keep."""
         ...
 
     def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
-        """Goes back to a snapshot, as far as its items are live again.
+        """Restores a snapshot for those of its items that are live again.
 
         Args:
-            kept: :meth:`snapshot`.
-            first_rows: Place in the snapshot → first row of the same block now.
+            kept: What :meth:`snapshot` returned.
+            first_rows: Index of a block in the snapshot → that block's first row now.
         """
         ...
 
 
 class UniformSampler:
-    """Every live item alike.
+    """Draws live items uniformly.
 
     Args:
         capacity: Largest index + 1.
@@ -84,9 +86,11 @@ class UniformSampler:
 
     @property
     def size(self) -> int:
+        """Number of live items."""
         return self._size
 
     def add(self, rows: Array, errors: Array) -> None:
+        """Makes ``[N]`` items live; their |δ| is ignored."""
         del errors
         if len(rows):
             self._live[rows] = True
@@ -94,18 +98,21 @@ class UniformSampler:
             self._written = max(self._written, int(rows.max()) + 1)
 
     def discard(self, rows: Array) -> None:
+        """Removes items, which need not be live."""
         self._size -= int(np.count_nonzero(self._live[rows]))
         self._live[rows] = False
 
     def clear(self, first: int, count: int) -> None:
+        """Removes the items ``first … first + count − 1``."""
         self._size -= int(np.count_nonzero(self._live[first : first + count]))
         self._live[first : first + count] = False
 
     def is_live(self, rows: Array) -> Array:
+        """``[N]`` bool, whether the items can be drawn."""
         return self._live[rows]
 
     def rows(self, rng: np.random.Generator, count: int) -> Array:
-        """``[count]`` live rows: drawn among all written ones until enough of them live."""
+        """``[count]`` live rows, drawn from all written rows until enough of them are live."""
         found = np.empty(0, np.int64)
         while (missing := count - len(found)) > 0:
             share = self._size / self._written
@@ -114,17 +121,19 @@ class UniformSampler:
         return found
 
     def draw(self, rng: np.random.Generator, count: int, updates: int) -> Drawn:
+        """``count`` items with weights of 1; at least one must be live."""
         del updates
         return Drawn(self.rows(rng, count), np.ones(count, np.float32))
 
     def update(self, rows: Array, errors: Array) -> None:
-        """All items stay alike."""
+        """Does nothing: there are no priorities."""
 
     def snapshot(self, blocks: Array, count: int) -> Arrays:
+        """Empty: there are no priorities to keep."""
         return {}
 
     def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
-        """There was nothing to keep."""
+        """Does nothing: there are no priorities."""
 
 
 class PrioritisedSampler:
@@ -140,7 +149,7 @@ class PrioritisedSampler:
         self._items = UniformSampler(capacity)
         self._tree = SumTree(capacity)
         self.largest = 1.0
-        """The largest p^α so far, which an item of unknown |δ| gets."""
+        """The largest p^α so far, which items with unknown |δ| get."""
         steps = prioritisation.importance_steps
         self._importance = (
             Linear(prioritisation.importance, prioritisation.importance_end, steps)
@@ -150,9 +159,11 @@ class PrioritisedSampler:
 
     @property
     def size(self) -> int:
+        """Number of live items."""
         return self._items.size
 
     def add(self, rows: Array, errors: Array) -> None:
+        """Makes ``[N]`` items live with priorities |δ| + ε; NaN gets the largest so far."""
         self._items.add(rows, errors)
         self.update(rows, errors)
 
@@ -164,17 +175,21 @@ class PrioritisedSampler:
         self._tree.set(rows, np.where(known, powers, self.largest))
 
     def discard(self, rows: Array) -> None:
+        """Removes items, which need not be live, and their priorities."""
         self._items.discard(rows)
         self._tree.set(rows, 0.0)
 
     def clear(self, first: int, count: int) -> None:
+        """Removes the items ``first … first + count − 1`` and their priorities."""
         self._items.clear(first, count)
         self._tree.set_range(first, np.zeros(count))
 
     def is_live(self, rows: Array) -> Array:
+        """``[N]`` bool, whether the items can be drawn."""
         return self._items.is_live(rows)
 
     def draw(self, rng: np.random.Generator, count: int, updates: int) -> Drawn:
+        """``count`` items by P(i), with weights by β at this number of updates."""
         floor = self._plan.floor
         total = self._tree.total
         alike = int(rng.binomial(count, floor))
@@ -190,6 +205,7 @@ class PrioritisedSampler:
         return {"priorities": self._tree.get(rows), "largest": np.array([self.largest])}
 
     def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:
+        """Sets the priorities of a snapshot for those of its items that are live."""
         for place, first in first_rows.items():
             powers = kept["priorities"][place]
             rows = np.arange(first, first + len(powers))

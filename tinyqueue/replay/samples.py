@@ -15,8 +15,8 @@ class TransitionSample:
 
     Attributes:
         rows: ``[N]`` int64, where each item is held.
-        births: ``[N]`` int64, which life of that place: a priority written back for an
-            item that has been evicted since is recognised by it.
+        births: ``[N]`` int64, the generation of that row, by which priorities written back for
+            items evicted since are recognised.
         observations, next_observations: path → ``[N, *obs]``; with a stack of k > 1 frames
             ``[N, k, *obs]``, oldest first. The next one is m ticks later,
             m = min(n, ticks to the episode's end or to a gap).
@@ -25,7 +25,7 @@ class TransitionSample:
         discounts: ``[N]`` float32, D = γ^m (1 − terminated). It is not γ^n.
         weights: ``[N]`` float32 importance weights, 1 at most; all 1 when drawn uniformly.
         action_masks, next_action_masks: ``[N, n]`` bool, the valid actions in ``observations`` and
-            ``next_observations``; None where the environment has no action masks.
+            ``next_observations``; None if the environment has no action masks.
     """
 
     rows: Array
@@ -53,15 +53,15 @@ class SequenceSample:
         actions: ``[L, N, *act]``.
         rewards: ``[L, N]`` float32, scaled and clipped as planned; 0 outside ``mask``.
         terminated: ``[L, N]`` bool; false outside ``mask``.
-        mask: ``[L, N]`` bool, true on played ticks: false on padding in front of an
-            episode's first tick and after its end.
-        starts: ``[L+1, N]`` bool, the recurrent state is zeroed before this row.
+        mask: ``[L, N]`` bool, true on played ticks, false on the padding before an episode's
+            first tick and after its end.
+        starts: ``[L+1, N]`` bool, whether the recurrent state is zeroed before this row.
         previous_actions: ``[L+1, N, *act]``, 0 before an episode's first row.
         previous_rewards: ``[L+1, N]`` float32, as the environment gave them: a network's
             input; 0 before an episode's first row.
         state: path → ``[N, *state]``, the recurrent state before row 0.
         weights: ``[N]`` float32 importance weights, as in a :class:`TransitionSample`.
-        action_masks: ``[L+1, N, n]`` bool, the valid actions in ``observations``; None where the
+        action_masks: ``[L+1, N, n]`` bool, the valid actions in ``observations``; None if the
             environment has no action masks.
     """
 

@@ -22,12 +22,12 @@ class Sequences:
 
     One begins at tick 0 of every batch, with the recurrent state that the player sent, and
     one at every episode's first row, with a state of zeros. The latter is padded in front by
-    burn_in ticks, so that its loss starts at the episode's first tick. Behind the episode's
-    end, or a gap, a sequence is masked; without a tick to train on it is no item.
+    burn_in ticks, so that its loss starts at the episode's first tick. After the episode's
+    end, or a gap, a sequence is masked; without a tick to train on it does not become an item.
 
     Args:
-        plan: What the algorithm asks for.
-        ring: Where the frames are held.
+        plan: What the algorithm requires.
+        ring: The storage of the frames.
         state: Recurrent state: path → shape of one slot.
     """
 
@@ -46,12 +46,14 @@ class Sequences:
         self._previous_rewards = np.empty(of_slots, np.float32)
         self._previous_action_name = carried_action(ring.action_path)
         self.unfinished = 0
-        """Sequences without a tick to train on when a gap or an eviction cut them short."""
+        """Sequences lost because a gap or an eviction cut them short."""
 
     def track(self) -> Unfinished:
+        """An empty track, for a stage with nothing held."""
         return Unfinished(Tail(self._plan, self._ring))
 
     def add(self, track: Unfinished, block: int, batch: SessionBatch) -> Ready:
+        """Takes in the batch just written to ``block``; returns the sequences now complete."""
         ring = self._ring
         table = ring.block_table(block)
         self._rewards[table], self._terminated[table] = batch.rewards, batch.terminated
@@ -69,6 +71,7 @@ class Sequences:
         return self._keep(done)
 
     def close(self, track: Unfinished, block: int) -> Ready:
+        """Ends a track at a gap; row 0 of ``block`` holds its final observations."""
         self._learn_errors(self._ring.block_table(block)[:1], track.tail.close(block))
         return self._keep(track.close(), is_cut=True)
 
@@ -78,7 +81,7 @@ class Sequences:
         length = self._lengths[rows].astype(np.int64)
         is_first = ring.ages[rows] == 0
         padding = np.where(is_first, plan.burn_in, 0)
-        # Ticks since each sequence's own first row: negative on the padding in front.
+        # Ticks since each sequence's first row; negative on the padding in front.
         tick = np.arange(plan.burn_in + plan.unroll + 1)[:, None] - padding
         held = ring.moved(rows, np.clip(tick, 0, length))
         mask = ((tick >= 0) & (tick < length))[:-1]
@@ -113,7 +116,7 @@ class Sequences:
         self._errors[complete.rows] = complete.errors
 
     def _keep(self, done: Begun, is_cut: bool = False) -> Ready:
-        """Those of the complete sequences that are items."""
+        """The complete sequences that become items."""
         is_held = self._ring.is_held(done.rows, done.births)
         is_trained = done.paddings + done.lengths > self._plan.burn_in
         is_lost = ~is_held | (~is_trained & is_cut)
@@ -140,7 +143,7 @@ class Sequences:
     def _previous(
         self, values: Array, carried: Array, rows: Array, tick: Array, length: Array
     ) -> Array:
-        """``[L+1, N, …]`` of the tick before each row: 0 before an episode's first."""
+        """``[L+1, N, …]`` values of the tick before each row; 0 before an episode's first."""
         previous = np.zeros_like(values)
         is_known = (tick >= 1) & (tick <= length)
         previous[1:][is_known[1:]] = values[:-1][is_known[1:]]
@@ -148,7 +151,7 @@ class Sequences:
         return previous
 
     def _carried(self, values: Array, rows: Array) -> Array:
-        """``[N, …]`` of what came before the batch of each row, 0 where an episode begins."""
+        """``[N, …]`` values carried into the batch of each row; 0 where an episode begins."""
         ring = self._ring
         block = rows // ring.block_rows
         found: Array = values[block, rows % ring.block_rows // ring.ticks]

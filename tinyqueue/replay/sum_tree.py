@@ -1,4 +1,4 @@
-"""Drawing in proportion to a value, a million values at a time: a sum-tree in NumPy."""
+"""Drawing in proportion to a value, from a million values: a sum tree in NumPy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 from tinyqueue.data.spaces import Array
 
 _TOP = 2048
-"""A level of up to this many sums is searched as a whole: one cumulative sum costs less
+"""A level of at most this many sums is searched as a whole: one cumulative sum costs less
 than the ten levels of pairs that it replaces."""
 
 
 class SumTree:
     """Values ≥ 0 at fixed indices, all 0 at first, found by prefix sums.
 
-    Every sum is computed anew from its two parts, so rounding does not build up.
+    Every sum is recomputed from its two parts, so rounding errors do not build up.
 
     Args:
         capacity: Number of values, at least 1.
@@ -31,6 +31,7 @@ class SumTree:
 
     @property
     def total(self) -> float:
+        """The sum of all values."""
         return float(self._levels[-1].sum())
 
     def get(self, indices: Array) -> npt.NDArray[np.float64]:
@@ -38,7 +39,7 @@ class SumTree:
         return self._levels[0][indices]
 
     def set(self, indices: Array, values: Array | float) -> None:
-        """Sets ``[N]`` values. Of an index that occurs twice the last one counts."""
+        """Sets ``[N]`` values. If an index occurs twice, its last value counts."""
         self._levels[0][indices] = values
         nodes = indices
         for level, pairs in zip(self._levels[1:], self._pairs, strict=True):
@@ -47,7 +48,7 @@ class SumTree:
             level[nodes] = parts[:, 0] + parts[:, 1]
 
     def set_range(self, first: int, values: Array) -> None:
-        """Sets the neighbours ``first … first + N − 1``; cheaper than by indices."""
+        """Sets the values at ``first … first + N − 1``; cheaper than :meth:`set`."""
         end = first + len(values)
         self._levels[0][first:end] = values
         for level, pairs in zip(self._levels[1:], self._pairs, strict=True):
@@ -64,7 +65,7 @@ class SumTree:
         running = np.cumsum(self._levels[-1])
         sums = np.minimum(sums, np.nextafter(running[-1], 0.0))
         nodes = np.searchsorted(running, sums, side="right")
-        # Rounding may leave less than nothing, which would be found in a half that is empty.
+        # Rounding may make the rest negative, which would lead into an empty half.
         rest = np.maximum(sums - (running[nodes] - self._levels[-1][nodes]), 0.0)
         for pairs in reversed(self._pairs):
             parts = pairs.take(nodes, axis=0)

@@ -1,4 +1,4 @@
-"""The last n ticks of a stage, whose n-step returns wait for the ticks that follow."""
+"""The last n ticks of a stage, whose n-step returns wait for the following ticks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tinyqueue.replay.value_rescaling import rescale, unscale
 
 
 class Complete(NamedTuple):
-    """Ticks whose n-step return is known now, as columns of equal length N.
+    """Ticks whose n-step return is now known, as columns of equal length N.
 
     Attributes:
-        rows, next_rows: int64, the tick and the one that is bootstrapped from.
+        rows, next_rows: int64, the row of the tick and the row to bootstrap from.
         returns, discounts: float64, R and D.
-        errors: float64, |R + D·max Q(next) − Q(s, a)| by the player's own values; NaN where
-            they were not recorded, or not for the next row.
+        errors: float64, |R + D·max Q(next) − Q(s, a)| by the player's values; NaN where one of
+            them was not recorded.
     """
 
     rows: Array
@@ -49,8 +49,8 @@ class Tail:
     """Joins the batches of one stage.
 
     Args:
-        plan: For n, γ, the rewards' shape and the scale of the recorded Q values.
-        ring: Where the rows are held.
+        plan: For n, γ, the clipping and scale of rewards, and the scale of recorded Q values.
+        ring: The storage of the rows.
     """
 
     def __init__(self, plan: ReplayPlan, ring: Ring) -> None:
@@ -58,7 +58,7 @@ class Tail:
         self._kept: _Ticks | None = None
 
     def extend(self, block: int, batch: SessionBatch) -> Complete:
-        """Takes in the stage's next batch, which is held in ``block``."""
+        """Takes in the stage's next batch, written to ``block``; returns ticks now complete."""
         plan, rows = self._plan, self._ring.block_table(block)
         unknown = np.full(rows.shape, np.nan, np.float32)
         return self._complete(
@@ -75,7 +75,9 @@ class Tail:
         )
 
     def close(self, block: int) -> Complete:
-        """Completes what is left with m < n; row 0 of ``block`` holds the final observations."""
+        """Completes the remaining ticks with m < n; row 0 of ``block`` holds the final
+        observations.
+        """
         assert self._kept is not None, "a tail is closed only after a batch"
         self._kept.ended[-1] = True
         rows = self._ring.block_table(block)[:1]
@@ -96,7 +98,7 @@ class Tail:
         tail = ticks._replace(pending=pending)
         self._kept = _Ticks(*(column[-plan.n_step :].copy() for column in tail))
         if kept is not None:
-            # The tail's own blocks may have been evicted since.
+            # The tail's blocks may have been evicted since.
             lost = ~self._ring.is_held(kept.rows, kept.births)
             is_complete[: len(lost)] &= ~lost
         at, slot = np.nonzero(is_complete)
@@ -114,7 +116,7 @@ class Tail:
 
     def _errors(self, returns: Array, discounts: Array, q_taken: Array, q_max: Array) -> Array:
         bootstrap = unscale(q_max.astype(np.float64)) if self._plan.rescaled else q_max
-        # Where nothing is bootstrapped, an unknown next value is no obstacle.
+        # Where nothing is bootstrapped, the next value need not be known.
         targets: Array = returns + np.where(discounts > 0, discounts * bootstrap, 0.0)
         if self._plan.rescaled:
             targets = rescale(targets)

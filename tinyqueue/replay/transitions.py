@@ -1,4 +1,4 @@
-"""Transitions with n-step returns: how they are made of batches, and gathered."""
+"""Transitions with n-step returns: made from batches, and gathered into samples."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinyqueue.replay.tail import Complete, Tail
 class Transitions:
     """One item per valid tick, complete n ticks later or at its episode's end.
 
-    Across a gap in a stage's batches nothing is joined: the last ticks before it become
+    Nothing is joined across a gap in a stage's batches: the last ticks before it become
     items with m < n, bootstrapped from the final observations that the stage had sent.
 
     Args:
-        plan: What the algorithm asks for.
-        ring: Where the frames are held.
+        plan: What the algorithm requires.
+        ring: The storage of the frames.
     """
 
     unfinished = 0
@@ -33,12 +33,15 @@ class Transitions:
         self._next_rows = np.empty(ring.rows, np.int64)
 
     def track(self) -> Tail:
+        """An empty track, for a stage with nothing held."""
         return Tail(self._plan, self._ring)
 
     def add(self, track: Tail, block: int, batch: SessionBatch) -> Ready:
+        """Takes in the batch just written to ``block``; returns the transitions now complete."""
         return self._keep(track.extend(block, batch))
 
     def close(self, track: Tail, block: int) -> Ready:
+        """Ends a track at a gap; row 0 of ``block`` holds its final observations."""
         return self._keep(track.close(block))
 
     def gather(self, rows: Array, births: Array, weights: Array) -> TransitionSample:

@@ -1,4 +1,4 @@
-"""Sequences of a stage that have begun, until the ticks they need have come."""
+"""Sequences of a stage that have begun and wait for the ticks they need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Begun(NamedTuple):
         slots: The slot that plays it.
         starts: Its first tick, counted since the stage's track began.
         paddings: Masked ticks in front.
-        lengths: Ticks behind the padding: what is wanted, or fewer once an end is known.
+        lengths: Ticks after the padding: those wanted, or fewer once an end is known.
     """
 
     rows: Array
@@ -43,9 +43,9 @@ class Unfinished:
         self._waiting = Begun(*np.zeros((6, 0), np.int64))
 
     def extend(self, begun: Begun, ended: Array) -> Begun:
-        """Takes in ``[T, B]`` ticks in which sequences begin; returns those that are complete.
+        """Takes in ``[T, B]`` ticks in which sequences begin; returns the complete sequences.
 
-        One is complete when the row behind its last tick is there too.
+        A sequence is complete once the row after its last tick is there too.
         """
         ticks = len(ended)
         waiting = Begun(*map(np.concatenate, zip(self._waiting, begun, strict=True)))
@@ -61,7 +61,7 @@ class Unfinished:
         return Begun(*(column[is_done] for column in waiting))
 
     def close(self) -> Begun:
-        """All that waits, cut short; the row behind the last tick is the closing block's."""
+        """All waiting sequences, cut short; the closing block holds the row after the last tick."""
         waiting = self._waiting
         left = np.minimum(waiting.lengths, self.ticks - waiting.starts)
         return waiting._replace(lengths=left)

@@ -11,7 +11,7 @@ EPSILON = 1e-3
 
 
 def rescale(x: Array) -> Array:
-    """h(x) = sign(x)(√(|x| + 1) − 1) + εx: large returns become small targets."""
+    """h(x) = sign(x)(√(|x| + 1) − 1) + εx, which shrinks large returns."""
     return np.sign(x) * (np.sqrt(np.abs(x) + 1.0) - 1.0) + EPSILON * x
 
 
