@@ -57,8 +57,9 @@ def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
 
 
 def configs(*documents: Mapping[str, Any]) -> dict[str, ConfigTable]:
-    """The config dataclasses of the algorithms and models that documents name: ``algorithms`` and
-    ``models``, each by name.
+    """The config dataclasses of the algorithms and models that documents name.
+
+    ``algorithms`` and ``models``, each by name.
 
     Raises:
         UnknownNameError: There is none of a name.

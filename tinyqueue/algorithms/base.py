@@ -97,8 +97,7 @@ class Algorithm(ABC, Generic[C, E]):
 
     @property
     def replay(self) -> ReplayPlan | None:
-        """What it needs from the replay that it samples; None if it trains on session batches as
-        they arrive."""
+        """What it needs from the replay; None if it trains on session batches as they arrive."""
         return None
 
     @property
@@ -121,8 +120,9 @@ class Algorithm(ABC, Generic[C, E]):
 
     @abstractmethod
     def prepare(self, ticks: int, slots: int) -> None:
-        """Builds the graph before the first update, which is then as fast as any other (this saves
-        0.5 s). State and weights do not change.
+        """Builds the graph before the first update, so that it is as fast as any other.
+
+        This saves 0.5 s. State and weights do not change.
 
         Args:
             ticks: T of an update. Ignored where the replay plan fixes the shapes.

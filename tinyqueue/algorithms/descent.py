@@ -1,5 +1,6 @@
-"""What every update has, whatever its loss: optimiser steps at a scheduled rate, one graph per
-input shape, and a report.
+"""What every update has, whatever its loss.
+
+Optimiser steps at a scheduled rate, one graph per input shape, and a report.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""DQN (Mnih et al., 2015, doi:10.1038/nature14236) and its steps up to Ape-X (Horgan et al.,
-2018, arXiv:1803.00933): double, dueling, n-step, prioritised, each a switch in the config.
+"""DQN (Mnih et al., 2015, doi:10.1038/nature14236) and its steps up to Ape-X.
+
+Ape-X is of Horgan et al., 2018, arXiv:1803.00933. The steps are double, dueling, n-step and
+prioritised, each a switch in the config.
 
 A preset is a config with other defaults, so every setting of it can be overridden.
 
@@ -35,8 +37,10 @@ class DoubleDqnConfig(ValueConfig):
 
 @dataclass(frozen=True)
 class RainbowLiteConfig(ValueConfig):
-    """``rainbow-lite``: Rainbow (Hessel et al., 2018, arXiv:1710.02298) without noisy layers and
-    without the distribution of returns."""
+    """``rainbow-lite``: Rainbow without noisy layers and the distribution of returns.
+
+    Rainbow: Hessel et al., 2018, arXiv:1710.02298.
+    """
 
     n_step: Count = 3
     """Rainbow: 3."""
@@ -53,8 +57,10 @@ class RainbowLiteConfig(ValueConfig):
 
 @dataclass(frozen=True)
 class ApexConfig(ValueConfig):
-    """``apex`` (Horgan et al., 2018, arXiv:1803.00933): Rainbow's double, dueling, prioritised
-    3-step learning with a different ε in every slot (environment), and large batches.
+    """``apex`` (Horgan et al., 2018, arXiv:1803.00933).
+
+    Rainbow's double, dueling, prioritised 3-step learning with a different ε in every slot
+    (environment), and large batches.
 
     On Atari: ``optimiser = "centred-rmsprop"``, ``epsilon = 1.5e-7``, ``learning_rate = 6.25e-5``,
     ``target_every_updates = 2500``, ``reward_clip = 1``.

@@ -118,8 +118,9 @@ class RmsProp:
 
 
 class CentredRmsProp:
-    """RMSProp with the gradient's variance instead of its square, decay 0.95, no momentum, as in
-    DQN (Mnih et al., 2015) and Ape-X (Horgan et al., 2018) on Atari.
+    """RMSProp with the gradient's variance instead of its square.
+
+    Decay 0.95, no momentum, as in DQN (Mnih et al., 2015) and Ape-X (Horgan et al., 2018) on Atari.
 
     Args:
         variables: Name → ``tf.Variable``.
@@ -184,8 +185,9 @@ def make_optimiser(
 def descend(
     optimiser: Optimiser, gradients: Sequence[Tensor], loss: Tensor, rate: Tensor, max_norm: float
 ) -> Tensor:
-    """Takes a step along the clipped gradient, inside a graph; none where the loss or the gradient
-    is not finite.
+    """Takes a step along the clipped gradient, inside a graph.
+
+    Takes none where the loss or the gradient is not finite.
 
     Args:
         optimiser: The optimiser.

@@ -244,8 +244,10 @@ class Ppo(StreamActorCritic[PpoConfig]):
         return tf.concat([sums / tf.where(is_sound, made, 1.0), made[None]], axis=0)
 
     def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
-        """All slots, with targets and advantages from the weights before the first step. They stay
-        the same through all steps."""
+        """All slots, with targets and advantages from the weights before the first step.
+
+        They stay the same through all steps.
+        """
         import tensorflow as tf
         from keras import ops
 
@@ -266,8 +268,9 @@ class Ppo(StreamActorCritic[PpoConfig]):
 
 
 def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) -> Array:
-    """The slots of each step, ``[epochs · minibatches, slots / minibatches]`` int32: every epoch
-    takes all slots, in a new random order.
+    """The slots of each step, ``[epochs · minibatches, slots / minibatches]`` int32.
+
+    Every epoch takes all slots, in a new random order.
 
     Args:
         slots: A multiple of ``minibatches``.

@@ -1,5 +1,6 @@
-"""R2D2 (Kapturowski et al., 2019, openreview r1lyTjAqYX): Q learning on sequences from a replay,
-with stored recurrent states, burn-in and value rescaling.
+"""R2D2 (Kapturowski et al., 2019, openreview r1lyTjAqYX).
+
+Q learning on sequences from a replay, with stored recurrent states, burn-in and value rescaling.
 
 Deviations: the loss is the mean over the ticks trained on, not the sum over those of a sequence; a
 sequence lies within one episode. A feed-forward network can be trained too: a control that shows
@@ -32,8 +33,9 @@ from tinyqueue.replay.samples import SequenceSample
 
 @dataclass(frozen=True)
 class R2d2Config(ValueConfig):
-    """``r2d2``: double, dueling, prioritised n-step learning on sequences, with a recurrent
-    network. Defaults are for small tasks; the paper's are given beside them.
+    """``r2d2``: double, dueling, prioritised n-step learning on sequences.
+
+    It is for a recurrent network. Defaults are for small tasks; the paper's are given beside them.
 
     A sequence begins at the first tick of a session batch, where the recurrent state was
     recorded: ``session.ticks`` is what the paper calls the period (40). Every tick is trained on

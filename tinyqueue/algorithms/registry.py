@@ -33,8 +33,10 @@ _REQUIRED_WHEN_BUILT = ("acting_outputs", "kept")
 
 
 def find(name: str) -> type[Algorithm[Any, Any]]:
-    """The algorithm that an experiment names: one of :data:`ALGORITHMS`, ``path/to/file.py:Name``,
-    or an entry point of the group ``tinyqueue.algorithms``.
+    """The algorithm that an experiment names.
+
+    One of :data:`ALGORITHMS`, ``path/to/file.py:Name``, or an entry point of the group
+    ``tinyqueue.algorithms``.
 
     Raises:
         UnknownNameError: There is none of this name.

@@ -1,5 +1,6 @@
-"""Turns session batches into inputs of a graph, and these into what a network sees: rows, or
-stacks that the graph gathers from frames.
+"""Turns session batches into inputs of a graph, and these into what a network sees.
+
+A network sees rows, or stacks that the graph gathers from frames.
 
 Each frame enters the graph once. Gathering 640 stacks of four 84 × 84 frames there takes 2 ms;
 building them in NumPy and passing them in would copy four times the bytes, twice.
@@ -192,7 +193,7 @@ class Observed:
         return rows
 
     def tensors(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
-        """path → ``[T+1, B, *obs]`` in the network's observation space, inside a graph.
+        """Path → ``[T+1, B, *obs]`` in the network's observation space, inside a graph.
 
         Args:
             given: The arrays of :meth:`arrays`, as tensors.

@@ -115,8 +115,9 @@ G = TypeVar("G")
 
 
 class QLearning(Algorithm[V, E], Generic[V, E, G]):
-    """A network with the output ``q``, trained on samples from a replay, and its target network: a
-    copy that is refreshed every ``target_every_updates``.
+    """A network with the output ``q``, trained on samples from a replay.
+
+    Its target network is a copy that is refreshed every ``target_every_updates``.
 
     Attributes:
         target: Variables of the target network, by path.

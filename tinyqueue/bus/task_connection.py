@@ -48,8 +48,9 @@ class TaskConnection:
         return self._producer
 
     def failed(self) -> None:
-        """Notes that a send failed. A blocked connection is kept, to hear when the alarm is over;
-        any other is closed.
+        """Notes that a send failed.
+
+        A blocked connection is kept, to hear when the alarm is over; any other is closed.
         """
         if self._blocked_s is None:
             self.close()

@@ -168,8 +168,9 @@ def configured(
 def new_run(
     runs: Path, experiment: Experiment, modules: Sequence[str] = ()
 ) -> tuple[RunDirectory, Experiment]:
-    """A new numbered run directory, once the environment has been found, and the experiment with
-    the copies that the run keeps of the user's own files.
+    """A new numbered run directory, once the environment has been found.
+
+    With it comes the experiment with the copies that the run keeps of the user's own files.
 
     Args:
         runs: The folder of all runs.

@@ -18,8 +18,10 @@ _RESULTS = "tinyqueue.results"
 
 
 def json_option(help_text: str = "Print one JSON object.") -> Callable[[C], C]:
-    """The option ``--json``. Only the object goes to standard output: whatever an environment
-    prints, including its C code and its children, goes to standard error.
+    """The option ``--json``.
+
+    Only the object goes to standard output: whatever an environment prints, including its C code
+    and its children, goes to standard error.
     """
 
     def begin(ctx: click.Context, param: click.Parameter, as_json: bool) -> bool:
@@ -40,8 +42,10 @@ def print_json(text: str) -> None:
 
 
 def own_stream(stream: TextIO) -> TextIO:
-    """The stream on a descriptor of its own, unbuffered, which is unaffected if 1 and 2 are
-    redirected. A stream that is neither of the two is returned unchanged.
+    """The stream on a descriptor of its own, unbuffered.
+
+    It is unaffected if 1 and 2 are redirected. A stream that is neither of the two is returned
+    unchanged.
     """
     if _descriptor(stream) not in (1, 2):
         return stream

@@ -41,8 +41,9 @@ class Parameter:
 
 
 class Family(Protocol):
-    """What the module of a family offers. Its functions take parameters in the order of
-    ``PARAMETERS``, then actions or noise.
+    """What the module of a family offers.
+
+    Its functions take parameters in the order of ``PARAMETERS``, then actions or noise.
 
     Attributes:
         PARAMETERS: Kinds of network outputs that it needs.
@@ -159,8 +160,10 @@ class Factored:
         return {**outputs, name: categorical.masked(xp, outputs[name], mask)}
 
     def mode(self, outputs: Arrays) -> Arrays:
-        """The most probable action by path, in the leaves' dtypes; new arrays. For a squashed
-        Gaussian it is the median."""
+        """The most probable action by path, in the leaves' dtypes; new arrays.
+
+        For a squashed Gaussian it is the median.
+        """
         return {
             part.path: part.as_action(part.family.mode(*part.read(np, outputs)))
             for part in self._parts

@@ -58,6 +58,6 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def draw(mean: Array, log_std: Array, noise: Array) -> Array:
-    """mean + std · noise."""
+    """The draw: mean + std · noise."""
     actions: Array = mean + np.exp(log_std) * noise
     return actions

@@ -1,5 +1,6 @@
-"""tanh of a Gaussian: a real number between −1 and 1, as SAC (Haarnoja et al., 2018,
-arXiv:1812.05905) draws its actions.
+"""Tanh of a Gaussian: a real number between −1 and 1.
+
+SAC (Haarnoja et al., 2018, arXiv:1812.05905) draws its actions like this.
 
 ``mean`` and ``log_std`` are those of the Gaussian before the tanh. ``log_std`` depends on the
 state and is clipped to −20 … 2, as in the paper's code. The log-density has the correction
@@ -65,7 +66,10 @@ def kl(
 
 
 def mode(mean: Array, log_std: Array) -> Array:
-    """tanh of the mean, as SAC is evaluated. It is the median; the density may peak elsewhere."""
+    """Tanh of the mean, as SAC is evaluated.
+
+    It is the median; the density may peak elsewhere.
+    """
     return np.tanh(mean)
 
 

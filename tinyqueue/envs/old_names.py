@@ -38,8 +38,10 @@ GAMES = {game.lower(): f"ALE/{game}-v5" for game in _NAMES.split()}
 
 
 def game_of(name: str) -> str | None:
-    """The present id of the game that a name without namespace and version means, if any:
-    ``ALE/Pong-v5`` for ``pong``, ``Pong``, and ``PongNoFrameskip``."""
+    """The present id of the game that a name without namespace and version means, if any.
+
+    ``ALE/Pong-v5`` for ``pong``, ``Pong``, and ``PongNoFrameskip``.
+    """
     return GAMES.get(_VARIANT.sub("", name).lower())
 
 

@@ -126,8 +126,10 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     @property
     def action_masks(self) -> Array | None:
-        """``[B, n]`` bool, the valid actions in the states shown last; None without masks. The
-        call after the next overwrites it."""
+        """``[B, n]`` bool, the valid actions in the states shown last; None without masks.
+
+        The call after the next overwrites it.
+        """
         return None if self._masks is None else self._masks.values
 
     def take_faults(self) -> Faults:
@@ -362,8 +364,10 @@ def close(environment: gymnasium.Env[Any, Any], name: str) -> bool:
 
 
 def close_all(environments: Iterable[gymnasium.Env[Any, Any] | None], name: str) -> None:
-    """Closes environments. After one hangs, the others get little time: there may be a hundred of
-    them, and somebody is waiting.
+    """Closes environments.
+
+    After one hangs, the others get little time: there may be a hundred of them, and somebody is
+    waiting.
     """
     most_s = CLOSE_S
     for environment in environments:

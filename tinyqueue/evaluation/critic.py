@@ -98,8 +98,9 @@ class Critic:
 
 @dataclass(frozen=True)
 class Expected:
-    """The return that a network expects: discounted, with rewards scaled as in training; h(Q) if
-    it was trained on rescaled values.
+    """The return that a network expects, discounted, with rewards scaled as in training.
+
+    It is h(Q) if the network was trained on rescaled values.
 
     Attributes:
         of: ``value`` for V(s), ``max_q`` for the largest Q(s, a) over a.

@@ -255,8 +255,10 @@ class ReturnThreshold:
         return Evaluated(waiting.checkpoint, result, waiting.training_mean)
 
     def is_reached(self, evaluated: Evaluated) -> bool:
-        """Whether an evaluation reached the target score. Never if games were cut for time, since
-        half a game may have any return."""
+        """Whether an evaluation reached the target score.
+
+        Never if games were cut for time, since half a game may have any return.
+        """
         return (
             self.value is not None
             and evaluated.mean_return >= self.value

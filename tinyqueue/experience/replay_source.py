@@ -257,8 +257,11 @@ class ReplayExperience:
 
     @property
     def _is_empty(self) -> bool:
-        """Whether there is nothing to train on and nothing on its way: then no player may wait for
-        training. Many stages may have started before the first sequence is complete."""
+        """Whether there is nothing to train on and nothing on its way.
+
+        Then no player may wait for training. Many stages may have started before the first sequence
+        is complete.
+        """
         is_under_way = bool(self._admitted) or not self._committed.empty()
         return not is_under_way and self._memory.replay.size == 0
 

@@ -1,5 +1,6 @@
-"""What keeps a run from making progress: failed tasks, batches set aside. They are reported and
-counted, and can be a reason to give up.
+"""What keeps a run from making progress: failed tasks, batches set aside.
+
+They are reported and counted, and can be a reason to give up.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ _DRAFT = ".film-"
 
 @contextmanager
 def draft_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder in ``out``, until the end of the block. ``out`` is created if missing, and
-    kept if anything is published to it.
+    """A hidden folder in ``out``, until the end of the block.
+
+    ``out`` is created if missing, and kept if anything is published to it.
 
     Raises:
         FilmError: ``out`` cannot be written to.

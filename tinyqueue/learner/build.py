@@ -178,8 +178,10 @@ def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[s
 
 
 def _use_threads(tf: Any, count: int) -> None:
-    """Sets TensorFlow's threads. Once TensorFlow has started, as in the second run of a program,
-    it keeps the number that it has."""
+    """Sets TensorFlow's threads.
+
+    Once TensorFlow has started, as in the second run of a program, it keeps the number that it has.
+    """
     try:
         # As many inter-op threads: the three passes of double Q learning can run in parallel. With
         # two, an update of pong-apex takes 0.8 times as long, and one of impala about 0.97 times.

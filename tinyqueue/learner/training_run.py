@@ -71,8 +71,7 @@ class TrainingRun:
         self._unanswered: set[str] = set()
 
     def restore(self, ledger: Ledger | None) -> None:
-        """Continues from the newest intact checkpoint, if there is one, and reports what was
-        restored.
+        """Continues from the newest intact checkpoint, if any, and reports what was restored.
 
         The clock continues from what the ledger has accepted, whatever the checkpoint says.
 

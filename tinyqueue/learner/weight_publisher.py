@@ -54,8 +54,10 @@ class WeightPublisher:
         self._specs.publish(self._spec, self._graph)
 
     def publish(self, weights: WeightVersion) -> None:
-        """Publishes a version. If the store is unreachable, training goes on: this is logged once,
-        and :meth:`heal` publishes the newest version when the store is back.
+        """Publishes a version.
+
+        If the store is unreachable, training goes on: this is logged once, and :meth:`heal`
+        publishes the newest version when the store is back.
 
         Raises:
             LeaseLostError, StaleEpochError: Another learner has taken over.

@@ -74,8 +74,10 @@ class Interruption:
 
     @contextmanager
     def told(self, view: View) -> Iterator[None]:
-        """Inside it, a Ctrl-C that asks for a stop is answered at once, even if the present update
-        takes seconds. A thread does this, since the handler may have interrupted the view itself.
+        """Inside it, a Ctrl-C that asks for a stop is answered at once.
+
+        This holds even if the present update takes seconds: a thread answers, since the handler may
+        have interrupted the view itself.
         """
 
         def tell() -> None:

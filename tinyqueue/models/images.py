@@ -54,8 +54,9 @@ def image_network(
     seed: int,
     convolve: Convolve,
 ) -> Network:
-    """One torso for all outputs: convolutions, then a dense layer, joined by the previous action
-    and reward where the config asks for them.
+    """One torso for all outputs: convolutions, then a dense layer.
+
+    The previous action and reward join them where the config asks for it.
 
     Without a core, the streams of a dueling output start at the convolutions, as in the paper.
 

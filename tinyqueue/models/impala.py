@@ -27,8 +27,10 @@ BLOCKS = 2
 
 @dataclass(frozen=True)
 class ImpalaNetworkConfig(ImageConfig):
-    """``impala``: learns Atari in fewer env steps, but has six times the multiplications of
-    ``nature``; ONNX Runtime takes fifteen times as long (measured)."""
+    """``impala``: learns Atari in fewer env steps than ``nature``, at a higher cost.
+
+    It has six times the multiplications; ONNX Runtime takes fifteen times as long (measured).
+    """
 
 
 def build(

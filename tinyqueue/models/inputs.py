@@ -30,8 +30,10 @@ def observation_inputs(space: Space) -> dict[str, Tensor]:
 
 
 def previous_inputs(actions: Space) -> dict[str, Tensor]:
-    """Inputs for the previous action, ``[B, *act]`` per leaf in the leaf's dtype, and for the
-    previous reward, ``[B]``."""
+    """Inputs for the previous action and reward.
+
+    ``[B, *act]`` per leaf of the action, in the leaf's dtype, and ``[B]`` for the reward.
+    """
     keys = {action_input(path): leaf for path, leaf in actions.items()}
     inputs = {key: named_input(leaf.shape, leaf.dtype, key) for key, leaf in keys.items()}
     return inputs | {REWARD_INPUT: named_input((), "float32", REWARD_INPUT)}

@@ -120,8 +120,11 @@ def _quick_import() -> Iterator[None]:
 
 @contextmanager
 def _without_users_file() -> Iterator[None]:
-    """Gives Keras an empty folder during its import. It would read ``keras.json`` in its own, and
-    a different order of channels there would train a different network."""
+    """Gives Keras an empty folder during its import.
+
+    It would read ``keras.json`` in its own, and a different order of channels there would train a
+    different network.
+    """
     before = os.environ.get("KERAS_HOME")
     with tempfile.TemporaryDirectory(prefix="tinyqueue-") as folder:
         os.environ["KERAS_HOME"] = folder

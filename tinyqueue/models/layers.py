@@ -82,8 +82,11 @@ class Layers:
         return {name: self.head(name, output, x, stream) for name, output in outputs.items()}
 
     def head(self, name: str, output: Output, x: Tensor, stream: int) -> Tensor:
-        """One output. A dueling one has two streams, each with a hidden layer of ``stream`` units;
-        0: no hidden layer."""
+        """One output.
+
+        A dueling one has two streams, each with a hidden layer of ``stream`` units; 0: no hidden
+        layer.
+        """
         _, keras = import_keras()
         if output.state_independent:
             return _free_variable()(output.size, name=layer_name(name))(x)

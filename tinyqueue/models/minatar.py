@@ -1,5 +1,6 @@
-"""The network of MinAtar's authors for their games of 10 × 10 cells (Young & Tian, 2019,
-arXiv:1903.03176).
+"""The network of MinAtar's authors (Young & Tian, 2019, arXiv:1903.03176).
+
+It plays their games of 10 × 10 cells.
 
 One convolution of 16 filters 3×3/1 and a dense layer of 128, each with a ReLU, as in their DQN.
 Their actor-critic uses SiLU and its derivative instead. Initial weights are orthogonal.

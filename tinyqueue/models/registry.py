@@ -45,8 +45,10 @@ _SIGNATURE = "(observations, actions, outputs, config, seed)"
 
 
 def find(name: str) -> ModelEntry:
-    """The model that an experiment names: one of :data:`MODELS`, ``path/to/file.py:name``, or an
-    entry point of the group ``tinyqueue.models``.
+    """The model that an experiment names.
+
+    One of :data:`MODELS`, ``path/to/file.py:name``, or an entry point of the group
+    ``tinyqueue.models``.
 
     Raises:
         UnknownNameError: There is none of this name.
@@ -58,8 +60,10 @@ def find(name: str) -> ModelEntry:
 
 
 def entry_of(found: object, where: str) -> ModelEntry:
-    """The entry of a model that a user brought: a function like :data:`Build` whose ``config`` is
-    annotated with its dataclass, or a :class:`ModelEntry`.
+    """The entry of a model that a user brought.
+
+    A function like :data:`Build` whose ``config`` is annotated with its dataclass, or a
+    :class:`ModelEntry`.
 
     Args:
         found: What was loaded.

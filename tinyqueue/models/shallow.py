@@ -1,5 +1,6 @@
-"""The small network of A3C for Atari (Mnih et al., 2016, arXiv:1602.01783, §8), taken from DQN's
-first paper; IMPALA calls it shallow.
+"""The small network of A3C for Atari (Mnih et al., 2016, arXiv:1602.01783, §8).
+
+A3C took it from DQN's first paper; IMPALA calls it shallow.
 
 Two convolutions of 16 filters 8×8/4 and 32 of 4×4/2, and a dense layer of 256, each with a ReLU.
 Initial weights are orthogonal.

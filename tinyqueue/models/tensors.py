@@ -1,5 +1,7 @@
-"""Names for TensorFlow's types, which it does not publish, and assertions on tensors when a graph
-is built."""
+"""Names for TensorFlow's types, which it does not publish, and assertions on tensors.
+
+Tensors are checked when a graph is built.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ GradientTape: TypeAlias = Any
 
 
 def require(shape: tuple[int | None, ...], dtype: str, **tensors: Tensor) -> None:
-    """Checks what a formula assumes, as rlax does: once per graph, so it costs nothing when the
-    graph runs.
+    """Checks what a formula assumes, as rlax does.
+
+    Once per graph, so it costs nothing when the graph runs.
 
     Args:
         shape: Sizes; None for any. A size that is not yet known in a tensor also fits.

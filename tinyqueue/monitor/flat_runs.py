@@ -106,8 +106,10 @@ class FlatRun:
         return said
 
     def closing_advice(self) -> list[str]:
-        """What is worth trying when the run has ended, including earlier advice unless returns
-        have risen since."""
+        """What is worth trying when the run has ended.
+
+        Earlier advice is included unless returns have risen since.
+        """
         if self._said is not None and not self.is_flat:
             mean, said = self._said
             return [] if mean.count and _rises(mean, self._stretch()) else said

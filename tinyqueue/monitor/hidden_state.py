@@ -46,8 +46,11 @@ class HiddenState:
         )
 
     def gain(self) -> float:
-        """How much knowing the previous observation raises the explained share of the change to
-        the next one, 0 … 1, on rows that were not fitted; 0 if it cannot be measured."""
+        """How much better the next observation is explained by knowing the previous one too.
+
+        The gain in the explained share of the change, 0 … 1, on rows that were not fitted; 0 if it
+        cannot be measured.
+        """
         if not self._samples or self._samples[0][0].shape[-1] > _MOST_COLUMNS:
             return 0.0
         before, now, after, actions = self._triples()
@@ -64,8 +67,11 @@ class HiddenState:
         return max(0.0, _explained(both, change) - _explained(alone, change))
 
     def surprises(self) -> float:
-        """The share of ticks at which an observation and action that occurred earlier in the
-        episode, within the batch, led to another observation or reward than the first time."""
+        """The share of ticks at which the same action in the same place had another outcome.
+
+        An observation and action that occurred earlier in the episode, within the batch, led to
+        another observation or reward than the first time.
+        """
         ticks = surprising = 0
         for seen, actions, rewards, valid in self._samples:
             for slot in range(seen.shape[1]):
@@ -81,8 +87,10 @@ class HiddenState:
         return surprising / ticks if ticks else 0.0
 
     def _triples(self) -> tuple[Array, Array, Array, Array]:
-        """``[N, columns]`` three observations in a row of one episode, and ``[N]`` actions at the
-        second."""
+        """Three observations in a row of one episode, and the actions at the second.
+
+        ``[N, columns]`` each, and ``[N]``.
+        """
         rows: list[tuple[Array, Array, Array, Array]] = []
         for seen, actions, _, valid in self._samples:
             inside = valid[1:] & valid[:-1]

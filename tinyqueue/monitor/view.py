@@ -123,8 +123,10 @@ class Progress:
 
     @property
     def goal(self) -> str:
-        """What :meth:`fraction` is a share of: ``of the way to 475``, or ``of 20,000,000 steps``;
-        empty if there is no goal."""
+        """What :meth:`fraction` is a share of; empty if there is no goal.
+
+        ``of the way to 475``, or ``of 20,000,000 steps``.
+        """
         if self._level is not None:
             return f"of the way to {self._level:,g}"
         return "" if self._max_env_steps is None else f"of {self._max_env_steps:,} steps"

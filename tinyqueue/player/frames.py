@@ -59,7 +59,10 @@ class Frames:
         }
 
     def seen(self, tick: int) -> Arrays:
-        """path → ``[B, k, *frame]``: the stacks at one row, oldest frame first. For k > 1 only."""
+        """Path → ``[B, k, *frame]``: the stacks at one row, oldest frame first.
+
+        For k > 1 only.
+        """
         if self._ages.min() >= self._stack - 1:
             return self._stacks[tick]
         back = np.minimum(self._ages[:, None], self._back)

@@ -140,8 +140,11 @@ class Replay:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Counts since the start: ``stale_priorities`` of items evicted before they were written
-        back, ``unfinished_sequences``, and ``gaps`` in stages' batches, which cut items short."""
+        """Counts since the start.
+
+        ``stale_priorities`` of items evicted before they were written back,
+        ``unfinished_sequences``, and ``gaps`` in stages' batches, which cut items short.
+        """
         return {
             "stale_priorities": self._stale_priorities,
             "unfinished_sequences": self._items.unfinished,

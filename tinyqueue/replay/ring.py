@@ -129,8 +129,10 @@ class Ring:
         return block
 
     def moved(self, rows: Array, ticks: Array) -> Array:
-        """Rows that are ``ticks`` later (or earlier, if negative) in the same slot, following
-        links between blocks; they must be held."""
+        """Rows that are ``ticks`` later (or earlier, if negative) in the same slot.
+
+        Links between blocks are followed; the rows must be held.
+        """
         tick = rows % self.ticks + ticks
         if not ((tick < 0) | (tick >= self.ticks)).any():
             return rows + ticks
@@ -166,7 +168,7 @@ class Ring:
         return np.concatenate(found)
 
     def observations(self, rows: Array) -> Arrays:
-        """path → ``[…, *obs]`` of rows, or ``[…, k, *obs]`` with stacks, oldest first.
+        """Path → ``[…, *obs]`` of rows, or ``[…, k, *obs]`` with stacks, oldest first.
 
         At the start of an episode its first frame is repeated.
         """
@@ -193,8 +195,10 @@ class Ring:
         return block
 
     def _ages(self, previous: int, batch: SessionBatch) -> Array:
-        """``[T, B]`` ticks since each row's episode began. An invalid tick 0 belongs to an episode
-        of the previous batch."""
+        """``[T, B]`` ticks since each row's episode began.
+
+        An invalid tick 0 belongs to an episode of the previous batch.
+        """
         at_start = batch.carry.get(EPISODE_STEPS, np.zeros(self.slots, np.int32))
         if previous != NONE:
             before = self.ages[self.block_table(previous)[-1]].astype(np.int64) + 1

@@ -58,8 +58,10 @@ class Sampler(Protocol):
         ...
 
     def snapshot(self, blocks: Array, count: int) -> Arrays:
-        """What a checkpoint keeps of the items in ``[K]`` blocks of ``count`` rows; empty if there
-        is nothing to keep."""
+        """What a checkpoint keeps of the items in ``[K]`` blocks of ``count`` rows.
+
+        Empty if there is nothing to keep.
+        """
         ...
 
     def restore(self, kept: Arrays, first_rows: Mapping[int, int]) -> None:

@@ -75,8 +75,9 @@ class Tail:
         )
 
     def close(self, block: int) -> Complete:
-        """Completes the remaining ticks with m < n; row 0 of ``block`` holds the final
-        observations.
+        """Completes the remaining ticks with m < n.
+
+        Row 0 of ``block`` holds the final observations.
         """
         assert self._kept is not None, "a tail is closed only after a batch"
         self._kept.ended[-1] = True

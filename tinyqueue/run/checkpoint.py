@@ -198,8 +198,10 @@ _OF_THE_MACHINE = ("hang_s", "single")
 
 
 def _both_told(one: Any, other: Any) -> tuple[Any, Any]:
-    """Two spaces, or whatever, without what only one of them says of the environment's own values:
-    older versions did not write it down."""
+    """Two spaces without what only one of them says of the environment's own values.
+
+    Older versions did not write it down. Anything else than a space is returned as it is.
+    """
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return one, other
     leaves = [*one.values(), *other.values()]

@@ -48,8 +48,9 @@ def copies(document: Mapping[str, Any]) -> Copies:
 
 
 def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """The document as written to a run directory, with relative paths to its copies, so that the
-    folder can be moved.
+    """The document as written to a run directory.
+
+    The paths to its copies are relative, so that the folder can be moved.
 
     Args:
         document: With absolute paths.
@@ -66,8 +67,9 @@ def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
 def changes(
     document: Mapping[str, Any], originals: Mapping[str, str], names: Collection[str]
 ) -> list[str]:
-    """A sentence for every original that has changed since it was copied. A missing original, for
-    instance on another machine, does not count as changed.
+    """A sentence for every original that has changed since it was copied.
+
+    A missing original, for instance on another machine, does not count as changed.
 
     Args:
         document: The run's experiment, with absolute paths.

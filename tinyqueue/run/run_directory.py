@@ -59,8 +59,10 @@ class RunDirectory:
     def create(
         cls, root: Path, document: Mapping[str, Any], info: Mapping[str, Any]
     ) -> RunDirectory:
-        """Creates the run with the next free number. It appears complete or not at all, with
-        copies of the user's own files that the experiment names.
+        """Creates the run with the next free number.
+
+        It appears complete or not at all, with copies of the user's own files that the experiment
+        names.
 
         Args:
             root: The folder of all runs.
@@ -137,8 +139,9 @@ class RunDirectory:
         return int(self._state["epoch"])
 
     def document(self) -> dict[str, Any]:
-        """The effective experiment, as plain tables. The user's own files in it are the run's
-        copies, as absolute paths.
+        """The effective experiment, as plain tables.
+
+        The user's own files in it are the run's copies, as absolute paths.
 
         Raises:
             RunDirectoryError: The file cannot be read.
@@ -218,8 +221,9 @@ class RunDirectory:
             self._streams[stream].append(rows)
 
     def discard_unless_begun(self) -> None:
-        """Deletes a run created by this process that never reserved an epoch, and the parent
-        folders created for it.
+        """Deletes a run created by this process that never reserved an epoch.
+
+        The parent folders created for it go too.
 
         A restart resumes the newest run, which should not be one whose settings were rejected. A
         run from earlier is left alone, whatever it holds.

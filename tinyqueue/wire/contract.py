@@ -180,8 +180,9 @@ class Contract:
         )
 
     def _check_carry(self, carry: Arrays) -> None:
-        """Requires ``state/<path>`` and ``frames/<path>``, and the other known names if needed;
-        where they are not needed, those are optional.
+        """Requires ``state/<path>`` and ``frames/<path>``, and the other known names if needed.
+
+        Where they are not needed, those are optional.
         """
         whole = self._whole_carry()
         wanted = list(whole)

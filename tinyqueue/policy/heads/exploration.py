@@ -40,8 +40,10 @@ class BySlot(Section):
 
 
 class Annealed(Section):
-    """One ε for all slots, linear from ``start`` to ``end`` over ``steps`` env steps of the run
-    (Mnih et al. 2015)."""
+    """One ε for all slots, linear over env steps of the run (Mnih et al. 2015).
+
+    It goes from ``start`` to ``end`` over ``steps``.
+    """
 
     schedule: Literal["annealed"]
     start: Share = 1.0
