@@ -282,7 +282,7 @@ def _of_one(actions: Arrays, space: Space) -> Action:
 
 def _own(path: str, leaf: Leaf, values: Array) -> tuple[Keys, int | Array]:
     """One leaf of an action, and where it is in the whole."""
-    # Specs of before native was written down are of values that travel as they are.
+    # Specs written before ``native`` existed have values that travel unchanged.
     native = leaf.native or Native(tuple(path.split("/")) if path else (), leaf.dtype)
     own = Border(native, leaf.shape).native(values)
     return native.keys, int(own) if leaf.is_discrete and not leaf.shape else own

@@ -159,7 +159,7 @@ def test_masks_of_other_action_spaces_are_refused():
     ("keys", "said"),
     [
         ({"action_mask": "info:"}, "lacks a key"),
-        ({"action_mask": "doors", "drop": ("doors",)}, "both have 'doors'"),
+        ({"action_mask": "doors", "drop": ("doors",)}, "both name 'doors'"),
         ({"id": "ALE/Pong-v5", "action_mask": "info:action_mask"}, "Atari"),
     ],
 )

@@ -1,7 +1,7 @@
-"""An environment's own values, and how they become those that travel.
+"""An environment's own values, and their conversion to those that travel.
 
-What travels counts from 0, and numbers of a bounded Box of actions are in the policy's units, in
-which −1 and 1 are the bounds. A spec holds enough to turn them back without the environment.
+Values that travel count from 0, and actions of a bounded Box are in the policy's units, where −1
+and 1 are the bounds. A spec holds enough to convert them back without the environment.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 Keys = tuple[str | int, ...]
-"""Where a leaf is in a nested value: keys of a Dict are texts, those of a Tuple numbers."""
+"""Where a leaf is in a nested value: the keys of a Dict are strings, those of a Tuple integers."""
 
 Bounds = tuple[float | None, ...]
-"""Of every entry in C order, or one for all of them; None where there is none."""
+"""One bound per entry in C order, or one for all; None where there is no bound."""
 
 
 @dataclass(frozen=True)
 class Native:
-    """What the values of a leaf are to its environment.
+    """How an environment represents the values of a leaf.
 
     Attributes:
         keys: Where the leaf is in the environment's value.
-        dtype: Its type there, by NumPy name.
-        start: The environment's value for 0, of every entry in C order or one for all; empty: 0.
-        low, high: Bounds of a Box of actions; empty where its numbers travel as they are.
+        dtype: Its dtype there, by NumPy name.
+        start: The environment's value for 0, per entry in C order or one for all; empty: 0.
+        low, high: Bounds of a Box of actions; empty if its numbers travel unchanged.
     """
 
     keys: Keys
@@ -40,12 +40,18 @@ class Native:
     high: Bounds = ()
 
     def to_json(self) -> dict[str, Any]:
+        """A JSON object, without parts that are empty."""
         parts = {"start": self.start, "low": self.low, "high": self.high}
         given = {name: list(part) for name, part in parts.items() if part}
         return {"keys": list(self.keys), "dtype": self.dtype, **given}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Native:
+        """What :meth:`to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
         return cls(
             keys=tuple(key if isinstance(key, int) else str(key) for key in value["keys"]),
             dtype=str(value["dtype"]),
@@ -56,11 +62,11 @@ class Native:
 
 
 class Border:
-    """Values of one leaf between its environment and the wire.
+    """Converts the values of one leaf between its environment and the wire.
 
     Args:
-        native: What they are to the environment.
-        shape: Of the leaf.
+        native: How the environment represents them.
+        shape: Shape of the leaf.
     """
 
     def __init__(self, native: Native, shape: tuple[int, ...]) -> None:
@@ -71,7 +77,7 @@ class Border:
             self._start = native.start[0] if alone else np.reshape(native.start, shape)
         self._is_scaled = bool(native.low)
         if self._is_scaled:
-            # In float64, so that −1 and 1 are the bounds to their last digit.
+            # In float64, so that −1 and 1 are exactly the bounds.
             self._low, self._high = (
                 np.array([absent if bound is None else bound for bound in bounds]).reshape(
                     shape if len(bounds) > 1 else ()
@@ -83,14 +89,14 @@ class Border:
             self._half = self._high / 2 - self._low / 2 if is_bounded else 1.0
 
     def given(self, values: Array) -> Array:
-        """``[…, *shape]`` values of the environment → as they travel."""
+        """From the environment's ``[…, *shape]`` values to those that travel."""
         if self._is_scaled:
             half = np.where(self._half == 0, 1.0, self._half)
             return np.asarray((values - self._centre) / half)
         return values if self._start is None else values - self._start
 
     def native(self, array: Array) -> Array:
-        """``[…, *shape]`` values as they travel → the environment's own; a copy.
+        """From ``[…, *shape]`` values that travel to the environment's own; a copy.
 
         Numbers of a Box are clipped to its bounds.
         """
@@ -102,7 +108,7 @@ class Border:
 
 
 def nested(parts: Iterable[tuple[Keys, Any]]) -> Any:
-    """Values by their keys as one, of dictionaries and tuples; a value without keys as it is."""
+    """Nests values by their keys in dicts and tuples; a value without keys is returned as it is."""
     result: dict[str | int, Any] = {}
     for keys, value in parts:
         if not keys:
@@ -115,7 +121,7 @@ def nested(parts: Iterable[tuple[Keys, Any]]) -> Any:
 
 
 def _with_tuples(value: Any) -> Any:
-    """Tables whose keys are numbers as the tuples that they stand for."""
+    """Turns dicts whose keys are integers back into tuples."""
     if not isinstance(value, dict):
         return value
     inner = {key: _with_tuples(part) for key, part in value.items()}

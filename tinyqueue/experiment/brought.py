@@ -21,16 +21,16 @@ from tinyqueue.experiment.file_names import file_of
 
 
 def brought(kind: str, name: str, known: Iterable[str]) -> tuple[object, str]:
-    """What a name stands for that does not come with tinyqueue.
+    """Loads what a name refers to, if it is not part of tinyqueue.
 
     Args:
         kind: ``algorithm`` or ``model``; entry points are of the group ``tinyqueue.algorithms``
             or ``tinyqueue.models``.
-        name: As the user wrote it.
-        known: Names that come with tinyqueue, to suggest.
+        name: The name as the user wrote it.
+        known: Names that are part of tinyqueue, to suggest.
 
     Returns:
-        The object that was loaded, and where it is from, for errors.
+        The object that was loaded, and where it comes from, for errors.
 
     Raises:
         UnknownNameError: There is no such file, name in it, or entry point.

@@ -10,12 +10,12 @@ _FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>[^:/]*))?")
 
 
 def file_of(name: str) -> tuple[Path, str] | None:
-    """The file and the name in it, empty where it is left out; None for any other name."""
+    """The file and the name in it, which is empty if left out; None for any other name."""
     found = _FILE.fullmatch(name)
     return (Path(os.path.expanduser(found["path"])), found["name"] or "") if found else None
 
 
 def label(name: str) -> str:
-    """A name as people are told of it: ``file.py:Name`` without its folders."""
+    """A name for people to read: ``file.py:Name`` without its folders."""
     found = file_of(name)
     return f"{found[0].name}:{found[1]}" if found else name
