@@ -20,16 +20,7 @@ ROOT = Path(__file__).parents[1]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree, built by the build back-end that is installed here."""
     dist = tmp_path_factory.mktemp("dist")
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        dist,
-        ROOT,
-    ]
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
     done = subprocess.run([*command, dist, ROOT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(dist.glob("*.whl"))
@@ -48,13 +39,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     scheme = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", "venv", scheme))
-    unpack: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        environment / "bin" / "python",
-    ]
+    unpack = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
     subprocess.run(
         [*unpack, "install", "--quiet", "--no-deps", "--no-index", wheel],
         check=True,
