@@ -1,4 +1,4 @@
-"""The curve of runs as a table that a repository can keep: some rows of metrics, every evaluation.
+"""Learning curves as a table small enough for a repository: some rows of metrics, all evaluations.
 
 python benchmarks/curve_table.py docs/curves/pong-ppo.csv "sticky 0=runs/pong-ppo/1" …
 """
@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 ROWS = 60
-"""Of metrics, per run, evenly spaced, at most; the last one comes on top."""
+"""Maximum rows of metrics per run, evenly spaced, not counting the last one."""
 COLUMNS = (
     "time_s",
     "env_steps",
@@ -52,8 +52,8 @@ def main(out: Path, runs: tuple[str, ...]) -> None:
 def curve(run: Path) -> list[dict[str, Any]]:
     """Rows of metrics and evaluations of a run directory, in order of env steps.
 
-    An evaluation stands at the env steps of its weights, and its time is that of its end. The one
-    that solved is followed by the fresh games of the same weights.
+    An evaluation has the env steps of its weights and the time of its end. The one that solved is
+    followed by the fresh evaluation of the same weights.
     """
     metrics = list(lines(run / "metrics.jsonl"))
     every = max(1, -(-len(metrics) // ROWS))
@@ -69,15 +69,15 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file of JSON lines; none where there is no file."""
+    """The rows of a JSON-lines file; none if there is no file."""
     for line in path.read_text().splitlines() if path.exists() else ():
-        # A run that was killed, or still goes on, may end in half a line.
+        # The file of a run that was killed, or is still going on, may end with half a line.
         with suppress(json.JSONDecodeError):
             yield json.loads(line)
 
 
 def shown(value: Any) -> Any:
-    """Four digits of small numbers, whole large ones."""
+    """Four significant digits below 1,000, whole numbers above."""
     if not isinstance(value, float):
         return value
     return f"{value:.4g}" if abs(value) < 1000 else round(value)

@@ -1,15 +1,15 @@
-"""Whether a preset learns: to its level, within its env steps, seed after seed.
+"""Whether a preset learns: whether every seed reaches its target score within its env steps.
 
     python benchmarks/learning.py cartpole-dqn --seeds 5 --json
     python benchmarks/learning.py cartpole-masked-r2d2 --set model.core=none --fails-under 100
     python benchmarks/learning.py compare cartpole-dqn --seeds 10 --json
 
 Every seed is trained by ``tinyqueue learner start`` and a Celery worker with two player
-processes, through a private RabbitMQ node and a private Redis; with --serial in one process.
-``compare`` does both, and compares the env steps to the level. Level and budget are the
-preset's ``[stop]``, but for the levels in ``seed_runs.LEVELS``; the run ends with the first
-evaluation at the level of ``[stop]``. Then the saved weights play 100 games more: ``passed`` needs
-the level in those too, from 4 of 5 seeds.
+processes, through a private RabbitMQ node and a private Redis; with --serial, in one process.
+``compare`` does both, and compares the env steps to the target score. Target score ("level") and
+budget are the preset's ``[stop]``, except for the levels in ``seed_runs.LEVELS``. The run ends with
+the first evaluation that reaches the level of ``[stop]``. Then the saved weights play 100 more
+episodes: ``passed`` needs the level in those too, for 4 of 5 seeds.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.settings import Settings
 
 MAX_WALL_S = {"cartpole-dqn": 20.0}
-"""Seconds of training that the median seed may take, where that is asked for too."""
+"""Seconds of training that the median seed may take, for presets with such a limit."""
 MAX_RATIO = 1.5
-"""Distributed training may take so many times the env steps of serial training."""
+"""Distributed training may take this many times the env steps of serial training."""
 RESAMPLES = 10_000
 Place = Callable[[int], Settings]
 
@@ -51,12 +51,13 @@ def measure(
 
     Args:
         target: A preset, a TOML file or an environment.
-        assignments: Settings changed, ``section.key=value``.
-        runs: Where run directories are made.
-        place: Gives each run a broker and a store; None trains in one process.
+        seeds: The seeds.
+        assignments: Changed settings, ``section.key=value``.
+        runs: Folder for run directories.
+        place: Gives each run a broker and a store; None: trains in one process.
 
     Raises:
-        ConfigError: The experiment is unknown, or has no end when it does not learn.
+        ConfigError: The experiment is unknown, or would never end if it does not learn.
     """
     result = []
     for seed in seeds:
@@ -65,14 +66,14 @@ def measure(
         for assignment in assignments:
             command += ["--set", assignment]
         how = "in one process" if place is None else "through RabbitMQ"
-        say(f"{experiment.name} {how}, seed {seed}: begins")
+        say(f"{experiment.name} {how}, seed {seed}: started")
         result.append(train(experiment, command, runs, place(seed) if place else None))
         say(f"{experiment.name} {how}, {result[-1]}")
     return result
 
 
 def limited(target: str, assignments: Sequence[str], seed: int) -> Experiment:
-    """The experiment that is trained.
+    """The experiment to train.
 
     Raises:
         ConfigError: It is unknown, or has no budget of env steps.
@@ -80,7 +81,7 @@ def limited(target: str, assignments: Sequence[str], seed: int) -> Experiment:
     experiment = configured(find_document(target)[0], assignments, seed=seed)
     if experiment.stop.max_env_steps is None:
         raise ConfigError(
-            f"{experiment.name} has no budget: a seed that does not learn would train for ever. "
+            f"{experiment.name} has no budget: a seed that does not learn would train forever. "
             "Give one with --set stop.max_env_steps=N."
         )
     return experiment
@@ -89,11 +90,13 @@ def limited(target: str, assignments: Sequence[str], seed: int) -> Experiment:
 def report(
     name: str, budget: int, runs: Sequence[SeedRun], fails_under: float | None = None
 ) -> dict[str, Any]:
-    """Medians over all seeds; one that never got there counts as infinite, which JSON has as null.
+    """Medians over all seeds. One that never reached the level counts as infinite: null in JSON.
 
     Args:
+        name: Name of the experiment.
+        budget: Env steps within which to reach the level.
         runs: At least one.
-        fails_under: For a control, which passes when no seed gets as far as this mean return.
+        fails_under: For a control, which passes if no seed reaches this mean return.
     """
     solved = sum(run.is_solved and (run.env_steps or 0) <= budget for run in runs)
     wall_s = statistics.median(_or_inf(run.wall_s) for run in runs)
@@ -118,9 +121,9 @@ def report(
 
 
 def compare(distributed: Sequence[SeedRun], serial: Sequence[SeedRun]) -> dict[str, Any]:
-    """Ratio of the median env steps to the level, with a bootstrap interval of 95 %.
+    """Ratio of the median env steps to the level, with a 95 % bootstrap interval.
 
-    Null when half of the seeds of a side, or of too many of its resamples, did not get there.
+    Null if half of the seeds on one side, or in too many of its resamples, did not reach it.
     """
     sides = [np.array(steps_to_level(runs)) for runs in (distributed, serial)]
     rng = np.random.default_rng(0)
@@ -140,12 +143,12 @@ def compare(distributed: Sequence[SeedRun], serial: Sequence[SeedRun]) -> dict[s
 
 
 def steps_to_level(runs: Sequence[SeedRun]) -> list[float]:
-    """Env steps of each run until its level was reached; infinite when it was not."""
+    """Env steps of each run until it reached its level; infinite if it did not."""
     return [_or_inf(run.env_steps) for run in runs]
 
 
 def say(text: str) -> None:
-    """To standard error: standard output is for results."""
+    """Prints to standard error: standard output is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -158,7 +161,7 @@ def _finite(value: float, digits: int = 1) -> float | None:
 
 
 def _run(options: argparse.Namespace, runs: Path, scratch: Path) -> dict[str, Any]:
-    """All that was asked for, as plain values."""
+    """Runs what the options ask for; returns plain values."""
     experiment = limited(options.name, options.set, options.first_seed)
     budget, name = int(experiment.stop.max_env_steps or 0), experiment.name
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -168,7 +171,7 @@ def _run(options: argparse.Namespace, runs: Path, scratch: Path) -> dict[str, An
         with places(scratch) as place:
             distributed = measure(options.name, seeds, options.set, runs, place)
     if options.compare or options.serial:
-        # A name of its own makes it a curve of its own.
+        # A separate name gives it a separate curve.
         assignments = [*options.set, f"name={name}-serial"] if options.compare else options.set
         serial = measure(options.name, seeds, assignments, runs, None)
     if options.plot is not None:
@@ -187,7 +190,7 @@ def _run(options: argparse.Namespace, runs: Path, scratch: Path) -> dict[str, An
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line; ``compare`` before the name is a flag."""
+    """Parses the command line; ``compare`` before the name is a flag."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -213,9 +216,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Runs what the command line asks for, and exits with whether it passed."""
+    """Runs what the command line asks for. Exits with status 1 if it did not pass."""
     options = parse(sys.argv[1:])
-    # The learner that is running ends with this process.
+    # So that a running learner ends with this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tinyqueue-bench-")))
@@ -228,7 +231,7 @@ def main() -> None:
         except subprocess.CalledProcessError as error:
             sys.exit(f"error: {' '.join(error.cmd)} ended with status {error.returncode}.")
         except KeyboardInterrupt:
-            sys.exit("interrupted; what was running has been ended.")
+            sys.exit("interrupted; running processes have been stopped.")
     if options.json:
         print(json.dumps(result))
     else:

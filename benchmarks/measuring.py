@@ -1,4 +1,4 @@
-"""What several benchmarks measure alike: CPU seconds from /proc, and the players' own accounts."""
+"""What several benchmarks measure: CPU seconds from /proc, and the players' own accounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TASK_LINE = re.compile(
 
 
 def cpu_s(pid: int, thread: int | None = None) -> float:
-    """User and system CPU seconds of a process, or of one of its threads; 0 when it has gone."""
+    """User and system CPU seconds of a process, or of one of its threads; 0 if it is gone."""
     path = Path(f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat")
     try:
         fields = path.read_text().rpartition(")")[2].split()
@@ -26,7 +26,7 @@ def cpu_s(pid: int, thread: int | None = None) -> float:
 
 
 def started_s(pid: int) -> float:
-    """When a process was forked, as ``time.time()`` would have said; to 10 ms."""
+    """When a process was forked, on the clock of ``time.time()``, to within 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / _TICKS_PER_S
     return time.time() - age_s
@@ -40,7 +40,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 def children(pid: int) -> dict[int, str]:
-    """All processes below one: pid → command line."""
+    """All descendants of a process: pid → command line."""
     below: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -62,7 +62,7 @@ def children(pid: int) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class PlayerAccount:
-    """What players say in their log of the tasks they have played."""
+    """Totals over the tasks that players report in their log."""
 
     batches: int
     refused: int
@@ -71,7 +71,7 @@ class PlayerAccount:
 
     @classmethod
     def read(cls, log: Path) -> PlayerAccount:
-        """Adds up what the tasks in a worker's log report."""
+        """Adds up the tasks in a worker's log."""
         rows = _TASK_LINE.findall(log.read_text())
         return cls(
             batches=sum(int(row[0]) for row in rows),
@@ -81,7 +81,7 @@ class PlayerAccount:
         )
 
     def __sub__(self, before: PlayerAccount) -> PlayerAccount:
-        """What was played since."""
+        """What was played since ``before``."""
         return PlayerAccount(
             self.batches - before.batches,
             self.refused - before.refused,

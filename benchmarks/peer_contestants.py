@@ -1,4 +1,4 @@
-"""Who takes part in peers.py, with which settings, and what each of them needs."""
+"""The contestants of peers.py, with their settings and requirements."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 OURS = "tinyqueue impala"
 
-# torch is pinned because a range brings a build with gigabytes of GPU packages. Sample Factory
-# brings an OpenCV of its own.
+# torch is pinned because a range installs a build with gigabytes of GPU packages. Sample Factory
+# comes with its own OpenCV.
 TORCH, ALE = "torch==2.13.0", "ale-py==0.12.1"
 SB3 = (TORCH, "stable-baselines3==2.9.0", ALE, "opencv-python-headless==5.0.0.93")
 SAMPLE_FACTORY = (TORCH, "sample-factory==2.1.1", "gymnasium<1.0", ALE)
@@ -23,13 +23,14 @@ class Contestant:
     """One library with one configuration.
 
     Attributes:
+        name: Name in the table.
         settings: What a reader must know to judge the figure.
-        environment: Folder below the cache; empty for this interpreter.
-        requirements: What is installed there.
+        environment: Folder of its virtual environment below the cache; empty for this interpreter.
+        requirements: Packages to install there.
         command: Script and arguments; ``--seconds`` is added.
         runs: Env steps per second of each run so far.
-        failed: Why there is no figure; empty when there is one.
-        details: The last run's whole answer.
+        failed: Why there is no figure; empty if there is one.
+        details: The full result of the last run.
     """
 
     name: str
@@ -43,12 +44,12 @@ class Contestant:
 
     @property
     def median(self) -> float | None:
-        """Of its runs; None when it failed or has none."""
+        """Median of its runs; None if it failed or has none."""
         return None if self.failed or not self.runs else statistics.median(self.runs)
 
 
 def cartpole() -> list[Contestant]:
-    """Who plays CartPole-v1."""
+    """The contestants on CartPole-v1."""
     game = "CartPole-v1"
     return [
         _ours(OURS, "preset, 2 player processes, RabbitMQ", "cartpole"),
@@ -61,10 +62,10 @@ def cartpole() -> list[Contestant]:
 
 
 def pong() -> list[Contestant]:
-    """84×84 gray, stack 4, frame skip 4, no-op 30; all but one with the Nature network."""
+    """The contestants on Pong: 84×84 grey, stack 4, skip 4, no-op 30; all but one with Nature."""
     game = "PongNoFrameskip-v4"
     ours = "2 player processes × 16 envs, RabbitMQ"
-    # Both cores for the games and for torch. sb3.py without --processes has DummyVecEnv.
+    # Games and torch may use both cores. Without --processes, sb3.py uses DummyVecEnv.
     threads = ("--threads", "2")
     how, both = "zoo settings, SubprocVecEnv, 2 torch threads", ("--processes", *threads)
     dqn = "zoo settings with the last ε, 2 torch threads"
@@ -97,4 +98,4 @@ def _appo(name: str, settings: str, game: str, envs: int) -> Contestant:
 
 WORKS: dict[str, Callable[[], list[Contestant]]] = {"cartpole": cartpole, "pong": pong}
 SECONDS = {"cartpole": 20.0, "pong": 60.0}
-"""Measured where nobody says how long."""
+"""Default duration of a measurement."""

@@ -1,4 +1,4 @@
-"""Other libraries in environments and processes of their own."""
+"""Runs other libraries in separate virtual environments and processes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import Any
 
 INSTALL_TIMEOUT_S = 900.0
 START_TIMEOUT_S = 120.0
-"""Beside the measured seconds: imports, start of processes, warm-up, end."""
+"""Allowed in addition to the measured seconds: imports, start of processes, warm-up, end."""
 
 
 class PeerError(Exception):
-    """A library could not be installed or measured; the text says why, in one line."""
+    """A library could not be installed or measured; the message says why, in one line."""
 
 
 def install(folder: Path, requirements: Sequence[str]) -> None:
-    """Makes a virtual environment with the requirements, unless it is there already.
+    """Creates a virtual environment with the requirements, unless it exists already.
 
     Raises:
-        PeerError: It cannot be made; nothing that looks whole is left.
+        PeerError: It cannot be created. What is left does not look complete.
     """
     done = folder / "requirements.txt"
     wanted = "\n".join(requirements) + "\n"
@@ -51,10 +51,10 @@ def install(folder: Path, requirements: Sequence[str]) -> None:
 def measure(python: Path, command: Sequence[str], seconds: float) -> dict[str, Any]:
     """Runs a script with ``--seconds`` and returns the last JSON object that it printed.
 
-    Its processes form a group, which has ended when this returns, whatever happened.
+    Its processes form a group, which has always ended when this returns.
 
     Raises:
-        PeerError: It did not end well or in time, or printed no ``env_steps_per_s``.
+        PeerError: It failed, did not end in time, or printed no ``env_steps_per_s``.
     """
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
@@ -82,7 +82,7 @@ def measure(python: Path, command: Sequence[str], seconds: float) -> dict[str, A
 
 
 def last_json_object(text: str) -> dict[str, Any] | None:
-    """The last JSON object that begins a line and ends the text; None when there is none."""
+    """The last JSON object that starts a line and ends the text; None if there is none."""
     lines = text.rstrip().splitlines()
     for start in range(len(lines) - 1, -1, -1):
         if lines[start].startswith("{"):
@@ -94,7 +94,7 @@ def last_json_object(text: str) -> dict[str, Any] | None:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    # SIGKILL reaches worker processes too, also when only their parent has ended.
+    # SIGKILL also reaches worker processes whose parent has already ended.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

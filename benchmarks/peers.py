@@ -1,11 +1,11 @@
-"""Env steps trained on per second: tinyqueue beside other libraries, on two cores, in one run.
+"""Env steps trained on per second: tinyqueue against other libraries, on two cores, in one run.
 
     python benchmarks/peers.py cartpole [--seconds 20] [--repeats 3] [--json]
     python benchmarks/peers.py pong [--seconds 60] [--repeats 3] [--json]
 
-Every library gets an environment of its own below ``--cache``, made at the first run. They
-take turns, so that a machine that slows down slows all of them; medians are compared. One
-that cannot be installed or run is reported with the reason, and the exit status is then 1.
+Every library gets its own virtual environment below ``--cache``, created in the first run. They
+take turns, so that a machine that slows down affects all of them; medians are compared. If one
+cannot be installed or run, the reason is reported and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(
         c for c in WORKS[work]() if not only or any(o.lower() in c.name.lower() for o in only)
     ]
     if not contestants:
-        raise click.UsageError(f"--only {' '.join(only)} leaves nobody to measure.")
+        raise click.UsageError(f"--only {' '.join(only)} leaves nothing to measure.")
     use_cores(CORES)
     prepare(contestants, cache.resolve())
     compete(contestants, cache.resolve(), seconds, repeats)
@@ -55,13 +55,13 @@ def main(
 
 
 def use_cores(count: int) -> None:
-    """Keeps this process and all that it starts on so many cores, where the system can."""
+    """Restricts this process and its children to ``count`` cores, if the system supports that."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def prepare(contestants: Sequence[Contestant], cache: Path) -> None:
-    """Installs each environment once; all who need one that cannot be made have failed."""
+    """Installs each environment once. If one fails, so do all contestants that need it."""
     reasons: dict[str, str] = {"": ""}
     for contestant in contestants:
         name = contestant.environment
@@ -77,7 +77,7 @@ def prepare(contestants: Sequence[Contestant], cache: Path) -> None:
 
 
 def compete(contestants: Sequence[Contestant], cache: Path, seconds: float, repeats: int) -> None:
-    """Measures everyone in turn, ``repeats`` times over."""
+    """Measures all contestants in turn, ``repeats`` times."""
     for repeat in range(repeats):
         for contestant in contestants:
             if contestant.failed:
@@ -142,7 +142,7 @@ def table(document: dict[str, Any]) -> str:
 
 
 def say(text: str) -> None:
-    """To standard error: standard output is for results."""
+    """Prints to standard error: standard output is for results."""
     click.echo(text, err=True)
 
 

@@ -1,9 +1,9 @@
-"""How fast the replay is, and how much memory a million frames take.
+"""How fast the replay is, and how much memory a million frames need.
 
     python benchmarks/replay.py --json
     python benchmarks/replay.py sample_512_ms insert_per_s
 
-One line per key, or with ``--json`` one object with all that were asked for. Times are medians.
+Prints one line per key, or with ``--json`` one object. Times are medians.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def session_batches(space: Space, count: int, episode_steps: int) -> Iterator[Se
 
 
 def filled(space: Space, batch_size: int, stack: int) -> tuple[Replay, float]:
-    """A replay of a million rows, a quarter of them overwritten, and what it took per second."""
+    """A replay of a million rows, a quarter of them overwritten, and its inserts per second."""
     plan = ReplayPlan(batch_size, 3, 0.99, PRIORITISED)
     replay = Replay(
         plan,
@@ -82,27 +82,27 @@ def filled(space: Space, batch_size: int, stack: int) -> tuple[Replay, float]:
 
 @cache
 def small() -> tuple[Replay, float]:
-    """A replay of small observations, and how many seconds it took to fill."""
+    """A replay of small observations, and its inserts per second."""
     return filled(SMALL, 512, 1)
 
 
 @cache
 def atari() -> tuple[Replay, float]:
-    """The replay, and how many GB (10⁹ bytes) this process grew by."""
+    """A replay of Atari frames, and by how many GB (10⁹ bytes) this process grew."""
     before = resident_bytes()
     replay, _ = filled(ATARI, 64, 4)
     return replay, (resident_bytes() - before) / 1e9
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is not swapped out."""
+    """Resident memory of this process."""
     with open("/proc/self/status") as status:
         (line,) = [line for line in status if line.startswith("VmRSS")]
     return int(line.split()[1]) * 1024
 
 
 def median_ms(call: Callable[[], object], repeats: int = 200) -> float:
-    """Median wall time of a call."""
+    """Median wall time of a call in milliseconds."""
     taken = []
     for _ in range(repeats):
         start_s = time.perf_counter()
@@ -118,7 +118,7 @@ def sample_512_ms() -> float:
 
 
 def update_512_ms() -> float:
-    """The priorities of 512 items written back."""
+    """Writing back the priorities of 512 items."""
     replay, rng = small()[0], np.random.default_rng(3)
     samples = cycle([replay.sample(rng, 0) for _ in range(50)])
 
@@ -135,13 +135,13 @@ def insert_per_s() -> float:
 
 
 def atari_stacks_64_ms() -> float:
-    """64 transitions of 84×84×4 with the next observation's stack too: 128 stacks."""
+    """64 transitions of 84×84×4, with the stack of the next observation: 128 stacks."""
     replay, rng = atari()[0], np.random.default_rng(4)
     return median_ms(lambda: replay.sample(rng, 0))
 
 
 def atari_1m_gb() -> float:
-    """Growth of the resident set with a million 84×84 frames written."""
+    """Growth of resident memory in GB after writing a million 84×84 frames."""
     return atari()[1]
 
 
@@ -160,7 +160,7 @@ MEASURES: dict[str, Callable[[], float]] = {
 
 
 def main() -> None:
-    """Prints the measures that were asked for."""
+    """Prints the requested measures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", choices=[*MEASURES, []], help="all when none is named")
     parser.add_argument("--json", action="store_true")

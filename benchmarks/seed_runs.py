@@ -1,4 +1,4 @@
-"""One training run per seed, as processes that a person would start, and what each came to."""
+"""One training run per seed, with the processes that a user would start, and its result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LEVELS = {
     "cartpole-masked-r2d2": 450.0,
     "cartpole-masked-impala": 450.0,
 }
-"""The level that is asked for, where a preset's ``[stop]`` trains on beyond it: a mean of 100 games
-that happens to be at the level is below it in every second other 100."""
+"""Required target scores ("levels") of presets whose ``[stop]`` is higher: if a mean of 100
+episodes just reaches a level, every second other mean of 100 is below it."""
 PLAYERS = 2
 FRESH_GAMES = 100
 FRESH_SEED = 10_000
-"""Far from the seeds of the games that decide, which are a million times the run's seed."""
+"""Far from the seeds of deciding evaluations, which are a million times the run's seed."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class SeedRun:
     Attributes:
         seed: Its seed.
         path: Its run directory.
-        level: Mean return of greedy games that it had to have: :data:`LEVELS`, or its ``[stop]``.
-        env_steps: Of the weights that reached it; None when none did.
+        level: Required mean return of an evaluation: :data:`LEVELS`, or its ``[stop]``.
+        env_steps: Env steps of the weights that reached it; None if none did.
         wall_s: Seconds from the first batch to the end of that evaluation; None likewise.
         deciding_return: Mean return of that evaluation; None likewise.
-        fresh_return: Mean return of games played after the end by the weights of that evaluation,
-            or by those that were saved last.
+        fresh_return: Mean return of episodes played after the end with the weights of that
+            evaluation, or with those saved last.
     """
 
     seed: int
@@ -60,13 +60,13 @@ class SeedRun:
 
     @property
     def is_solved(self) -> bool:
-        """Whether the level was reached, and is reached again by games that did not decide."""
+        """Whether the level was reached, and was reached again by fresh episodes."""
         return self.env_steps is not None and self.fresh_return >= self.level
 
     def __str__(self) -> str:
         fresh = f"{FRESH_GAMES} fresh games {self.fresh_return:.1f}"
         if self.env_steps is None:
-            return f"seed {self.seed}: the level {self.level:g} is not reached; {fresh}"
+            return f"seed {self.seed}: the level {self.level:g} was not reached; {fresh}"
         return (
             f"seed {self.seed}: {self.deciding_return:.1f} after {self.env_steps:,} env steps "
             f"and {self.wall_s:.1f} s; {fresh}"
@@ -78,8 +78,8 @@ def places(folder: Path) -> Iterator[Callable[[int], Settings]]:
     """One private RabbitMQ node and one private Redis.
 
     Yields:
-        Given a number that was not given before: the settings of a vhost of its own and of the
-        Redis, emptied. The run before must have ended.
+        A function of a number that was not used before. It returns settings for a new vhost and for
+        the Redis, which it empties. The previous run must have ended.
     """
     with RabbitmqNode(folder / "rabbitmq") as node, RedisServer(folder / "redis") as redis:
 
@@ -98,16 +98,16 @@ def places(folder: Path) -> Iterator[Callable[[int], Settings]]:
 def train(
     experiment: Experiment, command: Sequence[str], runs: Path, settings: Settings | None
 ) -> SeedRun:
-    """Trains until the level or the budget is reached; what the learner says goes to stderr.
+    """Trains until the level or the budget is reached; the learner's output goes to stderr.
 
     Args:
         experiment: What ``command`` trains.
         command: Target and options of ``tinyqueue learner start`` or ``tinyqueue train``.
-        runs: Where run directories and the players' log are made.
-        settings: Where players and learner meet; None trains in one process.
+        runs: Folder for run directories and the players' log.
+        settings: Broker and store of players and learner; None: trains in one process.
 
     Raises:
-        subprocess.CalledProcessError: The learner failed; it has said why.
+        subprocess.CalledProcessError: The learner failed; its output says why.
     """
     start = ("train", "--serial") if settings is None else ("learner", "start", "--new")
     with ExitStack() as stack:
@@ -137,12 +137,12 @@ def train(
 
 
 def decided(run: Path, threshold: float, level: float) -> dict[str, Any] | None:
-    """The evaluation that counts: the first at the threshold that ends a run, else the best one.
+    """The evaluation that counts: the first to reach the run's threshold, or else the best one.
 
-    A run that goes on to a threshold above the level asked for may end before it is there.
+    A run whose threshold is above the required level may end before it reaches the threshold.
 
     Returns:
-        None when not even the best one is at the level.
+        None if not even the best one reaches the level.
     """
     lines = [json.loads(text) for text in (run / "evaluations.jsonl").read_text().splitlines()]
     mean = EvaluationField.RETURN_MEAN

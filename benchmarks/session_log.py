@@ -1,6 +1,6 @@
 """How fast the session log is written, and how long a restart from it takes.
 
-Measures of ``benchmarks/replay.py``. Run by itself it is the process that is restarted:
+These are measures of ``benchmarks/replay.py``. Run as a script, this is the restarted process:
 
     python benchmarks/session_log.py FOLDER
 """
@@ -34,11 +34,11 @@ STEPS = 1_000_000
 BODY_BYTES = 100_000
 WRITTEN_BYTES = 1_000_000_000
 GROUP = 8
-"""Batches that a consumer commits together while players are ahead."""
+"""Batches that a consumer commits together while players are ahead of training."""
 
 
 def log_mb_per_s() -> float:
-    """Bodies of 100 kB committed with synchronous=FULL, in groups, MB (10⁶ bytes) per second."""
+    """MB (10⁶ bytes) per second for bodies of 100 kB, committed in groups with synchronous=FULL."""
     rng = np.random.default_rng(1)
     bodies = [StoredBody(rng.bytes(BODY_BYTES), {}) for _ in range(32)]
     count = WRITTEN_BYTES // BODY_BYTES
@@ -50,7 +50,7 @@ def log_mb_per_s() -> float:
 
 
 def restart_s() -> float:
-    """From the start of a process to its first update, with a million transitions in the log."""
+    """Seconds from the start of a process to its first update, a million transitions logged."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), marks_of_sessions())
         start_s = time.perf_counter()
@@ -59,7 +59,7 @@ def restart_s() -> float:
 
 
 def write(folder: Path, marks: Iterable[Mark]) -> None:
-    """A ledger with its session log, made by commits of some batches each."""
+    """Writes a ledger with its session log, committing batches in groups."""
     waiting = iter(marks)
     with Ledger(folder / "sessions.db", experiment="pole", run=RUN, keeps_bodies=True) as ledger:
         while group := list(islice(waiting, GROUP)):
@@ -67,7 +67,7 @@ def write(folder: Path, marks: Iterable[Mark]) -> None:
 
 
 def marks_of_sessions() -> Iterator[Mark]:
-    """A million transitions of four numbers, in episodes of 200."""
+    """Marks with a million transitions of four numbers, in episodes of 200."""
     rng = np.random.default_rng(1)
     values = rng.random((TICKS, SLOTS), np.float32)
     for n in range(STEPS // (TICKS * SLOTS)):
@@ -93,7 +93,7 @@ def marks_of_sessions() -> Iterator[Mark]:
 
 
 def train_once(folder: Path) -> None:
-    """What a learner does from its start to the first update, but for the services."""
+    """What a learner does from its start to the first update, except for the services."""
     experiment = make_experiment(
         {
             "name": "pole",

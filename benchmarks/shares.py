@@ -18,13 +18,17 @@ from tinyqueue.policy.runner import PolicyRunner
 
 @dataclass(frozen=True)
 class Sample:
-    """CPU seconds so far, by whom they were spent.
+    """CPU seconds used so far.
 
     Attributes:
-        consumer: Of the learner, its consumer's thread.
-        threads: Of the learner, all of Python's threads but the one that trains and the
-            consumer's; TensorFlow's own threads train.
-        account: What the players say of themselves.
+        at_s: When they were read, on the monotonic clock.
+        learner: By the learner, in all threads.
+        consumer: By the learner's consumer thread.
+        threads: By the learner's other Python threads, except the one that trains; TensorFlow's
+            own threads count as training.
+        players: By the players.
+        servers: By broker and store.
+        account: The players' own account.
     """
 
     at_s: float
@@ -57,7 +61,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Playing:
-    """CPU seconds of a stage, as it plays in this process."""
+    """CPU seconds of a stage that plays in this process."""
 
     emulation: float
     inference: float
@@ -65,9 +69,9 @@ class Playing:
 
     @classmethod
     def measure(cls, spec: PlaySpec, runner: PolicyRunner, at_least_s: float = 3.0) -> Playing:
-        """Plays batches, one to warm up, then for so many CPU seconds.
+        """Plays one batch to warm up, then batches for at least ``at_least_s`` CPU seconds.
 
-        Threads of the emulator count: nothing else must run in this process meanwhile.
+        Threads of the emulator count, so nothing else may run in this process meanwhile.
         """
         stage = Stage(spec, user="benchmark", player="benchmark", seed=1)
         environments, policy = _Timed(stage._environments, "step"), _Timed(runner, "run")
@@ -86,7 +90,7 @@ class Playing:
 
 
 class _Timed:
-    """Something whose one method is timed, in CPU seconds of the process."""
+    """Wraps an object and times one of its methods, in CPU seconds of the process."""
 
     def __init__(self, inner: Any, method: str) -> None:
         self._inner = inner
@@ -110,10 +114,10 @@ class _Timed:
 def shares(first: Sample, last: Sample, playing: Playing) -> dict[str, float]:
     """Shares of all CPU seconds between two samples; they add up to 1.
 
-    ``wire``: broker and store, the learner's consumer, and what players encode and publish.
-    ``training``: the thread that trains, and TensorFlow's. What players spend otherwise is split
-    as in ``playing``; ``rest`` is that of the stage (recording, choosing actions), the ledger's
-    and other threads of the learner, a replay's among them.
+    ``wire``: broker and store, the learner's consumer, and the players' encoding and publishing.
+    ``training``: the thread that trains, and TensorFlow's threads. The players' other time is split
+    as in ``playing``; ``rest`` is that of the stage (recording, choosing actions) and of the
+    learner's other threads, including the ledger's and a replay's.
     """
     learner_s = last.learner - first.learner
     consumer_s = last.consumer - first.consumer
@@ -134,7 +138,7 @@ def shares(first: Sample, last: Sample, playing: Playing) -> dict[str, float]:
 
 
 def _rounded(spent: dict[str, float]) -> dict[str, float]:
-    """Of their sum, in thousandths that add up to 1: the largest takes what rounding left."""
+    """Shares of the sum in thousandths that add up to 1: the largest absorbs rounding errors."""
     whole = sum(spent.values())
     parts = {name: round(1000 * seconds / whole) for name, seconds in spent.items()}
     parts[max(parts, key=lambda name: parts[name])] += 1000 - sum(parts.values())

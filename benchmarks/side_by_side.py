@@ -1,4 +1,4 @@
-"""What stepping environments side by side costs: tinyqueue's SideBySide against Gymnasium's.
+"""The cost of stepping several environments: tinyqueue's SideBySide against Gymnasium's.
 
 python benchmarks/side_by_side.py
 """
@@ -20,7 +20,7 @@ SLOTS, STEPS, ROUNDS = 32, 200, 9
 
 
 class Nothing(gymnasium.Env[Any, Any]):
-    """Does nothing, so that all time is the vector environment's."""
+    """Does nothing, so that all time is spent in the vector environment."""
 
     observation_space: spaces.Space[Any] = spaces.Box(-1, 1, (4,), np.float32)
     action_space = spaces.Discrete(2)
@@ -36,14 +36,14 @@ class Nothing(gymnasium.Env[Any, Any]):
 
 
 class Images(Nothing):
-    """The same with pictures, as large as Atari's."""
+    """The same with images as large as Atari's."""
 
     observation_space = spaces.Box(0, 255, (84, 84, 3), np.uint8)
     shown = np.zeros((84, 84, 3), np.uint8)
 
 
 def microseconds(vector: VectorEnv[Any, Any, Any]) -> float:
-    """CPU time of one step of all slots."""
+    """CPU time of one step of all slots, in µs."""
     actions = [vector.action_space.sample() for _ in range(STEPS)]
     began_s = time.process_time()
     for action in actions:

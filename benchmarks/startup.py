@@ -1,12 +1,12 @@
-"""How long a person waits: for a worker, for a player's first batch, and for a solved CartPole.
+"""How long a user waits: for a worker, for a player's first batch, and for a solved CartPole.
 
     python benchmarks/startup.py worker            # celery worker: start to ready
     python benchmarks/startup.py child             # pool child: fork to first confirmed batch; RSS
     python benchmarks/startup.py solve --seeds 5   # tinyqueue train CartPole-v1: exec to solved
 
-Each prints one JSON object. ``--broker rabbitmq`` runs against a RabbitMQ and a Redis that are
-running already (private ones, started before the measurement), ``--broker embedded`` as a person
-without any would.
+Each prints one JSON object. ``--broker rabbitmq`` uses a RabbitMQ and a Redis that are already
+running (private ones, started before the measurement), ``--broker embedded`` the embedded services,
+like a user without servers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SETTLE_S = 60.0
 
 @contextmanager
 def services(broker: str) -> Iterator[dict[str, str]]:
-    """Environment variables that name running services."""
+    """Environment variables with the URLs of running services."""
     with local_services(broker, load_settings()) as found:  # type: ignore[arg-type]
         yield {
             **os.environ,
@@ -65,7 +65,11 @@ def process(
 
 
 def wait_for(condition: Any, timeout_s: float = 90.0) -> Any:
-    """Polls until the condition is true, and returns what it gave."""
+    """Polls until the condition is true, and returns its value.
+
+    Raises:
+        TimeoutError: It did not become true in time.
+    """
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         found = condition()
@@ -84,7 +88,7 @@ def worker_command(children_count: int = 1) -> list[str]:
 
 
 def measure_worker(broker: str, repeats: int) -> dict[str, Any]:
-    """Seconds from exec until the worker says that it is ready."""
+    """Seconds from exec until the worker reports that it is ready."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder, services(broker) as environment:
         for number in range(repeats):
@@ -97,7 +101,7 @@ def measure_worker(broker: str, repeats: int) -> dict[str, Any]:
 
 
 def measure_child(broker: str, repeats: int) -> dict[str, Any]:
-    """Seconds from the fork of a pool child, with tasks waiting, to its first confirmed batch."""
+    """Seconds from the fork of a pool child to its first confirmed batch, with tasks waiting."""
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as name, services(broker) as environment:
         folder = Path(name)
@@ -176,7 +180,7 @@ def _rounded(values: list[float]) -> list[float]:
 
 
 def main() -> None:
-    """Prints what was measured as one JSON object."""
+    """Prints the measurement as one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=["worker", "child", "solve"])
     parser.add_argument("--broker", choices=["rabbitmq", "embedded"], default="rabbitmq")

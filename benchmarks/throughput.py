@@ -1,4 +1,4 @@
-"""How fast the whole loop goes through a real broker and a real store.
+"""How fast the whole loop runs through a real broker and a real store.
 
     python benchmarks/throughput.py cartpole --seconds 30 --json
     python benchmarks/throughput.py pong --seconds 60 --json
@@ -7,9 +7,9 @@
 
 Starts a private RabbitMQ node and a private Redis (or uses TINYQUEUE_BROKER_URL and
 TINYQUEUE_REDIS_URL with --broker configured), a Celery worker with two player processes or
---players N, and the learner in this process. It measures for so many seconds after a warm-up, which
-begins with the first update. CartPole's last weights then play 100 greedy games: a throughput that
-does not learn is none. Pong is not learned in a minute; docs/benchmarks.md has what it learns.
+--players N, and the learner in this process. It measures for the given seconds after a warm-up,
+which starts at the first update. CartPole's last weights then play 100 greedy episodes: throughput
+without learning is worthless. Pong is not learned in a minute; see docs/benchmarks.md for its runs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FILES = {
     "pong-apex": PRESETS / "pong-apex.toml",
 }
 LEVELS = {"cartpole": 475.0}
-"""Greedy means that the last weights have to reach."""
+"""Target scores: mean returns that the last weights must reach in greedy episodes."""
 WARM_UP_S = 5.0
 NEVER = 1e9
 
@@ -67,7 +67,7 @@ class Latency:
     used: dict[int, float] = field(default_factory=dict)
 
     def watch(self) -> None:
-        """Hooks into this process's learner."""
+        """Hooks into the learner of this process."""
         module: Any = ingest
         publish, decode = WeightStore.publish, module.decode_session
 
@@ -85,7 +85,7 @@ class Latency:
         module.decode_session = decode_timed
 
     def median_ms(self, since_s: float) -> float:
-        """Of the versions that some player used. An upper bound: with the way to the learner."""
+        """Median over versions that a player used. An upper bound: it includes the way back."""
         delays = [
             at - self.published[version]
             for version, at in self.used.items()
@@ -96,12 +96,12 @@ class Latency:
 
 @dataclass
 class Arrivals:
-    """Bytes of session messages and the env steps in them, as the learner took them."""
+    """Sizes of session messages and their env steps, as the learner received them."""
 
     rows: list[tuple[float, int, int]] = field(default_factory=list)
 
     def watch(self) -> None:
-        """Hooks into this process's learner."""
+        """Hooks into the learner of this process."""
         module: Any = ingest
         decode = module.decode_session
 
@@ -113,7 +113,7 @@ class Arrivals:
         module.decode_session = decode_counted
 
     def bytes_per_step(self, since_s: float, until_s: float) -> float:
-        """On the wire, between two readings of the clock."""
+        """Bytes per env step on the wire, between two times."""
         within = [row for row in self.rows if since_s <= row[0] <= until_s]
         return sum(row[1] for row in within) / max(1, sum(row[2] for row in within))
 
@@ -121,7 +121,15 @@ class Arrivals:
 def measure(
     name: str, seconds: float, choice: Choice, count: int, assignments: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Trains on a benchmark's experiment and measures it after a warm-up."""
+    """Trains a benchmark's experiment and measures it after a warm-up.
+
+    Args:
+        name: One of :data:`FILES`.
+        seconds: Length of the measurement.
+        choice: Which services to use.
+        count: Number of player processes.
+        assignments: Changed settings, ``section.key=value``.
+    """
     level = LEVELS.get(name)
     latency, arrivals = Latency(), Arrivals()
     latency.watch()
@@ -191,7 +199,7 @@ def _has_update(metrics: Path) -> bool:
 def _result(run: Path, samples: list[Sample], experiment: Experiment) -> dict[str, Any]:
     first, last = samples
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    # The clock of metrics runs from the first batch; the window is its last so many seconds.
+    # The clock of metrics starts at the first batch; the window is its end.
     until = lines[-1]["time_s"]
     window = [x for x in lines if x["time_s"] >= until - (last.at_s - first.at_s) - 0.5]
     span_s = window[-1]["time_s"] - window[0]["time_s"]
@@ -227,7 +235,7 @@ def _result(run: Path, samples: list[Sample], experiment: Experiment) -> dict[st
 
 
 def _samples_per_s(experiment: Experiment, env_steps_per_s: float, updates_per_s: float) -> float:
-    """Ticks trained on: on the stream each env step once, from a replay whole samples."""
+    """Ticks trained on per second: env steps once on the stream, whole samples of a replay."""
     if experiment.replay is None:
         return env_steps_per_s
     algorithm = experiment.algorithm

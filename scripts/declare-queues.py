@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Declares the exchange and the queues of players, and on request the queues of learners.
+"""Declares the exchange and the players' queues, and on request the queues of learners.
 
     scripts/declare-queues.py [EXPERIMENT:QUEUE_BATCHES …]
 
 Processes with TINYQUEUE_DECLARE=0 declare nothing. Run this once with the learner's
-TINYQUEUE_BROKER_URL, so that players may start before any learner has; and for a learner with
-TINYQUEUE_DECLARE=0 with its experiment and its learner.queue_batches: ``cartpole-impala:2``.
+TINYQUEUE_BROKER_URL, so that players can start before any learner. For a learner with
+TINYQUEUE_DECLARE=0, add its experiment and its learner.queue_batches: ``cartpole-impala:2``.
 """
 
 from __future__ import annotations
@@ -30,17 +30,21 @@ from tinyqueue.settings import Settings, load_settings
 
 
 class Wanted(NamedTuple):
-    """An experiment whose queues are made."""
+    """An experiment whose queues are declared."""
 
     experiment: str
     queue_batches: int
 
 
 def wanted(text: str) -> Wanted:
-    """Reads ``EXPERIMENT:QUEUE_BATCHES``."""
+    """Parses ``EXPERIMENT:QUEUE_BATCHES``.
+
+    Raises:
+        argparse.ArgumentTypeError: The text has another form.
+    """
     experiment, _, number = text.partition(":")
     if not EXPERIMENT_PATTERN.match(experiment):
-        raise argparse.ArgumentTypeError(f"{experiment!r} is not an experiment's name")
+        raise argparse.ArgumentTypeError(f"{experiment!r} is not an experiment name")
     if not (number.isascii() and number.isdigit() and int(number) > 0):
         raise argparse.ArgumentTypeError(
             f"{text!r} must be EXPERIMENT:QUEUE_BATCHES, such as cartpole-impala:2, with the "
@@ -50,17 +54,17 @@ def wanted(text: str) -> Wanted:
 
 
 def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
-    """Everything that is declared, in this order."""
+    """All queues to declare, in order."""
     found = [dead_letter_queue(), *task_queues(settings)]
     for experiment, queue_batches in experiments:
-        # First: the other may have something to put there from its first moment on.
+        # First, because the other queue may dead-letter to it from the start.
         found.append(kept_queue(experiment))
         found.append(experience_queue(experiment, queue_batches, settings.queue_type))
     return found
 
 
 def main() -> None:
-    """Declares them, and says of each that it is there."""
+    """Declares the queues and prints the name of each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES")
     experiments = parser.parse_args().experiments
@@ -74,7 +78,7 @@ def main() -> None:
             except PreconditionFailed as error:
                 sys.exit(
                     f"error: {queue.name} exists with other arguments: {error}. "
-                    "Let it run empty and delete it, then run this again."
+                    "Let it drain and delete it, then run this again."
                 )
             print(f"declared {queue.name}")
 

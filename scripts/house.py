@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Measures the floor plan: how long files and functions are, and how much one must read.
+"""Measures the code's structure: lengths of files and functions, and how much one has to read.
 
     scripts/house.py [ROOT] [--json]
 
-ROOT is a working tree, by default this one. Lines are all lines of a file. A signature's slots are
-its parameters, without ``self`` and ``cls``, and what it returns. "Any" counts slots annotated as
-plain ``Any``, "within" also those that contain it, such as ``dict[str, Any]``; an alias counts as
-what it is called. Public are functions, classes and methods without an underscore in front.
-Nothing of ROOT is executed.
+ROOT is a working tree, by default this one. Lines are all lines of a file. The slots of a signature
+are its parameters, without ``self`` and ``cls``, and its return value. "Any" counts slots annotated
+as plain ``Any``, "within" also those that contain it, such as ``dict[str, Any]``; aliases are not
+resolved. Public means functions, classes and methods without a leading underscore. No code of ROOT
+is executed.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Definition = Function | ast.ClassDef
 
 @dataclass(frozen=True)
 class Module:
-    """One file.
+    """One Python file.
 
     Attributes:
-        name: Dotted, as it is imported.
+        name: Dotted name, as in imports.
         lines: All lines, blank ones and comments too.
         tree: Its syntax tree.
-        is_init: Whether it is a folder's ``__init__.py``.
+        is_init: Whether it is an ``__init__.py``.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Module:
 
     @property
     def package(self) -> str:
-        """The folder below the top one, or the top one itself."""
+        """The subpackage directly below the top package, or the top package itself."""
         parts = self.name.split(".")
         is_folder = len(parts) > 2 or (len(parts) == 2 and self.is_init)
         return ".".join(parts[:2]) if is_folder else parts[0]
 
 
 def read(root: Path) -> dict[str, Module]:
-    """Every module of the package, by its dotted name."""
+    """All modules of the package, by dotted name."""
     found = {}
     for path in sorted((root / PACKAGE).rglob("*.py")):
         is_init = path.name == "__init__.py"
@@ -69,12 +69,12 @@ def read(root: Path) -> dict[str, Module]:
 
 
 def functions(tree: ast.Module) -> Iterator[Function]:
-    """All of them, methods and inner ones too."""
+    """All functions, including methods and nested ones."""
     return (node for node in ast.walk(tree) if isinstance(node, Function))
 
 
 def public(body: list[ast.stmt]) -> Iterator[Definition]:
-    """Public functions and classes, and the public methods of these."""
+    """Public functions and classes, and the public members of these classes."""
     for node in body:
         if isinstance(node, Definition) and not node.name.startswith("_"):
             yield node
@@ -88,7 +88,7 @@ def definitions(modules: list[Module]) -> list[Definition]:
 
 
 def slots(function: Function) -> list[ast.expr | None]:
-    """Annotations of all parameters and of what is returned; None where there is none."""
+    """Annotations of all parameters and of the return value; None where there is none."""
     given = function.args
     positional = [*given.posonlyargs, *given.args]
     if positional and positional[0].arg in ("self", "cls"):
@@ -104,12 +104,12 @@ def is_any(annotation: ast.AST | None) -> bool:
 
 
 def has_any(annotation: ast.expr | None) -> bool:
-    """Whether ``Any`` stands anywhere in an annotation."""
+    """Whether an annotation contains ``Any``."""
     return annotation is not None and any(map(is_any, ast.walk(annotation)))
 
 
 def lengths(modules: list[Module]) -> list[int]:
-    """Lines of every function from ``def`` to its last, in ascending order."""
+    """Number of lines of every function, in ascending order."""
     return sorted(
         (node.end_lineno or node.lineno) - node.lineno + 1
         for module in modules
@@ -123,29 +123,29 @@ def all_slots(modules: list[Module]) -> list[ast.expr | None]:
 
 
 def share(test: Callable[[Any], bool], of: Iterable[Any]) -> float:
-    """Per cent of those that pass the test."""
+    """Percentage of items that pass the test; 0 if there are none."""
     passed = [test(one) for one in of]
     return round(100 * sum(passed) / len(passed), 1) if passed else 0.0
 
 
 def is_documented(node: Definition) -> bool:
-    """Whether it has a docstring of its own."""
+    """Whether it has a docstring."""
     return ast.get_docstring(node) is not None
 
 
 def is_annotated(node: Function) -> bool:
-    """Whether no slot of its signature is bare."""
+    """Whether all slots of its signature are annotated."""
     return None not in slots(node)
 
 
 def imports(root: Path) -> grimp.ImportGraph:
-    """Who imports whom when the program runs; imports for type checkers alone do not count."""
+    """The graph of imports at run time; imports only for type checking do not count."""
     sys.path.insert(0, str(root))
     return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
-    """Sets of modules that reach one another."""
+    """Sets of modules that import one another, directly or indirectly."""
     above = {name: graph.find_upstream_modules(name) for name in graph.modules}
     found = {
         tuple(sorted({name, *(other for other in above[name] if name in above[other])}))
@@ -155,7 +155,7 @@ def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
 
 
 def algorithm_files(modules: dict[str, Module]) -> dict[str, set[str]]:
-    """The modules that a row of the registry names, by the name of the algorithm."""
+    """Name of the algorithm → modules that its row in the registry names."""
     registry = modules.get(f"{ALGORITHMS}.registry")
     if registry is None:
         return {}
@@ -182,7 +182,7 @@ def algorithm_files(modules: dict[str, Module]) -> dict[str, set[str]]:
 
 
 def closure(graph: grimp.ImportGraph, start: set[str]) -> set[str]:
-    """``start`` and what it imports from the folder of algorithms, directly or through others."""
+    """``start`` and all that it imports from the algorithms package, directly or indirectly."""
     reached: set[str] = set()
     waiting = set(start)
     while waiting:
@@ -194,7 +194,7 @@ def closure(graph: grimp.ImportGraph, start: set[str]) -> set[str]:
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """All that is printed, as plain data."""
+    """All results, as plain data."""
     modules = read(root)
     every = list(modules.values())
     graph = imports(root)

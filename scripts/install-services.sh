@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes sure that the tests find a RabbitMQ and a Redis server program. Starts neither:
-# tests run private servers of their own. A running server can be used instead through
-# TINYQUEUE_TEST_BROKER_URL and TINYQUEUE_TEST_REDIS_URL.
+# Makes sure that the tests find the RabbitMQ and Redis server programs. It starts neither: tests
+# run their own private servers. To use running servers instead, set TINYQUEUE_TEST_BROKER_URL and
+# TINYQUEUE_TEST_REDIS_URL.
 set -eu
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -39,5 +39,5 @@ apt-get update -qq
 # shellcheck disable=SC2086  # a list of packages
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 if [ -d /run/systemd/system ]; then
-    systemctl disable --quiet $missing  # nor at the next boot
+    systemctl disable --quiet $missing  # do not start it at the next boot either
 fi

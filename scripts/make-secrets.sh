@@ -1,6 +1,6 @@
 #!/bin/sh
-# make-secrets.sh [RABBITMQ_HOST [REDIS_HOST]]: random passwords for every role, and the URLs that
-# contain them, as files in secrets/. What exists already is kept.
+# make-secrets.sh [RABBITMQ_HOST [REDIS_HOST]]: writes random passwords for every role, and the URLs
+# that contain them, to files in secrets/. Existing passwords are kept.
 set -eu
 cd "$(dirname "$0")/.."
 rabbitmq=${1:-rabbitmq}
@@ -17,7 +17,7 @@ for role in learner player monitor; do
     printf 'amqp://%s:%s@%s:5672/tinyqueue' "$role" "$password" "$rabbitmq" >"secrets/$role-broker-url"
     printf 'redis://%s:%s@%s:6379/0' "$role" "$password" "$redis" >"secrets/$role-redis-url"
 done
-# Containers read their secrets as users of their own; the folder keeps others out.
+# Containers read their secrets as different users; the folder's mode keeps others out.
 chmod 700 secrets
 chmod 644 secrets/*
 echo "Passwords and URLs are in secrets/, one file per role."

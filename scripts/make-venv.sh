@@ -1,6 +1,6 @@
 #!/bin/sh
-# make-venv.sh PYTHON DIRECTORY: makes a virtual environment with pip in it.
-# Debian's python3 comes without ensurepip; virtualenv or uv serve as well.
+# make-venv.sh PYTHON DIRECTORY: creates a virtual environment with pip.
+# Debian's python3 comes without ensurepip; virtualenv or uv will do instead.
 set -eu
 python=$1
 venv=$2
@@ -15,7 +15,7 @@ package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[
 
 if ! has ensurepip && ! has virtualenv && ! command -v uv >/dev/null 2>&1 &&
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "$python cannot make virtual environments yet; installing $package."
+    echo "$python cannot create virtual environments yet; installing $package."
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"; } || true
 fi
 
@@ -27,7 +27,7 @@ elif command -v uv >/dev/null 2>&1; then
     uv venv --quiet --seed --python "$("$python" -c 'import sys; print(sys.executable)')" "$venv"
 else
     cat >&2 <<TEXT
-$python cannot make a virtual environment: its ensurepip module is missing.
+$python cannot create a virtual environment: its ensurepip module is missing.
 Install one of these and run make again:
   Debian, Ubuntu:  sudo apt-get install $package
   anywhere:        virtualenv or uv, from your package manager

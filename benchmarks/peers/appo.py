@@ -1,10 +1,10 @@
 """Measures Sample Factory's APPO on CartPole-v1 or Pong.
 
-Runs in a Python environment of its own, which ../peers.py makes.
+Runs in a separate virtual environment, which ../peers.py creates.
 
 Pong has the wrappers, the network and the learning settings of the library's own Atari example.
-Sampling is the same in both: asynchronous, one epoch over batches of 1024 env steps, which
-does a quarter of the example's training work per env step.
+Sampling is the same in both: asynchronous, with one epoch over batches of 1024 env steps, which
+is a quarter of the example's training work per env step.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ SAMPLING = {
     "batch_size": 1024,
     "num_batches_per_epoch": 1,
     "num_epochs": 1,
-    # Counts env steps, not the frames that each of them skips.
+    # Count env steps, not the frames that each of them skips.
     "summaries_use_frameskip": False,
 }
 
-# Beside the Gymnasium that Sample Factory needs, ale-py does not register its games.
+# With the Gymnasium version that Sample Factory needs, ale-py does not register its games.
 register_v0_v4_envs()
 
 
 class Meter(AlgoObserver):
-    """Counts the env steps that the learner has trained on, from its first update on."""
+    """Counts the env steps trained on, from the learner's first update on."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -60,7 +60,7 @@ class Meter(AlgoObserver):
         if self.first is None:
             self.first = self.last
         elif self.last[0] - self.first[0] >= self.seconds:
-            # Its own train_for_seconds is compared with a clock that nothing moves.
+            # Its own train_for_seconds is compared with a clock that is never advanced.
             runner.cfg.train_for_env_steps = 0
 
 
@@ -99,7 +99,7 @@ def configuration(environment: str, workers: int, envs: int, folder: str) -> Any
 
 
 def train(configured: Any, seconds: float) -> tuple[Runner, Meter]:
-    """Trains for so many seconds after the first update."""
+    """Trains for ``seconds`` after the first update."""
     register_env(configured.env, make_environment)
     _, runner = make_runner(configured)
     meter = Meter(seconds)

@@ -1,12 +1,12 @@
 """Measures Stable-Baselines3 on CartPole-v1 or Pong.
 
-Runs in a Python environment of its own, which ../peers.py makes.
+Runs in a separate virtual environment, which ../peers.py creates.
 
-A2C and PPO have the settings that rl-baselines3-zoo publishes (constant schedules in place of
-its linear ones, which do not change the speed), DQN those for Atari, but for two that 10 M env
-steps need and a minute does not: it learns from env step 1,000 instead of 100,000 on, and
-explores from the start as little as the zoo does after its first tenth, because a random
-action costs no inference. Pong is preprocessed by the library's own wrapper.
+A2C and PPO have the settings that rl-baselines3-zoo publishes (with constant schedules in place of
+linear ones, which does not change the speed). DQN has those for Atari, except for two that suit
+10 M env steps and not a minute: it learns from env step 1,000 on instead of 100,000, and explores
+from the start as little as the zoo does after the first tenth, because a random action costs no
+inference. Pong is preprocessed by the library's own wrapper.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 CARTPOLE = "CartPole-v1"
 PONG = "PongNoFrameskip-v4"
-"""The wrapper skips the frames; sticky actions, which this id has not, cost nothing."""
+"""The wrapper skips the frames. This id has no sticky actions, which would cost nothing."""
 
 ALGORITHMS = {"a2c": A2C, "dqn": DQN, "ppo": PPO}
 POLICIES = {CARTPOLE: "MlpPolicy", PONG: "CnnPolicy"}
@@ -77,7 +77,7 @@ gymnasium.register_envs(ale_py)
 
 
 class Meter(BaseCallback):
-    """Counts the env steps that were trained on, from the first update on, in whole updates."""
+    """Counts the env steps trained on, from the first update on, in whole updates."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Meter(BaseCallback):
         self.last: tuple[float, int] = (0.0, 0)
 
     def _on_rollout_start(self) -> None:
-        # All env steps so far have been trained on, once there are as many as learning waits for.
+        # All env steps so far have been trained on, once there are enough for learning to start.
         if self.num_timesteps <= getattr(self.model, "learning_starts", 0):
             return
         self.last = (time.monotonic(), self.num_timesteps)
@@ -98,7 +98,7 @@ class Meter(BaseCallback):
 
 
 def make_environment(name: str, envs: int, processes: bool) -> VecEnv:
-    """With the wrappers that Stable-Baselines3 recommends for it."""
+    """The environment with the wrappers that Stable-Baselines3 recommends for it."""
     kind = SubprocVecEnv if processes else DummyVecEnv
     if name == PONG:
         return VecFrameStack(make_atari_env(name, n_envs=envs, vec_env_cls=kind), n_stack=4)

@@ -108,7 +108,7 @@ def test_an_altered_sample_is_refused(tinyqueue, pole, command, name):
 
     assert refused.code == 1
     assert f"{name} (" in refused.err
-    assert "torn or was altered" in refused.err
+    assert "incomplete or was altered" in refused.err
 
 
 def test_a_sample_of_a_later_spec_is_refused(tinyqueue, pole):

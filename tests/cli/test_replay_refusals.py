@@ -36,11 +36,11 @@ def run(tmp_path):
         ),
         (
             ("replay.capacity_steps=640", "replay.minimum_steps=1000"),
-            "replay.minimum_steps = 1000 can never be there",
+            "replay.minimum_steps = 1000 can never be reached",
         ),
         (
             ("replay.capacity_steps=128", "replay.minimum_steps=1", "algorithm.batch_size=256"),
-            "a replay of 128 env steps is less than one sample of 256",
+            "a replay of 128 env steps is smaller than one sample of 256",
         ),
     ],
 )
@@ -78,4 +78,4 @@ def test_a_session_log_of_another_schema_is_refused_with_both_named(tinyqueue, s
     result = tinyqueue("learner", "start", "--resume", run)
 
     assert result.code == 1
-    assert "is of schema 9; this tinyqueue reads 2" in result.err
+    assert "has schema 9; this tinyqueue reads 2" in result.err

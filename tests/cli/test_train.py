@@ -145,7 +145,7 @@ def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
     ("words", "said"),
     [
         (("cartpole-dqn", "--set", "replay.capacity_steps=100"), "it needs room for at least two"),
-        (("cartpole-dqn", "--set", "replay.minimum_steps=100_000"), "can never be there"),
+        (("cartpole-dqn", "--set", "replay.minimum_steps=100_000"), "can never be reached"),
     ],
 )
 def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, words, said):

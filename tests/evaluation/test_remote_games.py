@@ -318,7 +318,7 @@ def test_a_worker_that_tells_for_ever_is_given_up(games, around):
 
     (given_up,) = answers
     assert given_up.kind == "TimeOver"
-    assert given_up.text.startswith("worker has not ended the games within 930 s")
+    assert given_up.text.startswith("worker has not finished the games within 930 s")
     assert around.played == []
 
 

@@ -135,8 +135,8 @@ def test_a_run_that_was_played_serially_begins_to_fill_its_replay(make_memory, p
     ("replay", "said"),
     [
         ({"capacity_steps": 8}, "at least two"),
-        ({"minimum_steps": 81}, "can never be there"),
-        ({"capacity_steps": 16, "minimum_steps": 1}, "less than one sample of 20"),
+        ({"minimum_steps": 81}, "can never be reached"),
+        ({"capacity_steps": 16, "minimum_steps": 1}, "smaller than one sample of 20"),
     ],
 )
 def test_a_replay_that_is_too_small_is_refused(make_memory, replay, said):

@@ -161,8 +161,8 @@ def test_the_view_knows_that_the_first_batch_has_not_come(reporter, view, make_b
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        (None, "Players: celery -A tinyqueue worker -Q play; what they say is in their logs"),
-        (Path("here") / "players.log", "What the players say is in here/players.log"),
+        (None, "Players: celery -A tinyqueue worker -Q play; see their logs"),
+        (Path("here") / "players.log", "The players' log is here/players.log"),
     ],
 )
 def test_a_long_silence_is_explained_again_ever_more_rarely(
@@ -187,7 +187,8 @@ def test_a_long_silence_is_explained_again_ever_more_rarely(
         reporter.waited()
 
     assert view.messages == [
-        f"no session has come for {seconds} s. {said}" for seconds in (16, 31, 61, 121, 181)
+        f"no session batch has arrived for {seconds} s. {said}"
+        for seconds in (16, 31, 61, 121, 181)
     ]
 
 

@@ -141,7 +141,7 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_clock(make_training,
     training.restore(SimpleNamespace(env_steps=40))
 
     assert reporter.messages == [
-        "the run has no checkpoint yet: training begins anew, and updates on 40 env steps "
+        "the run has no checkpoint yet: training starts from scratch, and updates on 40 env steps "
         "accepted since are lost"
     ]
     assert updater.clock.env_steps == 40

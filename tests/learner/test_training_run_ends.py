@@ -106,7 +106,7 @@ def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, pl
     assert training.finish().ended == "solved"
     assert reporter.messages == [
         "the evaluation has no result: lost the simulator (at flaky.py:15) Training goes on; "
-        "it is tried again in 1 env steps."
+        "the next try is in 1 env steps."
     ]
 
 
@@ -122,7 +122,7 @@ def test_fresh_games_that_contradict_decide_nothing(make_training, play, reporte
     assert outcome.last_mean == -99_960.0
     assert reporter.messages == [
         "not solved: 4 greedy games came to 104.0, and 4 fresh ones of the same weights to "
-        "-99,960. Training goes on; it is asked again in 1 env steps."
+        "-99,960. Training goes on; the next evaluation is in 1 env steps."
     ]
     assert checkpoints.best().score == -99_960.0
     assert len(games.asked) == 3
@@ -203,7 +203,7 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
         now[0] += 60.0
 
     assert over == [False, False, True, True]
-    assert reporter.messages[0].startswith("the last env step is reached; evaluation games are")
+    assert reporter.messages[0].startswith("the last env step is reached; waiting for eval")
     assert training.finish().ended == "max env steps"
 
 

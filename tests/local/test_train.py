@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from tinyqueue.catalogue import make_experiment
+from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.learner.fitting import Fitted
 from tinyqueue.local import train as train_module
@@ -18,6 +19,7 @@ from tinyqueue.local.train import Where, train
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
+PUSHES = {"": Leaf("uint8", (), n=2)}
 NO_VIEW: Any = None  # training is refused before a view is used
 
 
@@ -35,7 +37,7 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     view: Any = SimpleNamespace(message=said.append)
 
     for found in (("name",), ("name", "mission")):
-        info: Any = SimpleNamespace(drop=found)
+        info: Any = SimpleNamespace(drop=found, action_space=PUSHES)
         train_module._as_found(experiment, info, run, view)
 
     (notice,) = said
@@ -78,7 +80,7 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
     said = []
     chosen = Fitted(experiment, remarks=("slow",), single="the port is in use")
     monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
-    info: Any = SimpleNamespace(id="CartPole-v1", drop=())
+    info: Any = SimpleNamespace(id="CartPole-v1", drop=(), action_space=PUSHES)
 
     # When what was left open is chosen
     view = SimpleNamespace(message=said.append)
@@ -175,7 +177,10 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
         assert environment() == (experiment, info)
         raise KeyboardInterrupt
 
-    info, make_learner = SimpleNamespace(drop=(), trial=None), Mock(side_effect=learn)
+    info, make_learner = (
+        SimpleNamespace(drop=(), trial=None, action_space=PUSHES),
+        Mock(side_effect=learn),
+    )
     monkeypatch.setattr(train_module, "make_learner", make_learner)
     view = SimpleNamespace(message=said.append)
 
@@ -200,7 +205,7 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
     found = SimpleNamespace(settings=Settings())
     here = Mock(return_value=nullcontext())
     described: Future[object] = Future()
-    described.set_result(SimpleNamespace(drop=(), trial=None))
+    described.set_result(SimpleNamespace(drop=(), trial=None, action_space=PUSHES))
     monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(described))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "LocalPlayers", here)

@@ -1,1 +1,2 @@
-"""One file per algorithm, with its paper in the first line. TensorFlow, inside functions only."""
+"""One file per algorithm, with its paper in the first line. TensorFlow is imported inside
+functions only."""

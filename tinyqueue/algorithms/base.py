@@ -17,23 +17,24 @@ from tinyqueue.replay.plan import ReplayPlan
 C = TypeVar("C")
 """An algorithm's config."""
 E = TypeVar("E")
-"""Its experience: session batches of the same T, already checked; or a sample of the replay."""
+"""Its experience: session batches of the same T, already checked; or a sample from the replay."""
 
 HeadConfig: TypeAlias = Mapping[str, bool | int | float | str]
 """What an action head is told, as ``PlaySpec.head_config`` carries it."""
 
 
 class LossNotFiniteError(TinyqueueError):
-    """A step whose loss or gradient is not a finite number. It was not applied."""
+    """The loss or gradient of a step is not a finite number. The step was not applied."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one update was like.
+    """The report of one update.
 
     Attributes:
-        metrics: By name, of ``tinyqueue.monitor.metrics``.
-        priorities: ``[N]`` of the sampled items, for a prioritised replay; None without one.
+        metrics: Values by name; names from ``tinyqueue.monitor.metrics``.
+        priorities: ``[N]`` new priorities of the sampled items; None unless the replay is
+            prioritised.
     """
 
     metrics: dict[str, float]
@@ -43,24 +44,23 @@ class Update:
 class Algorithm(ABC, Generic[C, E]):
     """Learns from experience. Touches no broker, no store, no files, no environment.
 
-    A class is all that the registry knows of an algorithm.
+    The class is all that the registry knows about an algorithm.
 
     Args:
         config: An instance of ``Config``.
-        network: With the outputs that :meth:`outputs` asked for.
+        network: A network with the outputs that :meth:`outputs` asked for.
         actions: The environment's action space.
-        mask_size: Values in the action mask that comes with every row of experience; 0 where the
-            environment has none. An action that a mask does not allow is never taken, so no
-            update may count on it.
+        mask_size: Size of the action mask in every row of experience; 0 if the environment has
+            none. Actions that a mask forbids are never taken, so no update may rely on them.
 
     Attributes:
-        kept: Every variable that training goes on from, by its name in a checkpoint: those of the
-            network as ``model/…``, and of the optimiser. Set by the subclass.
+        kept: Every variable needed to continue training, by its name in a checkpoint: the
+            network's as ``model/…``, and the optimiser's. Set by the subclass.
         Config: The frozen dataclass of its hyper-parameters.
         head: Name of the action head that players use, in ``tinyqueue.policy.heads``.
         acting_outputs: Network outputs that the head reads; only they are exported.
-        records_entropy: Whether the head can record the entropy of its choices.
-        needs_memory: Whether it makes little sense with a network that has no recurrent state.
+        records_entropy: Whether the head can record the entropy of the policy.
+        needs_memory: Whether it makes little sense without a recurrent network.
     """
 
     Config: ClassVar[type[Any]]
@@ -76,64 +76,67 @@ class Algorithm(ABC, Generic[C, E]):
     @classmethod
     @abstractmethod
     def outputs(cls, actions: Space, config: C) -> dict[str, Output]:
-        """The network outputs it wants, by name.
+        """The network outputs that it needs, by name.
 
         Raises:
-            ConfigError: It cannot act in this space.
+            ConfigError: The algorithm does not support this action space.
         """
 
     @classmethod
     def check(cls, config: C, slots: int) -> None:
-        """Refuses settings that do not fit one another, before anything is built.
+        """Rejects settings that contradict one another, before anything is built.
 
         Args:
-            slots: B₁+B₂+…, of all session batches of an update.
+            config: The settings.
+            slots: Environments in one update: B₁+B₂+… over its session batches.
 
         Raises:
-            ConfigError: They do not fit.
+            ConfigError: The settings do not fit together.
         """
         return None
 
     @property
     def replay(self) -> ReplayPlan | None:
-        """What it asks of the replay that its experience is sampled from; None when it trains on
-        session batches as they come."""
+        """What it needs from the replay that it samples; None if it trains on session batches as
+        they arrive."""
         return None
 
     @property
     def head_config(self) -> HeadConfig:
-        """The head's configuration."""
+        """The configuration of the action head that players use."""
         return {}
 
     @abstractmethod
     def update(self, experience: E, env_steps: int) -> Update:
-        """One optimiser step, or several on the same experience.
+        """Takes one or more optimiser steps on the same experience.
 
         Args:
-            experience: Its arrays are read before returning.
-            env_steps: The clock of every schedule, before these batches.
+            experience: What to train on. Its arrays are not needed after the return.
+            env_steps: Env steps before this experience: the clock of every schedule.
 
         Raises:
-            LossNotFiniteError: The weights are as before the step that failed.
+            LossNotFiniteError: A loss or gradient was not finite. The weights are those before
+                the failed step.
         """
 
     @abstractmethod
     def prepare(self, ticks: int, slots: int) -> None:
-        """Builds the update ahead of the first, which is then as fast as any other (0.5 s are
-        saved). State and weights are as before.
+        """Builds the graph before the first update, which is then as fast as any other (this saves
+        0.5 s). State and weights do not change.
 
         Args:
-            ticks, slots: T and B of what it trains on together; a replay's plan says the same.
+            ticks: T of an update. Ignored where the replay plan fixes the shapes.
+            slots: B of an update. Ignored likewise.
         """
 
     def state(self) -> Arrays:
-        """What is kept, as copies."""
+        """Copies of all variables in ``kept``, by name."""
         return values(self.kept)
 
     def restore(self, state: Arrays) -> None:
-        """Goes back to a state.
+        """Restores what :meth:`state` returned.
 
         Raises:
-            CheckpointError: It is another model's or another optimiser's.
+            CheckpointError: The state belongs to another model or optimiser.
         """
         restore_variables(self.kept, state)

@@ -1,5 +1,5 @@
-"""What every update has, whatever its loss: optimiser steps at a rate that follows the clock, one
-graph per shape of what it is given, and a report.
+"""What every update has, whatever its loss: optimiser steps at a scheduled rate, one graph per
+input shape, and a report.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tinyqueue.monitor.metrics import Metric
 
 
 def schedule(start: float, end: float, anneal_steps: int) -> Schedule:
-    """From ``start`` to ``end`` over so many env steps; 0 keeps ``start``."""
+    """Linear from ``start`` to ``end`` over ``anneal_steps`` env steps; 0 keeps ``start``."""
     return Linear(start, end, anneal_steps) if anneal_steps else Constant(start)
 
 
 class Descent:
-    """Steps a network's trainable variables along clipped gradients.
+    """Gradient descent on a network's trainable variables, with clipped gradients.
 
     Args:
-        network: What is trained.
-        optimiser: Which one.
-        epsilon: The optimiser's.
-        max_grad_norm: The gradient is scaled down to this global norm.
+        network: The network to train.
+        optimiser: Name of the optimiser.
+        epsilon: The optimiser's ε.
+        max_grad_norm: Gradients are scaled down to this global norm.
 
     Attributes:
         kept: The variables of network and optimiser, by their names in a checkpoint.
@@ -48,21 +48,25 @@ class Descent:
         }
 
     def step(self, tape: GradientTape, loss: Tensor, rate: Tensor) -> Tensor:
-        """One step along the gradient of the tape's loss, inside a graph; none where the loss or
-        its gradient is not finite.
+        """Takes one step, inside a graph; no step where the loss or its gradient is not finite.
+
+        Args:
+            tape: The tape that recorded the loss.
+            loss: A scalar.
+            rate: The learning rate, a scalar.
 
         Returns:
-            The gradient's global norm before the clip.
+            The gradient's global norm before clipping.
         """
         gradients = tape.gradient(loss, self._variables)
         return descend(self._optimiser, gradients, loss, rate, self._max_grad_norm)
 
 
 class Compiled:
-    """A function of tensors as graphs, one per set of shapes.
+    """A function of tensors, compiled to one graph per set of shapes.
 
     Args:
-        function: Of nested tuples and dicts of tensors, to one tensor.
+        function: Takes nested tuples and dicts of tensors, returns one tensor.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -70,14 +74,14 @@ class Compiled:
         self._graphs: dict[tuple[tuple[int, ...], ...], Callable[..., Tensor]] = {}
 
     def __call__(self, *given: object) -> Array:
-        """The function of these arrays, nested as it takes them."""
+        """Calls the function with arrays, nested as it expects them."""
         import tensorflow as tf
 
         arrays: list[Array] = tf.nest.flatten(given)
         key = tuple(array.shape for array in arrays)
         if key not in self._graphs:
             self._graphs[key] = self._traced(given, arrays)
-        # A third less time than with tf.convert_to_tensor.
+        # Takes a third less time than tf.convert_to_tensor.
         result: Array = self._graphs[key](*(tf.constant(array) for array in arrays)).numpy()
         return result
 
@@ -88,7 +92,7 @@ class Compiled:
             return self._function(*tf.nest.pack_sequence_as(given, tensors))
 
         signature = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
-        # Called as a concrete function, which saves the lookup among traces at every update.
+        # A concrete function saves the lookup among traces at every update.
         function = tf.function(call, input_signature=signature, autograph=False)
         graph: Callable[..., Tensor] = function.get_concrete_function()
         return graph
@@ -97,16 +101,16 @@ class Compiled:
 def sound_update(
     metrics: dict[str, float], rate: float, step: str, priorities: Array | None = None
 ) -> Update:
-    """The update as it is reported.
+    """The report of an update whose loss and gradient are finite.
 
     Args:
-        metrics: With the loss and the gradient's norm.
+        metrics: Include the loss and the gradient norm.
         rate: The learning rate.
-        step: Which step this was, for the error.
-        priorities: ``[N]`` of the sampled items; None without a replay.
+        step: Which step this was, for the error message.
+        priorities: ``[N]`` of the sampled items; None without a prioritised replay.
 
     Raises:
-        LossNotFiniteError: One of the two is not finite.
+        LossNotFiniteError: The loss or the gradient norm is not finite.
     """
     loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
     if not math.isfinite(loss + norm):

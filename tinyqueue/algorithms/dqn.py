@@ -1,10 +1,10 @@
 """DQN (Mnih et al., 2015, doi:10.1038/nature14236) and its steps up to Ape-X (Horgan et al.,
-2018, arXiv:1803.00933): double, dueling, n-step, prioritised, each a switch of the config.
+2018, arXiv:1803.00933): double, dueling, n-step, prioritised, each a switch in the config.
 
-A preset is a config with other defaults, so whatever it sets may be set back.
+A preset is a config with other defaults, so every setting of it can be overridden.
 
-Deviations: |δ| of the players' own Q values gives the first priorities; the gradient's norm is
-clipped, as in Rainbow and SB3, also where the loss is Huber's.
+Deviations: initial priorities are |δ| of the players' own Q values; the gradient norm is clipped,
+as in Rainbow and SB3, with the Huber loss too.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class DoubleDqnConfig(ValueConfig):
 
 @dataclass(frozen=True)
 class RainbowLiteConfig(ValueConfig):
-    """``rainbow-lite``: of Rainbow (Hessel et al., 2018, arXiv:1710.02298) all but noisy layers
-    and the distribution of returns."""
+    """``rainbow-lite``: Rainbow (Hessel et al., 2018, arXiv:1710.02298) without noisy layers and
+    without the distribution of returns."""
 
     n_step: Count = 3
     """Rainbow: 3."""
@@ -46,7 +46,7 @@ class RainbowLiteConfig(ValueConfig):
     priority_exponent: Share = 0.5
     """Rainbow: 0.5."""
     importance_steps: CountOrNone = 20_000
-    """Rainbow takes the whole run; this is one of a small task."""
+    """Rainbow anneals over the whole run; 20,000 updates is a run on a small task."""
     learning_rate: NotNegative = 1e-3
     """Acme's for small tasks; Rainbow on Atari 6.25e-5."""
 
@@ -54,7 +54,7 @@ class RainbowLiteConfig(ValueConfig):
 @dataclass(frozen=True)
 class ApexConfig(ValueConfig):
     """``apex`` (Horgan et al., 2018, arXiv:1803.00933): Rainbow's double, dueling, prioritised
-    3-step learning with another ε in every slot, and large batches.
+    3-step learning with a different ε in every slot (environment), and large batches.
 
     On Atari: ``optimiser = "centred-rmsprop"``, ``epsilon = 1.5e-7``, ``learning_rate = 6.25e-5``,
     ``target_every_updates = 2500``, ``reward_clip = 1``.
@@ -80,14 +80,14 @@ class ApexConfig(ValueConfig):
 class OneStepQConfig(ValueConfig):
     """``q-1step``: asynchronous one-step Q learning (Mnih et al., 2016, arXiv:1602.01783).
 
-    Meant for a replay as short as a queue: a small ``replay.capacity_steps``, as the preset
-    ``cartpole-q-1step`` has. Every slot keeps an ε of its own, as every thread did.
+    Meant for a replay as short as a queue: a small ``replay.capacity_steps``, as in the preset
+    ``cartpole-q-1step``. Every slot has its own ε, as every thread had.
     """
 
     huber: bool = False
     batch_size: Count = 256
     learning_rate: NotNegative = 1e-3
-    """With Adam. The paper draws it from 1e-4 … 1e-2, for RMSProp with shared statistics."""
+    """For Adam. The paper draws it from 1e-4 … 1e-2, for RMSProp with shared statistics."""
     max_grad_norm: Positive = 40.0
     target_every_updates: Count = 40
     """40 × 256 env steps; the paper copied every 10,000 env steps (40,000 frames)."""
@@ -96,21 +96,22 @@ class OneStepQConfig(ValueConfig):
 
 @dataclass(frozen=True)
 class NStepQConfig(OneStepQConfig):
-    """``q-nstep``: asynchronous n-step Q learning, of the same paper."""
+    """``q-nstep``: asynchronous n-step Q learning, from the same paper."""
 
     n_step: Count = 5
     """The paper's t_max on Atari: 5."""
 
 
 class Transitions(NamedTuple):
-    """What the graph is given, as arrays or tensors.
+    """Inputs of the graph, as arrays or tensors.
 
     Attributes:
         actions: ``[N]`` joint actions.
         numbers: ``[3, N]`` float32: n-step returns, discounts and importance weights. One array
-            instead of three: each costs 10 µs to hand over.
+            instead of three, since passing an array costs 10 µs.
         observations, next_observations: path → ``[N, *obs]``.
-        next_valid: ``[N, n]`` bool, joint actions that are valid there; empty without masks.
+        next_valid: ``[N, n]`` bool, valid joint actions in ``next_observations``; an empty tuple
+            without masks.
     """
 
     actions: Tensor
@@ -121,7 +122,7 @@ class Transitions(NamedTuple):
 
 
 class Dqn(QLearning[ValueConfig, TransitionSample, Transitions]):
-    """``dqn``, and by other defaults its presets: on transitions, with a feed-forward network."""
+    """``dqn`` and its presets: Q learning on transitions, with a feed-forward network."""
 
     Config: ClassVar[type[ValueConfig]] = DqnConfig
 

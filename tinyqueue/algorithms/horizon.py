@@ -1,11 +1,11 @@
-"""Where an algorithm's schedules end at nothing: from there on a run trains without effect."""
+"""Where a schedule reaches 0: from there on, training has no effect."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _STOPS_TRAINING = ("learning_rate", "clip")
-"""Settings with an ``…_end`` over ``anneal_steps``: at 0 no weight changes any more."""
+"""Settings that go to their ``…_end`` over ``anneal_steps``: at 0 the weights stop changing."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Horizon:
     """The env step from which nothing is learned.
 
     Attributes:
-        env_steps: As of ``algorithm.anneal_steps``.
-        settings: What is 0 then: ``learning_rate``, ``clip``.
+        env_steps: ``algorithm.anneal_steps``.
+        settings: The settings that are 0 then: ``learning_rate``, ``clip``.
     """
 
     env_steps: int
@@ -22,7 +22,7 @@ class Horizon:
 
 
 def horizon(config: object) -> Horizon | None:
-    """Of an algorithm's config; None where it learns for as long as it is given steps."""
+    """The horizon of an algorithm's config; None if it never stops learning."""
     env_steps = getattr(config, "anneal_steps", 0)
     ending = tuple(
         name
@@ -33,11 +33,11 @@ def horizon(config: object) -> Horizon | None:
 
 
 def beyond_horizon(config: object, max_env_steps: int | None) -> str:
-    """What to say of a run that goes on where nothing is learned; empty of any other.
+    """The warning for a run that continues after its horizon; empty for any other.
 
     Args:
-        config: Of the algorithm.
-        max_env_steps: Where the run ends; None: where its level is reached.
+        config: The algorithm's.
+        max_env_steps: Where the run ends; None: when it reaches its target score.
     """
     found = horizon(config)
     if found is None or (max_env_steps is not None and max_env_steps <= found.env_steps):

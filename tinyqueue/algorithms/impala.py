@@ -1,7 +1,7 @@
 """IMPALA (Espeholt et al., 2018, arXiv:1802.01561), and A3C (Mnih et al., 2016, arXiv:1602.01783).
 
-Deviations: advantages may be normalised over the batch; the loss may be a mean. ``a3c`` is
-the same stream and loss without the importance correction: what V-trace buys.
+Deviations: advantages may be normalised over the batch; the loss may be a mean. ``a3c`` is the
+same without the importance correction: comparing the two shows what V-trace buys.
 """
 
 from __future__ import annotations
@@ -14,12 +14,7 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import sound_update
 from tinyqueue.algorithms.ranges import Positive
 from tinyqueue.algorithms.returns import vtrace
-from tinyqueue.algorithms.stream import (
-    StreamActorCritic,
-    StreamConfig,
-    ValidTicks,
-    shaped_rewards,
-)
+from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.distributions import Factored, Tensor
@@ -31,26 +26,26 @@ from tinyqueue.monitor.metrics import Metric
 class ImpalaConfig(StreamConfig):
     """``impala``. Defaults are for small tasks with vector observations.
 
-    With them and T 32 × B 32, CartPole-v1 was solved (greedy mean of 100 games ≥ 475) after 0.76
-    to 0.84 million env steps on three seeds of three at a lag of 3 updates; at a lag of 8, on two
-    of four within 0.8 million. The settings of the papers for Atari stand beside them.
+    With these and T 32 × B 32, CartPole-v1 was solved (mean of 100 greedy evaluation episodes
+    ≥ 475) after 0.76 to 0.84 million env steps on three of three seeds at a lag of 3 updates; at a
+    lag of 8, on two of four within 0.8 million. The papers' Atari settings are given beside them.
     """
 
     loss_reduction: Literal["mean", "sum"] = "mean"
-    """Over ticks. IMPALA sums, and its learning rate and ε belong to sums; Acme takes means."""
+    """Over ticks. IMPALA sums, and its learning rate and ε are meant for sums; Acme uses means."""
     correction: Literal["vtrace", "none"] = "vtrace"
-    """For the policy lag. ``none`` takes every importance ratio for 1: n-step returns, as A3C."""
+    """For the policy lag. ``none`` sets every importance ratio to 1: n-step returns, as in A3C."""
     rho_clip: Positive = 1.0
-    """ρ̄, cut of the importance ratio in δ: whose value function is learned. IMPALA: 1."""
+    """ρ̄, clip of the importance ratio in δ: whose value function is learned. IMPALA: 1."""
     c_clip: Positive = 1.0
-    """c̄, cut of the ratio in the trace: how far corrections reach. IMPALA: 1."""
+    """c̄, clip of the ratio in the trace: how far corrections reach. IMPALA: 1."""
     pg_rho_clip: Positive = 1.0
-    """ρ̄_pg, cut of the ratio in the policy gradient. scalable_agent: 1."""
+    """ρ̄_pg, clip of the ratio in the policy gradient. scalable_agent: 1."""
 
 
 @dataclass(frozen=True)
 class A3cConfig(ImpalaConfig):
-    """``a3c``: n-step returns, not corrected for the policy lag."""
+    """``a3c``: n-step returns without a correction for the policy lag."""
 
     correction: Literal["vtrace", "none"] = "none"
 
@@ -64,7 +59,7 @@ METRICS = (
     Metric.MEAN_RHO,
     Metric.EXPLAINED_VARIANCE,
 )
-"""What an update reports, in this order."""
+"""Metrics of an update, in this order."""
 
 
 def impala_loss(
@@ -74,17 +69,17 @@ def impala_loss(
     values: Tensor,
     batch: Trajectories[Tensor],
 ) -> tuple[Tensor, list[Tensor]]:
-    """``Σ −log π(a|x)·A + c_v·½Σ(v − V)² − c_e·Σ H(π)`` over valid ticks, or the mean of it.
+    """``Σ −log π(a|x)·A + c_v·½Σ(v − V)² − c_e·Σ H(π)`` over valid ticks, or its mean.
 
     Args:
         config: Weights and clips.
-        policy: What outputs say of actions.
+        policy: Distribution of actions, given the outputs.
         outputs: ``[T, B, …]`` by name.
         values: ``[T+1, B]``.
         batch: What was played.
 
     Returns:
-        The loss, and the rest of :data:`METRICS` after the gradient norm.
+        The loss, and the :data:`METRICS` that follow the gradient norm.
     """
     import tensorflow as tf
     from keras import ops
@@ -122,20 +117,22 @@ def impala_loss(
 
 
 class Impala(StreamActorCritic[ImpalaConfig]):
-    """``impala``: a policy and its value, trained on every batch once."""
+    """``impala``: a policy and its value, trained once on every batch."""
 
     Config = ImpalaConfig
 
     @classmethod
     def check(cls, config: ImpalaConfig, slots: int) -> None:
+        """Rejects clips of importance ratios that are always 1."""
         for name in ("rho_clip", "c_clip", "pg_rho_clip"):
             if config.correction == "none" and getattr(config, name) != 1.0:
                 raise ConfigError(
                     f"algorithm.{name} has no effect: without a correction every importance ratio "
-                    f"is 1. Leave it out, or write algorithm.correction = 'vtrace'."
+                    f"is 1. Leave it out, or set algorithm.correction = 'vtrace'."
                 )
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
+        """One optimiser step on all batches together."""
         return sound_update(
             dict(zip(METRICS, self._run(batches, env_steps), strict=True)),
             self._learning_rate(env_steps),

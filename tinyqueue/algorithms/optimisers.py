@@ -1,7 +1,7 @@
 """Adam and RMSProp as TensorFlow's fused training kernels: one operation per variable.
 
-Measured with the twelve variables of two 64-64 towers against ``keras.optimizers.Adam``: a step
-takes 0.26 ms of CPU instead of 0.40, and building it 0.03 s instead of 0.18.
+Measured against ``keras.optimizers.Adam`` with the twelve variables of two 64-64 towers: a step
+takes 0.26 ms of CPU instead of 0.40, and building it takes 0.03 s instead of 0.18.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 
 
 class Optimiser(Protocol):
-    """Steps variables along gradients, inside a graph."""
+    """Updates variables along gradients, inside a graph."""
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
-        """One step. Gradients in the order of the variables; the rate is a scalar tensor."""
+        """Takes one step.
+
+        Args:
+            gradients: In the order of the variables, each of its variable's shape.
+            learning_rate: A scalar tensor.
+        """
 
     def slots(self) -> dict[str, Variable]:
-        """Every variable of its own, by name."""
+        """The optimiser's own variables, by name."""
 
 
 class Adam:
@@ -30,7 +35,7 @@ class Adam:
 
     Args:
         variables: Name → ``tf.Variable``.
-        epsilon: Added to the root of the second moment.
+        epsilon: Added to the square root of the second moment.
     """
 
     def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
@@ -41,6 +46,7 @@ class Adam:
         self._powers = (_scalar(0.9), _scalar(0.999))
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        """Takes one step with bias correction."""
         import tensorflow as tf
 
         first_power, second_power = self._powers
@@ -62,6 +68,7 @@ class Adam:
         second_power.assign(two * 0.999)
 
     def slots(self) -> dict[str, Variable]:
+        """Both moments of every variable, and the powers of β₁ and β₂."""
         return {
             "beta1_power": self._powers[0],
             "beta2_power": self._powers[1],
@@ -71,11 +78,11 @@ class Adam:
 
 
 class RmsProp:
-    """RMSProp without momentum, decay 0.99; ε stands inside the square root, as TensorFlow has it.
+    """RMSProp without momentum, decay 0.99; ε is inside the square root, as in TensorFlow.
 
     Args:
         variables: Name → ``tf.Variable``.
-        epsilon: Added to the mean square, under the root.
+        epsilon: Added to the mean square, inside the square root.
     """
 
     def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
@@ -83,13 +90,14 @@ class RmsProp:
 
         self._variables = variables
         self._epsilon = epsilon
-        # One as in scalable_agent's TensorFlow 1 optimiser: the first steps are not giant.
+        # Starts at 1, as scalable_agent's TensorFlow 1 optimiser does: keeps first steps small.
         self._square = {
             n: tf.Variable(tf.ones_like(v), trainable=False) for n, v in variables.items()
         }
         self._momentum = _zeros(variables)
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        """Takes one step, scaled by the mean square of the gradient."""
         import tensorflow as tf
 
         for name, gradient in zip(self._variables, gradients, strict=True):
@@ -105,16 +113,17 @@ class RmsProp:
             )
 
     def slots(self) -> dict[str, Variable]:
+        """The mean square of every gradient. The momentum is always 0 and is left out."""
         return {f"square/{name}": v for name, v in self._square.items()}
 
 
 class CentredRmsProp:
-    """RMSProp by the gradient's variance instead of its square, decay 0.95 and no momentum, as
-    DQN (Mnih et al., 2015) and Ape-X (Horgan et al., 2018) train Atari.
+    """RMSProp with the gradient's variance instead of its square, decay 0.95, no momentum, as in
+    DQN (Mnih et al., 2015) and Ape-X (Horgan et al., 2018) on Atari.
 
     Args:
         variables: Name → ``tf.Variable``.
-        epsilon: Added to the variance, under the root.
+        epsilon: Added to the variance, inside the square root.
     """
 
     def __init__(self, variables: dict[str, Variable], epsilon: float) -> None:
@@ -123,13 +132,14 @@ class CentredRmsProp:
         self._variables = variables
         self._epsilon = epsilon
         self._mean = _zeros(variables)
-        # One as in TensorFlow 1's optimiser, which the papers used.
+        # Starts at 1, as in TensorFlow 1's optimiser, which the papers used.
         self._square = {
             n: tf.Variable(tf.ones_like(v), trainable=False) for n, v in variables.items()
         }
         self._momentum = _zeros(variables)
 
     def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+        """Takes one step, scaled by the variance of the gradient."""
         import tensorflow as tf
 
         for name, gradient in zip(self._variables, gradients, strict=True):
@@ -146,6 +156,7 @@ class CentredRmsProp:
             )
 
     def slots(self) -> dict[str, Variable]:
+        """Mean and mean square of every gradient."""
         return {
             **{f"mean/{name}": v for name, v in self._mean.items()},
             **{f"square/{name}": v for name, v in self._square.items()},
@@ -155,7 +166,13 @@ class CentredRmsProp:
 def make_optimiser(
     name: OptimiserName, variables: dict[str, Variable], epsilon: float
 ) -> Optimiser:
-    """The optimiser of a config."""
+    """Creates the optimiser that a config names.
+
+    Args:
+        name: Which optimiser.
+        variables: The variables to train, by name.
+        epsilon: The optimiser's ε.
+    """
     kinds: dict[OptimiserName, Callable[[dict[str, Variable], float], Optimiser]] = {
         "adam": Adam,
         "rmsprop": RmsProp,
@@ -167,15 +184,18 @@ def make_optimiser(
 def descend(
     optimiser: Optimiser, gradients: Sequence[Tensor], loss: Tensor, rate: Tensor, max_norm: float
 ) -> Tensor:
-    """Steps along the clipped gradient, inside a graph; not where loss or gradient is not finite.
+    """Takes a step along the clipped gradient, inside a graph; none where the loss or the gradient
+    is not finite.
 
     Args:
-        gradients: Of the loss, in the order of the optimiser's variables.
+        optimiser: The optimiser.
+        gradients: Gradients of the loss, in the order of the optimiser's variables.
+        loss: A scalar.
         rate: The learning rate, a scalar tensor.
         max_norm: The gradient is scaled down to this global norm.
 
     Returns:
-        The gradient's global norm before the clip.
+        The gradient's global norm before clipping.
     """
     import tensorflow as tf
 

@@ -1,14 +1,14 @@
 """PPO (Schulman et al., 2017, arXiv:1707.06347) on the stream of session batches.
 
-Deviations: π_old is the policy that played, by the player's own log-probabilities, so a batch that
-comes late begins with ratios other than 1; values before the update are those of the learner's
-weights, not of the player's; ratios are cut to 1/20 … 20 beforehand, as in Sample Factory.
-Minibatches are whole slots, not single ticks: a recurrent state runs through them, and an
-episode's end stays beside its final observation.
+Deviations: π_old is the policy that played, taken from the player's own log-probabilities, so a
+batch that arrives late starts with ratios other than 1; values before the update come from the
+learner's weights, not the player's; ratios are first clipped to 1/20 … 20, as in Sample Factory.
+Minibatches are whole slots, not single ticks: a recurrent state runs through them, and the end of
+an episode stays next to its final observation.
 
 Sources of the defaults: the paper; CleanRL's ``ppo.py``, whose 4 × 4 steps suit most small tasks;
-Stable-Baselines3 and the settings for CartPole-v1 of its zoo; Sample Factory (Petrenko et al.,
-2020, arXiv:2006.11751), which is asynchronous as the stream is.
+Stable-Baselines3 and its zoo's settings for CartPole-v1; Sample Factory (Petrenko et al., 2020,
+arXiv:2006.11751), which is asynchronous like the stream.
 """
 
 from __future__ import annotations
@@ -25,12 +25,7 @@ from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import schedule, sound_update
 from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
 from tinyqueue.algorithms.returns import Estimates, gae
-from tinyqueue.algorithms.stream import (
-    StreamActorCritic,
-    StreamConfig,
-    ValidTicks,
-    shaped_rewards,
-)
+from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
@@ -43,7 +38,7 @@ from tinyqueue.monitor.metrics import Metric
 
 @dataclass(frozen=True)
 class PpoConfig(StreamConfig):
-    """``ppo``: several epochs over every group of session batches."""
+    """``ppo``: several epochs on the session batches of every update."""
 
     gamma: Share = 0.99
     """Discount per env step. CleanRL and Stable-Baselines3 0.99; the zoo for CartPole 0.98."""
@@ -56,36 +51,37 @@ class PpoConfig(StreamConfig):
     learning_rate_end: NotNegative = 0.0
     """What it falls to, linearly, over ``anneal_steps``. The paper for Atari: 0."""
     epsilon: Positive = 1e-5
-    """Of the optimiser. CleanRL and Stable-Baselines3 1e-5, as OpenAI's baselines had it."""
+    """ε of the optimiser. CleanRL and Stable-Baselines3 1e-5, as in OpenAI's baselines."""
     entropy_weight: NotNegative = 0.01
     """c_e in the loss. The paper for Atari, and CleanRL, 0.01; Sample Factory 0.003; the zoo for
     CartPole 0."""
     value_weight: NotNegative = 0.5
-    """c_v in the loss, of half the squared error. CleanRL 0.5; Stable-Baselines3's 0.5 is of the
+    """c_v in the loss, on half the squared error. CleanRL 0.5; Stable-Baselines3's 0.5 is on the
     whole squared error, which is 1 here."""
     normalise_advantages: bool = True
-    """Subtract mean and divide by deviation over a minibatch. CleanRL and Stable-Baselines3."""
+    """Subtract the mean and divide by the standard deviation over a minibatch. CleanRL and
+    Stable-Baselines3."""
 
     epochs: Count = 4
     """Times that every tick is trained on. CleanRL 4; Stable-Baselines3 10; the zoo for CartPole
     20; Sample Factory 1."""
     minibatches: Count = 4
-    """Optimiser steps per epoch. Each takes whole slots, so it must divide ``session.slots`` ×
-    ``learner.batches_per_update``. CleanRL 4; the zoo for CartPole 1."""
+    """Optimiser steps per epoch. A minibatch takes whole slots, so this must divide
+    ``session.slots`` × ``learner.batches_per_update``. CleanRL 4; the zoo for CartPole 1."""
     clip: Positive = 0.2
     """ε: an action gains nothing from a ratio beyond 1 ± ε. The paper and CleanRL 0.2; Sample
     Factory, against stale batches, 0.1."""
     clip_end: NotNegative | None = None
-    """What it goes to, linearly, over ``anneal_steps``; when absent it stays. The paper for Atari,
-    and the zoo for CartPole, 0."""
+    """Value that ε reaches, linearly, over ``anneal_steps``; constant when absent. The paper for
+    Atari, and the zoo for CartPole, 0."""
     max_ratio: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 20.0
-    """Ratios beyond this, or below its inverse, are cut before all else and teach the policy
-    nothing: however stale a batch is, its loss stays finite. Sample Factory 20."""
+    """Ratios above this, or below its inverse, are clipped first and give the policy no gradient:
+    the loss stays finite however stale a batch is. Sample Factory 20."""
     advantages: Literal["gae", "vtrace"] = "gae"
-    """``gae`` takes a batch for on-policy. ``vtrace`` corrects traces and value targets for the
-    policy lag, as in Sample Factory; it is ``gae`` where there is none."""
+    """``gae`` treats a batch as on-policy. ``vtrace`` corrects traces and value targets for the
+    policy lag, as in Sample Factory; without a lag the two are equal."""
     value_clip: Positive | None = None
-    """Cut of how far a value may move from that before the update; none without it. CleanRL 0.2;
+    """How far a value may move from the value before the update; no clip when absent. CleanRL 0.2;
     Andrychowicz et al., 2021, §3.4, found that it hurts."""
 
 
@@ -100,11 +96,17 @@ METRICS = (
     Metric.APPROX_KL,
     Metric.EXPLAINED_VARIANCE,
 )
-"""What an update reports, in this order: means over its minibatches."""
+"""Metrics of an update, in this order: means over its minibatches."""
 
 
 class Minibatch(NamedTuple):
-    """Some slots of an update, ``[T, B]`` each, and what was estimated before its first step."""
+    """Some slots of an update.
+
+    Attributes:
+        batch: ``[T, B]`` each.
+        estimates: ``[T, B]`` targets and advantages, estimated before the first step.
+        old_values: ``[T, B]`` V before the first step.
+    """
 
     batch: Trajectories[Tensor]
     estimates: Estimates
@@ -119,18 +121,18 @@ def ppo_loss(
     values: Tensor,
     part: Minibatch,
 ) -> tuple[Tensor, list[Tensor]]:
-    """``mean of −min(ρA, cut(ρ)A) + c_v·½(v − V)² − c_e·H(π)`` over valid ticks, ρ = π/μ.
+    """``mean of −min(ρA, clip(ρ)A) + c_v·½(v − V)² − c_e·H(π)`` over valid ticks, ρ = π/μ.
 
     Args:
-        config: Weights and cuts.
-        clip: ε, a scalar: cut(ρ) is in 1 ± ε.
-        policy: What outputs say of actions.
+        config: Weights and clips.
+        clip: ε, a scalar: clip(ρ) is within 1 ± ε.
+        policy: Distribution of actions, given the outputs.
         outputs: ``[T, B, …]`` by name.
         values: ``[T, B]`` V.
         part: What was played.
 
     Returns:
-        The loss, and the rest of :data:`METRICS` after the gradient norm.
+        The loss, and the :data:`METRICS` that follow the gradient norm.
     """
     import tensorflow as tf
     from keras import ops
@@ -169,7 +171,7 @@ def ppo_loss(
 
 
 class Ppo(StreamActorCritic[PpoConfig]):
-    """``ppo``: a policy and its value, trained on every batch several times."""
+    """``ppo``: a policy and its value, trained several times on every batch."""
 
     Config = PpoConfig
 
@@ -182,6 +184,7 @@ class Ppo(StreamActorCritic[PpoConfig]):
 
     @classmethod
     def check(cls, config: PpoConfig, slots: int) -> None:
+        """Rejects a number of minibatches that does not divide the slots of an update."""
         if slots % config.minibatches:
             raise ConfigError(
                 f"algorithm.minibatches = {config.minibatches} does not divide the {slots} slots "
@@ -190,12 +193,12 @@ class Ppo(StreamActorCritic[PpoConfig]):
             )
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
-        """All epochs over the batches, in one graph.
+        """All epochs on the batches, in one graph.
 
         Raises:
-            LossNotFiniteError: The steps before the one that failed are in the weights; that one
-                and those after it are not.
-            ConfigError: The minibatches do not divide the slots.
+            LossNotFiniteError: The weights include the steps before the failed one, but neither
+                the failed step nor any after it.
+            ConfigError: The number of minibatches does not divide the number of slots.
         """
         *numbers, steps = self._run(batches, env_steps)
         of = self._config.epochs * self._config.minibatches
@@ -213,7 +216,7 @@ class Ppo(StreamActorCritic[PpoConfig]):
         return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
-        """Means of METRICS, and how many steps were made; those of the step alone that failed."""
+        """Means of METRICS, then the number of steps; after a failed step, its metrics."""
         import tensorflow as tf
 
         rate, clip, order = settings
@@ -241,8 +244,8 @@ class Ppo(StreamActorCritic[PpoConfig]):
         return tf.concat([sums / tf.where(is_sound, made, 1.0), made[None]], axis=0)
 
     def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
-        """All slots, with targets and advantages by the weights before the first step, which are
-        kept through all of them."""
+        """All slots, with targets and advantages from the weights before the first step. They stay
+        the same through all steps."""
         import tensorflow as tf
         from keras import ops
 
@@ -263,12 +266,14 @@ class Ppo(StreamActorCritic[PpoConfig]):
 
 
 def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) -> Array:
-    """Which slots each step takes, ``[epochs · minibatches, slots / minibatches]`` int32: every
-    epoch all of them, in an order of its own.
+    """The slots of each step, ``[epochs · minibatches, slots / minibatches]`` int32: every epoch
+    takes all slots, in a new random order.
 
     Args:
         slots: A multiple of ``minibatches``.
-        env_steps: The clock, which the orders are drawn from: a restored run draws the same.
+        epochs: Passes over all slots.
+        minibatches: Steps per epoch.
+        env_steps: Seed of the orders, so that a restored run draws the same.
     """
     rng = np.random.default_rng(env_steps)
     orders = np.stack([rng.permutation(slots) for _ in range(epochs)])

@@ -1,4 +1,4 @@
-"""What Q values should be, and how far they are from it. Pure functions inside a graph.
+"""Targets of Q values, and losses of their errors. Pure functions inside a graph.
 
 Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: Pohlen et al.,
 2018, arXiv:1805.11593, with ε = 1e-3 as in R2D2.
@@ -16,7 +16,7 @@ def taken(q: Tensor, actions: Tensor) -> Tensor:
     """Q of the actions taken: ``[…, n]`` and ``[…]`` integers → ``[…]``."""
     import tensorflow as tf
 
-    # Cheaper than a gather, whose gradient scatters.
+    # Cheaper than a gather, whose gradient is a scatter.
     chosen = tf.one_hot(tf.cast(actions, tf.int32), q.shape[-1], dtype=q.dtype)
     return tf.reduce_sum(q * chosen, axis=-1)
 
@@ -24,13 +24,13 @@ def taken(q: Tensor, actions: Tensor) -> Tensor:
 def state_values(
     target_q: Tensor, online_q: Tensor | None = None, valid: Tensor | None = None
 ) -> Tensor:
-    """What the target network says a state is worth, ``[…, n]`` → ``[…]``.
+    """The value of a state by the target network, ``[…, n]`` → ``[…]``.
 
     Args:
-        target_q: Q of the target network.
-        online_q: Q of the online one, which then chooses the action: double Q learning. None:
-            the target network chooses, too.
-        valid: ``[…, n]`` bool, the actions to choose among, at least one; None: all.
+        target_q: ``[…, n]`` Q of the target network.
+        online_q: ``[…, n]`` Q of the online network, which then chooses the action: double Q
+            learning. None: the target network also chooses.
+        valid: ``[…, n]`` bool, the actions to choose from, at least one; None: all.
     """
     import tensorflow as tf
     from keras import ops
@@ -54,14 +54,15 @@ def sequence_targets(
 ) -> Tensor:
     """``Σ_{k<m} γ^k r_{t+k} + γ^m (1 − terminated) V_{t+m}``, time-major.
 
-    m is n, or the ticks to the episode's end or to the sequence's, whichever is least. The row
-    after an episode's last tick is its final observation: truncation bootstraps from it.
+    m is n, or the number of ticks to the end of the episode or of the sequence, whichever is
+    least. The row after an episode's last tick is its final observation: truncation bootstraps
+    from it.
 
     Args:
         rewards: ``[U, N]`` float32.
         terminated: ``[U, N]`` bool.
-        mask: ``[U, N]`` bool, played ticks; where it is false the target means nothing.
-        values: ``[U+1, N]`` V of the row before each tick, and of the last one after them.
+        mask: ``[U, N]`` bool, played ticks; where it is false, the target is meaningless.
+        values: ``[U+1, N]`` V of the row before each tick, and of the row after the last.
         n_step: n.
         gamma: Discount per env step.
 
@@ -79,7 +80,7 @@ def sequence_targets(
     goes_on = played * (1.0 - tf.cast(terminated, tf.float32))
     targets = rewards + gamma * goes_on * values[1:]
     for _ in range(1, min(n_step, ticks)):
-        # The next tick's target over one tick less, or V of its row where nothing was played.
+        # The next tick's target with one step less, or V of its row where nothing was played.
         after = tf.where(mask[1:], targets[1:], values[1:-1])
         targets = rewards + gamma * goes_on * tf.concat([after, values[-1:]], axis=0)
     return targets
@@ -97,13 +98,13 @@ def unscale(x: Tensor) -> Tensor:
     import tensorflow as tf
 
     size = tf.abs(x) + 1.0 + EPSILON
-    # (√(1 + 4εs) − 1)/(2ε) without the difference, which costs float32 five digits.
+    # (√(1 + 4εs) − 1)/(2ε) without the subtraction, which costs float32 five digits.
     root = 2.0 * size / (tf.sqrt(1.0 + 4.0 * EPSILON * size) + 1.0)
     return tf.sign(x) * (tf.square(root) - 1.0)
 
 
 def error_losses(errors: Tensor, *, huber: bool) -> Tensor:
-    """½δ², or with Huber's bend at 1: |δ| − ½ beyond it."""
+    """½δ² of each error; with ``huber``, |δ| − ½ where |δ| > 1."""
     import tensorflow as tf
 
     if not huber:

@@ -1,9 +1,9 @@
 """R2D2 (Kapturowski et al., 2019, openreview r1lyTjAqYX): Q learning on sequences from a replay,
 with stored recurrent states, burn-in and value rescaling.
 
-Deviations: the loss is the mean over the ticks trained on, not the sum over a sequence's; a
-sequence lies within one episode. A feed-forward network may be trained as well: the control that
-shows what the memory is good for.
+Deviations: the loss is the mean over the ticks trained on, not the sum over those of a sequence; a
+sequence lies within one episode. A feed-forward network can be trained too: a control that shows
+what the memory contributes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from tinyqueue.replay.samples import SequenceSample
 @dataclass(frozen=True)
 class R2d2Config(ValueConfig):
     """``r2d2``: double, dueling, prioritised n-step learning on sequences, with a recurrent
-    network. Defaults are for small tasks; the paper's stand beside them.
+    network. Defaults are for small tasks; the paper's are given beside them.
 
     A sequence begins at the first tick of a session batch, where the recurrent state was
-    recorded: ``session.ticks`` is what the paper calls the period (40), and training sees every
-    tick when it is at most ``unroll``.
+    recorded: ``session.ticks`` is what the paper calls the period (40). Every tick is trained on
+    if it is at most ``unroll``.
     """
 
     gamma: Share = 0.997
@@ -65,11 +65,11 @@ class R2d2Config(ValueConfig):
     target_every_updates: Count = 100
     """R2D2: 2,500."""
     exploration: Literal["annealed", "by-slot"] = "by-slot"
-    """R2D2: another ε for every actor."""
+    """R2D2: a different ε for every actor."""
     burn_in: CountOrNone = 8
-    """Ticks that only warm the recurrent state up. R2D2: 40, on Atari."""
+    """Ticks that only warm up the recurrent state. R2D2: 40, on Atari."""
     unroll: Count = 32
-    """Ticks after them that are trained on. R2D2: 80."""
+    """Ticks trained on after the burn-in. R2D2: 80."""
     max_priority_weight: Share = 0.9
     """η: a sequence's priority is η·max|δ| + (1 − η)·mean|δ|. R2D2: 0.9."""
     rescaled: bool = True
@@ -77,9 +77,12 @@ class R2d2Config(ValueConfig):
 
 
 class Sequences(NamedTuple):
-    """What the graph is given of a :class:`SequenceSample`, by its names; joint actions.
+    """Inputs of the graph: fields of a :class:`SequenceSample`, by its names.
 
-    ``valid`` is ``[U+1, N, n]`` bool, those that are valid after the burn-in; empty without masks.
+    Attributes:
+        actions: ``[L, N]`` joint actions.
+        valid: ``[U+1, N, n]`` bool, valid joint actions after the burn-in; an empty tuple without
+            masks.
     """
 
     actions: Tensor
@@ -96,13 +99,14 @@ class Sequences(NamedTuple):
 
 
 class R2d2(QLearning[R2d2Config, SequenceSample, Sequences]):
-    """``r2d2``: on sequences, with a network that is recurrent, unless as a control."""
+    """``r2d2``: Q learning on sequences, with a recurrent network (or none, as a control)."""
 
     Config = R2d2Config
     needs_memory = True
 
     @property
     def replay(self) -> ReplayPlan:
+        """Sequences of ``burn_in + unroll`` ticks, with the recurrent state at their start."""
         config = self._config
         return replace(
             super().replay,

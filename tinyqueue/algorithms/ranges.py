@@ -1,4 +1,4 @@
-"""Ranges that hyper-parameters are checked against."""
+"""Types of hyper-parameters with the ranges that their values are checked against."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 """At least one."""
 CountOrNone = Annotated[int, Field(ge=0)]
-"""0 or more; 0 switches off."""
+"""0 or more; 0 switches it off."""

@@ -12,7 +12,8 @@ def suffix_sum(deltas: Tensor, decays: Tensor) -> Tensor:
     operations would cost more than the network's forward pass.
 
     Args:
-        deltas, decays: ``[T, …]`` tensors of one shape, T known when the graph is built.
+        deltas: ``[T, …]``, T known when the graph is built.
+        decays: Of the same shape.
 
     Returns:
         ``[T, …]``.

@@ -13,10 +13,10 @@ from tinyqueue.models.tensors import require
 
 
 class Estimates(NamedTuple):
-    """What a batch says about values and actions. No gradient flows through either.
+    """Estimates from a batch. No gradient flows through either.
 
     Attributes:
-        targets: ``[T, B]`` v_t, what V(x_t) should be.
+        targets: ``[T, B]`` v_t, targets for V(x_t).
         advantages: ``[T, B]`` A_t; 0 on an invalid tick.
     """
 
@@ -37,14 +37,13 @@ def vtrace(  # noqa: PLR0913  # the symbols of one recursion, all by name
     c_clip: float = 1.0,
     pg_rho_clip: float = 1.0,
 ) -> Estimates:
-    """Targets and advantages of another policy's batch.
+    """Value targets and advantages for a batch played by another policy μ.
 
     δ_t = ρ_t(r_t + γ_t V(x_{t+1}) − V(x_t)),
     v_t − V(x_t) = δ_t + γ_t c_t (v_{t+1} − V(x_{t+1})), and v_T = V(x_T),
     A_t = min(ρ̄_pg, π/μ)·(r_t + γ_t v_{t+1} − V(x_t)); γ_t is 0 where the episode terminated, and
-    δ_t and c_t are 0 on an invalid tick. The final observation of a truncated episode stands in
-    an invalid tick, so v is V there: that is the bootstrap through truncation, and nothing
-    flows back from the next episode.
+    δ_t and c_t are 0 on an invalid tick. There, v = V of the final observation: truncated episodes
+    are bootstrapped, and nothing flows back from the next episode.
 
     Args:
         log_rhos: ``[T, B]`` float32 log π(a_t|x_t) − log μ(a_t|x_t).
@@ -52,7 +51,7 @@ def vtrace(  # noqa: PLR0913  # the symbols of one recursion, all by name
         values: ``[T+1, B]`` float32 V(x_t); the last row is for bootstrapping.
         terminated, valid: ``[T, B]`` bool.
         gamma: Discount per env step.
-        lambda_: Factor of the trace.
+        lambda_: λ, a factor on the trace.
         rho_clip, c_clip, pg_rho_clip: ρ̄, c̄ and ρ̄_pg.
     """
     import tensorflow as tf
@@ -85,11 +84,11 @@ def gae(
     gamma: float,
     lambda_: float,
 ) -> Estimates:
-    """Generalised advantages, also of stale batches. Arguments are those of :func:`vtrace`.
+    """Generalised advantages, for stale batches too. Arguments are those of :func:`vtrace`.
 
     A_t = r_t + γ_t V(x_{t+1}) − V(x_t) + γ_t λ (v_{t+1} − V(x_{t+1})), with v of V-trace at
-    ρ̄ = c̄ = 1. With ``log_rhos`` of 0, which takes the batch for on-policy, v_t = V(x_t) + A_t and
-    A_t is Σ_k (γλ)^k δ_{t+k}. The ratio of tick t itself is the loss's, so it is not in A_t.
+    ρ̄ = c̄ = 1. With ``log_rhos`` of 0, which treats the batch as on-policy, v_t = V(x_t) + A_t and
+    A_t = Σ_k (γλ)^k δ_{t+k}. The ratio of tick t itself belongs to the loss and is not in A_t.
     """
     import tensorflow as tf
 

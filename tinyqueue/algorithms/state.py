@@ -1,4 +1,4 @@
-"""Variables to and from arrays, for checkpoints."""
+"""Converts variables to arrays and back, for checkpoints."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from tinyqueue.models.tensors import Variable
 
 
 def values(variables: Mapping[str, Variable]) -> Arrays:
-    """Copies of the present values, by name."""
+    """Copies of the current values, by name."""
     return {name: variable.numpy() for name, variable in variables.items()}
 
 
 def restore_variables(variables: Mapping[str, Variable], state: Arrays) -> None:
-    """Assigns every variable, or none.
+    """Assigns all variables, or none if an array does not fit.
+
+    Args:
+        variables: The variables, by name.
+        state: An array of the same shape and type for each.
 
     Raises:
-        CheckpointError: A name, a shape or a type differs.
+        CheckpointError: A name, shape or type differs.
     """
     missing = sorted(set(variables) - set(state))
     extra = sorted(set(state) - set(variables))
@@ -31,9 +35,9 @@ def restore_variables(variables: Mapping[str, Variable], state: Arrays) -> None:
     ]
     if missing or extra or differ:
         raise CheckpointError(
-            "the saved state is not of this model and optimiser: "
+            "the saved state belongs to another model or optimiser: "
             f"missing {missing}, unknown {extra}, different {differ}. "
-            "Train on with the experiment it was saved by, or start a new run."
+            "Continue with the experiment that saved it, or start a new run."
         )
     for name, variable in variables.items():
         variable.assign(state[name])

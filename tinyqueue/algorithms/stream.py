@@ -25,48 +25,43 @@ class StreamConfig:
     """Hyper-parameters of ``impala``, ``a3c`` and ``ppo``, with ``impala``'s defaults."""
 
     gamma: Share = 0.98
-    """Discount per env step. SB3-zoo's for CartPole; IMPALA on Atari 0.99."""
+    """Discount per env step. SB3's zoo for CartPole; IMPALA on Atari 0.99."""
     learning_rate: NotNegative = 3e-4
-    """Step size of the optimiser. 6e-4 is twice as fast on CartPole at a lag of 3,
-    and fails at 8 (measured). IMPALA on Atari 6e-4."""
+    """Step size of the optimiser. 6e-4 is twice as fast on CartPole at a lag of 3, but fails at a
+    lag of 8 (measured). IMPALA on Atari 6e-4."""
     learning_rate_end: NotNegative = 0.0
-    """What it falls to, linearly, over ``anneal_steps``. IMPALA: 0."""
+    """Final learning rate, reached linearly over ``anneal_steps``. IMPALA: 0."""
     anneal_steps: CountOrNone = 0
-    """Env steps of that fall; 0 keeps the learning rate as it is. IMPALA: the whole run."""
+    """Env steps until then; 0 keeps the learning rate constant. IMPALA: the whole run."""
     optimiser: Literal["adam", "rmsprop"] = "adam"
     """RMSProp has decay 0.99 and no momentum, as in IMPALA; Adam β 0.9 and 0.999."""
     epsilon: Positive = 1e-8
-    """Of the optimiser. Adam's paper 1e-8; IMPALA's RMSProp 0.01 (scalable_agent 0.1)."""
+    """ε of the optimiser. Adam's paper 1e-8; IMPALA's RMSProp 0.01 (scalable_agent 0.1)."""
     max_grad_norm: Positive = 0.5
     """Clip of the gradient's global norm. PPO's 0.5 with means; IMPALA 40 with sums."""
     entropy_weight: NotNegative = 0.01
     """c_e in the loss. A3C and IMPALA: 0.01."""
     value_weight: NotNegative = 0.05
-    """c_v in the loss, where the policy's advantages are normalised. IMPALA: 0.5."""
+    """c_v in the loss; 0.05 goes with normalised advantages. IMPALA: 0.5."""
     lambda_: Share = 1.0
     """λ of the trace. IMPALA: 1."""
     normalise_advantages: bool = True
-    """Subtract mean and divide by deviation over the batch. PPO's; IMPALA does not."""
+    """Subtract the mean, divide by the standard deviation over the batch. As PPO; not IMPALA."""
     reward_scale: Positive = 1.0
-    """Factor on rewards, after the clip."""
+    """Factor on rewards, after clipping."""
     reward_clip: Positive | None = None
-    """Rewards beyond ± this are cut off. Atari: 1."""
+    """Rewards are clipped to ± this. Atari: 1."""
 
 
 S = TypeVar("S", bound=StreamConfig)
 
 
 class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
-    """A policy and its value in one network, trained on every session batch in one update.
+    """A policy and its value in one network. Every session batch is used in one update.
 
-    A subclass sets ``Config`` and writes :meth:`update` and :meth:`_learn`; ``impala.py`` is an
-    example. What it finds in ``self``:
-
-    Attributes:
-        _config: Its config.
-        _policy: What the policy's outputs say of actions: log-probability, entropy.
-        _learning_rate: Env steps → learning rate.
-        _descent: Takes the optimiser's steps.
+    A subclass sets ``Config`` and writes :meth:`update` and :meth:`_learn`, as in ``impala.py``. It
+    has ``_config``, ``_policy`` (the distribution of actions, given the network's outputs),
+    ``_learning_rate`` (a function of env steps) and ``_descent`` (takes the optimiser's steps).
     """
 
     head = "categorical"
@@ -87,6 +82,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
 
     @classmethod
     def outputs(cls, actions: Space, config: S) -> dict[str, Output]:
+        """The parameters of the policy's distribution, and ``value``."""
         policy = {
             name: Output(parameter.size, state_independent=parameter.state_independent)
             for name, parameter in Factored(actions).parameters.items()
@@ -94,15 +90,15 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         return {**policy, "value": Output(1)}
 
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        """What changes from update to update: the learning rate, and whatever a subclass adds."""
+        """What changes between updates: the learning rate, and what a subclass adds."""
         return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
     @abstractmethod
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
-        """The update, inside a graph: what is to be known of it, in one float32 vector."""
+        """The update, inside a graph. Returns its metrics as one float32 vector."""
 
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
-        """The numbers of :meth:`_learn` for these batches."""
+        """The metrics of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         settings = self._settings(batch.rewards.shape[1], env_steps)
         numbers: list[float] = self._graph(settings, batch).tolist()
@@ -111,11 +107,9 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
 
-        Where there are action masks, outputs are those of valid actions alone, as players have
-        them: log-probabilities and entropies are then of the policy that played.
-
-        The last row is there to bootstrap from: no gradient goes through it, which saves 4 % of an
-        update of the Nature network at T = 20.
+        Action masks leave only valid actions, as on players: log-probabilities and entropies are
+        those of the policy that played. The last row only serves to bootstrap: without its
+        gradient, an update of the Nature network at T = 20 takes 4 % less time.
         """
         import tensorflow as tf
         from keras import ops
@@ -136,6 +130,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         return outputs, values
 
     def prepare(self, ticks: int, slots: int) -> None:
+        """Runs one update on zeros, then restores the state."""
         before = self.state()
         self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
         self.restore(before)
@@ -151,11 +146,7 @@ def shaped_rewards(config: StreamConfig, rewards: Tensor) -> Tensor:
 
 
 class ValidTicks:
-    """Sums over valid ticks, and how many these are; 1 where there is none, to divide by.
-
-    Args:
-        valid: ``[T, B]`` bool.
-    """
+    """Sums and means over the valid ticks of ``[T, B]`` bool; their count is at least 1."""
 
     def __init__(self, valid: Tensor) -> None:
         import tensorflow as tf
@@ -165,22 +156,22 @@ class ValidTicks:
         self.count = tf.maximum(tf.reduce_sum(self.mask), 1.0)
 
     def total(self, x: Tensor) -> Tensor:
-        """Σ x, of ``[T, B]``."""
+        """Σ x, a scalar, of x ``[T, B]``."""
         import tensorflow as tf
 
         return tf.reduce_sum(x * self.mask)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Of ``[T, B]``."""
+        """Mean of x ``[T, B]``, a scalar."""
         return self.total(x) / self.count
 
     def variance(self, x: Tensor) -> Tensor:
-        """Of ``[T, B]``."""
+        """Variance of x ``[T, B]``, a scalar."""
         apart = x - self.mean(x)
         return self.mean(apart * apart)
 
     def normalised(self, x: Tensor) -> Tensor:
-        """``[T, B]`` with mean 0 and deviation 1; 0 on invalid ticks."""
+        """``[T, B]`` with mean 0 and standard deviation 1; 0 on invalid ticks."""
         import tensorflow as tf
 
         return (x - self.mean(x)) * self.mask / (tf.sqrt(self.variance(x)) + 1e-8)

@@ -1,8 +1,8 @@
-"""Session batches as what a graph is given, and of that, what a network sees: rows, or stacks that
-a graph gathers from frames.
+"""Turns session batches into inputs of a graph, and these into what a network sees: rows, or
+stacks that the graph gathers from frames.
 
-Frames go into a graph once. Gathering 640 stacks of four 84 × 84 frames there takes 2 ms, and
-making them in NumPy and handing them over would copy four times the bytes twice.
+Each frame enters the graph once. Gathering 640 stacks of four 84 × 84 frames there takes 2 ms;
+building them in NumPy and passing them in would copy four times the bytes, twice.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ X = TypeVar("X")
 
 
 class Trajectories(NamedTuple, Generic[X]):
-    """Session batches side by side, B = B₁+B₂+…: as arrays, and inside a graph as tensors.
+    """Session batches side by side, B = B₁+B₂+…: arrays, or tensors inside a graph.
 
     Attributes:
         actions: path → ``[T, B, *act]``.
         log_mu: ``[T, B]`` log μ(a|x) as the player recorded it.
         rewards: ``[T, B]`` as the environment gave them.
         terminated, valid: ``[T, B]`` bool.
-        seen: Of :class:`Observed`, ``[…, B, …]``.
-        carried: What the network needs of the time before, by name: ``[1, B, …]``.
-        masks: ``[T, B, n]`` bool, which actions were valid; empty without action masks.
+        seen: From :class:`Observed`, ``[…, B, …]``.
+        carried: What the network needs from before the batch, by name: ``[1, B, …]``.
+        masks: ``[T, B, n]`` bool, which actions were valid; an empty tuple without masks.
     """
 
     actions: dict[str, X]
@@ -53,9 +53,9 @@ class NetworkInputs(NamedTuple):
     Attributes:
         observations: path → ``[T+1, B, *obs]``.
         state: path → ``[B, *state]`` before the first row.
-        starts: ``[T+1, B]`` bool: a row that begins an episode within the batch.
+        starts: ``[T+1, B]`` bool: the row begins an episode within the batch.
         previous: Before each row, actions by path, ``[T+1, B, *act]``, and rewards, ``[T+1, B]``;
-            empty where the network does not look at them.
+            empty if the network does not use them.
     """
 
     observations: dict[str, Tensor]
@@ -65,12 +65,12 @@ class NetworkInputs(NamedTuple):
 
 
 class TrajectoryLayout:
-    """Which arrays of a session batch a network is trained on.
+    """The arrays of a session batch that a network is trained on.
 
     Args:
-        network: What is trained.
+        network: The network to train.
         actions: The action space.
-        mask_size: n of the batches' action masks; 0 where they have none.
+        mask_size: n of the batches' action masks; 0 if they have none.
     """
 
     def __init__(self, network: Network, actions: Space, mask_size: int = 0) -> None:
@@ -81,9 +81,9 @@ class TrajectoryLayout:
         self._carried: dict[str, tuple[tuple[int, ...], str]] = {
             carried_state(path): (shape, "float32") for path, shape in network.state.items()
         }
-        """Arrays of the carry → shape of one slot's, and type."""
+        """Array of the carry → shape for one slot, and dtype."""
         self._previous: dict[str, str] = {}
-        """Array of the carry → path of the action that it holds."""
+        """Array of the carry → path of the action in it."""
         if network.uses_previous:
             for path, leaf in actions.items():
                 name = carried_action(path)
@@ -92,7 +92,7 @@ class TrajectoryLayout:
             self._carried[PREVIOUS_REWARD] = ((), "float32")
 
     def arrays(self, batches: Sequence[SessionBatch]) -> Trajectories[Array]:
-        """Batches of the same T, side by side."""
+        """Joins batches of the same T along B."""
         import tensorflow as tf
 
         parts = [
@@ -116,7 +116,7 @@ class TrajectoryLayout:
         return joined
 
     def nothing(self, ticks: int, slots: int) -> Trajectories[Array]:
-        """T ticks of B slots of which none is valid."""
+        """T ticks of B slots, none of them valid."""
         shape = (ticks, slots)
         return Trajectories(
             {path: np.zeros((*shape, *x.shape), x.dtype) for path, x in self._actions.items()},
@@ -132,7 +132,8 @@ class TrajectoryLayout:
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:
         """What the network sees, inside a graph.
 
-        An invalid tick leads to the first row of an episode, before which there was nothing.
+        The row after an invalid tick is the first of an episode: its state and its previous action
+        and reward are zeros.
         """
         import tensorflow as tf
 
@@ -154,13 +155,13 @@ class TrajectoryLayout:
 
 
 class Observed:
-    """Makes arrays of batches, and of these arrays, as tensors, what the network sees.
+    """Observations on their way into a graph: arrays of a batch, then tensors for the network.
 
     Args:
-        observations: The network's, with its stack.
+        observations: The network's observation space, with its stack.
 
     Attributes:
-        count: Arrays per batch.
+        count: Number of arrays per batch.
     """
 
     def __init__(self, observations: Space) -> None:
@@ -169,10 +170,10 @@ class Observed:
         self.count = len(observations) + (self._stack > 1)
 
     def arrays(self, batch: SessionBatch) -> list[Array]:
-        """Per path ``[T+1, B, *obs]``.
+        """``[T+1, B, *obs]`` for each path.
 
-        With a stack of k frames: per path ``[k−1+T+1, B, *frame]``, then ``[T+1, B, k]`` int32,
-        the rows of each stack. Arrays of several batches may be joined along B.
+        With a stack of k frames: ``[k−1+T+1, B, *frame]`` for each path, then ``[T+1, B, k]``
+        int32, the rows of each stack. Arrays of several batches may be joined along B.
         """
         if self._stack == 1:
             return [batch.observations[path] for path in self._space]
@@ -180,7 +181,7 @@ class Observed:
         return [*frames, stack_rows(batch, self._stack).astype(np.int32)]
 
     def nothing(self, ticks: int, slots: int) -> list[Array]:
-        """Zeros of these shapes for T ticks of B slots."""
+        """Zeros of the shapes that :meth:`arrays` gives for T ticks of B slots."""
         stack = self._stack
         rows = [
             np.zeros((stack + ticks, slots, *leaf.frame.shape), leaf.dtype)
@@ -191,14 +192,18 @@ class Observed:
         return rows
 
     def tensors(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
-        """path → ``[T+1, B, *obs]`` of the network's space, inside a graph."""
+        """path → ``[T+1, B, *obs]`` in the network's observation space, inside a graph.
+
+        Args:
+            given: The arrays of :meth:`arrays`, as tensors.
+        """
         import tensorflow as tf
 
         if self._stack == 1:
             return dict(zip(self._space, given, strict=True))
         *frames, rows = given
         slots = tf.shape(rows)[1]
-        # Places in [rows · B].
+        # Indices into [rows · B].
         places = rows * slots + tf.range(slots)[None, :, None]
         return {
             path: tf.gather(tf.reshape(each, [-1, *each.shape[2:]]), places)

@@ -1,4 +1,4 @@
-"""What algorithms with Q values share: settings, and an update with a target network."""
+"""What Q-learning algorithms share: settings, and an update with a target network."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from tinyqueue.replay.plan import Prioritisation, ReplayPlan
 class ValueConfig:
     """Hyper-parameters of ``dqn``, its presets and ``r2d2``, with ``dqn``'s defaults.
 
-    Those are for small tasks with vector observations, most of them SB3-zoo's for CartPole-v1;
-    the settings of the papers for Atari stand beside them. What is kept, and how often it is
-    trained on, stands in ``[replay]``.
+    They suit small tasks with vector observations; most are those of SB3's zoo for CartPole-v1.
+    The papers' settings for Atari are given beside them. What the replay keeps, and how often it is
+    trained on, is set in ``[replay]``.
     """
 
     uses_replay: ClassVar[bool] = True
@@ -48,52 +48,52 @@ class ValueConfig:
     n_step: Count = 1
     """n of the n-step return. DQN 1, Rainbow and Ape-X 3, Acme 5."""
     double: bool = False
-    """The online network chooses the next action, the target network values it."""
+    """The online network chooses the next action, the target network evaluates it."""
     dueling: bool = False
     """Q = V + A − mean A (Wang et al., 2016, arXiv:1511.06581)."""
     huber: bool = True
-    """Huber loss with its bend at 1 instead of ½δ². DQN clips δ to ±1, which is the same."""
+    """Huber loss, linear beyond 1, instead of ½δ². DQN clips δ to ±1, which is the same."""
     prioritised: bool = False
-    """Draw items by their last |δ| instead of all alike."""
+    """Sample items by their last |δ| instead of uniformly."""
     priority_exponent: Share = 0.6
-    """α of prioritised draws. Ape-X 0.6, Rainbow 0.5, R2D2 0.9."""
+    """α of prioritised sampling. Ape-X 0.6, Rainbow 0.5, R2D2 0.9."""
     importance: Share = 0.4
     """β of the importance weights. Ape-X 0.4, Acme 0.2, R2D2 0.6."""
     importance_end: Share = 1.0
-    """What β goes to, linearly, over ``importance_steps``. Rainbow: 1."""
+    """Final β, reached linearly over ``importance_steps``. Rainbow: 1."""
     importance_steps: CountOrNone = 0
-    """Updates until then; 0 keeps β as it is. Rainbow: the whole run."""
+    """Updates until then; 0 keeps β constant. Rainbow: the whole run."""
     batch_size: Count = 64
-    """Items per update. SB3-zoo 64; Rainbow 32, Acme 256, Ape-X 512."""
+    """Items per update. SB3's zoo 64; Rainbow 32, Acme 256, Ape-X 512."""
     learning_rate: NotNegative = 2.3e-3
-    """Step size of the optimiser. SB3-zoo 2.3e-3; Acme 1e-3; Rainbow and Ape-X 6.25e-5."""
+    """Step size of the optimiser. SB3's zoo 2.3e-3; Acme 1e-3; Rainbow and Ape-X 6.25e-5."""
     learning_rate_end: NotNegative = 0.0
-    """What it falls to, linearly, over ``anneal_steps``."""
+    """Final learning rate, reached linearly over ``anneal_steps``."""
     anneal_steps: CountOrNone = 0
-    """Env steps of that fall; 0 keeps the learning rate as it is."""
+    """Env steps until then; 0 keeps the learning rate constant."""
     optimiser: OptimiserName = "adam"
     """Ape-X and DQN: centred RMSProp, decay 0.95; Rainbow, Acme and SB3: Adam."""
     epsilon: Positive = 1e-8
-    """Of the optimiser. Adam's paper 1e-8, Rainbow 1.5e-4; Ape-X's RMSProp 1.5e-7."""
+    """ε of the optimiser. Adam's paper 1e-8, Rainbow 1.5e-4; Ape-X's RMSProp 1.5e-7."""
     max_grad_norm: Positive = 10.0
     """Clip of the gradient's global norm. SB3 and Rainbow 10, Ape-X 40."""
     target_every_updates: Count = 128
-    """Updates between copies into the target network. SB3-zoo copies before every round of 128;
+    """Updates between copies to the target network. SB3's zoo copies before every round of 128;
     Acme 100, Ape-X 2,500."""
     reward_scale: Positive = 1.0
     """Factor on rewards. Every paper: 1."""
     reward_clip: Positive | None = None
-    """Rewards beyond ± this are cut off. Atari: 1."""
+    """Rewards are clipped to ± this. Atari: 1."""
     exploration: Literal["annealed", "by-slot"] = "annealed"
-    """One ε that falls with the env steps, or for ever another in every slot, as in Ape-X."""
+    """One ε that falls with env steps, or a different, constant ε in every slot, as in Ape-X."""
     exploration_start: Share = 1.0
     """Annealed ε at the first env step. SB3: 1."""
     exploration_end: Share = 0.04
-    """Annealed ε in the end. SB3-zoo 0.04; DQN 0.1 on Atari, Rainbow 0.01."""
+    """Final annealed ε. SB3's zoo 0.04; DQN 0.1 on Atari, Rainbow 0.01."""
     exploration_steps: Count = 8_000
-    """Env steps until then. SB3-zoo: 0.16 of 50,000; DQN on Atari a million frames."""
+    """Env steps until then. SB3's zoo: 0.16 of 50,000; DQN on Atari a million frames."""
     exploration_base: PositiveShare = 0.4
-    """ε by slot is base^(1 + power·u), u spread evenly over 0 … 1. Ape-X: 0.4."""
+    """ε by slot is base^(1 + power·u), with u spread evenly over 0 … 1. Ape-X: 0.4."""
     exploration_power: NotNegative = 7.0
     """See ``exploration_base``. Ape-X: 7, so that ε goes from 0.4 to 0.0007."""
 
@@ -105,18 +105,18 @@ METRICS = (
     Metric.TARGET_MEAN,
     Metric.TD_ERROR_MEAN,
 )
-"""What an update reports, in this order."""
+"""Metrics of an update, in this order."""
 
 V = TypeVar("V", bound=ValueConfig)
 E = TypeVar("E")
-"""A sample of the replay."""
+"""A sample from the replay."""
 G = TypeVar("G")
-"""Of that, what a graph is given, as nested tuples and dicts."""
+"""What the graph gets from a sample, as nested tuples and dicts."""
 
 
 class QLearning(Algorithm[V, E], Generic[V, E, G]):
-    """One network with the output ``q``, trained on samples of a replay, and a copy of it, the
-    target network, that follows every so many updates.
+    """A network with the output ``q``, trained on samples from a replay, and its target network: a
+    copy that is refreshed every ``target_every_updates``.
 
     Attributes:
         target: Variables of the target network, by path.
@@ -153,10 +153,17 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
 
     @classmethod
     def outputs(cls, actions: Space, config: V) -> dict[str, Output]:
+        """``q``, one value per joint action.
+
+        Raises:
+            ConfigError: The space is not one Discrete or MultiDiscrete leaf, or has too many
+                joint actions.
+        """
         return {"q": Output(JointActions(actions).n, dueling=config.dueling)}
 
     @property
     def replay(self) -> ReplayPlan:
+        """Samples of ``batch_size`` items with n-step returns, prioritised if so configured."""
         config = self._config
         prioritisation = Prioritisation(
             exponent=config.priority_exponent,
@@ -175,6 +182,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
 
     @property
     def head_config(self) -> HeadConfig:
+        """The schedule of ε: ``annealed`` over env steps, or ``by-slot``."""
         config = self._config
         if config.exploration == "by-slot":
             return {
@@ -190,16 +198,16 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         }
 
     def _valid(self, masks: Array | None) -> tuple[()] | tuple[Array]:
-        """``[…, n]`` bool, which joint actions masks of a sample allow, if there are any."""
+        """``[…, n]`` bool, joint actions that the masks of a sample allow; empty without masks."""
         return () if masks is None else (self._joint.valid(masks),)
 
     def _all_valid(self, *lead: int) -> tuple[()] | tuple[Array]:
-        """The same of ``[*lead, n]``, where all are valid."""
+        """``[*lead, n]`` bool, all true; empty without masks."""
         return (np.ones((*lead, self._joint.n), bool),) if self._is_masked else ()
 
     @abstractmethod
     def _given(self, sample: E) -> G:
-        """What the graph is given of a sample."""
+        """What the graph gets from a sample."""
 
     @abstractmethod
     def _nothing(self) -> G:
@@ -210,6 +218,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         """In a graph: the loss, METRICS after the gradient norm, and priorities ``[N]``."""
 
     def update(self, sample: E, env_steps: int) -> Update:
+        """One optimiser step, and a copy to the target network when it is due."""
         rate = self._learning_rate(env_steps)
         result = self._graph(np.float32(rate), self._given(sample))
         update = sound_update(
@@ -237,15 +246,22 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
             variable.assign(self._online[path])
 
     def prepare(self, ticks: int, slots: int) -> None:
+        """Runs one update on zeros, then restores the state. T and B follow from the config."""
         before = self.state()
         self._graph(np.float32(0), self._nothing())
         self._copy.get_concrete_function()
         self.restore(before)
 
     def state(self) -> Arrays:
+        """Copies of all variables, with the target network's and the number of updates."""
         self._updates_kept.assign(self._updates)
         return super().state()
 
     def restore(self, state: Arrays) -> None:
+        """Restores what :meth:`state` returned.
+
+        Raises:
+            CheckpointError: The state belongs to another model or optimiser.
+        """
         super().restore(state)
         self._updates = int(self._updates_kept.numpy())

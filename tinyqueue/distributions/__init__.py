@@ -1,8 +1,8 @@
-"""What a policy says of actions: one file per family of distributions, and their product.
+"""Distributions of actions: one file per family, and their product.
 
 Every formula is written once against an array module ``xp`` that the caller passes: ``numpy`` on
-players, ``keras.ops`` in training. Draws are NumPy's. Families work element by element;
-:mod:`tinyqueue.distributions.factored` arranges network outputs and adds over elements.
+players, ``keras.ops`` in training. Samples are drawn with NumPy. Families work element by element;
+:mod:`tinyqueue.distributions.factored` arranges network outputs and sums over elements.
 """
 
 from tinyqueue.distributions.arrays import ArrayModule, Tensor

@@ -1,6 +1,7 @@
-"""Names for what formulas take: arrays of either library, and the module that computes them.
+"""Type names for formulas: arrays of either library, and the module that computes with them.
 
-NumPy and Keras share no static types, so both names stand for ``Any``; they say what is meant.
+NumPy and Keras share no static types, so both names are ``Any``; they tell the reader what is
+meant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One of n values with probabilities softmax(logits).
+"""Categorical: one of n values, with probabilities softmax(logits).
 
-A logit of −∞ makes a value impossible: its probability is 0, and it adds nothing to entropy,
-divergence or gradient.
+A logit of −∞ makes a value impossible: its probability is 0, and it contributes nothing to
+entropy, divergence or gradient.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ STATE_INDEPENDENT: tuple[str, ...] = ()
 IS_DENSITY = False
 
 MASKED = -1e9
-"""In place of the logit or value of an action that is not valid.
+"""Replaces the logit or value of an invalid action.
 
-A finite log 0: its probability is exactly 0 in float32, and p·log p is 0 and not NaN.
+A finite stand-in for log 0: the probability is exactly 0 in float32, and p·log p is 0, not NaN.
 """
 
 _TINY = np.finfo(np.float32).tiny
 
 
 def masked(xp: ArrayModule, logits: Tensor, mask: Tensor) -> Tensor:
-    """``[..., n]`` logits, or action values, of which only valid ones count.
+    """``[..., n]`` logits, or action values, with :data:`MASKED` for invalid ones.
 
     Args:
         xp: ``numpy`` or ``keras.ops``.
         logits: ``[..., n]``.
-        mask: ``[..., n]`` bool, which values are valid.
+        mask: ``[..., n]`` bool, true for valid values.
     """
     return xp.where(mask, logits, MASKED)
 
@@ -40,7 +40,7 @@ def log_probs(xp: ArrayModule, logits: Tensor) -> Tensor:
 
     Args:
         xp: ``numpy`` or ``keras.ops``.
-        logits: ``[..., n]``, at least one of the n finite.
+        logits: ``[..., n]``, at least one of them finite.
     """
     scores = logits - xp.max(logits, axis=-1, keepdims=True)
     return scores - xp.log(xp.sum(xp.exp(scores), axis=-1, keepdims=True))
@@ -66,7 +66,7 @@ def entropy(xp: ArrayModule, logits: Tensor) -> Tensor:
 
 
 def kl(xp: ArrayModule, p_logits: Tensor, q_logits: Tensor) -> Tensor:
-    """``[...]`` divergence of q from p in nats: Σ p (log p − log q).
+    """``[...]`` KL divergence of q from p in nats: Σ p (log p − log q).
 
     Infinite where q excludes a value that p allows.
     """
@@ -78,13 +78,13 @@ def kl(xp: ArrayModule, p_logits: Tensor, q_logits: Tensor) -> Tensor:
 
 
 def mode(logits: Array) -> Array:
-    """``[...]`` the most probable value, the first of equals."""
+    """``[...]`` the most probable value; the first one in a tie."""
     values: Array = logits.argmax(axis=-1)
     return values
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Standard Gumbel noise of the logits' shape, float32: −log E, E standard exponential."""
+    """Standard Gumbel noise, float32: −log E, E standard exponential. ``shape`` is the logits'."""
     draws = rng.standard_exponential(shape, dtype=np.float32)
     np.maximum(draws, _TINY, out=draws)
     np.log(draws, out=draws)
@@ -92,6 +92,6 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def draw(logits: Array, noise: Array) -> Array:
-    """``[...]`` a draw by the Gumbel-max trick: argmax(logits + noise) (Gumbel, 1954)."""
+    """``[...]`` a sample by the Gumbel-max trick: argmax(logits + noise) (Gumbel, 1954)."""
     values: Array = (logits + noise).argmax(axis=-1)
     return values

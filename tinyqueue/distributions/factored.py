@@ -1,6 +1,6 @@
 """The distribution of a whole action: the product of one family per leaf of the action space.
 
-Discrete and MultiDiscrete leaves are categorical, one per entry; MultiBinary is Bernoulli; a Box
+Discrete and MultiDiscrete leaves have one categorical per entry; MultiBinary is Bernoulli; a Box
 is Gaussian or tanh-squashed Gaussian. Entries are independent given the state, so
 log-probabilities, entropies and divergences add.
 """
@@ -21,19 +21,19 @@ from tinyqueue.distributions.arrays import ArrayModule, Tensor
 from tinyqueue.errors import ConfigError
 
 POLICY_OUTPUTS = ("logits", "mean", "log_std")
-"""Kinds of network outputs that say something of actions: an output is named by its kind where the
-space has one leaf, and ``<kind>/<path>`` where it has several."""
+"""Kinds of network outputs that parametrise actions. An output's name is its kind if the space has
+one leaf, and ``<kind>/<path>`` if it has several."""
 
 BoxFamily = Literal["gaussian", "squashed_gaussian"]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A network output that a distribution is made of.
+    """A network output that parametrises a distribution.
 
     Attributes:
         size: Numbers per row.
-        state_independent: It is one variable, which starts at 0, and the same in every row.
+        state_independent: It is one variable that starts at 0, the same in every row.
     """
 
     size: int
@@ -41,44 +41,61 @@ class Parameter:
 
 
 class Family(Protocol):
-    """What the module of a family has. Parameters come before actions, in the order of
-    ``PARAMETERS``."""
+    """What the module of a family offers. Its functions take parameters in the order of
+    ``PARAMETERS``, then actions or noise.
+
+    Attributes:
+        PARAMETERS: Kinds of network outputs that it needs.
+        STATE_INDEPENDENT: Those of them that are one variable, the same in every state.
+        IS_DENSITY: Whether :attr:`log_prob` is a log-density.
+    """
 
     PARAMETERS: tuple[str, ...]
     STATE_INDEPENDENT: tuple[str, ...]
     IS_DENSITY: bool
 
     @property
-    def log_prob(self) -> Callable[..., Tensor]: ...
+    def log_prob(self) -> Callable[..., Tensor]:
+        """``(xp, *parameters, actions)`` → log-probability, or log-density, per entry."""
+
     @property
-    def entropy(self) -> Callable[..., Tensor]: ...
+    def entropy(self) -> Callable[..., Tensor]:
+        """``(xp, *parameters)`` → entropy in nats per entry."""
+
     @property
-    def kl(self) -> Callable[..., Tensor]: ...
+    def kl(self) -> Callable[..., Tensor]:
+        """``(xp, *parameters of p, *parameters of q)`` → KL divergence in nats per entry."""
+
     @property
-    def mode(self) -> Callable[..., Array]: ...
+    def mode(self) -> Callable[..., Array]:
+        """``(*parameters)`` → the action to take without exploring, per entry."""
+
     @property
-    def noise(self) -> Callable[[np.random.Generator, tuple[int, ...]], Array]: ...
+    def noise(self) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
+        """``(rng, shape)`` → all the randomness that :attr:`draw` needs, float32."""
+
     @property
-    def draw(self) -> Callable[..., Array]: ...
+    def draw(self) -> Callable[..., Array]:
+        """``(*parameters, noise)`` → a sample per entry."""
 
 
 class Factored:
     """The distribution of the actions of one space.
 
-    Everywhere ``outputs`` maps an output's name to ``[..., size]``, and ``actions`` a path to
-    ``[..., *shape]``, with the same leading axes; both may hold more than is asked for.
+    In all methods, ``outputs`` maps an output's name to ``[..., size]``, and ``actions`` maps a
+    path to ``[..., *shape]``, with the same leading axes; both may hold more than is needed.
 
     Args:
         actions: The action space.
         box: The family of Box leaves. The squashed one needs bounded leaves.
 
     Attributes:
-        parameters: The outputs that it is made of, by name.
-        is_density: Whether a leaf is continuous: :meth:`log_prob` is then a log-density, which
+        parameters: The network outputs that it needs, by name.
+        is_density: Whether any leaf is continuous: :meth:`log_prob` is then a log-density, which
             may be above 0.
 
     Raises:
-        ConfigError: ``box`` is squashed, and a leaf is not bounded.
+        ConfigError: ``box`` is squashed, and a Box is unbounded.
     """
 
     def __init__(self, actions: Space, box: BoxFamily = "gaussian") -> None:
@@ -117,7 +134,12 @@ class Factored:
         )
 
     def kl(self, xp: ArrayModule, p: Mapping[str, Tensor], q: Mapping[str, Tensor]) -> Tensor:
-        """``[...]`` divergence of q from p in nats: the sum over leaves."""
+        """``[...]`` KL divergence of q from p in nats: the sum over leaves.
+
+        Args:
+            xp: ``numpy`` or ``keras.ops``.
+            p, q: Outputs of the two distributions.
+        """
         return _total(
             part.summed(xp, part.family.kl(xp, *part.read(xp, p), *part.read(xp, q)))
             for part in self._parts
@@ -126,38 +148,39 @@ class Factored:
     def masked(
         self, xp: ArrayModule, outputs: Mapping[str, Tensor], mask: Tensor
     ) -> dict[str, Tensor]:
-        """The outputs, of which only valid actions count.
+        """The outputs with invalid actions made impossible.
 
         Args:
             xp: ``numpy`` or ``keras.ops``.
-            outputs: Of one Discrete or MultiDiscrete leaf.
+            outputs: For a space of one Discrete or MultiDiscrete leaf.
             mask: ``[..., n]`` bool, n summed over entries; every entry has a valid value.
         """
         (name,) = self.parameters
         return {**outputs, name: categorical.masked(xp, outputs[name], mask)}
 
     def mode(self, outputs: Arrays) -> Arrays:
-        """The most probable action by path, in the wire's types; new arrays."""
+        """The most probable action by path, in the leaves' dtypes; new arrays. For a squashed
+        Gaussian it is the median."""
         return {
             part.path: part.as_action(part.family.mode(*part.read(np, outputs)))
             for part in self._parts
         }
 
     def noise(self, rng: np.random.Generator, *lead: int) -> Arrays:
-        """All that :meth:`draw` needs of chance, path → ``[*lead, …]`` float32.
+        """All the randomness that :meth:`draw` needs, path → ``[*lead, …]`` float32.
 
-        Indexed by its leading axes, it serves as many draws.
+        With leading axes, each index along them holds the noise of one draw.
         """
         return {
             part.path: part.family.noise(rng, (*lead, *part.noise_shape)) for part in self._parts
         }
 
     def draw(self, outputs: Arrays, noise: Arrays) -> Arrays:
-        """A drawn action by path, in the wire's types; new arrays.
+        """A sampled action by path, in the leaves' dtypes; new arrays.
 
         Args:
             outputs: As above.
-            noise: Of the same leading axes.
+            noise: From :meth:`noise`, with the same leading axes.
         """
         return {
             part.path: part.as_action(part.family.draw(*part.read(np, outputs), noise[part.path]))
@@ -167,14 +190,14 @@ class Factored:
 
 @dataclass(frozen=True)
 class _Part:
-    """One leaf: its family, and how its entries lie in network outputs.
+    """One leaf: its family, and the layout of its entries in network outputs.
 
     Attributes:
-        size: Of each of its outputs.
+        size: Size of each of its outputs.
         names: Kind of parameter → name of the output.
-        noise_shape: Of what one draw needs.
-        index: ``[k, n]`` place of every value of every entry in ``[..., size]``, where entries
-            have different numbers of values; None elsewhere.
+        noise_shape: Shape of the noise for one draw.
+        index: ``[k, n]`` position of every value of every entry in ``[..., size]``, if entries
+            differ in their number of values; otherwise None.
         exists: ``[k, n]`` bool: the entry has that value.
     """
 
@@ -190,7 +213,7 @@ class _Part:
     def read(self, xp: ArrayModule, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Parameters as the family takes them: ``[..., k]``, or logits ``[..., k, n]``.
 
-        Those of a leaf of shape ``()`` have no axis for its one entry: ``[...]``, ``[..., n]``.
+        For a leaf of shape ``()`` there is no axis k: ``[...]``, ``[..., n]``.
         """
         tensors = [outputs[name] for name in self.names.values()]
         for tensor in tensors:
@@ -201,18 +224,18 @@ class _Part:
         return [self._arranged(xp, tensor) for tensor in tensors]
 
     def flat(self, xp: ArrayModule, actions: Tensor) -> Tensor:
-        """``[..., *shape]`` → ``[..., k]``; of a leaf of shape ``()`` as it is."""
+        """``[..., *shape]`` → ``[..., k]``; unchanged for a leaf of shape ``()``."""
         rank = len(self.leaf.shape)
         if rank < 2:
             return actions
         return xp.reshape(actions, (*xp.shape(actions)[:-rank], self.leaf.size))
 
     def summed(self, xp: ArrayModule, terms: Tensor) -> Tensor:
-        """``[..., k]`` → ``[...]``: the entries' terms added."""
+        """``[..., k]`` → ``[...]``: the sum over entries."""
         return xp.sum(terms, axis=-1) if self.leaf.shape else terms
 
     def as_action(self, values: Array) -> Array:
-        """``[..., k]`` → ``[..., *shape]`` in the leaf's type."""
+        """``[..., k]`` → ``[..., *shape]`` in the leaf's dtype."""
         lead = values.shape[: values.ndim - 1] if self.leaf.shape else values.shape
         return np.array(values, self.leaf.dtype).reshape(*lead, *self.leaf.shape)
 

@@ -1,7 +1,7 @@
-"""A real number around ``mean`` with the standard deviation exp(``log_std``).
+"""Gaussian: a real number with mean ``mean`` and standard deviation exp(``log_std``).
 
-``log_std`` is a free variable, the same in every state, as in the published settings of PPO for
-MuJoCo (Schulman et al., 2017, arXiv:1707.06347, §6.1).
+``log_std`` is a free variable, the same in every state, as in PPO's published settings for MuJoCo
+(Schulman et al., 2017, arXiv:1707.06347, §6.1).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def log_prob(xp: ArrayModule, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
-    """Log-density of each action, of the shape of ``mean``; may be above 0.
+    """Log-density of each action, in the shape of ``mean``; may be above 0.
 
     Args:
         xp: ``numpy`` or ``keras.ops``.
@@ -34,14 +34,14 @@ def log_prob(xp: ArrayModule, mean: Tensor, log_std: Tensor, actions: Tensor) ->
 
 
 def entropy(xp: ArrayModule, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Differential entropy in nats, of the shape of ``mean``; below 0 for a narrow one."""
+    """Differential entropy in nats, in the shape of ``mean``; below 0 if the density is narrow."""
     return xp.zeros_like(mean) + log_std + (0.5 + _LOG_SQRT_2PI)
 
 
 def kl(
     xp: ArrayModule, p_mean: Tensor, p_log_std: Tensor, q_mean: Tensor, q_log_std: Tensor
 ) -> Tensor:
-    """Divergence of q from p in nats, of the shape of the means."""
+    """KL divergence of q from p in nats, in the shape of the means."""
     ratio = xp.exp(2.0 * (p_log_std - q_log_std))
     distance = (p_mean - q_mean) * xp.exp(-q_log_std)
     return q_log_std - p_log_std + 0.5 * (ratio + distance * distance - 1.0)

@@ -1,9 +1,8 @@
-"""tanh of a Gaussian: a real number between −1 and 1.
+"""tanh of a Gaussian: a real number between −1 and 1, as SAC (Haarnoja et al., 2018,
+arXiv:1812.05905) draws its actions.
 
-SAC (Haarnoja et al., 2018, arXiv:1812.05905) draws its actions so.
-
-``mean`` and ``log_std`` are those of the Gaussian before the tanh, and ``log_std`` depends on the
-state and is kept within −20 … 2, as in the paper's code. The log-density has the correction
+``mean`` and ``log_std`` are those of the Gaussian before the tanh. ``log_std`` depends on the
+state and is clipped to −20 … 2, as in the paper's code. The log-density has the correction
 −log(1 − tanh² u) (appendix C).
 """
 
@@ -25,31 +24,30 @@ IS_DENSITY = True
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
 _LARGEST = 1.0 - 2.0**-24
-"""The largest float32 below 1. A float32 tanh is 1 from u = 9 on, whose inverse is infinite."""
+"""The largest float32 below 1. In float32, tanh u is 1 from u = 9 on; its inverse is infinite."""
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 _WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
 
 
 def log_prob(xp: ArrayModule, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
-    """Log-density of each action, of the shape of ``mean``; may be above 0.
+    """Log-density of each action, in the shape of ``mean``; may be above 0.
 
     Args:
         xp: ``numpy`` or ``keras.ops``.
         mean: Any shape.
         log_std: Of the same shape.
-        actions: −1 … 1, of the same shape. An action at the very end counts as the float32
-            next to it.
+        actions: −1 … 1, of the same shape. −1 and 1 are moved to the nearest float32 inside.
     """
     before = xp.arctanh(xp.clip(actions, -_LARGEST, _LARGEST))
     return gaussian.log_prob(xp, mean, _kept(xp, log_std), before) - _log_slope(xp, before)
 
 
 def entropy(xp: ArrayModule, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Differential entropy in nats, of the shape of ``mean``.
+    """Differential entropy in nats, in the shape of ``mean``: H(u) + E log(1 − tanh² u).
 
-    It has no closed form: H(u) + E log(1 − tanh² u), the expectation by Gauss–Hermite quadrature
-    of 64 nodes. Its error is below 0.0001 for standard deviations up to e, and 0.03 at e².
+    The expectation has no closed form and is computed by Gauss–Hermite quadrature with 64 nodes.
+    Its error is below 0.0001 for standard deviations up to e, and 0.03 at e².
     """
     log_std = _kept(xp, log_std)
     nodes = xp.array(_NODES, dtype=mean.dtype)
@@ -62,12 +60,12 @@ def entropy(xp: ArrayModule, mean: Tensor, log_std: Tensor) -> Tensor:
 def kl(
     xp: ArrayModule, p_mean: Tensor, p_log_std: Tensor, q_mean: Tensor, q_log_std: Tensor
 ) -> Tensor:
-    """Divergence of q from p in nats: that of the Gaussians, since both are squashed alike."""
+    """KL divergence of q from p in nats: that of the Gaussians, as both are squashed alike."""
     return gaussian.kl(xp, p_mean, _kept(xp, p_log_std), q_mean, _kept(xp, q_log_std))
 
 
 def mode(mean: Array, log_std: Array) -> Array:
-    """tanh of the mean, with which SAC is evaluated: the median. The density may peak elsewhere."""
+    """tanh of the mean, as SAC is evaluated. It is the median; the density may peak elsewhere."""
     return np.tanh(mean)
 
 
@@ -84,5 +82,5 @@ def _kept(xp: ArrayModule, log_std: Tensor) -> Tensor:
 
 
 def _log_slope(xp: ArrayModule, before: Tensor) -> Tensor:
-    """log(1 − tanh² u), which is 2 (log 2 − u − log(1 + e⁻²ᵘ)) and finite for every u."""
+    """log(1 − tanh² u), written as 2 (log 2 − u − log(1 + e⁻²ᵘ)), which is finite for every u."""
     return 2.0 * (math.log(2.0) - before - softplus(xp, -2.0 * before))

@@ -1,1 +1,1 @@
-"""Greedy games of a pinned policy, and what they say about it."""
+"""Evaluation episodes ("games") of a pinned policy, and what they say about it."""

@@ -1,6 +1,6 @@
-"""What a checkpoint's whole network says of a recorded session, and on average of many states.
+"""A checkpoint's whole network, applied to a recorded session, and on average to many states.
 
-The only module of this package that needs TensorFlow. Whoever imports it does so inside a function.
+The only module of this package that needs TensorFlow. Import it only inside functions.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Critic:
     """The whole network of a checkpoint, not only its acting half.
 
     Args:
-        experiment: As it is in the run directory.
-        checkpoint: Of the same run.
+        experiment: The experiment from the run directory.
+        checkpoint: A checkpoint of the same run.
 
     Raises:
-        CheckpointError: It is of another model.
+        CheckpointError: It belongs to another model.
         MissingExtraError: TensorFlow is not installed.
     """
 
@@ -61,8 +61,9 @@ class Critic:
     def judge(self, batch: SessionBatch) -> Arrays:
         """``value``, or ``q_taken`` and ``q_max``, each ``[T, B]`` float32.
 
-        NaN at autoreset ticks: nothing was decided there, and of one at tick 0 the batch does not
-        hold the whole stack. Recurrent state goes on from the carry, as the weights of then had it.
+        NaN at autoreset ticks: no action was chosen there, and for one at tick 0 the batch does
+        not hold the whole stack. Recurrent state starts from the carry, which the weights at
+        playing time computed.
         """
         import tensorflow as tf
 
@@ -85,7 +86,7 @@ class Critic:
         return _at_valid(batch, q_taken=taken, q_max=q.max(-1))
 
     def _previous(self, batch: SessionBatch) -> tuple[Arrays, Array]:
-        """Previous actions and rewards of T+1 rows; nought before an episode's first."""
+        """Previous actions and rewards of T+1 rows; zeros before an episode's first row."""
         actions = {}
         for path, rows in batch.actions.items():
             known = rows.copy()
@@ -97,13 +98,13 @@ class Critic:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a network expects to get, discounted and as its rewards were scaled in training; h(Q)
-    where it was trained on rescaled values.
+    """The return that a network expects: discounted, with rewards scaled as in training; h(Q) if
+    it was trained on rescaled values.
 
     Attributes:
         of: ``value`` for V(s), ``max_q`` for the largest Q(s, a) over a.
-        mean: Over the states; NaN when any of them has none.
-        states: How many: the batch's valid ticks.
+        mean: Mean over the states; NaN if it is NaN in any of them.
+        states: Number of states: the batch's valid ticks.
     """
 
     of: str
@@ -117,18 +118,18 @@ class Expected:
 
 
 def expected(critic: Critic, batch: SessionBatch) -> Expected:
-    """Judges every state of a batch in which an action was decided.
+    """Evaluates every state of a batch in which an action was chosen.
 
-    Slots are judged one after another: the activations of 4,096 frames are gigabytes in a deep
-    network, and a slot alone is whole, so that recurrent state goes through all its ticks.
+    Slots are evaluated one at a time: the activations for 4,096 frames take gigabytes in a deep
+    network, and recurrent state has to run through all ticks of a slot.
 
     Args:
-        critic: Of the checkpoint.
+        critic: The checkpoint's network.
         batch: T ticks of B slots.
     """
     judged = [critic.judge(_only(slot, batch)) for slot in range(batch.slots)]
     of, name = (VALUE, "value") if "value" in judged[0] else (MAX_Q, "q_max")
-    # Not nanmean: a network that says NaN must be seen.
+    # Not nanmean: a network that returns NaN must be noticed.
     values = np.concatenate([rows[name] for rows in judged], axis=1)[batch.valid]
     return Expected(of, float(values.mean(dtype=np.float64)), len(values))
 
@@ -138,7 +139,7 @@ def _at_valid(batch: SessionBatch, **judged: Array) -> Arrays:
 
 
 def _shifted(rows: Array, before: Array) -> Array:
-    """``[T+1, B]``: what came before, then the rows."""
+    """``[T+1, B, …]``: the row before, then the rows."""
     return np.concatenate([before[None].astype(rows.dtype), rows])
 
 

@@ -1,7 +1,7 @@
-"""Games of one policy, many side by side, of which the first episode of each slot counts.
+"""Evaluation episodes ("games") of one policy, played in parallel, in waves.
 
-Taking the first of each slot, in waves, keeps short episodes from being over-represented:
-with "the first N to finish" a policy that sometimes fails early would look worse than it is.
+A wave plays one episode in each slot. This keeps short episodes from being over-represented: with
+"the first N to finish", a policy that sometimes fails early would look worse than it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
 
 _ENVIRONMENTS, _HEAD = 0, 1
-# What a generator derived from the seed is for.
+# Purposes of the generators derived from the seed.
 
 __all__ = ["Games", "Limits", "Score", "Watch", "most_steps", "play_games"]
 
@@ -37,11 +37,11 @@ log = structlog.get_logger(__name__)
 _LIMITS = Limits()
 
 _MOST_IN_A_ROW = 5
-# Failures of one game after another, after which the environment is taken to be broken.
+# After this many failures in a row, the environment is considered broken.
 
 
 def most_steps(environment: EnvironmentConfig, without: int = MOST_STEPS) -> int:
-    """Env steps at which a game is ended: the environment's own limit, else ``without``."""
+    """Env steps at which a game is ended: the environment's own limit, or else ``without``."""
     if environment.atari:
         return math.ceil(limit_frames(environment) / environment.atari.frame_skip)
     own = environment.max_episode_steps or find_environment(environment.id).max_episode_steps
@@ -64,32 +64,35 @@ def play_games(  # noqa: PLR0913  # ten are by name, of which seven have default
     limits: Limits = _LIMITS,
     score: Score | None = None,
 ) -> Games:
-    """Plays ``episodes`` whole games in waves of at most ``slots`` side by side.
+    """Plays ``episodes`` whole games in waves of at most ``slots`` in parallel.
 
-    When the environment fails, the games of that wave are played anew, one at a time, each in an
-    environment of its own; one that fails then is played again with the next seed. So a simulator
-    that dies now and then is evaluated all the same.
+    When the environment fails, the games of that wave are played again, one at a time, each in a
+    new environment; one that fails then is played again with the next seed. So a simulator that
+    crashes now and then can still be evaluated.
 
     Args:
         environment: What is played.
         runner: The pinned policy.
-        head: How it acts; a greedy one for the games that decide.
+        head: How it acts; a greedy one for evaluations that decide.
         episodes, slots: Both at least 1.
-        seed: Where every draw comes from: the same seed gives the same games.
+        seed: Seed of everything random: the same seed gives the same games.
         modules: This machine's modules that register environments.
-        spaces: Observations and actions that the policy was trained with, to be held against
+        spaces: Observation and action space that the policy was trained with, to compare with
             those of the environment.
-        on_progress: Told the number of finished games every few ticks. What it raises ends
-            the games.
-        table: Environments to play in instead of new ones; left open, for more games.
-        watch: Shown every state that a game acts in, such as by :class:`MaxQ`.
+        on_progress: Called with the number of finished games every few ticks. An exception that it
+            raises ends the games.
+        table: Environments to play in instead of new ones. They stay open, for more games.
+        watch: Called for every state that a game acts in, such as a :class:`MaxQ`.
         limits: What ends games that do not end by themselves.
-        score: Where games are counted as they finish, for a caller that is interrupted.
+        score: Counts games as they finish, for callers that may be interrupted.
+
+    Returns:
+        What was played.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: The environment cannot be built.
         EnvironmentMismatchError: It is not the one that the policy was trained with.
-        EnvironmentFailedError: It failed several times in a row, or in a table that was given.
+        EnvironmentFailedError: It failed several times in a row, or in a given ``table``.
     """
     import_allowed(modules)
     score = Score() if score is None else score
@@ -126,7 +129,7 @@ class _Match:
 
     @contextmanager
     def opened(self, slots: int) -> Iterator[Table]:
-        """A table of the environments; what they raise when it is closed is only logged."""
+        """A table of the environments. Errors in closing them are only logged."""
         name = self._environment.id
         with blaming(name, "being built"):
             table = make_table(self._environment, slots)
@@ -136,10 +139,14 @@ class _Match:
             try:
                 table.close()
             except Exception as error:
-                log.warning("an environment failed in being closed", environment=name, error=error)
+                log.warning("an environment failed while closing", environment=name, error=error)
 
     def play_together(self, slots: int, episodes: int) -> int | None:
-        """Plays waves. Returns the first game of the one in which the environment failed."""
+        """Plays waves until the environment fails.
+
+        Returns:
+            The first game of the wave in which it failed; None if it did not.
+        """
         first = 0
         try:
             with self.opened(slots) as table:
@@ -172,7 +179,7 @@ class _Match:
                     raise
 
     def play(self, table: Table, first: int, episodes: int, attempt: int = 0) -> None:
-        """Plays waves of a table, which begin with game ``first``."""
+        """Plays games ``first`` … ``first + episodes − 1`` in a table, in waves."""
         if self._spaces:
             _require_spaces(self._environment.id, table, *self._spaces)
         for start in range(first, first + episodes, table.slots):

@@ -1,12 +1,12 @@
-"""States that nothing is trained on, the same for every policy: what each expects of them compares.
+"""A fixed set of states that no policy is trained on. What policies expect of them can be compared.
 
 DQN's second measure of progress is the average of max Q over a fixed set of states, collected by
 a random policy before training (Mnih et al. 2013, arXiv:1312.5602, section 5.1; "Human-level
-control", 2015, figure 2). It moves less from one checkpoint to the next than returns do.
+control", 2015, figure 2). It varies less between checkpoints than returns do.
 
-The set here is what uniformly random actions saw in the first 512 ticks of 8 environments, about
-4,000 states. In a short game these are dozens of episodes; of a long one they are its beginning
-and middle, such as half a game of Pong, and nothing that only a good player reaches.
+The set here is what uniformly random actions see in the first 512 ticks of 8 environments: about
+4,000 states. In a short game these are dozens of episodes; in a long one they are its beginning
+and middle, such as half a game of Pong, without states that only a good player reaches.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tinyqueue.policy.rollout import Previous
 
 TICKS, SLOTS = 512, 8
 SEED = 2**64
-"""No stage of a run has it: theirs have 63 bits at most."""
+"""No stage of a run has this seed: theirs have 63 bits at most."""
 
 
 class RandomStage(Protocol):
-    """Environments that are played side by side, as by :class:`tinyqueue.player.stage.Stage`."""
+    """Environments played in parallel, as by :class:`tinyqueue.player.stage.Stage`."""
 
     def play(self, runner: NoPolicy, task: str) -> SessionBatch:
         """The next session batch."""
@@ -36,7 +36,7 @@ class RandomStage(Protocol):
 
 
 class NoPolicy:
-    """Random actions ask nothing of a network, so none is run; a state stays nought."""
+    """A runner without a network, for random actions. Recurrent state stays zero."""
 
     version = env_steps = 0
     uses_previous = False
@@ -44,6 +44,7 @@ class NoPolicy:
     def run(
         self, observations: Arrays, state: Arrays, previous: Previous | None = None
     ) -> tuple[Arrays, Arrays]:
+        """No outputs, and the state unchanged."""
         return {}, state
 
 
@@ -56,20 +57,20 @@ def held_out_states(
     slots: int = SLOTS,
     seed: int = SEED,
 ) -> SessionBatch:
-    """Plays the set: one session batch from a reset on, whose carry is therefore nought.
+    """Plays the set: one session batch that starts with a reset, so its carry is zero.
 
-    It depends on the spec's environment, action space and shapes of recurrent state, and on
-    nothing that was learned. Lost lives end episodes where they do in training.
+    It depends only on the spec's environment, action space and shapes of recurrent state, not on
+    anything learned. Lost lives end episodes if they do in training.
 
     Args:
-        spec: Of the policies that are to be compared.
-        open_stage: :class:`tinyqueue.player.stage.Stage`, which is above this package.
+        spec: The spec of the policies to compare.
+        open_stage: :class:`tinyqueue.player.stage.Stage`, which is in a layer above this package.
         modules: This machine's modules that register environments.
         ticks, slots: T and B.
-        seed: Where every draw comes from: the same seed gives the same states.
+        seed: Seed of everything random: the same seed gives the same states.
 
     Raises:
-        EnvironmentMismatchError, UnknownNameError, ConfigError, MissingExtraError: As of
+        EnvironmentMismatchError, UnknownNameError, ConfigError, MissingExtraError: As in
             ``open_stage``.
     """
     stage = open_stage(

@@ -1,9 +1,9 @@
-"""Human-normalised scores: how far between random play and a human tester a return is.
+"""Human-normalised scores: where a return lies between random play and a human tester.
 
-A game's pair is what Wang et al. 2016 ("Dueling Network Architectures", table 2) list: the mean
-return of uniformly random actions, and of a professional tester with two hours of practice. They
-were measured without sticky actions. To sum up several games, take the median or the interquartile
-mean: a mean of these ratios is decided by the one or two games with the smallest human lead.
+The pairs are from Wang et al. 2016 ("Dueling Network Architectures", table 2): the mean return of
+uniformly random actions, and that of a professional tester with two hours of practice. They were
+measured without sticky actions. To summarise several games, take the median or the interquartile
+mean: a mean of these ratios is dominated by the one or two games with the smallest human lead.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HumanReference:
-    """Returns of one game, undiscounted and not clipped.
+    """Mean returns of one game, undiscounted and not clipped.
 
     Attributes:
-        random: Of uniformly random actions.
-        human: Of a professional human tester.
+        random: Return of uniformly random actions.
+        human: Return of a professional human tester.
     """
 
     random: float
     human: float
 
     def normalised(self, score: float) -> float:
-        """(score − random) / (human − random): 0 as random play, 1 as the human."""
+        """(score − random) / (human − random): 0 for random play, 1 for the human."""
         return (score - self.random) / (self.human - self.random)
 
 
@@ -90,11 +90,11 @@ PUBLISHED: Mapping[str, HumanReference] = {
     "YarsRevenge": HumanReference(3092.9, 54576.9),
     "Zaxxon": HumanReference(32.5, 9173.3),
 }
-"""Pairs of the 57 games by their names, as in ``ALE/<name>-v5``."""
+"""Pairs for the 57 games, by name as in ``ALE/<name>-v5``."""
 
 
 def human_reference(environment_id: str) -> HumanReference | None:
-    """The pair of an Atari game; None of another environment, or of a game without one here."""
+    """The pair of an Atari game; None for other environments and games not listed here."""
     namespace, _, name = environment_id.partition("/")
     if namespace != "ALE":
         return None

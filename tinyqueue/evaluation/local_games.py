@@ -1,4 +1,4 @@
-"""Games in this process, for a learner without evaluating workers and for ``--serial``."""
+"""Evaluations in this process, for a learner without evaluating workers and for ``--serial``."""
 
 from __future__ import annotations
 
@@ -27,18 +27,28 @@ def play_here(
     actions: str = "greedy",
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> EvaluationResult:
-    """Plays an experiment's evaluation games, as long as somebody waits for them.
+    """Plays an evaluation of an experiment, as long as its result is wanted.
+
+    Args:
+        experiment: The experiment, with the settings of evaluations.
+        spec: What is played.
+        modules: This machine's modules that register environments.
+        weights: The weights to evaluate.
+        graph: The acting graph.
+        request: Id of the evaluation.
+        seed: Seed of the games.
+        actions: ``greedy`` or ``sample``.
+        is_wanted: Whether the result is still wanted.
 
     Raises:
-        TinyqueueError: Nobody does any more.
-        EnvironmentFailedError: It failed several times in a row.
-        TinyqueueError: It cannot be built here.
+        EnvironmentFailedError: The environment failed several times in a row.
+        TinyqueueError: The result is not wanted any more, or the environment cannot be built here.
     """
     evaluation = experiment.evaluation
 
     def go_on(done: int) -> None:
         if not is_wanted():
-            raise TinyqueueError(f"the games of evaluation {request} are no longer waited for.")
+            raise TinyqueueError(f"the games of evaluation {request} are no longer needed.")
 
     games = play_games(
         spec.environment,
@@ -63,7 +73,14 @@ def play_here(
 
 
 class LocalGames:
-    """Plays every request at once, in the caller's thread: the serial loop's evaluator."""
+    """Plays every request immediately, in the caller's thread: the serial loop's evaluator.
+
+    Args:
+        experiment: The experiment, with the settings of evaluations.
+        spec: What is played.
+        modules: This machine's modules that register environments.
+        graph: The acting graph.
+    """
 
     def __init__(
         self, experiment: Experiment, spec: PlaySpec, modules: Sequence[str], graph: bytes
@@ -75,6 +92,7 @@ class LocalGames:
         self._result: EvaluationResult | NoAnswer | None = None
 
     def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+        """Plays the games before it returns; failures become the answer."""
         try:
             self._result = play_here(
                 self._experiment,
@@ -87,9 +105,10 @@ class LocalGames:
                 actions,
             )
         except Exception as error:
-            # Whatever an environment raises: it must not end the training that asks.
+            # Nothing that an environment raises may end the training.
             self._result = NoAnswer.of(request, error)
 
     def poll(self) -> EvaluationResult | NoAnswer | None:
+        """The result of the last request, once."""
         result, self._result = self._result, None
         return result

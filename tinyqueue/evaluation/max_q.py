@@ -1,4 +1,4 @@
-"""Mean of max Q over the states of evaluated games: what a value policy believes it will get."""
+"""Mean of max Q over the states of evaluation episodes: the return that a value policy expects."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tinyqueue.distributions.categorical import masked
 
 
 class MaxQ:
-    """Watches games and keeps the mean of max Q(s, ·) over every state acted in.
+    """Watches games and computes the mean of max Q(s, ·) over all states acted in.
 
     DQN's measure of progress (Mnih et al. 2015, figure 2): smoother than returns, and far above
-    the discounted return of the same games where Q is overestimated. A network that was trained on
-    rescaled values, as ``r2d2`` is, says h(Q), and so does this.
+    the discounted return of the same games if Q is overestimated. A network trained on rescaled
+    values, such as that of ``r2d2``, outputs h(Q), and this is then the mean of that.
 
     Args:
-        actions: The action space; only valid actions are looked at.
+        actions: The action space; only valid actions count.
 
     Attributes:
-        states: How many states it is over.
+        states: Number of states so far.
     """
 
     OUTPUT = "q"
@@ -33,7 +33,13 @@ class MaxQ:
         self._sum = 0.0
 
     def __call__(self, outputs: Arrays, on: Array, mask: Array | None = None) -> None:
-        """Takes ``q`` ``[B, A]`` where a game is still on, ``[B]`` bool, with masks ``[B, n]``."""
+        """Adds the states of one tick.
+
+        Args:
+            outputs: With ``q`` ``[B, A]``.
+            on: ``[B]`` bool, true where a game is still on.
+            mask: ``[B, n]`` bool, valid actions; None: all.
+        """
         q = outputs[self.OUTPUT]
         if mask is not None:
             q = masked(np, q, self._joint.valid(mask))
@@ -43,5 +49,5 @@ class MaxQ:
 
     @property
     def mean(self) -> float:
-        """NaN before the first state."""
+        """The mean so far; NaN before the first state."""
         return self._sum / self.states if self.states else math.nan

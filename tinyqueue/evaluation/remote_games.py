@@ -1,4 +1,4 @@
-"""Evaluation by whichever worker takes the task; by the learner itself when none does."""
+"""Evaluations by whichever worker takes the task, or by the learner itself if none does."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
 PIN_S = 120.0
-"""How long an evaluated version is kept for the worker that plays it, beyond ``here_after_s``. A
-worker fetches it before it gives its first sign, however long its games are then; one that takes
+"""How long the store keeps an evaluated version for its worker, beyond ``here_after_s``. A worker
+fetches it before its first sign, so the length of its games does not matter; a worker that takes
 the task later finds no weights and gives no sign."""
 LOOK_S = 1.0
-"""At most so much of the time between two polls counts as silence. During an update, messages
-wait behind session batches, and an update may take long."""
+"""The time between two polls counts as silence only up to this limit: an update may take long, and
+messages wait behind session batches meanwhile."""
 
 GRACE_S = 30.0
-"""After ``evaluation.timeout_s``, at which games end themselves, an answer is no longer awaited."""
+"""How long to wait for an answer after ``evaluation.timeout_s``, when games end by themselves."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +36,16 @@ class _Asked:
     """The request that has no answer yet.
 
     Attributes:
+        request: Its id.
+        weights: The weights to evaluate.
+        seed: Seed of the games.
         actions: How actions are chosen.
         asked_s: When it was made, on the clock.
-        silent_s: Seconds since a worker told of it, or since it was sent, as far as they count
-            (``LOOK_S``).
-        player: Who told of it last.
+        silent_s: Seconds since the last sign of a worker, or since it was sent, as far as they
+            count (:data:`LOOK_S`).
+        player: The worker that gave the last sign; empty without one.
         here: Whether it is played in this process.
-        thread: … and by which thread.
+        thread: The thread that plays it, if so.
     """
 
     request: str
@@ -58,7 +61,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Played:
-    """What came of games in this process."""
+    """The outcome of games in this process."""
 
     request: str
     came: EvaluationResult | NoAnswer
@@ -67,18 +70,18 @@ class _Played:
 class RemoteGames:
     """Sends ``evaluate-policy`` tasks and takes the first answer.
 
-    A worker that plays tells so every few seconds. When no worker has told of a request for
-    ``here_after_s``, the learner plays its games itself, and does so at once from then on until
-    it hears of a worker again. For that it goes on asking beside its own games, every time at
-    first and then ever more rarely, as the task feed does in a silence: workers that are started
-    later are found, and few tasks pile up where there are none.
+    A worker that plays gives a sign every few seconds. If no worker has given a sign of a request
+    for ``here_after_s``, the learner plays its games itself, and later ones immediately, until it
+    hears from a worker again. Meanwhile it keeps sending tasks, every time at first and then less
+    and less often, as the task feed does: so workers that start later are found, and few tasks
+    pile up if there are none.
 
     Args:
-        config: How long games may take, and how long no worker may be heard of.
+        config: How long games may take, and how long to wait for a sign.
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
-        play_here: Plays the games in this process, for when no worker evaluates.
-        clock: Monotonic seconds.
+        play_here: Plays the games in this process if no worker does.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -100,11 +103,12 @@ class RemoteGames:
         self._come = queue.SimpleQueue()
         self._asked: _Asked | None = None
         self._unheeded = 0
-        """Requests in a row that were played here, since a worker was last heard of."""
+        """Requests in a row that were played here, since the last sign of a worker."""
         self._looked_s = 0.0
         self._hanging: threading.Thread | None = None
 
     def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+        """Sends the task and returns; without workers, starts the games in a thread."""
         self._asked = None
         self._take_in()
         self._looked_s = self._clock()
@@ -117,11 +121,11 @@ class RemoteGames:
         self._unheeded += self._unheeded > 0
 
     def arrived(self, message: EvaluationResult | EvaluationSign) -> None:
-        """A worker's word has come by message. Called in the consumer's thread."""
+        """Receives a worker's message. Called in the consumer's thread."""
         self._come.put(message)
 
     def poll(self) -> EvaluationResult | NoAnswer | None:
-        """What came of the last request, once."""
+        """The answer to the last request, once; None while there is none."""
         found = self._take_in()
         asked = self._asked
         if found is not None or asked is None:
@@ -134,7 +138,7 @@ class RemoteGames:
             return self._given_up(asked)
         if not asked.here and asked.silent_s > self._here_after_s:
             log.info(
-                "no word of an evaluating worker; the learner plays the games",
+                "no sign of an evaluating worker; the learner plays the games",
                 request=asked.request,
                 last_heard=asked.player or "nobody",
             )
@@ -143,7 +147,7 @@ class RemoteGames:
         return None
 
     def _given_up(self, asked: _Asked) -> NoAnswer:
-        """Neither a worker's words nor a game that hangs may keep a run from its end."""
+        """Neither a worker's signs nor a game that hangs may keep a run from ending."""
         self._asked = None
         if asked.here:
             self._hanging = asked.thread
@@ -151,12 +155,12 @@ class RemoteGames:
         return NoAnswer(
             asked.request,
             "TimeOver",
-            f"{who} has not ended the games within {self._most_s:.0f} s. Does the environment "
+            f"{who} has not finished the games within {self._most_s:.0f} s. Does the environment "
             "hang? Otherwise give them more time (evaluation.timeout_s).",
         )
 
     def _take_in(self) -> EvaluationResult | NoAnswer | None:
-        """Hears whatever has come. Returns the first answer to the present request."""
+        """Handles all messages. Returns the first answer to the current request."""
         found: EvaluationResult | NoAnswer | None = None
         asked = self._asked
         while True:
@@ -176,7 +180,7 @@ class RemoteGames:
                 found = message.came
 
     def _sent(self, asked: _Asked) -> bool:
-        """Asks the workers. False when the task cannot be sent."""
+        """Sends the task to the workers. False if it cannot be sent."""
         try:
             self._pin(asked.weights.version, PIN_S + self._here_after_s)
             self._send(asked.request, asked.weights.version, asked.seed, asked.actions)
@@ -188,7 +192,7 @@ class RemoteGames:
     def _start_here(self, asked: _Asked) -> None:
         asked.here = True
         if self._hanging is not None and self._hanging.is_alive():
-            text = "games that were begun earlier still hang in this process"
+            text = "games that started earlier still hang in this process"
             self._come.put(_Played(asked.request, NoAnswer(asked.request, "TimeOver", text)))
             return
         asked.thread = threading.Thread(
@@ -201,6 +205,6 @@ class RemoteGames:
         try:
             came = self._play_here(asked.weights, asked.request, asked.seed, asked.actions)
         except Exception as error:
-            # Whatever an environment raises: it must not end the training that asks.
+            # Nothing that an environment raises may end the training.
             came = NoAnswer.of(asked.request, error)
         self._come.put(_Played(asked.request, came))

@@ -1,4 +1,4 @@
-"""Games as the answer to a request."""
+"""Turns games into the answer to a request."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def result_of(
     player: str,
     actions: str,
 ) -> EvaluationResult:
-    """What is answered.
+    """The answer to a request.
 
     Args:
         games: What was played.
         request: Id of the request.
-        experiment: Its name.
-        weights: Which played.
-        player: Who played, for people.
-        actions: How they were chosen, ``greedy`` or ``sample``.
+        experiment: Name of the experiment.
+        weights: The evaluated weights.
+        player: Name of the worker, for the user.
+        actions: How actions were chosen: ``greedy`` or ``sample``.
     """
     return EvaluationResult(
         request=request,

@@ -1,4 +1,4 @@
-"""What games came to, as they finish: also of games that were ended, failed or interrupted."""
+"""Counts games as they finish, including games that were ended, failed or interrupted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.wave import Wave
 
 MOST_STEPS = 10_000
-"""Env steps of a game without a limit of its own. Gymnasium's own limits end at 2,000 (Atari has
-its frames), and a hundred such games are a million steps: half a minute of a light environment."""
+"""Env steps of a game without its own limit. Gymnasium's limits go up to 2,000 (Atari counts
+frames), and a hundred such games are a million steps: half a minute in a light environment."""
 TIMEOUT_S = 900.0
 """Wall time of one evaluation: a hundred games of Pong take two minutes on a core that trains."""
 
@@ -24,8 +24,8 @@ class Limits:
     """What ends games that do not end by themselves.
 
     Attributes:
-        max_steps: Env steps of a game in an environment without a limit of its own.
-        timeout_s: Wall time of all games; those that are still on then are ended.
+        max_steps: Env steps of a game in an environment without its own limit.
+        timeout_s: Wall time for all games; those still on are then ended.
     """
 
     max_steps: int = MOST_STEPS
@@ -34,18 +34,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Games:
-    """Games that were played, in the order of their seeds.
+    """Evaluation episodes that were played, in the order of their seeds.
 
     Attributes:
         returns: ``[E]`` float32, undiscounted sum of the environment's own rewards.
         lengths: ``[E]`` int32, env steps.
         seconds: Wall time of all of them.
-        asked: How many were to be played; more than E where the time was over first.
+        asked: How many were requested; more than E if the time was over first.
         capped: How many were ended at ``max_steps``; they count with their return so far.
         max_steps: Env steps at which a game is ended.
         cut: How many were ended because the time was over; they count with their return so far.
-        failures: How often the environment failed; such a game was played anew with another seed.
-        failure: What the last failure was.
+        failures: How often the environment failed; such games were played again with another seed.
+        failure: The last failure.
     """
 
     returns: Array
@@ -60,7 +60,7 @@ class Games:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person must know of how the games ended, a sentence each."""
+        """What the user should know about how the games ended, one sentence each."""
         return remarks_on(
             len(self.returns),
             asked=self.asked,
@@ -82,7 +82,7 @@ def remarks_on(
     failures: int,
     failure: str = "",
 ) -> list[str]:
-    """What a person must know of how games ended. Arguments are those of :class:`Games`."""
+    """What the user should know about how games ended. Arguments are those of :class:`Games`."""
     remarks = []
     if capped:
         remarks.append(f"{capped:,} of {played:,} games were ended at {max_steps:,} steps")
@@ -98,10 +98,11 @@ def remarks_on(
 
 @dataclass
 class Score:
-    """Games as they finish.
+    """Counts games as they finish.
 
     Attributes:
-        returns, lengths: Of finished games, in the order in which they finished within a wave.
+        returns, lengths: Of the games of finished waves, in the order of their seeds.
+        asked, capped, cut, max_steps, failures, failure: As in :class:`Games`.
     """
 
     returns: list[float] = field(default_factory=list)
@@ -117,7 +118,13 @@ class Score:
     _timeout_s: float = math.inf
 
     def begin(self, asked: int, max_steps: int, timeout_s: float) -> None:
-        """The games begin now."""
+        """Starts the clock.
+
+        Args:
+            asked: Number of games requested.
+            max_steps: Env steps at which a game is ended.
+            timeout_s: Wall time for all games.
+        """
         self.asked, self.max_steps = asked, max_steps
         self._began_s, self._timeout_s = time.perf_counter(), timeout_s
 
@@ -128,17 +135,18 @@ class Score:
 
     @property
     def seconds(self) -> float:
+        """Wall time since :meth:`begin`."""
         return time.perf_counter() - self._began_s
 
     def games(self, *, with_unfinished_wave: bool = False) -> Games:
         """What was played.
 
         Args:
-            with_unfinished_wave: Also the finished games of a wave in which others are still on.
-                Short ones are over-represented then.
+            with_unfinished_wave: Include finished games of a wave in which others are still on.
+                Short games are then over-represented.
 
         Raises:
-            EnvironmentFailedError: Not one game was played.
+            EnvironmentFailedError: Not a single game was finished.
         """
         returns, lengths = list(self.returns), list(self.lengths)
         wave = self._under_way
@@ -150,7 +158,7 @@ class Score:
             raise EnvironmentFailedError(
                 f"no game was over within {self.seconds:.0f} s"
                 f"{f'; {self.failure}' if self.failure else ''}. "
-                "Give it more time (evaluation.timeout_s), or play fewer side by side "
+                "Give it more time (evaluation.timeout_s), or play fewer in parallel "
                 "(evaluation.slots).",
                 kind="TimeOver",
             )
@@ -167,20 +175,20 @@ class Score:
         )
 
     def watch(self, wave: Wave) -> None:
-        """The wave's games are under way."""
+        """Notes the wave that is being played."""
         self._under_way = wave
 
     def take(self, wave: Wave) -> None:
-        """The wave is over: all of its games count.
+        """Counts all games of a finished wave.
 
         Raises:
-            EnvironmentFailedError: A return is NaN, or goes beyond what a float32 holds.
+            EnvironmentFailedError: A return is NaN, or too large for float32.
         """
         sound = np.abs(wave.returns) <= np.finfo(np.float32).max
         if not sound.all():
             found = wave.returns[~sound][0]
             raise EnvironmentFailedError(
-                f"a game came to a return of {found:g}: its rewards are NaN, infinite or too "
+                f"a game has a return of {found:g}: its rewards are NaN, infinite or too "
                 "large. Correct what step returns.",
                 kind="NotFinite",
             )
@@ -191,7 +199,7 @@ class Score:
         self.cut += len(wave.playing)
 
     def failed(self, error: EnvironmentFailedError) -> None:
-        """The environment failed; the wave's games do not count."""
+        """Notes a failure of the environment. The wave's games do not count."""
         self._under_way = None
         self.failures += 1
         self.failure = str(error)

@@ -1,4 +1,4 @@
-"""What a set of games says: the mean that is compared with a level, and how sure it is."""
+"""Statistics of a set of games: the mean that is compared with the target score, and its error."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class GamesSummary:
         count: E.
         mean, median, minimum, maximum: Of the returns.
         std: Sample standard deviation (E−1); 0 for a single game.
-        standard_error: Of the mean, std / √E: two of them either side hold the true mean in
-            about 95 of 100 cases.
+        standard_error: Of the mean, std / √E. The true mean lies within two of them in about 95 of
+            100 cases.
         mean_length: Env steps per game.
     """
 

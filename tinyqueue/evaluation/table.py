@@ -1,4 +1,4 @@
-"""Environments side by side of which only those still playing have to be stepped."""
+"""Parallel environments, of which only those still playing have to be stepped."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ class Table(Protocol):
         slots: B.
         observations, actions: Layouts of the spaces.
         rows: Current observations, path → ``[B, *obs]``; a slot keeps its last one.
-        masks: ``[B, n]`` bool, valid actions in those; None without masks.
-        begun: ``[B]`` bool, whether that is the first of an episode; in a game whose lost lives
-            ended episodes in training, this may be in the middle of it.
+        begun: ``[B]`` bool, whether the observation is the first of an episode. If lost lives ended
+            episodes in training, this may be in the middle of a game.
     """
 
     slots: int
@@ -45,17 +44,23 @@ class Table(Protocol):
     begun: Array
 
     @property
-    def masks(self) -> Array | None: ...
+    def masks(self) -> Array | None:
+        """``[B, n]`` bool, actions that are valid for ``rows``; None without masks."""
 
     def reset(self, slots: int, seed: int, *path: int) -> None:
-        """Starts a game in each of the first ``slots``; draws follow from the seed and path."""
+        """Starts a game in each of the first ``slots``.
+
+        Args:
+            slots: Number of slots.
+            seed, path: Give the seed of each slot.
+        """
 
     def step(self, slots: Array, actions: Arrays) -> tuple[Array, Array]:
         """Steps some slots, none of which has ended; the others may or may not move.
 
         Args:
             slots: ``[n]`` their indices.
-            actions: path → ``[n, *act]`` in the wire's types.
+            actions: path → ``[n, *act]`` in the leaves' dtypes.
 
         Returns:
             Rewards ``[n]`` float32 and ``[n]`` bool, whether that was the game's last step.
@@ -66,7 +71,7 @@ class Table(Protocol):
 
 
 def make_table(config: EnvironmentConfig, slots: int) -> Table:
-    """The quickest form of these environments. Games are whole ones, whatever ``life_loss`` says.
+    """The fastest form of these environments. Games are played to the end, despite ``life_loss``.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: They cannot be built here.
@@ -83,11 +88,11 @@ def make_table(config: EnvironmentConfig, slots: int) -> Table:
 
 
 def table_of(environment: gymnasium.Env[Any, Any], config: EnvironmentConfig) -> Table:
-    """One environment that is there already, such as one that is filmed.
+    """A table of one existing environment, such as one that is filmed.
 
     Args:
-        environment: Made of ``config``, perhaps wrapped.
-        config: Which environment it is. Its ``hang_s`` is not looked at.
+        environment: Built from ``config``, perhaps wrapped.
+        config: Its settings; ``hang_s`` is ignored.
 
     Raises:
         ConfigError: Its spaces are not supported.
@@ -96,7 +101,7 @@ def table_of(environment: gymnasium.Env[Any, Any], config: EnvironmentConfig) ->
 
 
 class _Together:
-    """One vectorised environment: all slots step at once, at the price of one."""
+    """One vectorised environment: stepping all slots costs about as much as stepping one."""
 
     masks = None
 
@@ -128,9 +133,9 @@ class _Together:
 
 
 class _Apart:
-    """Single environments: a slot whose game is over costs nothing.
+    """Separate environments: a slot whose game is over costs nothing.
 
-    A failure ends the games: half a game has no score.
+    A failure ends the games, since half a game has no score.
     """
 
     def __init__(
@@ -232,5 +237,5 @@ class _Apart:
 
 
 def _life_begun(info: Any) -> bool:
-    """What :class:`~tinyqueue.envs.atari_wrappers.Lives` tells; other infos are nothing to us."""
+    """The flag of :class:`~tinyqueue.envs.atari_wrappers.Lives`; other infos are ignored."""
     return isinstance(info, dict) and info.get("life_begun") is True

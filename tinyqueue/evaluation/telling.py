@@ -1,4 +1,4 @@
-"""An evaluating worker tells the learner, again and again, that it plays."""
+"""Signs of life: an evaluating worker tells the learner every few seconds that it is playing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
 
 EVERY_S = 2.0
-"""Between two signs. A learner waits for five of them (``evaluation.here_after_s``)."""
+"""Seconds between two signs. A learner waits for five of them (``evaluation.here_after_s``)."""
 
 STUCK_S = 120.0
-"""Games that have not moved for so long are told of no more. Building a hundred takes less."""
+"""No signs are given for games that have stood still for this long. Building a hundred environments
+takes less."""
 
 log = structlog.get_logger(__name__)
 
 
 class Telling:
-    """Within it, a thread publishes a sign at once and then every few seconds.
+    """A block in which a thread publishes a sign immediately, and then every few seconds.
 
-    A thread, since building the environments of many slots may take longer than a learner
-    waits. It ends with its process, so a worker that is killed falls silent; so does one whose
-    games hang.
+    It is a thread because building the environments of many slots may take longer than a learner
+    waits. It ends with its process, so a killed worker falls silent, and so does one whose games
+    hang.
 
     Args:
-        publisher: Used by that thread alone until the block is left.
-        sign: What is told.
+        publisher: Used only by this thread until the block ends.
+        sign: The message.
         every_s: Seconds between two signs.
     """
 
@@ -47,7 +48,7 @@ class Telling:
         self._thread = threading.Thread(target=self._tell, name="telling", daemon=True)
 
     def moved(self, *_: object) -> None:
-        """The games go on. Called by whoever plays them."""
+        """Notes that the games are moving. The player of the games calls it."""
         self._moved_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -72,11 +73,11 @@ class Telling:
             try:
                 outcome = self._publisher.publish(self._message(number))
             except ServiceUnreachableError:
-                # The store is away, which knows of learners: as when the broker is.
+                # The store, which knows the learners, is unreachable: as if the broker were.
                 outcome = PublishOutcome.UNKNOWN
             except ConfigError as error:
-                # The result will not be taken either, unless somebody corrects it meanwhile.
-                log.error("cannot tell of an evaluation", error=str(error))
+                # The result will be rejected too, unless somebody corrects the setting until then.
+                log.error("cannot send signs of an evaluation", error=str(error))
                 return
             number += outcome is PublishOutcome.CONFIRMED
             is_full = outcome is PublishOutcome.FULL
@@ -87,7 +88,7 @@ class Telling:
             experiment=self._sign.experiment,
             body=self._body,
             content_type=SIGN_TYPE,
-            # Of its own: a learner takes what comes twice under one id as the same message.
+            # A new id each time: a learner treats two messages with one id as the same message.
             message_id=f"{self._sign.request}:{number}",
             correlation_id=self._sign.request,
             headers={},

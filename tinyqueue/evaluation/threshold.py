@@ -1,4 +1,4 @@
-"""Is the threshold reached? Games of a frozen version decide, never the training mean."""
+"""Is the target score reached? Evaluations of a frozen version decide, never the training mean."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
 _FAR = 10
-# Times ``every_env_steps`` after which an evaluation is due, however far the level is.
+# An evaluation is due after this many times ``every_env_steps``, however far the target is.
 _ERRORS = 2.0
 # Standard errors by which two means of the same policy differ in 5 of 100 cases.
 
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """GameRequests that could not be played to their end.
+    """An evaluation that could not be played to its end.
 
     Attributes:
-        request: Which they were for.
-        kind: What went wrong, in one word that is the same for every failure of its kind.
-        text: … in a sentence, with the line of the environment where that is known.
+        request: Id of the evaluation.
+        kind: What went wrong: one word, the same for all failures of this kind.
+        text: The same in a sentence, with the line of the environment if it is known.
     """
 
     request: str
@@ -38,28 +38,42 @@ class NoAnswer:
 
     @classmethod
     def of(cls, request: str, error: Exception) -> NoAnswer:
-        """For what was raised in games."""
+        """The answer for an exception raised while playing.
+
+        Args:
+            request: Id of the evaluation.
+            error: The exception.
+        """
         name = type(error).__name__
         kind = error.kind if isinstance(error, EnvironmentFailedError) else name
         return cls(request, kind, str(error) or name)
 
 
 class GameRequests(Protocol):
-    """Plays games of one weight version somewhere, one request at a time."""
+    """Has evaluations of one weight version played somewhere, one request at a time."""
 
     def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
-        """Asks for the games; returns when it can. ``actions``: ``greedy`` or ``sample``."""
+        """Requests an evaluation. It may be played before the return, or later.
+
+        Args:
+            weights: The weights to evaluate.
+            request: Id of the evaluation.
+            seed: Seed of the games.
+            actions: ``greedy`` or ``sample``.
+        """
 
     def poll(self) -> EvaluationResult | NoAnswer | None:
-        """What came of the last request, once."""
+        """The answer to the last request, once; None while there is none."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation that has come back, with the state of the learner that it measured.
+    """A finished evaluation, with the learner's state that it measured.
 
     Attributes:
-        training_mean: Return of the last training episodes when it was asked for.
+        checkpoint: The state.
+        result: Returns and lengths of the episodes.
+        training_mean: Mean return of the last training episodes when it was requested.
     """
 
     checkpoint: Checkpoint
@@ -68,10 +82,12 @@ class Evaluated:
 
     @property
     def mean_return(self) -> float:
+        """Mean return of the evaluation episodes."""
         return self.summary.mean
 
     @property
     def summary(self) -> GamesSummary:
+        """Statistics of the evaluation episodes."""
         return GamesSummary.of(self.result.returns, self.result.lengths)
 
     @property
@@ -81,12 +97,12 @@ class Evaluated:
 
     @property
     def policy(self) -> str:
-        """How actions were chosen, for people: ``greedy`` or ``sampled``."""
+        """How actions were chosen, for messages: ``greedy`` or ``sampled``."""
         return "sampled" if self.actions == "sample" else self.actions
 
     @property
     def remarks(self) -> list[str]:
-        """What a person must know of how the games ended."""
+        """What the user should know about how the games ended."""
         result = self.result
         return remarks_on(
             len(result.returns),
@@ -101,7 +117,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """The request that is outstanding."""
+    """The outstanding request."""
 
     request: str
     checkpoint: Checkpoint
@@ -110,17 +126,22 @@ class _Waiting:
 
 
 class ReturnThreshold:
-    """Decides when to evaluate and whether the level is reached.
+    """Decides when to evaluate, and whether the target score is reached.
 
     Args:
-        threshold: Mean return of games to reach; None never asks.
-        config: How near the training mean must be, how often to ask, and how actions are chosen.
-        games: Who plays.
-        seed: Run seed; every evaluation plays games of its own, also after a resume.
-        can_sample: Whether the policy has probabilities to draw actions from.
+        threshold: Target score: mean return of an evaluation to reach; None: never evaluate.
+        config: How near the training mean must be, how often to evaluate, and how to choose
+            actions.
+        games: Has evaluations played.
+        seed: Run seed. Every evaluation plays different games, even after a resume.
+        can_sample: Whether the policy has probabilities to sample from.
+
+    Attributes:
+        value: The target score.
+        actions: How actions are chosen: ``greedy`` or ``sample``.
 
     Raises:
-        ConfigError: Actions are to be drawn, and the policy has no probabilities.
+        ConfigError: Actions should be sampled, but the policy has no probabilities.
     """
 
     def __init__(
@@ -155,15 +176,15 @@ class ReturnThreshold:
 
     @property
     def interval(self) -> int:
-        """Env steps between two evaluations, at least."""
+        """Minimum number of env steps between two evaluations."""
         return self._config.every_env_steps
 
     def is_near(self, mean: float, first_mean: float | None, env_steps: int) -> bool:
-        """Whether the training mean is near enough for an evaluation to be worth its games.
+        """Whether the training mean is near enough to the target for an evaluation to be worth it.
 
         Args:
-            mean: Return of the last training episodes.
-            first_mean: … of the run's first ones; None before there were enough of them.
+            mean: Mean return of the last training episodes.
+            first_mean: Mean return of the run's first episodes; None before there are enough.
             env_steps: The clock.
         """
         if self.value is None or self._waiting is not None or first_mean is None:
@@ -173,14 +194,14 @@ class ReturnThreshold:
         return mean >= first_mean + self._config.near * (self.value - first_mean)
 
     def is_due(self, mean: float, first_mean: float | None, env_steps: int, length: float) -> bool:
-        """Whether to evaluate now: the level is near, or nobody has looked for long.
+        """Whether to evaluate now: the target is near, or the last evaluation was long ago.
 
         A run of few long episodes has no first mean, and a greedy policy may be far better than
-        the one that explores. Then env steps decide, and games take no more of them than training
-        has had since the last.
+        the exploring one. Then env steps decide, and an evaluation takes no more of them than
+        training has had since the last one.
 
         Args:
-            mean, first_mean, env_steps: As of :meth:`is_near`.
+            mean, first_mean, env_steps: As in :meth:`is_near`.
             length: Mean length of the last training episodes; NaN before the first.
         """
         if self.value is None or self._waiting is not None:
@@ -201,13 +222,13 @@ class ReturnThreshold:
         actions: str | None = None,
         training_mean: float = math.nan,
     ) -> None:
-        """Has the weights evaluated.
+        """Requests an evaluation.
 
         Args:
-            checkpoint: What they belong to.
-            weights: Who plays.
-            actions: How they are chosen; as :attr:`actions` when None.
-            training_mean: Return of the last training episodes.
+            checkpoint: The state that the weights belong to.
+            weights: The weights to evaluate.
+            actions: ``greedy`` or ``sample``; None: :attr:`actions`.
+            training_mean: Mean return of the last training episodes.
         """
         request = secrets.token_hex(8)
         self._count += 1
@@ -218,7 +239,7 @@ class ReturnThreshold:
         self._games.request(weights, request, seed, actions)
 
     def answer(self) -> Evaluated | NoAnswer | None:
-        """What has come back since the last call."""
+        """The answer to the outstanding request, once; None while there is none."""
         waiting = self._waiting
         if waiting is None:
             return None
@@ -234,8 +255,8 @@ class ReturnThreshold:
         return Evaluated(waiting.checkpoint, result, waiting.training_mean)
 
     def is_reached(self, evaluated: Evaluated) -> bool:
-        """Whether the games reached the level. Half a game may have any return, so games that
-        were ended because the time was over cannot."""
+        """Whether an evaluation reached the target score. Never if games were cut for time, since
+        half a game may have any return."""
         return (
             self.value is not None
             and evaluated.mean_return >= self.value
@@ -243,11 +264,15 @@ class ReturnThreshold:
         )
 
     def is_confirmed(self, decided: Evaluated, fresh: Evaluated) -> bool:
-        """Whether fresh games of the same weights agree that the level is reached.
+        """Whether a fresh evaluation of the same weights confirms that the target is reached.
 
-        They may lie below it by two standard errors, of the set that has the smaller one: a
-        single disaster in the fresh games makes their own error as large as the doubt that it
-        raises. Games that are all alike have no error, so these must reach the level.
+        It may lie below by two standard errors, those of the set with the smaller error: a single
+        disaster among the fresh games makes their own error as large as the doubt it raises. Games
+        that are all alike have no error, so these must reach the target.
+
+        Args:
+            decided: The evaluation that reached the target.
+            fresh: The second evaluation.
         """
         if self.value is None or fresh.result.cut:
             return False
@@ -255,10 +280,10 @@ class ReturnThreshold:
         return fresh.mean_return >= self.value - _ERRORS * error
 
     def wants_sampled(self, evaluated: Evaluated) -> bool:
-        """Whether greedy games stand still where the same policy, sampled, has reached the level.
+        """Whether to evaluate with sampled actions, because greedy ones fall short of them.
 
-        Sampled play is what the training mean is of; so it must have reached the level, and the
-        greedy games must lie clearly below it, or have had to be ended.
+        The training mean comes from sampled play; so it must have reached the target, and the
+        greedy games must be clearly below, or some must have been ended at the limit of steps.
         """
         if self._config.actions != "auto" or not self._can_sample:
             return False
@@ -269,6 +294,6 @@ class ReturnThreshold:
         return evaluated.training_mean >= self.value and (is_below or result.capped > 0)
 
     def compared(self, greedy: Evaluated, sampled: Evaluated) -> None:
-        """From now on actions are chosen as in the better of two sets of the same weights."""
+        """Sets :attr:`actions` to those of the better of two evaluations of the same weights."""
         if sampled.mean_return > greedy.mean_return:
             self.actions = "sample"

@@ -1,4 +1,4 @@
-"""One game in each slot of a table, side by side until all are over."""
+"""One game in each slot of a table, played in parallel until all are over."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tinyqueue.policy.runner import PolicyRunner
 
 _STRETCH = 16
 # Ticks for which a head draws its noise, and between two calls of on_progress. Slots whose game
-# is over leave the network's batch at the end of a stretch: binding another size costs as much
-# as a few runs.
+# is over leave the network's batch at the end of a stretch: binding a new size costs as much as a
+# few runs.
 
 Watch = Callable[[Arrays, Array, Array | None], None]
-"""Takes a tick's network outputs, ``[B, …]``, ``[B]`` bool: whose game is still on, and ``[B, n]``
-action masks, if there are any. Called before the environments step; the outputs are overwritten
-afterwards."""
+"""Called before the environments step, with the tick's network outputs, ``[B, …]``; ``[B]`` bool:
+whether the slot's game is still on; and ``[B, n]`` action masks, if there are any. The outputs are
+overwritten afterwards."""
 
 
 class Wave:
     """One game in each of the first slots of a table.
 
     Attributes:
-        playing: Slots whose game is not over.
-        returns, lengths: Score of every game so far.
-        capped: ``[games]`` bool, whether it was ended at ``max_steps``.
+        playing: Indices of the slots whose game is not over.
+        returns, lengths: ``[games]`` return and env steps of every game so far.
+        capped: ``[games]`` bool, whether the game was ended at ``max_steps``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Wave:
         self._stacks = Stacks(table.observations.space, games, environment.stack)
 
     def play_stretch(self, rng: np.random.Generator) -> None:
-        """Plays on for a few ticks, or until every game is over."""
+        """Plays a few ticks, or until every game is over."""
         slots, rollout = self.playing, self._rollout
         rollout.begin(self._runner, self._head, _STRETCH, rng)
         on, rewards = np.ones(len(slots), bool), np.zeros(len(slots), np.float32)

@@ -1,4 +1,4 @@
-"""An evaluating worker: greedy games of a pinned weight version, far from the learner."""
+"""An evaluating worker: plays evaluations of a pinned weight version, away from the learner."""
 
 from __future__ import annotations
 
@@ -28,17 +28,30 @@ from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode
 from tinyqueue.wire.weights import WeightVersion
 
 PATIENCE_S = 30.0
-"""How long a result is offered to a learner whose queue is full."""
+"""How long to retry sending a result while the learner's queue is full."""
 FULL_S = 0.02
-"""Between two offers to a full queue, at most, before jitter. Players pause up to five times as
-long: their batches are large, and wait there all the time where the learner is the slower."""
+"""Maximum pause between two attempts on a full queue, before jitter. Players pause up to five times
+as long: their batches are large, and always wait there if the learner is slower than they are."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class EvaluateTask:
-    """What an ``evaluate-policy`` task asks for."""
+    """The arguments of an ``evaluate-policy`` task.
+
+    Attributes:
+        request: Id of the evaluation.
+        experiment: Name of the experiment.
+        run: Id of the run.
+        version: The weight version to evaluate.
+        episodes: Number of games.
+        slots: Games played in parallel.
+        seed: Seed of the games.
+        actions: ``greedy`` or ``sample``.
+        max_steps: Env steps of a game in an environment without its own limit.
+        timeout_s: Wall time for all games.
+    """
 
     request: str
     experiment: str
@@ -53,11 +66,11 @@ class EvaluateTask:
 
 
 class Evaluator:
-    """Plays evaluation tasks in one process. Made in its first task, after the fork.
+    """Plays evaluation tasks in one process. Created in its first task, after the fork.
 
     Args:
-        settings: Where the services are.
-        make_room: Closes the environments that this process plays in, where only one can exist.
+        settings: Addresses of the services.
+        make_room: Closes the environments that this process plays in, if only one can exist.
     """
 
     def __init__(self, settings: Settings, make_room: Callable[[], None] = lambda: None) -> None:
@@ -70,14 +83,14 @@ class Evaluator:
         self._graphs: dict[str, bytes] = {}
 
     def evaluate(self, task: EvaluateTask) -> None:
-        """Plays the games, telling the learner meanwhile, and publishes their returns.
+        """Plays the games, gives the learner signs meanwhile, and publishes the returns.
 
-        The weights are fetched first: a learner that is told of the games need not keep them.
+        The weights are fetched first: once the learner sees a sign, it need not keep them.
 
         Raises:
-            MissingVersionError: The version is no longer kept.
-            EnvironmentFailedError: It failed several times in a row.
-        TinyqueueError: The environment cannot be built here, or a service does not answer.
+            MissingVersionError: The store does not have the version any more.
+            EnvironmentFailedError: The environment failed several times in a row.
+            TinyqueueError: The environment cannot be built here, or a service does not answer.
         """
         spec = self._specs.load(task.experiment)
         if spec is None or spec.run != task.run:
@@ -153,6 +166,6 @@ def _publish(publisher: ExperiencePublisher, result: EvaluationResult) -> None:
     outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
     if outcome is not PublishOutcome.CONFIRMED:
         raise ServiceUnreachableError(
-            f"the result of evaluation {result.request} was not taken ({outcome.value}). "
-            "The learner plays these games itself when it hears no more of them."
+            f"the result of evaluation {result.request} was not accepted ({outcome.value}). "
+            "The learner plays these games itself if it gets no more signs of them."
         )

@@ -1,1 +1,1 @@
-"""Where the updater's experience comes from: the stream, the replay, and their serial forms."""
+"""Sources of experience for the updater: the stream, the replay, and their serial forms."""

@@ -1,4 +1,4 @@
-"""The experience that an algorithm trains on, made from what a run has."""
+"""Creates the source of experience that an algorithm needs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def make_experience(
     sessions: Path,
     updates: Callable[[], int],
 ) -> Experience:
-    """What the algorithm asks for: the stream, or a replay that goes on from the session log.
+    """The stream, or a replay that can be refilled from the session log.
 
     Args:
-        plan: What the algorithm asks of a replay; None for the stream.
+        experiment: The experiment.
+        plan: What the algorithm needs from a replay; None for the stream.
         contract: What a batch looks like.
-        ledger: Of the run, in the file ``sessions``.
-        updates: Made so far.
+        ledger: The run's ledger, in the file ``sessions``.
+        sessions: ``sessions.db``.
+        updates: Returns the number of updates so far.
 
     Raises:
         ConfigError: The replay is too small for what it has to hold.
@@ -58,10 +60,10 @@ def make_serial_source(
     play: Play,
     updates: Callable[[], int],
 ) -> SerialSource:
-    """The same for the serial loop, whose experience is played when it is needed.
+    """As :func:`make_experience`, for the serial loop, which plays experience when it needs it.
 
     Args:
-        plan, contract, updates: As of :func:`make_experience`.
+        experiment, plan, contract, updates: As in :func:`make_experience`.
         play: Plays the next session batch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A replay with its limiter and its draws: what is learned from more than once. No threads."""
+"""A replay with its rate limiter and its random generator. No threads."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tinyqueue.wire.contract import Contract
 Sample = TransitionSample | SequenceSample
 
 _DRAWS = 2
-# What a generator derived from the run's seed is for.
+# Purpose of the generator derived from the run's seed.
 
 
 class ReplayMemory:
-    """Keeps experience, and keeps samples and inserts in step. For one thread at a time.
+    """Stores experience, and keeps sampling and inserting in balance. One thread at a time.
 
     Args:
-        experiment: Its ``replay`` section, session shape and seed.
-        plan: What the algorithm asks of the replay.
+        experiment: Its ``replay`` section, session shape and seed are used.
+        plan: What the algorithm needs from the replay.
         contract: What a batch looks like.
 
     Raises:
-        ConfigError: The capacity is too small for the minimum, or for what is taken at once.
+        ConfigError: The capacity is too small for the minimum, or for one sample.
     """
 
     def __init__(self, experiment: Experiment, plan: ReplayPlan, contract: Contract) -> None:
@@ -56,7 +56,7 @@ class ReplayMemory:
         )
         _require_room(config, plan, self.replay.capacity)
         batch_steps = contract.ticks * contract.slots
-        # At most: sequences of short episodes have fewer.
+        # An upper bound: sequences of short episodes have fewer.
         self._sample_steps = plan.batch_size * max(1, plan.unroll)
         ahead = config.tolerance_steps or 4 * batch_steps
         self._limiter = SamplesPerInsert(
@@ -68,40 +68,46 @@ class ReplayMemory:
 
     @property
     def may_insert(self) -> bool:
-        """False while players are too far ahead of training."""
+        """Whether a batch may be inserted; False while players are too far ahead of training."""
         return self._limiter.may_insert()
 
     @property
     def may_sample(self) -> bool:
-        """False while there is too little experience, or it has been trained on enough."""
+        """Whether to sample; False if there is too little experience, or it was sampled enough."""
         return self.replay.size > 0 and self._limiter.may_sample(self._sample_steps)
 
     @property
     def samples_per_insert(self) -> float:
-        """Times that each env step beyond the minimum has been trained on so far; 0 before."""
+        """Env steps trained on per env step inserted beyond the minimum, so far; 0 before that."""
         counts = self._limiter.state()
         beyond = counts["inserted"] - self._minimum
         return counts["sampled"] / beyond if beyond > 0 else 0.0
 
     def admit(self, env_steps: int) -> None:
-        """A batch of so many env steps is going to be added; of −n: was not, after all."""
+        """Announces a batch of ``env_steps`` to be added; −n withdraws one that was not."""
         self._limiter.inserted(env_steps)
 
     def add(self, number: int, batch: SessionBatch) -> None:
+        """Adds a batch.
+
+        Args:
+            number: Its number in the session log.
+            batch: The batch; it is copied.
+        """
         self.replay.add(number, batch)
 
     def sample(self, updates: int) -> Sample:
-        """Draws items.
+        """Draws a sample of items.
 
         Args:
-            updates: Made so far, the clock of the importance weights.
+            updates: Updates so far: the clock of the importance exponent.
         """
         sample = self.replay.sample(self._rng, updates)
         self._limiter.sampled(self.trained_ticks(sample))
         return sample
 
     def trained_ticks(self, sample: Sample) -> int:
-        """Ticks that have a share in the loss: not the padding of short episodes."""
+        """Number of ticks that count in the loss, without the padding of short episodes."""
         if isinstance(sample, SequenceSample):
             return int(np.count_nonzero(sample.mask[self._plan.burn_in :]))
         return len(sample.rows)
@@ -110,7 +116,7 @@ class ReplayMemory:
         """What a checkpoint keeps.
 
         Args:
-            ahead: Samples that were drawn and are not trained on yet.
+            ahead: Samples that were drawn but not trained on yet.
         """
         untrained = sum(map(self.trained_ticks, ahead))
         return ReplayState(self.replay.snapshot(), self._limiter.state(untrained))
@@ -122,13 +128,14 @@ class ReplayMemory:
         kept: ReplayState | None,
         updates: int,
     ) -> None:
-        """Goes back to where a run was left.
+        """Continues where a run was left.
 
         Args:
-            batches: Those of the session log, in order.
-            accepted_env_steps: By the ledger, since the run began.
-            kept: Of the checkpoint, with priorities and the samples that are in its weights.
-            updates: Of the checkpoint. Later draws come from a stream of their own.
+            batches: Numbers and batches of the session log, in order.
+            accepted_env_steps: Env steps accepted by the ledger since the run began.
+            kept: The checkpoint's part: priorities, and how much its weights were trained on; None
+                without a checkpoint.
+            updates: Updates at the checkpoint. They seed the later draws.
         """
         for number, batch in batches:
             self.replay.add(number, batch)
@@ -142,13 +149,13 @@ class ReplayMemory:
 def _require_room(config: ReplayConfig, plan: ReplayPlan, capacity: int) -> None:
     if config.minimum_steps > capacity:
         raise ConfigError(
-            f"replay.minimum_steps = {config.minimum_steps} can never be there: "
+            f"replay.minimum_steps = {config.minimum_steps} can never be reached: "
             f"replay.capacity_steps = {config.capacity_steps} and replay.capacity_bytes = "
             f"{config.capacity_bytes} hold {capacity} env steps. Raise them, or lower the minimum."
         )
     least = plan.batch_size * max(1, plan.burn_in + plan.unroll)
     if least > capacity:
         raise ConfigError(
-            f"a replay of {capacity} env steps is less than one sample of {least}. Raise "
+            f"a replay of {capacity} env steps is smaller than one sample of {least}. Raise "
             "replay.capacity_steps and replay.capacity_bytes, or lower algorithm.batch_size."
         )

@@ -1,8 +1,8 @@
-"""Experience of replay algorithms: stored for good before the ack, drawn many times after it.
+"""Experience of replay algorithms: stored durably before the ack, sampled many times after it.
 
-The consumer's thread has batches committed to the session log; a thread of its own adds them to
-the replay in the log's order, draws samples ahead of the updater, and writes priorities back, so
-that the updater waits for neither.
+The consumer's thread commits batches to the session log. Another thread adds them to the replay in
+the log's order, draws samples ahead of the updater, and writes priorities back, so that the
+updater waits for neither.
 """
 
 from __future__ import annotations
@@ -23,33 +23,38 @@ from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 AHEAD = 2
-"""Samples that are drawn ahead of the updater."""
+"""Samples to draw ahead of the updater."""
 COMMIT_S = 10.0
-"""How long the end of a run waits for the ledger: a commit takes a millisecond."""
+"""Maximum wait for the ledger at the end of a run; a commit takes a millisecond."""
 _LOOK_S = 0.05
 
 T = TypeVar("T")
 
 
 class StoredBatches(Protocol):
-    """Session batches with their places in the log, in order; and what could not be read."""
+    """Session batches of the log."""
 
-    def __iter__(self) -> Iterator[tuple[int, SessionBatch]]: ...
+    def __iter__(self) -> Iterator[tuple[int, SessionBatch]]:
+        """Numbers and batches, in the log's order."""
 
     @property
-    def skipped(self) -> Mapping[int, str]: ...
+    def skipped(self) -> Mapping[int, str]:
+        """Number → why the row could not be read."""
 
 
 class ReplayExperience:
     """Keeps a :class:`ReplayMemory` in step with the session log.
 
     Args:
-        memory: What is kept.
+        memory: The replay.
         stored: The session log's batches, for a restart.
-        accepted_env_steps: Env steps that the ledger has accepted.
-        trim: Told the smallest number of the log that is still needed.
-        updates: Made so far.
-        max_env_steps: No batch is accepted once the run has so many; None: there is no such limit.
+        accepted_env_steps: Returns the env steps that the ledger has accepted.
+        trim: Called with the lowest number of the log that is still needed.
+        updates: Returns the number of updates so far.
+        max_env_steps: No batch is accepted once the run has this many; None: no limit.
+
+    Attributes:
+        error: The error that ended its thread; None while there is none.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class ReplayExperience:
         self._arrived: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
         self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
         self._ahead: deque[Sample] = deque()
-        """Drawn and not trained on yet: what waits, and what the updater has in hand."""
+        """Samples drawn but not trained on yet: waiting ones, and the updater's current one."""
         self._updated: queue.SimpleQueue[tuple[Sample, Update]] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._is_draining = False
@@ -88,10 +93,12 @@ class ReplayExperience:
         self.error: BaseException | None = None
 
     def offer(self, arrival: Arrival) -> None:
+        """Queues a batch; it is accepted once training has caught up."""
         self._waiting.append(arrival)
         self._admit()
 
     def committed(self, batch_id: str, number: int) -> None:
+        """Passes a committed batch to the replay; number 0: it was not stored, so it is not."""
         batch = self._admitted.get(batch_id)
         if batch is None:
             return
@@ -100,10 +107,11 @@ class ReplayExperience:
             self._wake.set()
         else:
             self._memory.admit(-batch.env_steps)
-        # Not before: at every moment it is under way or here.
+        # Only now, so that a batch is always counted as admitted or committed.
         del self._admitted[batch_id]
 
     def take(self, timeout_s: float) -> Taken | None:
+        """The next sample, if one is ready in time, and the batches that arrived since."""
         began_s = time.monotonic()
         sample: Sample | None = None
         with suppress(queue.Empty):
@@ -118,12 +126,13 @@ class ReplayExperience:
         return Taken(arrived, sample) if arrived or sample is not None else None
 
     def trained(self, taken: Taken, update: Update) -> None:
+        """Passes new priorities to the replay's thread."""
         self._ahead.popleft()
         if update.priorities is not None:
             self._updated.put((taken.experience, update))
 
     def wait_until_settled(self) -> bool:
-        """Batches count when they are committed: a checkpoint is never ahead."""
+        """True at once: batches count only when committed, so a checkpoint is never ahead."""
         return True
 
     @property
@@ -132,12 +141,17 @@ class ReplayExperience:
         return bool(self._waiting)
 
     def state(self) -> ReplayState:
+        """Priorities, and the counts of the rate limiter without samples not trained on yet."""
         with self._lock:
             self._write_priorities()
             return self._memory.state(tuple(self._ahead))
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
-        """Adds the session log's batches again, before :meth:`start`."""
+        """Refills the replay from the session log, before :meth:`start`.
+
+        Raises:
+            ConfigError: The log's batches do not fit the run's settings.
+        """
         began_s = time.monotonic()
         self._memory.restore(
             self._stored,
@@ -158,6 +172,7 @@ class ReplayExperience:
         return said
 
     def numbers(self) -> Mapping[str, float]:
+        """Size of the replay, what it dropped, samples per insert, and the updater's waits."""
         sampling, players = self._waits.shares()
         replay = self._memory.replay
         return {
@@ -172,15 +187,24 @@ class ReplayExperience:
         }
 
     def start(self) -> None:
+        """Starts the replay's thread."""
         self._thread.start()
 
     def close(self) -> None:
+        """Drops waiting batches and all later ones: the run has reached its last env step."""
         with self._admitting:
             self._is_closed = True
         self._admit()
 
     def drain(self, timeout_s: float = COMMIT_S) -> Sequence[SessionBatch]:
-        """What the disk has not taken after so long is left for the next start to count."""
+        """Stops accepting, waits for commits in progress, and stops the thread.
+
+        Args:
+            timeout_s: Batches not committed by then are counted by the next start.
+
+        Returns:
+            Batches that were accepted but not taken yet.
+        """
         with self._admitting:
             self._is_draining = True
         deadline_s = time.monotonic() + timeout_s
@@ -192,6 +216,7 @@ class ReplayExperience:
         return _drained(self._arrived)
 
     def stop(self) -> None:
+        """Stops the thread; waits up to 10 s for it."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
@@ -232,8 +257,8 @@ class ReplayExperience:
 
     @property
     def _is_empty(self) -> bool:
-        """Whether there is nothing to train on, nor on its way: nobody may wait for training then.
-        Many stages may have begun before the first sequence is complete."""
+        """Whether there is nothing to train on and nothing on its way: then no player may wait for
+        training. Many stages may have started before the first sequence is complete."""
         is_under_way = bool(self._admitted) or not self._committed.empty()
         return not is_under_way and self._memory.replay.size == 0
 
@@ -251,7 +276,7 @@ class ReplayExperience:
         return self._accepted_env_steps() + under_way < self._max_env_steps
 
     def _admit(self) -> None:
-        """Accepts waiting batches while training keeps up; from the consumer's and own thread."""
+        """Accepts waiting batches while training keeps up. Called by both threads."""
         with self._admitting:
             while self._is_closed and self._waiting:
                 self._waiting.popleft().drop(OVER)
@@ -264,7 +289,7 @@ class ReplayExperience:
 
 
 def _drained(source: queue.SimpleQueue[T]) -> list[T]:
-    """What is there now, without waiting."""
+    """All items in the queue, without waiting."""
     found = []
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Experience for the serial loop: played when it is needed, in the updater's own thread."""
+"""Experience for the serial loop: played on demand, in the updater's own thread."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Play = Callable[[], SessionBatch]
 
 
 MOST_ASIDE = 20
-"""Batches that are set aside in a row before a serial run gives up."""
+"""Batches set aside in a row before a serial run gives up."""
 
 
 class SoundPlay:
-    """Plays batches until one is sound by the same contract as a learner's.
+    """Plays batches until one is valid, by the same contract as a learner's.
 
     Args:
         play: Plays the next session batch.
         contract: What a batch of the run must look like.
-        setbacks: Told of what is set aside.
+        setbacks: Counts what is set aside, clipped and accepted.
     """
 
     def __init__(self, play: Play, contract: Contract, setbacks: Setbacks) -> None:
@@ -38,10 +38,10 @@ class SoundPlay:
         self._setbacks = setbacks
 
     def __call__(self) -> SessionBatch:
-        """The next sound batch.
+        """The next valid batch.
 
         Raises:
-            EnvironmentFailedError: Many in a row are not.
+            EnvironmentFailedError: :data:`MOST_ASIDE` batches in a row were not valid.
         """
         for _ in range(MOST_ASIDE):
             batch, clipped, count = self._contract.clipped(self._play())
@@ -65,11 +65,11 @@ class SoundPlay:
 
 
 class SerialStream(Source):
-    """Plays as many batches as an update takes.
+    """Plays as many batches as an update needs.
 
     Args:
-        play: Plays one.
-        batches_per_update: How many are trained on together.
+        play: Plays one session batch.
+        batches_per_update: Number of batches per update.
     """
 
     def __init__(self, play: Play, batches_per_update: int) -> None:
@@ -77,6 +77,7 @@ class SerialStream(Source):
         self._count = batches_per_update
 
     def take(self, timeout_s: float) -> Taken:
+        """Plays the batches of the next update."""
         if self._count == 1:
             batches = [self._play()]
         else:
@@ -84,28 +85,32 @@ class SerialStream(Source):
         return Taken(batches, batches)
 
     def trained(self, taken: Taken, update: Update) -> None:
-        """Nothing is kept of it."""
+        """Does nothing: batches are not kept."""
 
     def wait_until_settled(self) -> bool:
+        """True at once: there is no ledger."""
         return True
 
     def state(self) -> ReplayState:
+        """Empty."""
         return ReplayState()
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
+        """Does nothing: there is nothing to restore."""
         return ""
 
     def numbers(self) -> Mapping[str, float]:
+        """Empty: it has no metrics of its own."""
         return {}
 
 
 class SerialReplay(Source):
-    """Plays until a sample is due, and draws it.
+    """Plays until a sample is due, then draws it.
 
     Args:
         play: Plays one session batch.
-        memory: Where it is kept. There is no session log: a resumed run fills it anew.
-        updates: Made so far.
+        memory: The replay. Without a session log, a resumed run starts with an empty one.
+        updates: Returns the number of updates so far.
     """
 
     def __init__(self, play: Play, memory: ReplayMemory, updates: Callable[[], int]) -> None:
@@ -115,6 +120,7 @@ class SerialReplay(Source):
         self._number = 0
 
     def take(self, timeout_s: float) -> Taken:
+        """A sample if one is due; otherwise a newly played batch, without a sample."""
         if self._memory.may_sample:
             return Taken([], self._memory.sample(self._updates()))
         batch = self._play()
@@ -124,23 +130,28 @@ class SerialReplay(Source):
         return Taken([batch])
 
     def trained(self, taken: Taken, update: Update) -> None:
+        """Writes new priorities back."""
         if update.priorities is not None:
             sample = taken.experience
             self._memory.replay.update_priorities(sample.rows, sample.births, update.priorities)
 
     def wait_until_settled(self) -> bool:
+        """True at once: there is no ledger."""
         return True
 
     def state(self) -> ReplayState:
+        """Empty: a resumed run fills its replay again."""
         return ReplayState()
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
+        """Seeds later draws by the checkpoint's updates; the replay stays empty."""
         if checkpoint is None:
             return ""
         self._memory.restore((), 0, None, checkpoint.updates)
-        return "a serial run keeps no session log: its replay is filled anew"
+        return "a serial run keeps no session log: its replay is filled again"
 
     def numbers(self) -> Mapping[str, float]:
+        """Size of the replay, and samples per insert."""
         replay = self._memory.replay
         return {
             Metric.REPLAY_ITEMS: replay.size,

@@ -1,5 +1,5 @@
-"""What keeps a run from getting on: tasks that fail, batches that are set aside. Said, counted,
-and in the end a reason to give up.
+"""What keeps a run from making progress: failed tasks, batches set aside. They are reported and
+counted, and can be a reason to give up.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 from tinyqueue.wire.failures import LOST, TaskFailure
 
 REMIND_FIRST_S, REMIND_LAST_S = 10.0, 600.0
-"""Between two counts of what goes on failing: doubled every time."""
+"""Time between two reminders of a failure that continues: first and last; it doubles each time."""
 WARN_SHARE, END_SHARE = 0.05, 0.5
-"""Of all session batches: set aside, above which a person is warned, and the run ends."""
+"""Shares of session batches set aside above which the user is warned, and the run ends."""
 GOING_PATIENCE = 5
-"""How much longer a run is waited for that had got on for a while."""
+"""Factor on the patience with a run that had made progress for a while."""
 LEAST_BATCHES = 20
-"""Shares of fewer say nothing."""
+"""Shares of fewer batches mean nothing."""
 MOST_KINDS = 32
-"""Kinds that are told apart of failures, faults and so on each; a sender chooses its words."""
+"""Maximum number of kinds in each group (failures, faults, …): senders choose the text."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -32,9 +32,12 @@ class _Kind:
     """Setbacks of one kind.
 
     Attributes:
-        text: What was said of the first.
-        told: How many a person has been told of.
-        next_s: When to tell again, on the monotonic clock.
+        text: Message of the first one.
+        count: How many there were.
+        told: How many were reported.
+        next_s: When to report again, on the monotonic clock.
+        pause_s: Time between two reports.
+        players: The players that had them.
     """
 
     text: str
@@ -46,13 +49,13 @@ class _Kind:
 
 
 class Setbacks:
-    """Counts setbacks by kind. Safe to call from several threads.
+    """Counts setbacks by kind. Thread-safe.
 
     Args:
-        say: Shows a person a line at once.
-        give_up_after_s: How long nothing may be accepted while everything fails; and the window
-            over which the share of batches set aside is taken.
-        clock: Monotonic seconds.
+        say: Shows the user a line at once.
+        give_up_after_s: Time without an accepted batch, while everything fails, after which to give
+            up; also the window for the share of batches set aside.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -76,28 +79,35 @@ class Setbacks:
         self._clipped = 0
 
     def failed(self, failure: TaskFailure) -> None:
-        """A player could not play a task."""
+        """Counts a task that a player could not play."""
         if failure.kind == LOST:
             self._lost += 1
             if self._accepted and self._lost < 3:
-                # A broker that was restarted gives tasks out again; nothing is wrong then.
+                # A restarted broker delivers tasks again; nothing is wrong then.
                 return
         who = f"player {failure.player}"
         self._note(f"failed: {failure.kind}", f"{who} cannot play: {failure.text}", failure.player)
 
     def fault(self, player: str, text: str, count: int) -> None:
-        """An environment failed, was made anew, and the others went on.
+        """Counts environments that failed and were built again while the others continued.
 
         Args:
-            text: What the last one was.
-            count: How many there were.
+            player: Name of the player; empty without one.
+            text: The last failure.
+            count: Number of failures.
         """
         by = f" (player {player})" if player else ""
-        told = f"an environment failed and was made anew, and others play on: {text}{by}"
+        told = f"an environment failed and was built again; the others play on: {text}{by}"
         self._note(f"fault: {_kind_of_fault(text)}", told, player, count, is_setback=False)
 
     def aside(self, reason: str, detail: str, player: str = "") -> None:
-        """A session batch was set aside."""
+        """Counts a session batch that was set aside.
+
+        Args:
+            reason: A short code.
+            detail: The message for the user.
+            player: Name of the player; empty if unknown.
+        """
         with self._lock:
             self._aside += 1
             self._add_to_window(0, 1)
@@ -106,12 +116,18 @@ class Setbacks:
         self._warn_of_share()
 
     def clipped(self, count: int, detail: str, player: str = "") -> None:
-        """Rewards of a batch were clipped."""
+        """Counts clipped rewards of a batch.
+
+        Args:
+            count: How many were clipped.
+            detail: The message for the user.
+            player: Name of the player; empty if unknown.
+        """
         by = f" (player {player})" if player else ""
         self._note("clipped", f"{detail}{by}", player, count, is_setback=False)
 
     def accepted(self) -> None:
-        """A session batch was sound."""
+        """Counts a valid session batch."""
         with self._lock:
             self._last_accepted_s = self._clock()
             if not self._accepted:
@@ -120,7 +136,7 @@ class Setbacks:
             self._add_to_window(1, 0)
 
     def look(self) -> None:
-        """Tells again of what goes on. Called now and then."""
+        """Reports setbacks that continue, if a reminder is due. Call it now and then."""
         now_s = self._clock()
         lines = []
         with self._lock:
@@ -135,14 +151,14 @@ class Setbacks:
             self._say(line)
 
     def hopeless(self) -> str:
-        """Why the run cannot get anywhere; empty while it may."""
+        """Why the run cannot make progress; empty while it can."""
         with self._lock:
             now_s = self._clock()
             first_s = self._first_s
             if first_s is None:
                 return ""
             since_s = max(first_s, self._last_accepted_s) if self._accepted else first_s
-            # One failure and then silence is players that left: nobody is there to fail.
+            # One failure and then silence: the players have left, and nothing fails any more.
             goes_on = now_s - self._latest_s <= self._give_up_after_s + 1.0
             if now_s - since_s >= self._patience_s and goes_on and self._latest_s > since_s - 1.0:
                 worst = max(self._setbacks(), key=lambda kind: kind.count)
@@ -153,23 +169,23 @@ class Setbacks:
             return self._mostly_aside(now_s)
 
     def document(self) -> dict[str, Any]:
-        """For ``tinyqueue info``: what was said, and how often it happened."""
+        """For ``tinyqueue info``: message → how often it happened."""
         with self._lock:
             return {kind.text: kind.count for kind in self._kinds.values()}
 
     def counts(self) -> Mapping[str, int]:
-        """How often each kind happened."""
+        """Kind → how often it happened."""
         with self._lock:
             return Counter({name: kind.count for name, kind in self._kinds.items()})
 
     @property
     def _patience_s(self) -> float:
-        """A run that has been going is waited for longer: what fails may come back."""
+        """Longer for a run that has made progress: what fails may recover."""
         went_s = self._last_accepted_s - self._first_accepted_s
         return self._give_up_after_s * (GOING_PATIENCE if went_s > self._give_up_after_s else 1)
 
     def _setbacks(self) -> list[_Kind]:
-        """Kinds because of which nothing is accepted."""
+        """The kinds that prevent batches from being accepted."""
         return [
             kind
             for name, kind in self._kinds.items()
@@ -199,7 +215,7 @@ class Setbacks:
             self._say(text)
 
     def _add_to_window(self, accepted: int, aside: int) -> None:
-        """One entry a second at most, so that a fast run keeps no more than its seconds."""
+        """Adds to the window, with at most one entry per second to keep it short."""
         now_s = self._clock()
         if self._window and now_s - self._window[-1][0] < 1.0:
             at_s, before, before_aside = self._window.pop()
@@ -232,13 +248,13 @@ class Setbacks:
                 return
             self._warned = True
             text = (
-                f"{share:.0%} of the session batches are set aside, so nobody learns from them; "
+                f"{share:.0%} of the session batches are set aside and not learned from; "
                 "`tinyqueue info` counts them by reason"
             )
         self._say(text)
 
 
 def _kind_of_fault(text: str) -> str:
-    """The same whatever the step and slot: ``Env-vN failed in step N in slot N: ValueError``."""
+    """The failure without its numbers: ``Env-vN failed in step N in slot N: ValueError``."""
     where, _, said = text.partition(": ")
     return f"{_NUMBER.sub('N', where)[:96]}: {said.partition(':')[0][:32]}"

@@ -1,4 +1,4 @@
-"""Where the updater's experience comes from: the stream of session batches, or a replay of it."""
+"""Sources of experience for the updater: the stream of session batches, or a replay of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 @dataclass(frozen=True)
 class Arrival:
-    """A sound session batch of this run that the ledger does not know yet.
+    """A valid session batch of this run that the ledger does not know yet.
 
     Attributes:
-        batch: Decoded; its arrays are views of the delivery's body.
-        delivery: How it came.
-        settle: Ends the delivery with its fate; from any thread.
+        batch: The decoded batch; its arrays are views of the delivery's body.
+        delivery: The message.
+        settle: Ends the delivery with its fate; callable from any thread.
     """
 
     batch: SessionBatch
@@ -32,7 +32,7 @@ class Arrival:
         """Marks the batch accepted; the ack follows the commit.
 
         Args:
-            store: Whether its bytes go into the session log with the mark.
+            store: Whether its bytes are stored in the session log with the mark.
         """
         header = self.batch.header
         body = StoredBody(self.delivery.body, self.delivery.headers) if store else None
@@ -46,7 +46,11 @@ class Arrival:
         self.settle(self.delivery, mark)
 
     def drop(self, reason: str) -> None:
-        """Marks the batch dropped, by a stated policy."""
+        """Marks the batch dropped.
+
+        Args:
+            reason: The policy that says so: a short code.
+        """
         header = self.batch.header
         mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
         self.settle(self.delivery, mark)
@@ -54,12 +58,11 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Taken:
-    """What the updater is given at once.
+    """What the updater gets from a source at a time.
 
     Attributes:
-        arrived: Session batches that count from now on, for clocks and statistics.
-        experience: What the algorithm is updated with; None when there is nothing to
-            train on yet.
+        arrived: Session batches to count now, in clocks and statistics.
+        experience: What to update the algorithm with; None if there is nothing to train on yet.
     """
 
     arrived: Sequence[SessionBatch]
@@ -67,81 +70,92 @@ class Taken:
 
 
 OVER = "max env steps"
-"""Why a batch is dropped that came after the run's last env step."""
+"""Reason for dropping a batch that arrived after the run's last env step."""
 
 
 class Source(Protocol):
     """Gives the updater its experience, in the updater's thread."""
 
     def take(self, timeout_s: float) -> Taken | None:
-        """What there is to do next; None when nothing came for so long."""
+        """What to count and train on next; None if nothing came within ``timeout_s``."""
 
     def trained(self, taken: Taken, update: Update) -> None:
-        """The algorithm was updated with it."""
+        """Tells the source that the algorithm was updated with ``taken``."""
 
     def wait_until_settled(self) -> bool:
-        """Waits until the ledger knows what was trained on; whether it does. A checkpoint that
-        is ahead of the ledger would have a batch trained on again.
+        """Waits until the ledger knows what was trained on, up to a time limit.
+
+        With a checkpoint ahead of the ledger, a batch would be trained on again.
+
+        Returns:
+            Whether the ledger knows it.
         """
 
     def state(self) -> ReplayState:
-        """What a checkpoint keeps of it."""
+        """What a checkpoint keeps of the source."""
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
-        """Goes back to where the run was left, and says in words what was restored."""
+        """Continues where the run was left.
+
+        Returns:
+            What was restored, for the user; empty if nothing was.
+        """
 
     def numbers(self) -> Mapping[str, float]:
-        """Metrics of its own."""
+        """Its own metrics."""
 
 
 class Experience(Source, Protocol):
-    """A source that is fed by the consumer's thread."""
+    """A source fed by the consumer's thread."""
 
     def offer(self, arrival: Arrival) -> None:
-        """Takes in a batch; it is accepted when the time has come."""
+        """Receives a batch; the source decides when to accept it."""
 
     def committed(self, batch_id: str, number: int) -> None:
-        """An accepted batch is in the ledger; ``number`` is its place in the session log, 0 when
-        it has none or was there already.
+        """Tells the source that an accepted batch is in the ledger.
+
+        Args:
+            batch_id: The batch.
+            number: Its number in the session log; 0 if it was not stored, or was there already.
         """
 
     @property
     def is_ahead(self) -> bool:
-        """Whether players have to wait for training."""
+        """Whether players are ahead and wait for training."""
 
     @property
     def error(self) -> BaseException | None:
-        """Why its own work has ended by itself."""
+        """The error that ended its thread; None while there is none."""
 
     def start(self) -> None:
-        """Begins its own work, if it has any."""
+        """Starts its thread, if it has one."""
 
     def close(self) -> None:
-        """Drops what waits and what comes from now on: the run has had its last env step.
+        """Drops waiting batches and all later ones: the run has reached its last env step.
 
-        What is dropped no longer keeps the answer to an evaluation, which comes in the same
-        queue, from being delivered. Calling it again does no harm.
+        This lets the consumer deliver evaluation results, which come in the same queue. Calling it
+        again does nothing.
         """
 
     def drain(self) -> Sequence[SessionBatch]:
-        """Accepts no more, while the consumer still runs.
+        """Stops accepting, while the consumer still runs.
 
         Returns:
-            Batches that are accepted and were not taken yet: they count for the clock.
+            Batches that were accepted but not taken yet: they count for the clock.
         """
 
     def stop(self) -> None:
-        """Ends its own work, in whatever state it is."""
+        """Stops its thread, whatever its state."""
 
 
 @dataclass
 class Waits:
-    """Seconds that the updater has waited, by what it waited for.
+    """Seconds that the updater has waited, by cause.
 
     Attributes:
-        sampling_s: A sample was allowed and not ready.
-        players_s: Experience was missing.
-        began_s: On the monotonic clock.
+        sampling_s: For a sample that was due but not ready.
+        players_s: For experience.
+        began_s: Start of the measurement, on the monotonic clock.
     """
 
     sampling_s: float = 0.0
@@ -149,6 +163,6 @@ class Waits:
     began_s: float = field(default_factory=time.monotonic)
 
     def shares(self) -> tuple[float, float]:
-        """Of all the time since it began: waiting for samples, waiting for players."""
+        """Shares of the time since the start: waiting for samples, waiting for players."""
         elapsed_s = max(1e-9, time.monotonic() - self.began_s)
         return self.sampling_s / elapsed_s, self.players_s / elapsed_s

@@ -1,4 +1,4 @@
-"""Experience of queue algorithms: every session batch is trained on once, in order of arrival."""
+"""Experience of stream algorithms: every session batch is trained on once, in order of arrival."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tinyqueue.experience.source import OVER, Arrival, Taken
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 COMMIT_S = 10.0
-"""How long a checkpoint waits for the ledger: a commit takes a millisecond."""
+"""Maximum wait of a checkpoint for the ledger; a commit takes a millisecond."""
 
 
 class StreamExperience:
     """Batches wait here until they have been trained on; then they are accepted.
 
     Args:
-        batches_per_update: How many are trained on together.
-        is_known: Whether the ledger has a batch's fate.
-        log_every_s: One batch in so many seconds goes into the session log.
+        batches_per_update: Number of batches per update.
+        is_known: Whether the ledger knows a batch's fate.
+        log_every_s: Seconds between two batches that are stored in the session log.
     """
 
     error: BaseException | None = None
@@ -46,18 +46,19 @@ class StreamExperience:
         self._is_closed = False
 
     def offer(self, arrival: Arrival) -> None:
+        """Queues a batch; drops it after :meth:`close`."""
         if self._is_closed:
             arrival.drop(OVER)
         else:
             self._ready.put(arrival)
 
     def committed(self, batch_id: str, number: int) -> None:
-        """The ledger itself is asked."""
+        """Does nothing: :meth:`wait_until_settled` asks the ledger itself."""
 
     def take(self, timeout_s: float) -> Taken | None:
-        """As many batches as an update takes, in the order of arrival.
+        """The batches of one update, in order of arrival.
 
-        A started group is waited for: its batches stay in hand until the group is whole.
+        None if they are not complete in time; those that arrived are kept for the next call.
         """
         while len(self._partial) < self._count:
             try:
@@ -69,7 +70,7 @@ class StreamExperience:
         return Taken(batches, batches)
 
     def trained(self, taken: Taken, update: Update) -> None:
-        """The batches are in the weights: they are marked accepted, then acked."""
+        """Marks the batches accepted, now that they are in the weights; the acks follow."""
         self._trained = tuple(batch.header.batch_id for batch in taken.arrived)
         for arrival in self._taken:
             now_s = time.monotonic()
@@ -80,6 +81,7 @@ class StreamExperience:
         self._taken = []
 
     def wait_until_settled(self, timeout_s: float = COMMIT_S) -> bool:
+        """Waits until the ledger knows the batches of the last update; returns whether it does."""
         deadline_s = time.monotonic() + timeout_s
         while not all(map(self._is_known, self._trained)):
             if time.monotonic() >= deadline_s:
@@ -88,18 +90,22 @@ class StreamExperience:
         return True
 
     def state(self) -> ReplayState:
+        """Empty."""
         return ReplayState()
 
     def restore(self, checkpoint: Checkpoint | None) -> str:
+        """Does nothing: there is nothing to restore."""
         return ""
 
     def numbers(self) -> Mapping[str, float]:
+        """Empty: it has no metrics of its own."""
         return {}
 
     def start(self) -> None:
-        """The updater's thread does all the work."""
+        """Does nothing: the updater's thread does all the work."""
 
     def close(self) -> None:
+        """Drops waiting batches and all later ones: the run has reached its last env step."""
         self._is_closed = True
         waiting, self._partial = self._partial, []
         with suppress(queue.Empty):
@@ -109,8 +115,8 @@ class StreamExperience:
             arrival.drop(OVER)
 
     def drain(self) -> Sequence[SessionBatch]:
-        """None: what is accepted has been trained on."""
+        """Nothing: every accepted batch has been trained on."""
         return ()
 
     def stop(self) -> None:
-        """Nothing to end."""
+        """Does nothing: there is no thread."""

@@ -1,1 +1,1 @@
-"""The learner: ingest, ledger, updater, checkpoints, and the service that joins them."""
+"""The learner: ingest, updater, reports, checkpoints, and the service that connects them."""

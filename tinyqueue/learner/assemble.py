@@ -1,4 +1,4 @@
-"""What trains a run, put together alike for the learner service and for the serial loop."""
+"""Assembles what trains a run, in the same way for the learner service and the serial loop."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from tinyqueue.wire.weights import WeightVersion
 
 @dataclass(frozen=True)
 class Ends:
-    """Both ends of a training run: what it is fed by, and who is given what it makes.
+    """The inputs and outputs of a training run.
 
     Attributes:
-        clock: The run's, which whoever feeds it reads too.
-        source: Where its experience comes from.
-        setbacks: What is set aside and what fails.
-        epoch: Of the learner's lease, reserved in the run directory.
+        clock: The run's clock, also read by other parts of the learner.
+        source: Supplies the experience.
+        setbacks: Counts failures and batches set aside.
+        epoch: Epoch of the learner's lease, reserved in the run directory.
         versions: Numbers for weight versions.
         publish: Makes a version visible to players.
-        games: Who plays evaluations.
-        view: Where a person looks.
-        services: What joins players and learner, in words.
-        sources: Numbers from around the updater.
-        count: The ledger's count; None where there is none.
-        players_log: What the players say that were started with the learner; None without such.
+        games: Has evaluations played.
+        view: Shows the user what happens.
+        services: What connects players and learner, for the header of the view.
+        sources: Metrics from around the updater.
+        count: The ledger's count; None without a ledger.
+        players_log: Log of the players that were started with the learner; None without them.
     """
 
     clock: Clock
@@ -58,7 +58,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Assembled:
-    """What trains a run; the reporter is closed by whoever assembled it."""
+    """What trains a run. The caller of :func:`assemble` closes the reporter."""
 
     updater: Updater
     reporter: Reporter
@@ -66,16 +66,16 @@ class Assembled:
 
 
 def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends) -> Assembled:
-    """Puts together updates, reports, checkpoints and evaluations, and shows the view's header.
+    """Connects updates, reports, checkpoints and evaluations, and shows the view's header.
 
     Args:
-        experiment: What is trained.
-        run: Where it is kept.
-        built: Its algorithm, and what players play.
-        ends: What it is fed by, and who is given what it makes.
+        experiment: The experiment.
+        run: Its run directory.
+        built: Its algorithm, and what players need.
+        ends: Its inputs and outputs.
 
     Raises:
-        ConfigError: Evaluations are to draw actions, and the policy has no probabilities.
+        ConfigError: Evaluations should sample actions, but the policy has no probabilities.
     """
     updater = Updater(
         experiment,

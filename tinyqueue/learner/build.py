@@ -1,4 +1,4 @@
-"""From an experiment and its environment to everything that trains: TensorFlow begins here."""
+"""Builds all that trains from an experiment and its environment. TensorFlow is first used here."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Built:
-    """What is trained, what players play, and what comes back.
+    """What is trained, what players need, and what they send back.
 
     Attributes:
-        threshold: Mean return of greedy games that ends training; None without one.
+        algorithm: The algorithm, with its network.
+        export: The acting half of the network, for players.
+        spec: What players play.
+        contract: What their session batches must look like.
+        threshold: Target score: mean return of an evaluation that ends training; None without.
     """
 
     algorithm: Algorithm[Any, Any]
@@ -41,34 +45,39 @@ class Built:
 
 
 def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> float | None:
-    """The level to reach: the experiment's, else the environment's own.
+    """The target score: the experiment's, or else the environment's reward threshold.
 
     Args:
-        experiment: What is trained.
-        info: Its environment's description, or already its registration.
+        experiment: The experiment.
+        info: The description of its environment, or just its registration.
 
     Raises:
-        ConfigError: There is neither a level nor a limit of env steps, so training would not end.
+        ConfigError: There is neither a target score nor a limit of env steps, so training would
+            never end.
     """
     threshold = experiment.stop.at_return
     if threshold is None:
         threshold = info.reward_threshold
     if threshold is None and experiment.stop.max_env_steps is None:
         raise ConfigError(
-            f"{info.id} says no return at which it is solved, so training would never end. "
+            f"{info.id} has no return at which it is solved, so training would never end. "
             "Give --max-env-steps N, or --stop-at-return R."
         )
     return threshold
 
 
 def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
-    """Refuses an algorithm that cannot act in the environment, before TensorFlow is there.
+    """Rejects an algorithm that cannot act in the environment, before TensorFlow is imported.
+
+    Args:
+        experiment: The experiment.
+        info: The description of its environment.
 
     Returns:
-        Values in the environment's action mask; 0 without one.
+        Size of the environment's action mask; 0 without one.
 
     Raises:
-        ConfigError: It is another's action space, or none that a mask can be about.
+        ConfigError: The algorithm or an action mask does not support this action space.
     """
     find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
     if experiment.environment.action_mask is None:
@@ -82,10 +91,11 @@ def build(
     """Builds model and algorithm and exports the acting half.
 
     Args:
-        experiment: What is trained.
-        info: What its environment is like.
+        experiment: The experiment.
+        info: The description of its environment.
         run: Id of the run.
-        deterministic: The same seed must give the same weights, bit for bit.
+        deterministic: Use deterministic operations: the same seed gives the same weights, bit for
+            bit.
 
     Raises:
         ConfigError: Algorithm, model and environment do not fit each other.
@@ -155,7 +165,7 @@ def build(
 
 
 def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[str, bool]:
-    """What the session's settings add to the head's."""
+    """What the session's settings add to the head's configuration."""
     if not experiment.session.record_entropy:
         return {}
     if not algorithm.records_entropy:
@@ -168,12 +178,12 @@ def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[s
 
 
 def _use_threads(tf: Any, count: int) -> None:
-    """Threads for operations. TensorFlow takes no other number once it has begun, as in the
-    second run of a program: it keeps the one that it has."""
+    """Sets TensorFlow's threads. Once TensorFlow has started, as in the second run of a program,
+    it keeps the number that it has."""
     try:
-        # As many operations side by side: the three passes of double Q learning do not wait for one
-        # another. An update of pong-apex takes 0.8 of the time with two, one of impala about 0.97.
+        # As many inter-op threads: the three passes of double Q learning can run in parallel. With
+        # two, an update of pong-apex takes 0.8 times as long, and one of impala about 0.97 times.
         tf.config.threading.set_inter_op_parallelism_threads(count)
         tf.config.threading.set_intra_op_parallelism_threads(count)
     except RuntimeError:
-        log.info("TensorFlow runs already; its threads stay as they are", wanted=count)
+        log.info("TensorFlow is already running and keeps its number of threads", wanted=count)

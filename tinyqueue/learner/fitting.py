@@ -1,7 +1,7 @@
-"""The shape of a session batch, chosen from what an environment costs where a person left it open.
+"""Chooses the shape of a session batch by the costs of its environment, unless the user set it.
 
-A batch should take at most a third of a play task's time limit, fit the wire, and leave room in
-memory. What a person has set is not changed: it works, or is refused with the setting to write.
+A batch should take at most a third of a play task's time limit, fit in a message, and leave enough
+memory. What the user set is never changed: it works, or an error says what to set instead.
 """
 
 from __future__ import annotations
@@ -23,46 +23,45 @@ from tinyqueue.experiment.sections import Section
 from tinyqueue.wire.limits import MIB, SESSION_LIMITS
 
 BATCH_S = 10.0
-"""Longest batch that is chosen: a third of the least time limit of a task."""
+"""Longest batch to choose: a third of a task's shortest time limit."""
 MOST_BATCH_S = 60.0
-"""Longest batch that a person may set. Training would hear nothing of a player for so long."""
+"""Longest batch that the user may set. The learner hears nothing from a player for that long."""
 BUILD_S = 10.0
-"""Longest time that is chosen for building the environments of one player."""
+"""Longest time for building the environments of one player to choose."""
 BATCH_BYTES = 8 * MIB
-"""Largest batch that is chosen, before compression."""
+"""Largest batch to choose, before compression."""
 LEAST_LIMIT_S = 30.0
 HANGS_AFTER = 10
-"""A call that takes so many times as long as the slowest of the trial counts as hanging …"""
+"""A call counts as hanging after this many times the slowest call of the trial …"""
 HANG_S = 30.0
-"""… if that is longer than this, which is what is waited for where nothing was chosen."""
+"""… if that is longer than this, the default."""
 LEAST_TICKS = 8
 LEAST_GAMES = 10
 GAMES_S = 120.0
-"""Longest evaluation that is chosen, if that is ten games at least."""
+"""Longest evaluation to choose, unless that were fewer than ten episodes."""
 CHOSEN = {
     "environment": ("drop", "single", "hang_s"),
     "session": ("ticks", "slots", "task_limit_s"),
     "learner": ("give_up_after_s",),
     "evaluation": ("slots", "episodes", "here_after_s"),
 }
-"""What may be chosen at start where it is left open, by section."""
+"""Settings that may be chosen at the start if they are left open, by section."""
 MEMORY_SHARE = 0.5
-"""Of the memory that is free, what environments may take."""
+"""Share of the free memory that environments may take."""
 _STEP_BYTES = 40
-"""Of one env step beside its observation: action, reward, flags, what the head records."""
+"""Size of an env step besides its observation: action, reward, flags, extras of the head."""
 _LIGHT_BYTES = 32 * MIB
-"""Environments that take less are not counted: the measurement is not that exact."""
+"""Environments that take less do not count: the measurement is not that precise."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """An experiment whose open settings are chosen.
+    """An experiment whose open settings have been chosen.
 
     Attributes:
-        experiment: With them.
-        remarks: What was chosen and why, for people.
-        single: Why no second environment can exist on a machine beside the first; empty where one
-            can.
+        experiment: The experiment with all settings.
+        remarks: What was chosen and why, for the user.
+        single: Why a machine cannot run a second environment beside the first; empty if it can.
     """
 
     experiment: Experiment
@@ -77,7 +76,7 @@ class _Shape:
 
 
 class _Costs:
-    """What a batch of some shape costs."""
+    """The costs of a batch, depending on its shape."""
 
     def __init__(self, info: EnvironmentInfo, trial: Trial, players: int) -> None:
         self.trial = trial
@@ -96,14 +95,14 @@ class _Costs:
         return observations + shape.ticks * shape.slots * _STEP_BYTES
 
     def needs_memory(self, slots: int) -> bool:
-        """Whether so many environments in every player take more than their share."""
+        """Whether this many environments in every player take more than their share."""
         each = self.trial.slot_bytes
         return (
             each > _LIGHT_BYTES and slots * self._players * each > MEMORY_SHARE * self._free_bytes
         )
 
     def too_much(self, shape: _Shape) -> str:
-        """What keeps this shape from being chosen; empty when nothing does."""
+        """Why this shape is not chosen; empty if it can be."""
         if self.trial.single and shape.slots > 1:
             return "a second one cannot exist beside the first"
         if self.batch_s(shape) > BATCH_S:
@@ -118,15 +117,15 @@ class _Costs:
 
 
 def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitted:
-    """Chooses what was left open.
+    """Chooses the settings that were left open.
 
     Args:
-        experiment: What is trained.
-        info: What its environment is like; without a trial nothing is chosen.
-        players: Players on this machine; 0 where they are elsewhere.
+        experiment: The experiment.
+        info: The description of its environment; without a trial, nothing is chosen.
+        players: Players on this machine; 0 if they run elsewhere.
 
     Raises:
-        ConfigError: What a person has set cannot work; the text has the numbers and the setting.
+        ConfigError: A setting of the user cannot work; the message has the numbers and what to set.
     """
     trial = info.trial
     if trial is None:
@@ -164,7 +163,7 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
 
 
 def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shape, str]:
-    """The largest shape that costs little enough, and what the first one cost too much of."""
+    """The largest affordable shape, and why the first one was not chosen."""
     why = first = costs.too_much(shape)
     while why:
         smaller = next(_smaller(experiment, shape), None)
@@ -175,7 +174,7 @@ def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shap
 
 
 def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
-    """Shapes with half the slots, or else half the ticks, as far as these are open."""
+    """Shapes with half the slots, or else half the ticks, if these settings are open."""
     chosen = experiment.session.model_fields_set
     if "slots" not in chosen and shape.slots > 1:
         half = _Shape(shape.ticks, shape.slots // 2)
@@ -188,7 +187,7 @@ def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
 
 
 def _suits(experiment: Experiment, shape: _Shape) -> bool:
-    """Whether the algorithm can be trained on batches of this shape, such as by its minibatches."""
+    """Whether the algorithm accepts batches of this shape; its minibatches may not, for example."""
     rows = shape.slots * experiment.learner.batches_per_update
     try:
         find(experiment.algorithm_name).check(experiment.algorithm, rows)
@@ -198,12 +197,12 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
 
 
 def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> None:
-    """Refuses what a person has set and what cannot be played."""
+    """Rejects settings of the user that cannot work."""
     name = experiment.environment.id
     if costs.trial.single and shape.slots > 1:
         raise ConfigError(
-            f"a second {name} cannot exist beside the first: {costs.trial.single}. Write "
-            '--set session.slots=1, or give each its own number by "{slot}" in environment.kwargs.'
+            f"a second {name} cannot exist beside the first: {costs.trial.single}. Write --set "
+            'session.slots=1, or give each its own number with "{slot}" in environment.kwargs.'
         )
     batch_s, limit_s = costs.batch_s(shape), experiment.session.task_limit_s
     if batch_s > MOST_BATCH_S or (limit_s is not None and batch_s > limit_s):
@@ -219,7 +218,7 @@ def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> N
     if size > most:
         raise ConfigError(
             f"a session batch of {shape.ticks} steps of {shape.slots} environments of {name} has "
-            f"{size:,} bytes; {most:,} fit the wire. Write {_advice(shape, most / size)}."
+            f"{size:,} bytes; {most:,} fit in a message. Write {_advice(shape, most / size)}."
         )
 
 
@@ -233,14 +232,14 @@ def _advice(shape: _Shape, share: float) -> str:
 
 
 def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape) -> float:
-    """Time limit of a play task: three batches or budgets, and room for building."""
+    """Time limit of a play task: three batches or budgets, plus time for building."""
     play_s = max(LEAST_LIMIT_S, 3 * experiment.session.task_budget_s, 3 * costs.batch_s(shape))
-    # A round number: the same on every start, so that players need not open a new stage.
+    # Rounded, so that it is the same at every start and players need not open a new stage.
     return 10.0 * math.ceil((play_s + 3 * costs.build_s(shape.slots)) / 10)
 
 
 def _patience(experiment: Experiment, session: dict[str, Any]) -> dict[str, Any]:
-    """Gives up no sooner than the first batch of a slow environment may come."""
+    """Waits at least until the first batch of a slow environment can arrive."""
     limit_s: float = session.get("task_limit_s", experiment.session.task_limit_s) or 0.0
     learner = experiment.learner
     if "give_up_after_s" in learner.model_fields_set or limit_s <= learner.give_up_after_s:
@@ -251,7 +250,7 @@ def _patience(experiment: Experiment, session: dict[str, Any]) -> dict[str, Any]
 def _evaluation(
     experiment: Experiment, info: EnvironmentInfo, costs: _Costs, remarks: list[str]
 ) -> dict[str, Any]:
-    """How many games decide, and how many are played side by side."""
+    """Number of evaluation episodes, and how many are played in parallel."""
     evaluation, trial = experiment.evaluation, costs.trial
     chosen: dict[str, Any] = {}
     slots = evaluation.slots
@@ -263,15 +262,15 @@ def _evaluation(
         if slots != evaluation.slots:
             chosen["slots"] = slots
     steps = info.max_episode_steps or trial.episode_steps or 1000
-    # A short trial may hold no reset but the first, so a reset counts apart.
+    # A short trial may contain no reset but the first, so a reset is counted separately.
     game_s = trial.reset_s + steps * trial.step_s + (trial.build_s if trial.single else 0.0)
     if "episodes" not in evaluation.model_fields_set and evaluation.episodes * game_s > GAMES_S:
         games = max(LEAST_GAMES, int(GAMES_S / game_s))
         if games < evaluation.episodes:
             chosen["episodes"] = games
             remarks.append(
-                f"a game of {info.id} may take {_time(game_s)}: {games} games decide instead of "
-                f"{evaluation.episodes} (evaluation.episodes)"
+                f"an episode of {info.id} may take {_time(game_s)}: an evaluation has {games} "
+                f"instead of {evaluation.episodes} (evaluation.episodes)"
             )
     return chosen
 
@@ -313,7 +312,7 @@ def _bytes_of(space: Space) -> int:
 
 
 def _free_memory_bytes() -> int:
-    """What Linux says is available; a great deal elsewhere."""
+    """Available memory by Linux's account; practically unlimited on other systems."""
     try:
         with open("/proc/meminfo") as lines:
             found = next(line for line in lines if line.startswith("MemAvailable:"))

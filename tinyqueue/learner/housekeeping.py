@@ -1,4 +1,4 @@
-"""What a learner does beside training, on its own thread: feeding players, healing the store."""
+"""What a learner does besides training, on its own thread: feeding players, healing the store."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ log = structlog.get_logger(__name__)
 
 
 class Chore:
-    """Something done every so often; its failure is said once and tried again.
+    """A job that is done periodically. A failure is logged once, and the job is tried again.
 
     Args:
-        name: For the log.
-        every_s: Seconds between two times.
-        do: What is done.
+        name: Its name in the log.
+        every_s: Seconds between two runs.
+        do: Does the job.
     """
 
     def __init__(self, name: str, every_s: float, do: Callable[[], object]) -> None:
@@ -30,6 +30,7 @@ class Chore:
         self._failing = False
 
     def run_if_due(self, now_s: float) -> None:
+        """Runs the job if its time has come; ``now_s`` is on the monotonic clock."""
         if now_s < self._due_s:
             return
         self._due_s = now_s + self.every_s
@@ -46,7 +47,11 @@ class Chore:
 
 
 class Housekeeping:
-    """Runs chores in turn until stopped. An unforeseen error is kept in :attr:`error`."""
+    """Runs chores in turn until stopped.
+
+    Attributes:
+        error: The unexpected error that ended it; None while there is none.
+    """
 
     def __init__(self, chores: list[Chore]) -> None:
         self._chores = chores
@@ -55,9 +60,11 @@ class Housekeeping:
         self.error: BaseException | None = None
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stops the thread, and waits up to 10 s for a chore in progress."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)

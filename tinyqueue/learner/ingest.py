@@ -1,4 +1,4 @@
-"""From delivery to experience, and back to the ack: each batch is accepted once.
+"""From delivery to experience to ack: each batch is accepted once.
 
 Runs in the consumer's thread.
 """
@@ -25,26 +25,26 @@ from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
 
 Settling = Settle[Mark | None]
-"""None: the message is no session batch, and the ledger has nothing to note of it."""
+"""Mark None: the message is no session batch, so the ledger records nothing."""
 
 log = structlog.get_logger(__name__)
 
 
 class Ingest:
-    """Takes deliveries in, and settles them when their fate is known.
+    """Receives deliveries, and settles them when their fate is known.
 
     Args:
         contract: What a batch of this run must look like.
-        ledger: What has been accepted; the truth about duplicates.
-        experience: Where sound batches go.
-        max_policy_lag: Older batches are dropped as stale; None: no batch is.
-        head: The newest published version.
-        heard: Called with the player's name, the tasks it has ended, and the seconds that its
-            batch took.
+        ledger: Knows what has been accepted, and so what is a duplicate.
+        experience: Receives valid batches.
+        max_policy_lag: Batches with a larger lag are dropped as stale; None: none are.
+        head: Returns the newest published version.
+        heard: Called with the player's name, the tasks that it has ended, and the seconds that
+            its batch took.
         failed: Called with every task that a player could not play.
-        setbacks: Told of what is set aside, clipped, and accepted.
-        evaluated: Called with every evaluation result, and every sign that one is played.
-        check_lease: Raises when this learner may accept nothing more.
+        setbacks: Counts what is set aside, clipped and accepted.
+        evaluated: Called with every evaluation result, and every sign that one is being played.
+        check_lease: Raises if this learner may not accept anything any more.
     """
 
     def __init__(  # noqa: PLR0913  # whom it tells of what, by name
@@ -74,7 +74,12 @@ class Ingest:
         self._limits = Limits()
 
     def on_delivery(self, delivery: Delivery, settle: Settling) -> None:
-        """Takes in one message, in the consumer's thread."""
+        """Handles one message, in the consumer's thread.
+
+        Args:
+            delivery: The message.
+            settle: Ends the delivery with its fate; it may be called later, from any thread.
+        """
         if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE):
             self._take_evaluation(delivery, settle)
             return
@@ -82,7 +87,7 @@ class Ingest:
             self._take_failure(delivery, settle)
             return
         batch_id = delivery.message_id
-        # One that is still in hand does not come here again: the consumer sees to that.
+        # The consumer ensures that a batch that is not settled yet does not come here again.
         if self._ledger.knows(batch_id):
             settle(delivery, Mark(batch_id, "duplicate"))
             return
@@ -93,7 +98,7 @@ class Ingest:
             batch = decode_session(delivery.body, delivery.headers, self._limits)
             header = batch.header
             if header.run == self._contract.run:
-                # Also where the batch is refused: the task is over, and the player is there.
+                # Even if the batch is rejected: the task is over, and the player is alive.
                 player = header.player
                 self._heard(player, header.ended_tasks, header.play_s)
             batch, clipped, count = self._contract.clipped(batch)
@@ -113,8 +118,16 @@ class Ingest:
         self._experience.offer(Arrival(batch, delivery, settle))
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
-        """One ledger transaction for a group, before it is acked. In the consumer's thread."""
-        # What is trained on after the lease has passed to another is that one's to accept.
+        """Records a group in one ledger transaction before it is acked, in the consumer's thread.
+
+        Args:
+            settled: Deliveries and their marks.
+
+        Raises:
+            LeaseLostError: Another learner has taken over.
+            DiskFullError, RunDirectoryError: As in ``Ledger.record``; nothing was recorded.
+        """
+        # Once the lease has passed to another learner, accepting is up to that one.
         self._check_lease()
         marks = [mark for _, mark in settled if mark is not None]
         for mark, recorded in zip(marks, self._ledger.record(marks), strict=True):
@@ -124,9 +137,9 @@ class Ingest:
     def _check(self, batch: SessionBatch, batch_id: str) -> None:
         header = batch.header
         if header.batch_id != batch_id:
-            raise MessageError("malformed", f"message id {batch_id!r} is not the batch's own")
+            raise MessageError("malformed", f"message id {batch_id!r} is not the batch's id")
         if header.experiment == self._contract.experiment and header.run != self._contract.run:
-            # What an earlier run's players had under way is no fault: dropped, unchecked.
+            # In flight from an earlier run's players, which is no fault: dropped, unchecked.
             return
         self._contract.check(batch)
         if header.policy_version > self._head():
@@ -142,7 +155,7 @@ class Ingest:
         if header.run == self._contract.run:
             mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
         else:
-            # Another run's ledger has the stage: here only this message is counted.
+            # The stage belongs to another run's ledger: only this message is counted here.
             mark = Mark(None, "dropped", reason)
         settle(delivery, mark)
 

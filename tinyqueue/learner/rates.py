@@ -1,23 +1,23 @@
-"""How fast a count rises, whether it does so a hundred times per second or once in ten."""
+"""How fast a count increases, whether a hundred times per second or once in ten seconds."""
 
 from __future__ import annotations
 
 WINDOW_S = 5.0
-"""Seconds that a rate spans at least, once so many have passed."""
+"""Minimum time span of a rate, once that much time has passed."""
 SPACING_S = 0.25
-"""Seconds between two marks at least: CartPole's counts rise a hundred times in a second."""
+"""Minimum time between two marks: CartPole's counts increase a hundred times per second."""
 
 
 class Rate:
-    """How much a count rises per second, from one moment at which it rose to another.
+    """Increase of a count per second, measured between two moments at which it increased.
 
-    Looked at in between, a count that rises every three seconds has not moved for two of
-    them. The rate therefore ends where the count last rose, and begins at the newest rise that
-    is a window older. One thread notes; any thread may ask.
+    A count that increases every three seconds stands still in between. So the rate ends at the
+    last increase, and starts at the newest increase that is at least a window earlier. One thread
+    calls :meth:`note`; any thread may call :meth:`at`.
 
     Args:
-        window_s: Seconds that the rate spans at least; more when the count rises more rarely.
-        spacing_s: Rises that follow a noted one more closely are left out.
+        window_s: Minimum time span in seconds; longer if the count increases less often.
+        spacing_s: Increases closer than this to the last one noted are ignored.
     """
 
     def __init__(self, window_s: float = WINDOW_S, spacing_s: float = SPACING_S) -> None:
@@ -26,7 +26,12 @@ class Rate:
         self._marks: tuple[tuple[float, int], ...] = ()
 
     def note(self, now_s: float, count: int) -> None:
-        """The count is this now; nothing is noted where it has not risen."""
+        """Notes the count at this time; ignored if it has not increased.
+
+        Args:
+            now_s: On the monotonic clock.
+            count: The count.
+        """
         marks = self._marks
         if marks and (count == marks[-1][1] or now_s - marks[-1][0] < self._spacing_s):
             return
@@ -35,10 +40,9 @@ class Rate:
         self._marks = (*marks, (now_s, count))
 
     def at(self, now_s: float) -> float:
-        """Per second; 0 before two rises are known, and in a long silence.
+        """The rate per second; 0 before the second increase, and after a long pause.
 
-        A silence longer than the usual one between two rises counts as time in which
-        nothing rose.
+        A pause longer than usual counts as time without an increase.
         """
         marks = self._marks
         if len(marks) < 2:

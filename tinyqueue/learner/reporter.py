@@ -1,4 +1,4 @@
-"""Telling people and files how a run goes: the view, the run directory, TensorBoard, the status."""
+"""Reports how a run is going: to the view, the run directory, TensorBoard and the status board."""
 
 from __future__ import annotations
 
@@ -24,32 +24,35 @@ from tinyqueue.run.json_text import finite
 from tinyqueue.run.run_directory import RunDirectory
 
 EPISODES_EVERY_S = 0.5
-"""Episodes are written in groups: CartPole ends thousands of them in a second."""
+"""Episodes are written in groups: CartPole finishes thousands per second."""
 
 QUIET_S = 15.0
-"""Without a batch for so long, a person is told what to look at."""
+"""After this long without a batch, the user is told where to look."""
 
 MOST_QUIET_S = 60.0
-"""Between two times that this is said again, at most."""
+"""Maximum time until this is repeated."""
 
 Sources = Callable[[], Mapping[str, float]]
-"""Numbers that the updater does not know: the queue's depth, players, outstanding tasks."""
+"""Metrics that the updater does not know: queue depth, players, outstanding tasks."""
 
 
 class Reporter:
     """Writes ``metrics.jsonl``, ``episodes.jsonl`` and ``evaluations.jsonl``, and shows a view.
 
     Args:
-        experiment: What is trained.
-        run: Where its lines go.
-        view: Where a person looks.
-        updater: Whose clock and progress are told.
-        threshold: The level, for the view.
-        services: What joins players and learner, in words.
-        sources: Numbers from around the updater.
-        count: The ledger's count; None where there is none.
-        players_log: What the players say that were started with the learner; None without such.
-        setbacks: What is set aside and what fails; None where nothing can.
+        experiment: The experiment.
+        run: The directory of its files.
+        view: Shows the user what happens.
+        updater: Its clock and progress are reported.
+        threshold: The target score; None without one.
+        services: What connects players and learner, for the header of the view.
+        sources: Metrics from around the updater.
+        count: The ledger's count; None without a ledger.
+        players_log: Log of the players that were started with the learner; None without them.
+        setbacks: Counts failures and batches set aside; None if there can be none.
+
+    Attributes:
+        is_evaluating: Whether an evaluation is being played; set by the training run.
     """
 
     def __init__(  # noqa: PLR0913  # what it tells of, by name
@@ -102,10 +105,15 @@ class Reporter:
         )
 
     def message(self, text: str) -> None:
+        """Shows the user a line."""
         self._view.message(text)
 
     def trained(self, batches: Sequence[SessionBatch]) -> None:
-        """After every update."""
+        """Reports an update; call it after every one.
+
+        Args:
+            batches: Session batches that arrived for it.
+        """
         now_s = time.monotonic()
         self._heard_s, self._has_heard, self._quiet_s = now_s, True, QUIET_S
         clock = self._updater.clock
@@ -126,33 +134,38 @@ class Reporter:
         self.look()
 
     def closing_advice(self) -> list[str]:
-        """What is worth trying, where the run ends without having risen for a while."""
+        """What is worth trying if returns have not improved for a while at the end of the run."""
         return self._flat.closing_advice()
 
     def waited(self) -> None:
-        """No batch has come for a moment: the view is kept alive, and long silence is explained."""
+        """Updates the view while no batch arrives, and explains a long silence."""
         silent_s = time.monotonic() - self._heard_s
         if silent_s > self._quiet_s:
             # After 15, 30, 60 and 120 s, and every minute from then on.
             self._quiet_s += min(self._quiet_s, MOST_QUIET_S)
             players = (
                 f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
-                "what they say is in their logs"
+                "see their logs"
             )
             if self._players_log is not None:
-                players = f"What the players say is in {shown(self._players_log)}"
-            self._view.message(f"no session has come for {silent_s:.0f} s. {players}")
+                players = f"The players' log is {shown(self._players_log)}"
+            self._view.message(f"no session batch has arrived for {silent_s:.0f} s. {players}")
         self.look()
 
     def look(self) -> None:
-        """Shows the present state when the view wants one."""
+        """Shows the current state if the view is due for one."""
         if self._setbacks is not None:
             self._setbacks.look()
         if self._view.is_due:
             self._view.update(self._snapshot())
 
     def evaluated(self, evaluated: Evaluated, threshold: float | None) -> None:
-        """An evaluation has come back."""
+        """Reports the result of an evaluation.
+
+        Args:
+            evaluated: The evaluation.
+            threshold: The target score; None without one.
+        """
         self.is_evaluating = False
         result = evaluated.result
         self._greedy_mean, self._policy = evaluated.mean_return, evaluated.policy
@@ -206,7 +219,7 @@ class Reporter:
         return document
 
     def close(self) -> None:
-        """Writes what is left over. The view stays for whoever made it."""
+        """Writes what is left. The view stays open for its owner."""
         now_s = time.monotonic()
         self._write_episodes(now_s)
         self._log(now_s)

@@ -1,4 +1,4 @@
-"""Which states of a run are written, and when; the last is tried until the disk has it."""
+"""Decides which states of a run are saved, and when; the last is retried until it is on disk."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.run.checkpoints import Checkpoints
 
 RETRY_S = 60.0
-"""Between two tries to write the state that a run ends with."""
+"""Time between two attempts to write the final state of a run."""
 
 log = structlog.get_logger(__name__)
 
 
 class Saver:
-    """Writes checkpoints. A disk that has no room now ends nothing: the log says so.
+    """Writes checkpoints. A full disk does not end the run: it is logged.
+
+    Every method that writes raises CheckpointError if the disk fails.
 
     Args:
-        updater: Whose state is written.
-        source: What a checkpoint keeps of the experience; it says when the ledger has caught up.
-        checkpoints: Where they are written.
+        updater: Has the state to write.
+        source: Has the experience's part of it, and knows when the ledger has caught up.
+        checkpoints: Writes them.
         every_s: Seconds between two checkpoints.
-
-    Every method that writes raises CheckpointError when the disk fails.
     """
 
     def __init__(
@@ -43,53 +43,57 @@ class Saver:
         self._saved_s = time.monotonic()
         self._retry_s = -math.inf
         self.unwritten: Checkpoint | None = None
-        """What the run ends with, as long as the disk does not have it."""
+        """The final state of the run, until it is on disk."""
 
     def present(self) -> Checkpoint:
-        """The present state, in memory."""
+        """The current state, in memory."""
         return self._updater.checkpoint(self._source.state())
 
     def save(self) -> None:
-        """Writes the present state."""
+        """Writes the current state."""
         self._write(self.present())
         self._saved_s = time.monotonic()
 
     def save_if_due(self) -> None:
-        """Writes the present state when the last one that was written is old enough."""
+        """Writes the current state if the last write was at least ``every_s`` ago."""
         if time.monotonic() >= self._saved_s + self._every_s:
             self.save()
 
     def keep(self, evaluated: Evaluated) -> None:
-        """Writes the state that games have judged, with their mean."""
+        """Writes an evaluated state, with its mean return as its score."""
         self._write(_scored(evaluated))
 
     def keep_if_best(self, evaluated: Evaluated) -> None:
-        """Does so unless a better one is there."""
+        """Writes an evaluated state unless a saved one has at least its score."""
         best = self._best_score()
         if best is None or evaluated.mean_return > best:
             self.keep(evaluated)
 
     def end_with(self, evaluated: Evaluated | None = None) -> None:
-        """From now on this is the state that the run ends with: the present one when None."""
+        """Sets the final state of the run, without writing it.
+
+        Args:
+            evaluated: The state; None: the current one.
+        """
         self.unwritten = self.present() if evaluated is None else _scored(evaluated)
 
     def write_last(self, *, at_once: bool = False) -> None:
-        """Tries to write what the run ends with, every now and then.
+        """Tries to write the final state, at most once per :data:`RETRY_S`.
 
         Args:
-            at_once: However short a time ago it was tried.
+            at_once: Try regardless of the last attempt.
         """
         if self.unwritten is None or not (at_once or time.monotonic() >= self._retry_s):
             return
         if self._write(self.unwritten, is_last=True):
             self.unwritten = None
-        # From the end of a try: the ledger alone may take ten seconds to say no.
+        # Counted from the end of an attempt: waiting for the ledger may take ten seconds.
         self._retry_s = time.monotonic() + RETRY_S
 
     def _write(self, checkpoint: Checkpoint, *, is_last: bool = False) -> bool:
         if self._source.wait_until_settled():
             return self._checkpoints.save(checkpoint, is_last=is_last) is not None
-        log.warning("no checkpoint written: the ledger has not taken the last batches yet")
+        log.warning("no checkpoint written: the ledger has not recorded the last batches yet")
         return False
 
     def _best_score(self) -> float | None:

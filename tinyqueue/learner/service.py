@@ -49,24 +49,24 @@ from tinyqueue.wire.failures import TaskFailure
 __all__ = ["LearnerService", "PlayHere", "Surroundings", "Tasks"]
 
 FEED_S = 0.05
-"""Seconds between two looks at the window of play tasks."""
+"""Seconds between two checks of the window of play tasks."""
 HEAL_S = 1.0
-"""Seconds between two looks whether the store still has what was published."""
+"""Seconds between two checks that the store still has what was published."""
 STATUS_S = 1.0
 STATUS_TTL_S = 7 * 86_400.0
-"""The last status is shown for a week after its learner has ended."""
+"""The last status stays for a week after its learner has ended."""
 _TAKE_S = 0.05
 
 log = structlog.get_logger(__name__)
 
 
 class LearnerService:
-    """Trains one run until its level or its last step is reached, or it is told to stop.
+    """Trains one run until it reaches its target score or its last env step, or is stopped.
 
     Args:
-        experiment: What is trained.
-        run: Where it is kept; locked by the caller.
-        surroundings: Services and people around it.
+        experiment: The experiment.
+        run: Its run directory, locked by the caller.
+        surroundings: What it works with.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LearnerService:
         self._sessions = run.path / "sessions.db"
         self._stopping = threading.Event()
         self.is_over = False
-        """Whether :meth:`run` has ended: nobody waits for games of this run any more."""
+        """Whether :meth:`run` has ended: nothing waits for evaluations of this run any more."""
         self._broker = Broker(surroundings.settings.broker)
         self._redis = connect(surroundings.settings.redis)
         self._weights = WeightStore(self._redis, experiment.name)
@@ -88,20 +88,21 @@ class LearnerService:
 
     @property
     def experiment(self) -> Experiment:
-        """What is trained; from :meth:`run` on with every open setting chosen."""
+        """The experiment; once :meth:`run` has started, with every open setting chosen."""
         return self._experiment
 
     def stop(self) -> None:
-        """Asks the service to end after the present update. Safe in a signal handler."""
+        """Asks the service to end after the current update. Safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> Outcome:
-        """Trains. Returns when it is over, with everything saved and released.
+        """Trains until the end, then saves and releases everything.
 
         Raises:
             LeaseHeldError: Another learner trains this experiment.
-            LeaseLostError: This one was replaced.
-            TinyqueueError: A service cannot be reached at start, or the experiment is unusable.
+            LeaseLostError: Another learner has replaced this one.
+            TinyqueueError: A service cannot be reached at the start, the experiment does not work,
+                or training failed.
         """
         try:
             epoch = self._lease.acquire(self._run.epoch)
@@ -132,7 +133,7 @@ class LearnerService:
             self._sessions,
             updates=lambda: clock.updates,
         )
-        # From here on the run is kept: what its settings alone can have wrong was found above.
+        # From here on the run is kept: errors in its settings alone were found above.
         epoch = self._run.reserve_epoch(epoch)
         publisher = WeightPublisher(
             self._weights,
@@ -188,7 +189,7 @@ class LearnerService:
             housekeeping = self._housekeeping(feed, publisher, made.reporter, made.training)
             endings.callback(housekeeping.stop)
             housekeeping.start()
-            # While the first players open their stages.
+            # Done while the first players open their stages.
             session, learner = experiment.session, experiment.learner
             built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
             with made.training.saving(is_ours=self._is_ours):
@@ -223,7 +224,7 @@ class LearnerService:
         )
 
     def _is_ours(self) -> bool:
-        """Whether nobody else may have begun to write the run."""
+        """Whether the run is still ours to write: no other learner has replaced us."""
         return not self._lease.is_replaced
 
     def _loop(
@@ -239,7 +240,7 @@ class LearnerService:
             self._lease.check()
             for error in (consumer.error, housekeeping.error, experience.error):
                 if error is not None:
-                    raise TinyqueueError(f"the learner cannot go on: {error}") from error
+                    raise TinyqueueError(f"the learner cannot continue: {error}") from error
             taken = self._taken(training, experience)
             self._lease.check()
             if taken is not None:
@@ -249,7 +250,7 @@ class LearnerService:
                 training.waited()
             if training.is_over():
                 break
-            # What fails after the last env step is in the way of nothing.
+            # After the last env step, failures do not matter any more.
             reason = "" if training.is_spent else setbacks.hopeless()
             if reason:
                 break
@@ -263,7 +264,7 @@ class LearnerService:
         return replace(outcome, ended="failed", reason=reason) if reason else outcome
 
     def _taken(self, training: TrainingRun, experience: Experience) -> Taken | None:
-        """What to train on next; nothing after the last env step, while games are played."""
+        """What to train on next; nothing after the last env step, during the final evaluation."""
         if not training.is_spent:
             return experience.take(timeout_s=_TAKE_S)
         experience.close()
@@ -283,7 +284,7 @@ class LearnerService:
         )
 
     def _max_policy_lag(self, built: Built) -> int | None:
-        # A replay holds older experience anyway, and is bounded by samples per insert.
+        # A replay holds older experience anyway, and samples per insert limits the lag.
         return self._experiment.learner.max_policy_lag if built.algorithm.replay is None else None
 
     def _housekeeping(
@@ -311,10 +312,10 @@ class LearnerService:
         board.write(self._experiment.name, reporter.status(), STATUS_TTL_S)
 
     def _write_last_status(self, reporter: Reporter) -> None:
-        """When all is over. A store that is away is no reason to forget how training ended."""
+        """Writes the final status. If the store is unreachable, that is only logged."""
         if not self._lease.is_valid:
             return
         try:
             self._write_status(reporter)
         except ServiceUnreachableError as error:
-            log.warning("the last status is not written", error=str(error))
+            log.warning("the last status was not written", error=str(error))

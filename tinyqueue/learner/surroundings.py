@@ -1,4 +1,4 @@
-"""What a learner is given by whoever starts it: roles, and nothing of how they are filled."""
+"""What a learner gets from its starter: roles, independent of their implementation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinyqueue.wire.weights import WeightVersion
 
 
 class Tasks(Protocol):
-    """Sends the tasks of one experiment to whoever works for it."""
+    """Sends the tasks of one experiment to its workers."""
 
     def play(
         self,
@@ -29,7 +29,19 @@ class Tasks(Protocol):
         budget_s: float,
         limit_s: float,
     ) -> None:
-        """Raises ServiceUnreachableError when the broker does not take it."""
+        """Sends a play task.
+
+        Args:
+            task_id: Id of the task.
+            experiment: Name of the experiment.
+            run: Id of the run.
+            spec_version: Version of the PlaySpec.
+            budget_s: Seconds after which a player starts no further batch.
+            limit_s: Seconds after which the task is killed.
+
+        Raises:
+            ServiceUnreachableError: The broker did not accept it.
+        """
 
     def evaluate(
         self,
@@ -43,29 +55,43 @@ class Tasks(Protocol):
         seed: int,
         **others: str | float,
     ) -> None:
-        """Raises ServiceUnreachableError when the broker does not take it."""
+        """Sends an evaluation task.
+
+        Args:
+            request: Id of the evaluation.
+            experiment: Name of the experiment.
+            run: Id of the run.
+            version: Weight version to evaluate.
+            episodes: Number of episodes.
+            slots: Episodes played in parallel.
+            seed: Seed of the episodes.
+            others: Settings that differ from the defaults.
+
+        Raises:
+            ServiceUnreachableError: The broker did not accept it.
+        """
 
     def close(self) -> None:
-        """Lets go of the broker."""
+        """Closes the connection to the broker."""
 
 
 PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int, str], EvaluationResult]
-"""Plays games in this process: weights, spec, acting graph, request id, seed, and how actions are
-chosen."""
+"""Plays an evaluation in this process: weights, spec, acting graph, request id, seed, and how
+actions are chosen."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Services and people around a learner.
+    """What a learner works with.
 
     Attributes:
-        settings: Where the services are.
-        prepared: The experiment with its open settings chosen, and what its environment is like,
-            found out in a process of its own.
+        settings: Addresses of the services.
+        prepared: Returns the experiment with its open settings chosen, and the description of its
+            environment, found in a separate process.
         tasks: Sends play and evaluation tasks.
-        play_here: Evaluates in this process when no worker does.
-        view: Where a person looks.
-        players_log: What the players say that were started with the learner; None without such.
+        play_here: Evaluates in this process if no worker does.
+        view: Shows the user what happens.
+        players_log: Log of the players that were started with the learner; None without them.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""Play and evaluation tasks of one run: who asks for them, and what they say."""
+"""Play and evaluation tasks of one run: what requests them, and what they contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from tinyqueue.wire.weights import WeightVersion
 
 
 def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> TaskFeed:
-    """Keeps play tasks for this spec outstanding, fewer while players are ahead of training."""
+    """Keeps play tasks for this spec outstanding, fewer while players are ahead of training.
+
+    Args:
+        tasks: Sends them.
+        spec: What they play.
+        is_ahead: Whether players are ahead of training.
+    """
 
     def send() -> str:
         task_id = new_id()
@@ -42,7 +48,16 @@ def remote_games(
     pin: Callable[[int, float], None],
     play_here: PlayHere,
 ) -> RemoteGames:
-    """Has workers play this run's evaluations; without them, ``play_here`` does."""
+    """Has workers play this run's evaluations; without workers, ``play_here`` does.
+
+    Args:
+        tasks: Sends evaluation tasks.
+        spec: What is played.
+        graph: The acting graph.
+        config: Settings of evaluations.
+        pin: Keeps a weight version in the store for some seconds.
+        play_here: Plays an evaluation in this process.
+    """
 
     def send(request: str, version: int, seed: int, actions: str) -> None:
         others: dict[str, str | float] = {}

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard."""
+"""Writes scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import structlog
 
 RETRY_S = 60.0
-"""Between two event files while the disk takes none."""
+"""Time until a new event file is tried after a failure."""
 
 log = structlog.get_logger(__name__)
 
 
 class TensorBoard:
-    """Writes event files. Imported late: TensorFlow is there by the time a learner reports.
+    """Writes event files. TensorFlow is already imported by the time a learner reports.
 
-    A disk that takes no points, mostly a full one, loses them and ends nothing: they are in
-    ``metrics.jsonl`` too. A writer that failed once is broken for good, so a new file is begun.
+    If the disk fails, usually because it is full, points are lost and training goes on: they are
+    in ``metrics.jsonl`` too. A writer that failed once stays broken, so a new file is started.
 
     Args:
-        folder: Of the event files.
+        folder: The folder of the event files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +34,13 @@ class TensorBoard:
         self._broken_s: float | None = None
 
     def write(self, group: str, numbers: Mapping[str, float], env_steps: int) -> None:
-        """One point of every finite number, at a step of the run's clock."""
+        """Writes a point for every finite number.
+
+        Args:
+            group: Prefix of the names, before a ``/``.
+            numbers: Values by name.
+            env_steps: The x value of all points.
+        """
         if self._broken_s is not None:
             if time.monotonic() - self._broken_s < RETRY_S:
                 return
@@ -50,6 +56,7 @@ class TensorBoard:
         self._unless_it_fails(scalars)
 
     def close(self) -> None:
+        """Closes the event file."""
         self._unless_it_fails(self._writer.close)
 
     def _begin_anew(self) -> None:

@@ -1,4 +1,4 @@
-"""One run's training from start or resume to its end: update, report, evaluate, save, stop."""
+"""The training of one run, from start or resume to the end: update, report, evaluate, save."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.run.outcome import Outcome
 
 LAST_GAMES_S = 120.0
-"""How long evaluation games are waited for after the last env step."""
+"""How long a run waits for its last evaluation after the last env step."""
 
 log = structlog.get_logger(__name__)
 
 
 class TrainingRun:
-    """Joins an updater with its checkpoints, its threshold and its reports. Knows no broker.
+    """Connects an updater with checkpoints, evaluations and reports. Knows no broker.
 
     Args:
-        experiment: What is trained.
+        experiment: The experiment.
         updater: Does the updates.
-        checkpoints: Where the run's states are kept.
-        threshold: Decides when it is solved.
-        reporter: Tells people and files.
-        source: Where its experience comes from.
+        checkpoints: Keeps the run's states.
+        threshold: Decides when the run is solved.
+        reporter: Reports to the user and to files.
+        source: Supplies the experience.
     """
 
     def __init__(
@@ -59,27 +59,29 @@ class TrainingRun:
         self.saver = Saver(
             updater, source, checkpoints, every_s=experiment.learner.checkpoint_every_s
         )
-        """Which states are written. Asked after the batches were handed back."""
+        """Decides which states are written. Call it after the batches were handed back."""
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
         self._fresh: Evaluated | None = None
         self._last: Evaluated | None = None
         self._greedy: Evaluated | None = None
-        # Greedy games whose weights are being judged by sampled actions.
+        # A greedy evaluation whose weights are being evaluated again with sampled actions.
         self._judged_update = -1
         self._until_s: float | None = None
         self._unanswered: set[str] = set()
 
     def restore(self, ledger: Ledger | None) -> None:
-        """Goes on from the newest whole checkpoint, if there is one, and says what was restored.
+        """Continues from the newest intact checkpoint, if there is one, and reports what was
+        restored.
 
-        The clock goes on from what the ledger has accepted, whatever the checkpoint holds.
+        The clock continues from what the ledger has accepted, whatever the checkpoint says.
 
         Args:
-            ledger: What was accepted since is not trained again; it is counted as lost updates.
+            ledger: Batches accepted since the checkpoint are not trained on again: their updates
+                are lost. None without a ledger.
 
         Raises:
-            CheckpointError: No checkpoint is whole, or the newest is of another environment.
+            CheckpointError: No checkpoint is intact, or the newest is from another environment.
         """
         checkpoint = self._checkpoints.newest()
         for warning in self._checkpoints.warnings:
@@ -93,13 +95,13 @@ class TrainingRun:
         restored = self._source.restore(checkpoint)
         if restored:
             self._reporter.message(restored)
-        # Accepted is what the ledger says. After a kill between a checkpoint and the ledger's
-        # next commit, the batch in between comes again and is counted then.
-        # A run that was trained with --serial has no ledger, and keeps its checkpoint's clock.
+        # The ledger decides what was accepted. After a kill between a checkpoint and the ledger's
+        # next commit, the batch in between is delivered again and counted then.
+        # A run trained with --serial has no ledger, and keeps its checkpoint's clock.
         clock.env_steps = max(accepted, clock.env_steps)
 
     def _say_restored(self, checkpoint: Checkpoint | None, since: int) -> None:
-        """What the newest checkpoint has, and what becomes of the env steps accepted since."""
+        """Reports the restored checkpoint, and what happens to env steps accepted since."""
         if self._experiment.replay is not None:
             fate = f"{since:,} env steps accepted since are trained on from the replay"
         else:
@@ -112,11 +114,14 @@ class TrainingRun:
             self._reporter.message(f"{restored}; {fate}" if since else restored)
         elif since:
             self._reporter.message(
-                f"the run has no checkpoint yet: training begins anew, and {fate}"
+                f"the run has no checkpoint yet: training starts from scratch, and {fate}"
             )
 
     def update(self, taken: Taken) -> None:
-        """One update at most; it may ask for an evaluation.
+        """Does at most one update, and may request an evaluation.
+
+        Args:
+            taken: From the source.
 
         Raises:
             TinyqueueError: The loss is not finite.
@@ -132,12 +137,12 @@ class TrainingRun:
             self._evaluate()
 
     def count(self, rest: Sequence[SessionBatch]) -> None:
-        """At the end: what was accepted and not trained on belongs to the clock all the same."""
+        """At the end, counts batches that were accepted but not trained on."""
         self._updater.update(Taken(rest))
         self._reporter.trained(rest)
 
     def waited(self) -> None:
-        """No batch came for a moment, or none is taken any more."""
+        """Call it when no batch has arrived for a moment, or none is needed any more."""
         if self.is_spent:
             self._reporter.look()
         else:
@@ -145,15 +150,16 @@ class TrainingRun:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the last env step is reached: nothing more is trained on."""
+        """Whether the last env step is reached, so that training has ended."""
         limit = self._experiment.stop.max_env_steps
         return limit is not None and self._updater.clock.env_steps >= limit
 
     def is_over(self) -> bool:
-        """Whether the level or the last step is reached. Takes in evaluations that have come.
+        """Whether the target score or the last env step is reached. Handles evaluation results.
 
-        When games reach the level, the same weights play a second set, and training goes on until
-        these are back: players that wait for room in the queue would otherwise hold up the answer.
+        When an evaluation reaches the target score, the same weights are evaluated a second time,
+        and training goes on until the result arrives: players that wait for room in the queue would
+        otherwise delay it.
         """
         answer = self._threshold.answer()
         if isinstance(answer, NoAnswer):
@@ -167,13 +173,13 @@ class TrainingRun:
         return self.is_spent and self._has_been_judged()
 
     def _has_been_judged(self) -> bool:
-        """Whether the last weights have had their games, as far as these are waited for."""
+        """Whether the last weights were evaluated, or the time to wait for that is over."""
         now_s = time.monotonic()
         if self._until_s is None:
             self._until_s = now_s + LAST_GAMES_S
             if self._threshold.is_waiting or self._is_unjudged:
                 self._reporter.message(
-                    "the last env step is reached; evaluation games are waited for, at most "
+                    "the last env step is reached; waiting for evaluation games, at most "
                     f"{LAST_GAMES_S:.0f} s"
                 )
         if not self._threshold.is_waiting:
@@ -183,8 +189,8 @@ class TrainingRun:
         if now_s < self._until_s:
             return False
         self._reporter.message(
-            f"the games were not over {LAST_GAMES_S:.0f} s after the last env step; the run ends "
-            "without them"
+            f"the games were not finished {LAST_GAMES_S:.0f} s after the last env step; the run "
+            "ends without them"
         )
         return True
 
@@ -194,7 +200,7 @@ class TrainingRun:
         return self._threshold.value is not None and 0 < updates != self._judged_update
 
     def finish(self) -> Outcome:
-        """Saves what was reached and says how it ended."""
+        """Saves the final state, and returns how training ended."""
         clock = self._updater.clock
         self._save_all()
         if self._decided is not None and self._fresh is not None:
@@ -237,10 +243,10 @@ class TrainingRun:
 
     @contextmanager
     def saving(self, is_ours: Callable[[], bool] = lambda: True) -> Iterator[None]:
-        """Inside, an exception is raised on only after the state has been saved.
+        """Saves the state if an exception leaves the block, then raises it again.
 
         Args:
-            is_ours: Whether the run is still this learner's to save.
+            is_ours: Whether this learner may still save the run.
         """
         try:
             yield
@@ -251,11 +257,11 @@ class TrainingRun:
                 try:
                     self._save_all()
                 except Exception as error:
-                    log.error("the last state is not saved either", error=repr(error))
+                    log.error("the last state was not saved either", error=repr(error))
             raise
 
     def _save_all(self) -> None:
-        """Writes the state that the run ends with, and says so when the disk does not take it."""
+        """Writes the final state, and tells the user if that failed."""
         if self._fresh is None:
             if self._decided is not None:
                 self.saver.keep(self._decided)
@@ -264,13 +270,13 @@ class TrainingRun:
         unwritten = self.saver.unwritten
         if unwritten is not None:
             self._reporter.message(
-                f"the state at {unwritten.env_steps:,} env steps is NOT saved: the disk has "
-                "no room, or does not keep up; the log says which. Earlier checkpoints, if there "
-                "are any, are untouched."
+                f"the state at {unwritten.env_steps:,} env steps is NOT saved: the disk is full "
+                "or too slow; the log says which. Earlier checkpoints, if there are any, are "
+                "untouched."
             )
 
     def _evaluate(self) -> None:
-        """Has the present weights evaluated."""
+        """Requests an evaluation of the current weights."""
         self._updater.publish_if_changed()
         checkpoint = self.saver.present()
         self._judged_update = checkpoint.updates
@@ -284,7 +290,7 @@ class TrainingRun:
         self._threshold.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
 
     def _say_no_answer(self, answer: NoAnswer) -> None:
-        """Each kind once. Games that were to confirm others have not done so."""
+        """Reports each kind once. An evaluation that waited for confirmation stays unconfirmed."""
         self._reporter.is_evaluating = False
         decided, self._decided, self._greedy = self._decided, None, None
         if decided is not None:
@@ -292,8 +298,8 @@ class TrainingRun:
         if answer.kind not in self._unanswered:
             self._unanswered.add(answer.kind)
             self._reporter.message(
-                f"the evaluation has no result: {answer.text} Training goes on; it is tried again "
-                f"in {self._threshold.interval:,} env steps."
+                f"the evaluation has no result: {answer.text} Training goes on; the next try is in "
+                f"{self._threshold.interval:,} env steps."
             )
         else:
             log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
@@ -331,5 +337,5 @@ class TrainingRun:
             f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
             f"{number(decided.mean_return, beside=wanted)}, and {len(fresh.result.returns)} fresh "
             f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
-            f"goes on; it is asked again in {self._threshold.interval:,} env steps."
+            f"goes on; the next evaluation is in {self._threshold.interval:,} env steps."
         )

@@ -1,4 +1,4 @@
-"""Experience in, weight versions out: the part of the learner that knows no broker and no store."""
+"""Experience in, weight versions out: the part of the learner without broker or store."""
 
 from __future__ import annotations
 
@@ -21,40 +21,44 @@ from tinyqueue.wire.weights import WeightVersion
 
 @dataclass
 class Clock:
-    """How far the run has come. ``env_steps`` is the clock of every schedule and x-axis."""
+    """Progress of the run. ``env_steps`` is the clock of every schedule and x-axis."""
 
     env_steps: int = 0
     updates: int = 0
     version: int = -1
     """The newest published weight version; −1 before the first."""
     trained_s: float = 0.0
-    """Seconds from the first batch on, over all starts of this run."""
+    """Seconds since the first batch, over all starts of this run."""
     first_mean: float | None = None
-    """Mean return of the run's first 100 episodes: progress to the level is measured from it."""
+    """Mean return of the run's first 100 episodes: progress to the target starts from it."""
 
 
 @dataclass
 class RecentUpdates:
-    """What the last updates were like."""
+    """Statistics of the last updates."""
 
     returns: RunningReturns = field(default_factory=RunningReturns)
     metrics: dict[str, float] = field(default_factory=dict)
     policy_lag: float = 0.0
-    """Weight versions published between playing a batch and training on it; a running mean."""
+    """Weight versions published between playing a batch and training on it: a running mean."""
 
 
 class Updater:
-    """Updates an algorithm and publishes what it learned.
+    """Updates an algorithm and publishes its weights.
 
     Args:
-        experiment: What is trained.
-        algorithm: Its updates.
+        experiment: The experiment.
+        algorithm: Its algorithm.
         export: The acting half of its model.
         spec: What players play; kept in every checkpoint.
-        clock: Of the run; it is moved on, and set back by :meth:`restore`.
-        epoch: Of the learner's lease, stamped on every weight version.
-        next_version: Strictly rising version numbers, reserved before use.
+        clock: The run's clock; advanced here, and set back by :meth:`restore`.
+        epoch: Epoch of the learner's lease, stamped on every weight version.
+        next_version: Returns strictly increasing version numbers, reserved before use.
         publish: Makes a version visible to players.
+
+    Attributes:
+        clock: The run's clock.
+        recent: Statistics of the last updates.
     """
 
     def __init__(
@@ -82,13 +86,16 @@ class Updater:
         self._published_update = -1
 
     def update(self, taken: Taken) -> Update | None:
-        """Counts what arrived, trains, and publishes a version when one is due.
+        """Counts what arrived, trains, and publishes a version if one is due.
+
+        Args:
+            taken: From the source.
 
         Returns:
-            What the update was like; None when there was nothing to train on.
+            The report of the update; None if there was nothing to train on.
 
         Raises:
-            TinyqueueError: The loss is not finite; the weights are as before.
+            TinyqueueError: The loss is not finite. The weights are those before the failed step.
         """
         clock = self.clock
         update = None
@@ -115,7 +122,7 @@ class Updater:
         self._last_s = now_s
 
     def publish(self) -> WeightVersion:
-        """Publishes the present weights under the next version."""
+        """Publishes the current weights under the next version number."""
         weights = self.weights(self._next_version())
         self._publish(weights)
         self.clock.version = weights.version
@@ -123,12 +130,12 @@ class Updater:
         return weights
 
     def publish_if_changed(self) -> None:
-        """Makes the newest version the present weights, so that these can be evaluated."""
+        """Publishes the current weights unless the newest version has them, for an evaluation."""
         if self._published_update != self.clock.updates:
             self.publish()
 
     def weights(self, version: int) -> WeightVersion:
-        """The present acting weights as a version; nothing is published."""
+        """The current acting weights under a version number; nothing is published."""
         return WeightVersion(
             version=version,
             epoch=self._epoch,
@@ -140,10 +147,10 @@ class Updater:
         )
 
     def checkpoint(self, replay: ReplayState) -> Checkpoint:
-        """All that is needed to go on from here, in memory.
+        """Everything needed to continue from here, in memory.
 
         Args:
-            replay: What the experience keeps of itself.
+            replay: The experience's part.
         """
         clock = self.clock
         return Checkpoint(
@@ -159,7 +166,7 @@ class Updater:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes back to a checkpoint's weights, optimiser and clock. Versions go on rising.
+        """Restores a checkpoint's weights, optimiser and clock. Version numbers keep increasing.
 
         Raises:
             CheckpointError: It was trained with another environment, model or optimiser.

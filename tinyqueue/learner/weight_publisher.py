@@ -1,4 +1,4 @@
-"""Publishing weights so that players can always find them, whatever happens to the store."""
+"""Publishes weights so that players can always find them, whatever happens to the store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ log = structlog.get_logger(__name__)
 
 
 class WeightPublisher:
-    """Publishes versions, and publishes spec and head anew when the store has lost them.
+    """Publishes versions, and publishes spec and newest version again if the store has lost them.
 
     Args:
-        weights: Versions of this experiment.
-        specs: Where the spec and the acting graph go.
+        weights: Store of this experiment's weight versions.
+        specs: Store of the spec and the acting graph.
         spec, graph: What players play.
-        check: Raises when this learner's lease is over; nothing is published then.
+        check: Raises if this learner's lease is over; nothing is published then.
     """
 
     def __init__(
@@ -44,13 +44,18 @@ class WeightPublisher:
         self._failing = False
 
     def publish_spec(self) -> None:
-        """Raises ServiceUnreachableError when the store does not take it."""
+        """Publishes the spec and the acting graph.
+
+        Raises:
+            ServiceUnreachableError: The store did not accept them.
+            LeaseLostError: Another learner has taken over.
+        """
         self._check()
         self._specs.publish(self._spec, self._graph)
 
     def publish(self, weights: WeightVersion) -> None:
-        """Publishes a version. A store that is away is no reason to stop training: it is
-        said once, and :meth:`heal` publishes the newest version when it is back.
+        """Publishes a version. If the store is unreachable, training goes on: this is logged once,
+        and :meth:`heal` publishes the newest version when the store is back.
 
         Raises:
             LeaseLostError, StaleEpochError: Another learner has taken over.
@@ -67,19 +72,20 @@ class WeightPublisher:
                 self._failing = True
 
     def heal(self) -> None:
-        """Publishes again what the store should hold and does not.
+        """Publishes again what the store has lost.
 
         Raises:
             ServiceUnreachableError: The store does not answer; try again later.
+            LeaseLostError, StaleEpochError: Another learner has taken over.
         """
         if self._specs.load(self._spec.experiment) != self._spec:
-            log.warning("the store has lost the spec; published anew")
+            log.warning("the store has lost the spec; published again")
             self.publish_spec()
         with self._lock:
             newest = self._newest
             if newest is not None and self._weights.head() < newest.version:
                 log.warning(
-                    "the store has lost the weights; published anew", version=newest.version
+                    "the store has lost the weights; published again", version=newest.version
                 )
                 self._check()
                 self._weights.publish(newest)

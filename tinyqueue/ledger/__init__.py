@@ -1,1 +1,1 @@
-"""``sessions.db``: which session batches were accepted, and the log of those that are kept."""
+"""``sessions.db``: the fate of every session batch, and a log of those that are kept."""

@@ -1,8 +1,8 @@
-"""The ledger: every session batch has exactly one fate, across crashes of anything.
+"""The ledger: every session batch has exactly one fate, whatever crashes.
 
-A batch may come twice (at-least-once delivery), late, or after its player gave it up
-because a confirm was lost. Whichever of these the ledger sees first decides; all others
-are counted apart, so that the sum balances after every step.
+A batch may arrive twice (at-least-once delivery), late, or after its player gave it up because a
+confirm was lost. The first of these that the ledger sees decides; the others are counted
+separately, so that the totals balance after every step.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from tinyqueue.ledger.stage_count import StageCount
 
 _MOST_SAMPLES = 1_000
 _TRIMMED_AT_ONCE = 64
-"""Rows that a transaction deletes at most beyond as many as it adds: 64 of 100 kB take some ms."""
+"""Rows that a transaction may delete beyond the number it adds: 64 of 100 kB take some ms."""
 
 
 class Ledger:
     """The marks of one run, on disk and mirrored in memory, and the writer of its session log.
 
-    Safe to use from any thread.
+    Thread-safe.
 
     Args:
-        path: The SQLite file, made when absent. One process at a time: the run directory's
-            lock sees to that.
-        experiment, run: Whose marks they are.
-        keeps_bodies: Whether every batch comes with its body, to stay until it is trimmed; a
-            new file is then laid out for large rows. Otherwise bodies are samples for people,
-            of which the newest 1,000 stay.
+        path: The SQLite file, created if absent. One process at a time; the run directory's lock
+            ensures that.
+        experiment, run: The owner of the file.
+        keeps_bodies: Whether every batch comes with its body, which is kept until it is trimmed; a
+            new file is then laid out for large rows. Otherwise bodies are samples for inspection,
+            and the newest 1,000 are kept.
 
     Raises:
-        DiskFullError: There is no room to make or open it.
-        RunDirectoryError: The file is damaged, of another schema, experiment or run, or cannot
-            be opened.
+        DiskFullError: There is no space to create or open it.
+        RunDirectoryError: The file is damaged, cannot be opened, or belongs to another schema,
+            experiment or run.
     """
 
     def __init__(
@@ -64,28 +64,31 @@ class Ledger:
 
     @property
     def env_steps(self) -> int:
-        """Valid environment ticks accepted since the run began: the run's clock."""
+        """Valid env steps accepted since the run began: the run's clock."""
         return self._env_steps
 
     def knows(self, batch_id: str) -> bool:
-        """Whether the batch has its fate already, so that it must not be used (again)."""
+        """Whether the batch already has its fate, so that it must not be used (again)."""
         place = parse_batch_id(batch_id)
         if place is None:
             return False
-        # Stages are replaced whole by record(), never changed: no lock is needed.
+        # record() replaces stages and never changes them: no lock is needed.
         stage = self._stages.get(place[0])
         return stage is not None and stage.is_settled(place[1])
 
     def record(self, marks: Iterable[Mark]) -> list[Recorded]:
         """Records fates, and appends bodies to the session log, in one transaction.
 
-        On return they are on the disk.
+        They are on disk before the return.
+
+        Returns:
+            What became of each mark, in order.
 
         Raises:
-            DiskFullError: There is no room; nothing has changed, and the same marks may be
+            DiskFullError: The disk is full. Nothing has changed, and the same marks may be
                 recorded later.
-            RunDirectoryError: The disk fails; nothing has changed.
-            ValueError: A mark accepts, or announces for, a batch without a readable id.
+            RunDirectoryError: The disk failed. Nothing has changed.
+            ValueError: A mark accepts a batch, or announces drops, without a readable batch id.
         """
         with self._mutex:
             step = LedgerStep(self._stages, self._reasons, self._again, self._numbers.stop)
@@ -109,28 +112,28 @@ class Ledger:
             return recorded
 
     def trim(self, before: int) -> None:
-        """Lets go of the session log's rows with smaller numbers; of no mark.
+        """Releases the session log's rows with numbers below ``before``. Marks are kept.
 
-        Costs nothing here: they are deleted together with what is recorded next, a few at a time.
+        Costs nothing here: rows are deleted a few at a time, together with the next marks.
         """
         self._trimmed_to = max(self._trimmed_to, before)
 
     def mend_log(self) -> bool:
-        """Gives up damaged pages of the session log, after a reader has passed over rows of it.
+        """Removes damaged pages from the session log, after a reader has skipped rows.
 
-        Takes as long as reading the whole log. Rows that are readable stay, under their numbers.
+        Takes as long as reading the whole log. Readable rows keep their numbers.
 
         Returns:
-            Whether pages were damaged.
+            Whether any page was damaged.
 
         Raises:
-            DiskFullError, RunDirectoryError: As of :meth:`record`.
+            DiskFullError, RunDirectoryError: As in :meth:`record`.
         """
         with self._mutex:
             return self._file.mend_log()
 
     def count(self) -> Count:
-        """Where every batch is. 1 ms per 5,000 stages."""
+        """All batches by fate. Takes 1 ms per 5,000 stages."""
         with self._mutex:
             stages = list(self._stages.values())
             reasons = dict(self._reasons)
@@ -144,6 +147,7 @@ class Ledger:
         return max(start, min(self._trimmed_to, start + added + _TRIMMED_AT_ONCE, stop))
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -159,10 +163,14 @@ class Ledger:
 
 
 def read_count(path: Path) -> Count:
-    """The count in a run's ledger, whoever has it open.
+    """The count in a run's ledger, even while a learner has it open.
+
+    Args:
+        path: ``sessions.db``.
 
     Raises:
-        RunDirectoryError: It is damaged, of another schema, or cannot be opened.
+        DiskFullError: There is no space for the files that SQLite keeps beside it.
+        RunDirectoryError: It is damaged, has another schema, or cannot be opened.
     """
     file = LedgerFile(path)
     try:

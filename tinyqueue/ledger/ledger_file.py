@@ -1,6 +1,6 @@
 """``sessions.db``: the ledger's tables and the session log in one SQLite file.
 
-Nothing here knows what the rows mean.
+This module does not know what the rows mean.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tinyqueue.run.durable_files import sync_directory
 
 SCHEMA = 2
 _PAGE_BYTES = 1024
-"""A commit of marks changes two or three small rows. With pages of 1 kB it takes 145 µs (p99
-0.4 ms), with SQLite's 4 kB 170 µs (p99 4 ms): measured on a disk whose fsync takes 105 µs."""
+"""A commit of marks changes two or three small rows. It takes 145 µs with pages of 1 kB (p99
+0.4 ms), 170 µs with SQLite's 4 kB (p99 4 ms): measured on a disk whose fsync takes 105 µs."""
 _PAGE_BYTES_WITH_BODIES = 16384
-"""Bodies of 100 kB in groups of 8: 320 MB/s, and 225 MB/s while as many are trimmed. With pages
-of 1 kB 120 and 47 MB/s, with 4 kB 247 and 196, with 64 kB 245 and 200."""
+"""Bodies of 100 kB in groups of 8: 320 MB/s, and 225 MB/s while trimming as many. With pages of
+1 kB: 120 and 47 MB/s; 4 kB: 247 and 196; 64 kB: 245 and 200."""
 _LITTLE_ROOM_BYTES = 1 << 20
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""The last: a table or column of the schema is missing, or a text is not UTF-8."""
+"""``SQLITE_ERROR``: a table or column of the schema is missing, or a text is not UTF-8."""
 _TABLES = """
 CREATE TABLE stages (
     stage TEXT PRIMARY KEY, next_n INTEGER NOT NULL, accepted INTEGER NOT NULL,
@@ -48,20 +48,22 @@ CREATE TABLE again (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT RO
 
 
 class ReasonKey(NamedTuple):
+    """Batches with this fate for this reason are counted together."""
+
     fate: str
     reason: str
 
 
 @dataclass(frozen=True)
 class LedgerRows:
-    """Rows to be written together, or all that there are.
+    """Rows to write together, or the content of the file.
 
     Attributes:
         stages: Stage id → its count.
-        gap_changes: Stage id and change, in the order in which they happened.
-        reasons: Batches that were set aside or dropped.
-        again: ``duplicates`` and ``late_drops``.
-        log: What happens to the session log.
+        gap_changes: Stage id and change, in chronological order.
+        reasons: Numbers of batches set aside or dropped.
+        again: Numbers of ``duplicates`` and ``late_drops``.
+        log: The change of the session log.
     """
 
     stages: Mapping[str, StageCount]
@@ -76,14 +78,14 @@ class LedgerFile:
 
     Args:
         path: The file.
-        owner: Whose it must be, and for whom it is made when absent. None: anybody's; it must be
-            there, and is only read.
-        keeps_bodies: Lays a new file out for large rows.
+        owner: Its owner; the file is created if absent. None: any owner; the file must exist, and
+            is only read.
+        keeps_bodies: Lay out a new file for large rows.
 
     Raises:
-        DiskFullError: There is no room to make it, or for what SQLite keeps beside it.
-        RunDirectoryError: It is damaged, of another schema, experiment or run, or cannot be
-            opened.
+        DiskFullError: There is no space to create it, or for the files SQLite keeps beside it.
+        RunDirectoryError: It is damaged, cannot be opened, or belongs to another schema,
+            experiment or run.
     """
 
     def __init__(self, path: Path, owner: Owner | None = None, keeps_bodies: bool = False) -> None:
@@ -102,7 +104,7 @@ class LedgerFile:
             if owner not in (None, self.owner):
                 raise RunDirectoryError(
                     f"{path} holds sessions of {self.owner}; this is {owner}. "
-                    "Put the run's own file back, or start a new run."
+                    "Restore the run's own file, or start a new run."
                 )
         except sqlite3.Error as error:
             self._database.close()
@@ -115,7 +117,7 @@ class LedgerFile:
         """The numbers of the session log's rows.
 
         Raises:
-            DiskFullError, RunDirectoryError: As of :meth:`read`.
+            DiskFullError, RunDirectoryError: As in :meth:`read`.
         """
         try:
             return session_rows.read_numbers(self._database)
@@ -123,11 +125,11 @@ class LedgerFile:
             raise self._unopened(error) from error
 
     def read(self) -> LedgerRows:
-        """Everything, with the gaps inside the stages.
+        """The whole content except the session log; gaps are in their stages.
 
         Raises:
-            DiskFullError: There is no room for what SQLite keeps beside the file.
-            RunDirectoryError: The file cannot be read, or a stage's counts do not balance.
+            DiskFullError: There is no space for the files that SQLite keeps beside this one.
+            RunDirectoryError: The file cannot be read, or the counts of a stage do not balance.
         """
         query = self._database.execute
         try:
@@ -153,12 +155,12 @@ class LedgerFile:
         return LedgerRows(stages, (), reasons, again)
 
     def write(self, rows: LedgerRows) -> None:
-        """Writes the rows in one transaction; on return they are on the disk.
+        """Writes the rows in one transaction; they are on disk before the return.
 
         Raises:
-            DiskFullError: There is no room for them. Nothing has changed, and the same rows may
-                be written later.
-            RunDirectoryError: The disk fails. Nothing has changed.
+            DiskFullError: The disk is full. Nothing has changed, and the same rows may be written
+                later.
+            RunDirectoryError: The disk failed. Nothing has changed.
         """
         run = self._database.execute
         try:
@@ -186,11 +188,11 @@ class LedgerFile:
             raise
 
     def mend_log(self) -> bool:
-        """Gives up damaged pages of the session log; whether there were any.
+        """Removes damaged pages from the session log; returns whether there were any.
 
         Raises:
-            DiskFullError: There is no room for a copy of the log. Nothing has changed.
-            RunDirectoryError: The disk fails. Nothing has changed.
+            DiskFullError: There is no space for a copy of the log. Nothing has changed.
+            RunDirectoryError: The disk failed. Nothing has changed.
         """
         try:
             with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as source:
@@ -202,6 +204,7 @@ class LedgerFile:
                 self._database.rollback()
 
     def close(self) -> None:
+        """Closes the file."""
         self._database.close()
 
     def _prepare(self, owner: Owner | None, page_bytes: int) -> None:
@@ -222,14 +225,14 @@ class LedgerFile:
             sync_directory(self._path.parent)
         elif schema != SCHEMA:
             raise RunDirectoryError(
-                f"the ledger {self._path} is of schema {schema}; this tinyqueue reads {SCHEMA}. "
-                "Resume the run with the tinyqueue that made it, or start a new run."
+                f"the ledger {self._path} has schema {schema}; this tinyqueue reads {SCHEMA}. "
+                "Resume the run with the tinyqueue that created it, or start a new run."
             )
         else:
             self._check()
 
     def _check(self) -> None:
-        # Not the bodies: a damaged one costs itself only, and they may be many gigabytes.
+        # Not the bodies: a damaged one affects only itself, and they may be many gigabytes.
         for table in ("stages", "gaps", "reasons", "again", "log"):
             (verdict,) = self._database.execute(f"PRAGMA quick_check({table})").fetchone()
             if verdict != "ok":
@@ -241,25 +244,25 @@ class LedgerFile:
             return DiskFullError(
                 f"{nothing} nothing is acked until there is room. Free disk space."
             )
-        return RunDirectoryError(f"{nothing} nothing may be acked. See to the disk, then resume.")
+        return RunDirectoryError(f"{nothing} nothing may be acked. Check the disk, then resume.")
 
     def _unopened(self, error: sqlite3.Error) -> RunDirectoryError | DiskFullError:
         if self._has_no_room(error):
             return DiskFullError(
-                f"the ledger {self._path} cannot be opened, since the disk is full: {error}. "
+                f"the ledger {self._path} cannot be opened because the disk is full: {error}. "
                 "Free disk space, then start again."
             )
         if _code(error) in _DAMAGE:
             return self._damaged(str(error))
         return RunDirectoryError(
             f"the ledger {self._path} cannot be opened: {error}. Correct the path, its "
-            "permissions or the disk, or end the program that holds the file; then start again."
+            "permissions or the disk, or stop the program that uses the file; then start again."
         )
 
     def _has_no_room(self, error: sqlite3.Error) -> bool:
         code = _code(error)
         if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-            # A full disk shows as these where SQLite makes or grows the files beside its own.
+            # SQLite reports these too if the disk is full when it creates or grows other files.
             try:
                 return shutil.disk_usage(self._path.parent).free < _LITTLE_ROOM_BYTES
             except OSError:
@@ -274,6 +277,6 @@ class LedgerFile:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code; that of a wrong statement where Python's own module objects."""
+    """SQLite's primary error code; SQLITE_ERROR for errors of Python's own module."""
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF

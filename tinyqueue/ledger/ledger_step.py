@@ -1,4 +1,4 @@
-"""What a group of marks does to a ledger's counts, and to its session log, in one transaction."""
+"""The effect of a group of marks on a ledger's counts and session log, in one transaction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ _REASON_CHARACTERS = 48
 
 
 class LedgerStep:
-    """The effect of some marks on copies of what they touch: nothing shows before the commit.
+    """Applies marks to copies of the counts they affect: nothing is visible before the commit.
 
     Args:
         before: Stage id → its count; never changed.
-        reasons, again: Other counts, likewise.
-        number: Of the next row of the session log.
+        reasons, again: Other counts; never changed.
+        number: Number of the session log's next row.
+
+    Attributes:
+        stages, reasons, again: Changed counts.
+        gap_changes: Stage id and change, in order.
+        env_steps: Env steps accepted.
+        bodies: Rows to append to the session log.
     """
 
     def __init__(
@@ -41,10 +47,10 @@ class LedgerStep:
         self.bodies: list[NewRow] = []
 
     def apply(self, mark: Mark) -> Recorded:
-        """Adds one mark.
+        """Applies one mark.
 
         Raises:
-            ValueError: It accepts, or announces for, a batch without a readable id.
+            ValueError: It accepts a batch, or announces drops, without a readable batch id.
         """
         place = parse_batch_id(mark.batch_id) if mark.batch_id is not None else None
         if place is None:
@@ -52,7 +58,7 @@ class LedgerStep:
                 raise ValueError(f"{mark.batch_id!r} is not a batch id; {mark} means nothing")
             return Recorded(self._apply_without_id(mark))
         stage, n = place
-        # Earlier batches first: those given up then never become gaps.
+        # Earlier batches first, so that those given up never become gaps.
         for drop in mark.announced:
             if not self._settle(stage, drop.n, "dropped", drop.reason):
                 self._see_again("late_drops")
@@ -64,7 +70,7 @@ class LedgerStep:
         return Recorded(False)
 
     def _keep(self, mark: Mark) -> int:
-        """Takes the body, if there is one to keep, and numbers it."""
+        """Keeps the body, if there is one; returns its number, or 0."""
         if mark.fate != "accepted" or mark.body is None or mark.batch_id is None:
             return 0
         number = self._number + len(self.bodies)
@@ -72,7 +78,7 @@ class LedgerStep:
         return number
 
     def _apply_without_id(self, mark: Mark) -> bool:
-        """Such messages are counted as a stage of their own, one n for each."""
+        """Counts the message in a stage reserved for messages without id, one n for each."""
         if mark.fate == "duplicate":
             self._see_again("duplicates")
             return False
@@ -107,7 +113,7 @@ class LedgerStep:
         return self.stages.get(name) or self._before.get(name) or StageCount(name)
 
     def _reason_key(self, fate: Fate, reason: str) -> ReasonKey:
-        """The key to count under. Reasons may be a player's words: their number is bounded."""
+        """The key to count under. Reasons may come from players, so their number is limited."""
         key = ReasonKey(fate, reason)
         if key in self._reasons_before or key in self.reasons:
             return key

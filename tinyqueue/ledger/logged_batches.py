@@ -1,4 +1,4 @@
-"""What a replay is filled with at a restart: the session log's batches, as they are played now."""
+"""Refills a replay at a restart: the session log's batches, as the run would receive them now."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ log = structlog.get_logger(__name__)
 class LoggedBatches:
     """The session log's batches, in order.
 
-    Rows that cannot be read are left out. One that can be and does not fit is refused: a replay
-    that left it out would have it trimmed from the log soon after.
+    Unreadable rows are left out. A readable row that does not fit is an error: if the replay left
+    it out, it would soon be trimmed from the log.
 
     Args:
         path: ``sessions.db``.
         contract: What a batch of the run looks like now.
-        mend: Gives up damaged pages of the log, which would end the run when it is trimmed.
+        mend: Removes damaged pages from the log, which would end the run when they are trimmed.
 
     Attributes:
         skipped: Number → why the row is left out.
@@ -41,8 +41,8 @@ class LoggedBatches:
         """Numbers and batches.
 
         Raises:
-            ConfigError: T × B, observations, actions or recurrent state are others than now. All
-                rows of a log are alike, so this comes before any of them is given.
+            ConfigError: T × B, observations, actions or recurrent state differ from the contract.
+                All rows of a log are alike, so this is raised before the first one is returned.
         """
         with SessionLog(self._path) as reader:
             for number, batch in reader.batches():
@@ -73,7 +73,7 @@ class LoggedBatches:
     def _refusal(self, held: str, now: str) -> ConfigError:
         return ConfigError(
             f"the session log {self._path} holds {held}, and {now} now. "
-            "Go back to what the run was played with, or start a new run."
+            "Go back to the settings that the run was played with, or start a new run."
         )
 
     def _mend_log(self) -> None:
@@ -88,7 +88,7 @@ def _layout(space: Space) -> dict[str, str]:
 
 
 def _layout_of(arrays: Arrays, axes: int) -> dict[str, str]:
-    """As :func:`_layout`, of arrays with so many axes in front."""
+    """As :func:`_layout`, for arrays with ``axes`` leading axes."""
     return {path: f"{array.dtype} {list(array.shape[axes:])}" for path, array in arrays.items()}
 
 

@@ -1,4 +1,4 @@
-"""What became of a session batch, as the learner tells its ledger, and the sum of it all."""
+"""The fate of a session batch, as the learner reports it to its ledger, and the total of all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Fate = Literal["accepted", "set aside", "dropped", "duplicate"]
 
 @dataclass(frozen=True)
 class StoredBody:
-    """A session message as it came: the session log keeps it beside its batch's mark.
+    """A session message as received. The session log keeps it with its batch's mark.
 
     Attributes:
-        body: As of :func:`tinyqueue.wire.sessions.encode_session`.
-        headers: What its decoder needs beside it. Only what JSON can say.
+        body: As :func:`tinyqueue.wire.sessions.encode_session` wrote it.
+        headers: What its decoder also needs. Only values that JSON can express.
     """
 
     body: bytes
@@ -26,17 +26,17 @@ class StoredBody:
 
 @dataclass(frozen=True)
 class Mark:
-    """The fate of one message, and what its header says of earlier batches.
+    """The fate of one message, and what its header says about earlier batches.
 
     Attributes:
-        batch_id: Which batch, or None when the message had no readable id; then it
-            cannot be recognised when it comes again, and counts again.
-        fate: ``accepted``: trained on or stored. ``set aside``: refused and dead-lettered.
-            ``dropped``: left out by a stated policy. ``duplicate``: its batch had its fate.
+        batch_id: The batch, or None if the message had no readable id. Such a message is not
+            recognised when it is delivered again, and is counted again.
+        fate: ``accepted``: trained on or stored. ``set aside``: rejected and dead-lettered.
+            ``dropped``: left out by a stated policy. ``duplicate``: its batch already had a fate.
         reason: Why it was set aside or dropped: a short code.
-        env_steps: Valid environment ticks in it; counted when it is accepted.
+        env_steps: Valid env steps in it; counted if it is accepted.
         announced: Batches of the same stage that its player gave up.
-        body: Kept in the session log when the mark decides that the batch is accepted.
+        body: Kept in the session log if this mark decides that the batch is accepted.
     """
 
     batch_id: str | None
@@ -52,10 +52,10 @@ class Recorded:
     """What became of a mark.
 
     Attributes:
-        decided: Whether it decided its batch's fate. If not, the batch had one, and the
-            message is only counted, as a duplicate.
-        number: Its body's place in the session log, from 1, rising and never used again;
-            0 when none was kept.
+        decided: Whether it decided its batch's fate. If not, the batch already had one, and the
+            message only counts as a duplicate.
+        number: Number of its body in the session log, from 1, increasing and never reused; 0 if
+            none was kept.
     """
 
     decided: bool
@@ -67,15 +67,15 @@ class Count:
     """Session batches by fate: attempted = accepted + set aside + dropped + missing.
 
     Attributes:
-        attempted: Batches that players are known to have made, and messages without an id.
+        attempted: Batches that players are known to have played, and messages without an id.
         accepted: Trained on, or stored for replay.
         set_aside, dropped: By reason.
-        missing: Not (yet) seen, though a later one of their stage was: in flight, or lost
+        missing: Not seen (yet), though a later one of the same stage was: in flight, or lost
             with a player.
-        duplicates: Messages of a batch that had its fate; they changed nothing.
-        late_drops: Announcements that a batch was given up which had its fate: the batch had
-            arrived after all, or the announcement came twice. They changed nothing.
-        env_steps: Of the accepted batches.
+        duplicates: Messages of a batch that already had its fate; they changed nothing.
+        late_drops: Announcements that a batch was given up although it already had its fate: the
+            batch had arrived after all, or the announcement came twice. They changed nothing.
+        env_steps: Env steps in the accepted batches.
     """
 
     attempted: int = 0
@@ -89,12 +89,12 @@ class Count:
 
     @property
     def unbalanced(self) -> int:
-        """Attempted batches without a fate. Anything but 0 is a defect."""
+        """Attempted batches without a fate. Anything but 0 is a bug."""
         by_fate = self.accepted + sum(self.set_aside.values()) + sum(self.dropped.values())
         return self.attempted - by_fate - self.missing
 
     def document(self) -> dict[str, Any]:
-        """The same as plain values, with what is unbalanced."""
+        """The count as plain values, with ``unbalanced``."""
         return {
             "attempted": self.attempted,
             "accepted": self.accepted,

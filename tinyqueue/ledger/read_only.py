@@ -1,4 +1,4 @@
-"""SQLite files that are only read: nothing is written beside them where nothing can be."""
+"""Opens SQLite files for reading only, even in folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Opens a database that another process may be writing; nothing is changed in it.
+    """Opens a database that another process may be writing to. Nothing in it is changed.
 
-    In a folder that cannot be written SQLite cannot make the files that it shares with a writer.
-    There it is opened as a file that nobody changes, unless a writer has left its log beside it:
-    then SQLite has to find its own files there.
+    In a read-only folder, SQLite cannot create the files that it shares with a writer. There the
+    database is opened as immutable, unless a writer has left its log beside it: then SQLite needs
+    the files that are already there.
 
     Raises:
         sqlite3.Error: It cannot be opened.
@@ -27,7 +27,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _is_shared(path: Path) -> bool:
-    """Whether a writer may be at work: its files are there, or could be made."""
+    """Whether a writer may be active: its files exist, or could be created."""
     log = path.with_name(f"{path.name}-wal")
     try:
         if log.stat().st_size > 0:
@@ -38,5 +38,5 @@ def _is_shared(path: Path) -> bool:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder. Root may everywhere, but not on a read-only mount."""
+    """Whether files can be created in a folder. Not on a read-only mount, even for root."""
     return os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & os.ST_RDONLY

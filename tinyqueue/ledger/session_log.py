@@ -1,4 +1,4 @@
-"""Reading a run's session log, by its learner at a resume or by anybody while it writes."""
+"""Reads a run's session log: at a resume, or from another process while the learner writes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ENTRY = "SELECT batch_id, env_steps, headers, length(body) FROM batches WHERE n
 
 @dataclass(frozen=True)
 class LogEntry:
-    """What a row says without its body.
+    """A row without its body.
 
     Attributes:
-        number: Place in the log.
-        headers: Of the message.
-        body_bytes: As stored, mostly compressed.
+        number: Its number in the log.
+        headers: Headers of the message.
+        body_bytes: Size as stored, usually compressed.
     """
 
     number: int
@@ -40,7 +40,7 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class LoggedSession:
-    """A row whose checksum is right."""
+    """A row with a correct checksum."""
 
     number: int
     batch_id: str
@@ -52,27 +52,27 @@ class LoggedSession:
         """The session batch; its arrays are read-only.
 
         Raises:
-            MessageError: It was written by another schema.
+            MessageError: It was written with another schema.
         """
         return decode_session(self.body, self.headers)
 
 
 class SessionLog:
-    """The log in ``sessions.db``, opened for reading. For one thread.
+    """The log in ``sessions.db``, opened for reading, by one thread.
 
-    Rows that cannot be read are passed over, and named in :attr:`skipped`.
+    Unreadable rows are skipped and listed in :attr:`skipped`.
 
     Args:
         path: The file.
 
     Raises:
-        RunDirectoryError: It is absent, damaged as a whole, or of another schema.
+        RunDirectoryError: It is absent, unreadable as a whole, or has another schema.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.skipped: dict[int, str] = {}
-        """Number → why the row could not be read, of all that this reader has come across."""
+        """Number → why the row could not be read, for all rows that this reader has tried."""
         try:
             self._database = open_to_read(path)
         except sqlite3.Error as error:
@@ -81,11 +81,11 @@ class SessionLog:
             (schema,) = self._database.execute("PRAGMA user_version").fetchone()
             if schema != SCHEMA:
                 raise RunDirectoryError(
-                    f"{path} is of schema {schema}; this tinyqueue reads {SCHEMA}. "
-                    "Read it with the tinyqueue that made it."
+                    f"{path} has schema {schema}; this tinyqueue reads {SCHEMA}. "
+                    "Read it with the tinyqueue that created it."
                 )
             self.owner = session_rows.read_owner(self._database)
-            """Experiment and run."""
+            """The experiment and run that it belongs to."""
         except sqlite3.Error as error:
             self._database.close()
             raise self._unreadable(str(error)) from error
@@ -95,16 +95,16 @@ class SessionLog:
 
     @property
     def numbers(self) -> range:
-        """Of the rows that are held now. Another process may add and trim meanwhile."""
+        """Numbers of the rows held now. Another process may add and trim rows at any time."""
         try:
             return session_rows.read_numbers(self._database)
         except sqlite3.Error as error:
             raise self._unreadable(str(error)) from error
 
     def rows(self, start: int = 0) -> Iterator[LoggedSession]:
-        """The rows held now whose number is at least ``start``, in order, one in memory at a time.
+        """The rows held now with numbers from ``start`` on, in order, one in memory at a time.
 
-        Those that are trimmed before they are reached are left out.
+        Rows that are trimmed before they are reached are left out.
         """
         numbers = self.numbers
         for number in range(max(start, numbers.start), numbers.stop):
@@ -113,7 +113,7 @@ class SessionLog:
                 yield row
 
     def batches(self, start: int = 0) -> Iterator[tuple[int, SessionBatch]]:
-        """The same as numbers and session batches."""
+        """As :meth:`rows`, decoded: numbers and session batches."""
         for row in self.rows(start):
             try:
                 yield row.number, row.decode()
@@ -121,7 +121,7 @@ class SessionLog:
                 self.skipped[row.number] = str(error)
 
     def read(self, number: int) -> LoggedSession | None:
-        """One row; None when it is damaged, see :attr:`skipped`, or not held."""
+        """One row; None if it is not held, or damaged (see :attr:`skipped`)."""
         found = self._fetch(_ROW, number)
         if found is None:
             return None
@@ -135,7 +135,7 @@ class SessionLog:
             return None
 
     def entries(self, start: int = 0) -> Iterator[LogEntry]:
-        """As :meth:`rows`, without the bodies: checksums are not looked at."""
+        """As :meth:`rows`, without bodies: checksums are not verified."""
         numbers = self.numbers
         for number in range(max(start, numbers.start), numbers.stop):
             found = self._fetch(_ENTRY, number)
@@ -148,10 +148,11 @@ class SessionLog:
                 self.skipped[number] = str(error)
 
     def find(self, batch_id: str) -> int | None:
-        """The number of a batch's row; None when it is not held."""
+        """The number of a batch's row; None if it is not held. Reads the log from its start."""
         return next((e.number for e in self.entries() if e.batch_id == batch_id), None)
 
     def close(self) -> None:
+        """Closes the file."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -166,7 +167,7 @@ class SessionLog:
         self.close()
 
     def _fetch(self, query: str, number: int) -> tuple[Any, ...] | None:
-        # One number at a time: a damaged page then costs the rows that it holds and no other.
+        # One number at a time: a damaged page then costs only the rows on it.
         try:
             found: tuple[Any, ...] | None = self._database.execute(query, (number,)).fetchone()
         except sqlite3.Error as error:
@@ -179,5 +180,5 @@ class SessionLog:
     def _unreadable(self, why: str) -> RunDirectoryError:
         return RunDirectoryError(
             f"the session log {self._path} cannot be read: {why}. "
-            "Give a run directory with a whole sessions.db, or restore it from a copy."
+            "Give a run directory with an intact sessions.db, or restore it from a copy."
         )

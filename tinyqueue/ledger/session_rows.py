@@ -1,6 +1,6 @@
-"""The session log's table in SQLite: message bodies as they came, in the order of acceptance.
+"""The session log's table in SQLite: message bodies as received, in the order of acceptance.
 
-Numbers follow each other without a hole, so that a reader knows which row a damaged page held.
+Numbers have no gaps, so that a reader knows which rows were on a damaged page.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CREATE TABLE log (
     experiment TEXT NOT NULL, run TEXT NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL
 );
 """
-"""``body`` comes last: SQLite reads all before it without following the pages of a large one."""
+"""``body`` comes last: SQLite then reads the other columns without the pages of a large body."""
 
 
 class Owner(NamedTuple):
-    """Whose sessions a file holds."""
+    """The experiment and run whose sessions a file holds."""
 
     experiment: str
     run: str
@@ -38,7 +38,14 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True)
 class NewRow:
-    """A row to be appended."""
+    """A row to append.
+
+    Attributes:
+        number: Its number in the log.
+        batch_id: Its batch.
+        env_steps: Valid env steps in the batch.
+        stored: Body and headers of the message.
+    """
 
     number: int
     batch_id: str
@@ -51,8 +58,8 @@ class LogChange:
     """What one transaction does to the log.
 
     Attributes:
-        rows: Appended, numbered from the present ``next`` on.
-        first: The lowest number that stays, if that is another than now.
+        rows: Rows to append, numbered from the current ``next`` on.
+        first: The new lowest number; None: it does not change.
     """
 
     rows: Sequence[NewRow] = ()
@@ -60,19 +67,19 @@ class LogChange:
 
 
 def create(database: sqlite3.Connection, owner: Owner) -> None:
-    """Makes the tables, inside the caller's transaction."""
+    """Creates the tables, inside the caller's transaction."""
     for statement in filter(str.strip, TABLES.split(";")):
         database.execute(statement)
     database.execute("INSERT INTO log VALUES (?, ?, 1, 1)", owner)
 
 
 def read_owner(database: sqlite3.Connection) -> Owner:
-    """Whose log it is."""
+    """The owner of the log."""
     return Owner(*database.execute("SELECT experiment, run FROM log").fetchone())
 
 
 def read_numbers(database: sqlite3.Connection) -> range:
-    """The numbers of the rows that are there."""
+    """The numbers of the rows that the log holds."""
     return range(*database.execute("SELECT first, next FROM log").fetchone())
 
 
@@ -92,18 +99,18 @@ def change(database: sqlite3.Connection, wanted: LogChange) -> None:
 
 
 def mend(database: sqlite3.Connection, source: sqlite3.Connection) -> bool:
-    """Moves the rows that SQLite can still read to a table of their own, if any page is damaged.
+    """If any page is damaged, moves the rows that SQLite can still read to a new table.
 
-    Without it a trim would come upon such a page one day, and end the run. Needs room for
-    the log a second time.
+    Otherwise a trim would hit the damaged page one day and end the run. Needs space for a second
+    copy of the log.
 
     Args:
-        database: Outside a transaction.
-        source: Another connection to the same file: one that comes upon a damaged page while it
-            writes can do nothing more in that transaction.
+        database: A connection outside a transaction.
+        source: Another connection to the same file, for reading: a connection that hits a damaged
+            page while it writes cannot continue its transaction.
 
     Returns:
-        Whether there was damage.
+        Whether any page was damaged.
     """
     run = database.execute
     if _is_whole(database):
@@ -117,7 +124,7 @@ def mend(database: sqlite3.Connection, source: sqlite3.Connection) -> bool:
             continue
         if row is not None:
             run("INSERT INTO mended VALUES (?, ?, ?, ?, ?, ?)", row)
-    # Dropping a damaged table would follow its pages: it is given up, and they with it.
+    # DROP TABLE would read the damaged pages, so the old table is only unlinked.
     run("PRAGMA writable_schema = ON")
     (root,) = run("SELECT rootpage FROM sqlite_master WHERE name = 'mended'").fetchone()
     run("UPDATE sqlite_master SET rootpage = ? WHERE name = 'batches'", (root,))
@@ -139,5 +146,5 @@ def _is_whole(database: sqlite3.Connection) -> bool:
 
 
 def checksum(headers: str, body: bytes) -> int:
-    """CRC-32 of a row: SQLite itself does not notice a changed byte of a body."""
+    """CRC-32 of a row: SQLite itself does not notice a changed byte in a body."""
     return zlib.crc32(body, zlib.crc32(headers.encode()))

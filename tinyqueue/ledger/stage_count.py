@@ -1,6 +1,6 @@
-"""What is known of one stage's batches: a high-water mark, the gaps below it, and counts.
+"""The state of one stage's batches: a high-water mark, the gaps below it, and counts.
 
-Small for ever, whatever the number of batches, and the gaps show what is missing.
+It stays small, however many batches there are, and the gaps show what is missing.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field, replace
 
 Gap = tuple[int, int]
-"""First and last n of a stretch of batches that never arrived."""
+"""First and last n of a range of batches that have not arrived."""
 
 _HIGHEST = 1 << 63
 
 
 @dataclass(frozen=True)
 class GapChange:
-    """What settling one batch did to the gaps: at most one goes, at most two come."""
+    """What settling one batch does to the gaps: it removes at most one and adds at most two."""
 
     removed: Gap | None = None
     added: tuple[Gap, ...] = ()
@@ -27,12 +27,12 @@ class StageCount:
     """The batches of one stage.
 
     Attributes:
-        stage: Its id.
-        next_n: The high-water mark: one above the highest n that was ever settled.
-        gaps: Stretches below it that are missing, in order.
-        missing: Batches in the gaps.
-        accepted, set_aside, dropped: Batches by fate.
-        env_steps: Of the accepted ones.
+        stage: The stage's id.
+        next_n: The high-water mark: one above the highest n settled so far.
+        gaps: Ranges below it that are missing, in order.
+        missing: Number of batches in the gaps.
+        accepted, set_aside, dropped: Number of batches by fate.
+        env_steps: Env steps in the accepted ones.
     """
 
     stage: str
@@ -46,24 +46,25 @@ class StageCount:
 
     @property
     def unbalanced(self) -> int:
-        """Attempted batches that no count holds. Anything but 0 is a defect."""
+        """Attempted batches that are in no count. Anything but 0 is a bug."""
         return self.next_n - self.accepted - self.set_aside - self.dropped - self.missing
 
     def copy(self) -> StageCount:
-        """One that may be changed without changing this one."""
+        """An independent copy."""
         return replace(self, gaps=list(self.gaps))
 
     def is_settled(self, n: int) -> bool:
+        """Whether batch n has its fate; n ≥ 0."""
         return n < self.next_n and self._gap_of(n) < 0
 
     def settle(self, n: int) -> GapChange:
-        """Takes n, which is not settled, out of what is missing; the caller counts its fate.
+        """Marks batch n as settled; the caller counts its fate.
 
         Returns:
-            What became of the gaps.
+            The change of the gaps.
 
         Raises:
-            ValueError: n is settled or negative; nothing has changed.
+            ValueError: n is already settled, or negative. Nothing has changed.
         """
         if n < 0 or self.is_settled(n):
             raise ValueError(f"batch {n} of stage {self.stage} cannot be settled (again)")
@@ -81,6 +82,6 @@ class StageCount:
         return GapChange(gap, rest)
 
     def _gap_of(self, n: int) -> int:
-        """Index of the gap that holds n, or −1."""
+        """Index of the gap that contains n, or −1."""
         at = bisect_right(self.gaps, (n, _HIGHEST)) - 1
         return at if at >= 0 and n <= self.gaps[at][1] else -1

@@ -78,7 +78,7 @@ def train(
             lasting.tells(interruption.ask),
         ):
             return _train(experiment, run, settings, lasting, where, interruption)
-    except BaseException:
+    except (TinyqueueError, KeyboardInterrupt):
         run.discard_unless_begun()
         raise
 

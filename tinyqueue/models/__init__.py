@@ -1,1 +1,1 @@
-"""One file per network family. Keras, which is imported inside functions only."""
+"""One file per network family, in Keras, which is imported inside functions only."""

@@ -1,4 +1,4 @@
-"""LSTM and GRU cells whose product with the input is made for all ticks at once, outside the loop.
+"""LSTM and GRU cells. Their product with the input is computed for all ticks before the loop.
 
 LSTM: Hochreiter & Schmidhuber, 1997, with the forget gate's bias at 1 (Jozefowicz et al., 2015).
 GRU: Cho et al., 2014, with the reset after the recurrent product, as in cuDNN.
@@ -20,12 +20,12 @@ _STATE = {"lstm": ("hidden", "cell"), "gru": ("hidden",)}
 
 
 class Cell:
-    """Variables and arithmetic of one cell. Its output is the state ``hidden``.
+    """The variables and formulas of one cell. Its output is the state ``hidden``.
 
     Args:
-        kind: Which.
-        units: Of every part of the state.
-        seed: Of the initial weights.
+        kind: Which cell.
+        units: Units in each part of the state.
+        seed: Seed of the initial weights.
     """
 
     def __init__(self, kind: CellName, units: int, seed: int) -> None:
@@ -51,7 +51,7 @@ class Cell:
         """The next state.
 
         Args:
-            product: ``[N, gates · units]`` what :attr:`product` makes of the input.
+            product: ``[N, gates · units]``, the layer :attr:`product` applied to the input.
             state: path → ``[N, units]``.
         """
         return self._next(product, self._recurrent(state["hidden"]), state)
@@ -63,13 +63,13 @@ class Cell:
         starts: Tensor,
         variables: Mapping[str, Tensor] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Outputs ``[T, B, units]`` and the last state: T ticks written out, inside a graph.
+        """Outputs ``[T, B, units]`` and the last state: a loop of T ticks, unrolled in the graph.
 
         Args:
             products: ``[T, B, gates · units]``.
             state: path → ``[B, units]`` before the first row.
-            starts: ``[T, B]`` bool: the state is nought before this row.
-            variables: By path, instead of its own.
+            starts: ``[T, B]`` bool: the state is reset to zero before this row.
+            variables: Used instead of its own, by path; None: its own.
         """
         import tensorflow as tf
 

@@ -1,11 +1,11 @@
-"""The first convolution, over stacks of frames as they come: bytes, frames before rows.
+"""The first convolution, over stacks of frames as they arrive: bytes, with the frame axis first.
 
-ONNX Runtime convolves channels first, so acting needs no other layout: the converter drops the
-transposition that stands here for Keras. TensorFlow convolves channels last. Training moves
-blocks of stride × stride pixels into channels instead (space to depth) and convolves these with
-the same numbers, a stride of 1 and size/stride × size/stride taps. Four bytes move as one number.
-Measured on one core for 672 stacks of 4 × 84 × 84: 298 ms instead of 321 for all that the Nature
-network's update computes.
+ONNX Runtime convolves with channels first, so acting needs no other layout: the converter drops
+the transposition that Keras needs here. TensorFlow convolves with channels last. In training,
+blocks of stride × stride pixels are moved into channels instead (space to depth) and convolved
+with the same weights, a stride of 1 and size/stride × size/stride taps. Four bytes are moved as
+one number. Measured on one core for 672 stacks of 4 × 84 × 84: 298 ms instead of 321 for the whole
+update of the Nature network.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tinyqueue.models.keras_import import Initializer, KerasLayer, import_keras,
 def frame_convolution() -> KerasLayer:
     """The Keras layer ``[N, k, H, W]`` or ``[N, k, H, W, c]`` → ``[N, h, w, filters]``.
 
-    Its kernel is ``[size, size, k·c, filters]``, as that of a convolution with the frames in its
-    channels. Frames are bytes or bits. Arguments: ``filters``, ``size``, ``stride``, ``padding``,
+    Its kernel is ``[size, size, k·c, filters]``, as in a convolution with frames as channels.
+    Frames are uint8 or bool. Arguments: ``filters``, ``size``, ``stride``, ``padding``,
     ``initializer`` of the kernel, and ``scale``, a factor on the bytes.
     """
     tf, keras = import_keras()
-    # The frames of an update are transposed as numbers of four bytes, or as bytes.
+    # An update transposes frames as integers of four bytes or of one.
     take_onednn_notice()
 
     class FrameConvolution(keras.layers.Layer):  # type: ignore[misc, name-defined]
@@ -55,7 +55,7 @@ def frame_convolution() -> KerasLayer:
 
         def call(self, frames: Tensor, training: bool = False) -> Tensor:
             if frames.dtype == tf.bool:
-                # Four of them cannot be bitcast to one number.
+                # Four bools cannot be bitcast to one number.
                 frames = tf.cast(frames, tf.uint8)
             # Scaling 8,192 weights is cheaper than scaling 28,224 bytes per stack.
             kernel = tf.convert_to_tensor(self.kernel) * self.scale
@@ -91,7 +91,7 @@ def _channels_last(frames: Tensor) -> Tensor:
 
 
 def _blocks(frames: Tensor, size: int, stride: int) -> Tensor:
-    """``[N, k, H, W, …]`` → ``[N, H/s, W/s, k·s·s·c]``; pixels that no tap reaches are cut off."""
+    """``[N, k, H, W, …]`` → ``[N, H/s, W/s, k·s·s·c]`` without pixels that no tap reaches."""
     import tensorflow as tf
 
     _, stack, *sides = frames.shape
@@ -99,7 +99,7 @@ def _blocks(frames: Tensor, size: int, stride: int) -> Tensor:
     colours = sides[2] if len(sides) == 3 else 1
     seen = frames[:, :, : high * stride, : wide * stride]
     if stride * colours == 4:
-        # A row of a block is one number while it is moved.
+        # A row of a block is moved as one number.
         row = tf.bitcast(tf.reshape(seen, [-1, stack, high, stride, wide, 4]), tf.int32)
         blocks = tf.bitcast(tf.transpose(row, [0, 2, 4, 1, 3]), frames.dtype)
     else:
@@ -109,7 +109,7 @@ def _blocks(frames: Tensor, size: int, stride: int) -> Tensor:
 
 
 def _block_kernel(kernel: Tensor, stack: int, stride: int) -> Tensor:
-    """``[size, size, k·c, F]`` → ``[size/s, size/s, k·s·s·c, F]`` in the order of blocks."""
+    """``[size, size, k·c, F]`` → ``[size/s, size/s, k·s·s·c, F]``, in the order of the blocks."""
     import tensorflow as tf
 
     size, _, channels, filters = kernel.shape

@@ -1,4 +1,4 @@
-"""What networks that see images have in common: frames in, a dense layer, a memory, heads."""
+"""What image networks share: convolutions over frames, a dense layer, a memory, heads."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tinyqueue.models.precision import Precision, dtype_policy
 
 @dataclass(frozen=True)
 class ImageConfig(MemoryConfig):
-    """What every network for images can be told."""
+    """Settings of every image network."""
 
     core_units: Width = 256
     """Units of the cell. IMPALA (Espeholt et al., 2018): an LSTM of 256; R2D2: 512."""
     dense: Width = 256
-    """Units of the layer behind the convolutions; of each stream where an output is dueling."""
+    """Units of the layer after the convolutions; of each stream if an output is dueling."""
     precision: Precision = "auto"
-    """Numbers of the layers before the heads in training: bfloat16 with float32 variables,
-    where ``auto`` finds a processor that multiplies them. Players always use float32."""
+    """Precision of the layers before the heads in training: bfloat16 with float32 variables, which
+    ``auto`` uses if the processor can multiply bfloat16. Players always use float32."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,21 @@ def image_network(
     seed: int,
     convolve: Convolve,
 ) -> Network:
-    """One torso for all outputs: convolutions, then a dense layer, beside it what came before.
+    """One torso for all outputs: convolutions, then a dense layer, joined by the previous action
+    and reward where the config asks for them.
 
-    The streams of a dueling output without a core begin at the convolutions, as in the paper.
+    Without a core, the streams of a dueling output start at the convolutions, as in the paper.
+
+    Args:
+        observations: One image.
+        actions: The action space, for the previous action.
+        outputs: The outputs, by name.
+        config: Sizes and memory.
+        seed: Seed of the initial weights.
+        convolve: Builds the convolutions.
 
     Raises:
-        ConfigError: There is not exactly one image to see.
+        ConfigError: The observation is not exactly one image, or is too small.
     """
     _, keras = import_keras()
     ((path, leaf),) = _image(observations).items()
@@ -91,7 +100,10 @@ def image_network(
 
 
 def convolutions(parts: Sequence[Convolution]) -> Convolve:
-    """Convolutions one after the other, each with a ReLU, kernels orthogonal with gain √2."""
+    """Convolutions in sequence, each with a ReLU; kernels are orthogonal with gain √2.
+
+    The function that it returns raises ConfigError for an image that is too small.
+    """
 
     def convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
         _, keras = import_keras()
@@ -124,12 +136,12 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
 
 
 def byte_scale(leaf: Leaf) -> float:
-    """Factor that brings bytes to 0 … 1; bits are there already."""
+    """Factor that scales bytes to 0 … 1; it is 1 for bools."""
     return 1.0 / (leaf.high or 255.0)
 
 
 def _image(observations: Space) -> Space:
-    """The space, which is one image of bytes or of bits."""
+    """The space, if it is one image of uint8 or bool; raises ConfigError otherwise."""
     leaves = list(observations.values())
     frame = leaves[0].frame
     is_image = frame.dtype in _PIXELS and not frame.is_discrete and len(frame.shape) in (2, 3)
@@ -146,7 +158,7 @@ def _image(observations: Space) -> Space:
 
 
 def _require_size(leaf: Leaf, parts: Sequence[Convolution]) -> None:
-    """Raises ConfigError when an image has less pixels than the convolutions take in."""
+    """Raises ConfigError when an image has fewer pixels than the convolutions need."""
     least = 1
     for part in reversed(parts):
         least = (least - 1) * part.stride + part.size

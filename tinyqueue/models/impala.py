@@ -1,8 +1,9 @@
 """The deep residual network of IMPALA (Espeholt et al., 2018, arXiv:1802.01561, fig. 3, right).
 
-Three sections of 16, 32 and 32 filters: a convolution 3×3, max pooling 3×3/2, and two residual
-blocks of ReLU, 3×3, ReLU, 3×3; then ReLU, a dense layer of 256, ReLU. Kernels of convolutions
-begin as Sonnet's, a normal distribution of variance 1/inputs cut at two deviations.
+Three sections of 16, 32 and 32 filters: a 3×3 convolution, 3×3/2 max pooling, and two residual
+blocks of ReLU, 3×3, ReLU, 3×3; then ReLU, a dense layer of 256, ReLU. Convolution kernels are
+initialised as in Sonnet: a normal distribution of variance 1/inputs, truncated at two standard
+deviations.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from tinyqueue.models.layers import Layers
 from tinyqueue.models.network import Network, Output
 
 SECTIONS = (16, 32, 32)
-"""Filters of each."""
+"""Filters per section."""
 BLOCKS = 2
 """Residual blocks per section."""
 
 
 @dataclass(frozen=True)
 class ImpalaNetworkConfig(ImageConfig):
-    """``impala``: learns Atari in fewer env steps, with six times the products of ``nature``; ONNX
-    Runtime takes fifteen times as long (measured)."""
+    """``impala``: learns Atari in fewer env steps, but has six times the multiplications of
+    ``nature``; ONNX Runtime takes fifteen times as long (measured)."""
 
 
 def build(
@@ -37,7 +38,7 @@ def build(
     config: ImpalaNetworkConfig,
     seed: int,
 ) -> Network:
-    """The network, as :func:`tinyqueue.models.images.image_network` says."""
+    """Builds the network; see :func:`tinyqueue.models.images.image_network`."""
     return image_network(observations, actions, outputs, config, seed, _convolve)
 
 

@@ -10,37 +10,37 @@ from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.keras_import import import_keras
 
 MOST_ONE_HOT = 8192
-"""Columns that one leaf may fill as one-hot: a first layer of 64 units then has half a million
-weights. A million states would be four megabytes for every row of a batch."""
+"""One-hot columns that one leaf may have: a first layer of 64 units then has half a million
+weights. A million states would take four megabytes per row of a batch."""
 
 
 def named_input(shape: tuple[int, ...], dtype: str, key: str) -> Tensor:
-    """A Keras input for a model that is called with a dict, under any key."""
+    """A Keras input of a model that is called with a dict; ``key`` may be any string."""
     _, keras = import_keras()
-    # A layer's name may be neither empty nor hold a "/" or ":", as keys do; Keras matches the
-    # keys of a dict of inputs with the names of tensors, which may.
+    # Unlike keys, a layer's name may not be empty or contain "/" or ":". Keras matches the keys
+    # of a dict of inputs with the names of tensors, which may.
     tensor = keras.Input(shape, dtype=dtype, name=f"input_{key.encode().hex()}")
     tensor.name = key
     return tensor
 
 
 def observation_inputs(space: Space) -> dict[str, Tensor]:
-    """One Keras input per leaf, by path, so that a model is called with ``{path: [B, *obs]}``."""
+    """One Keras input per leaf, by path: the model is called with ``{path: [B, *obs]}``."""
     return {path: named_input(leaf.shape, leaf.dtype, path) for path, leaf in space.items()}
 
 
 def previous_inputs(actions: Space) -> dict[str, Tensor]:
-    """Inputs for the previous action, ``[B, *act]`` per leaf in its type on the wire, and reward
-    ``[B]``."""
+    """Inputs for the previous action, ``[B, *act]`` per leaf in the leaf's dtype, and for the
+    previous reward, ``[B]``."""
     keys = {action_input(path): leaf for path, leaf in actions.items()}
     inputs = {key: named_input(leaf.shape, leaf.dtype, key) for key, leaf in keys.items()}
     return inputs | {REWARD_INPUT: named_input((), "float32", REWARD_INPUT)}
 
 
 def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]:
-    """``[B, n]`` per leaf of actions, and ``[B, 1]`` tanh of the reward: it may be of any size.
+    """``[B, n]`` per leaf of actions, and ``[B, 1]`` tanh of the reward, which may be of any size.
 
-    Leaves are seen as those of observations are: discrete ones one-hot, numbers as they are.
+    Leaves are encoded like those of observations: discrete ones one-hot, floats unchanged.
     """
     _, keras = import_keras()
     reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[REWARD_INPUT]))
@@ -49,11 +49,11 @@ def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]
 
 
 def features(inputs: dict[str, Tensor], space: Space) -> Tensor:
-    """``[B, F]`` float32: every leaf flattened, in the order of the space.
+    """``[B, F]`` float32: all leaves flattened and joined, in the order of the space.
 
-    Discrete values become one-hot, or binary digits where that would be more than
-    :data:`MOST_ONE_HOT` columns; bounded integers (images) are scaled to 0 … 1; floats are taken
-    as they are.
+    Discrete values become one-hot, or binary digits if one-hot needed more than
+    :data:`MOST_ONE_HOT` columns; bounded integers (images) are scaled to 0 … 1; floats are
+    unchanged.
     """
     _, keras = import_keras()
     columns = [_columns(inputs[path], leaf) for path, leaf in space.items()]
@@ -80,7 +80,7 @@ def _one_hot(tensor: Tensor, n: int) -> Tensor:
 
 
 def _digits(tensor: Tensor, n: int) -> Tensor:
-    """``[…, ⌈log₂ n⌉]`` of 0 and 1: every value is told from every other, at little cost."""
+    """``[…, ⌈log₂ n⌉]`` binary digits: all values stay distinct, at little cost."""
     _, keras = import_keras()
     whole = keras.ops.expand_dims(keras.ops.cast(tensor, "int32"), -1)
     places = [1 << place for place in range(max(1, (n - 1).bit_length()))]

@@ -1,8 +1,8 @@
-"""Imports TensorFlow and Keras as fast and as quietly as they allow.
+"""Imports TensorFlow and Keras as fast and as quietly as possible.
 
-Measured on two cores: 2.5 s plainly; 1.6 s with garbage collection off and without
-matplotlib, which Keras imports only to draw. Where no byte code was installed and Python
-may not write any, it takes 7 s at every start: see :func:`bytecode_advice`.
+Measured on two cores: a plain import takes 2.5 s; with garbage collection off and without
+matplotlib, which Keras imports only to plot, 1.6 s. Where no byte code was installed and Python
+may not write any, every start takes 7 s: see :func:`bytecode_advice`.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ KerasModel: TypeAlias = Any
 KerasLayer: TypeAlias = Any
 """A ``keras.layers.Layer``, or the class of one."""
 Initializer: TypeAlias = Any
-"""A ``keras.initializers.Initializer``, or a function that does the same."""
+"""A ``keras.initializers.Initializer``, or a function of the same signature."""
 
 _NOTICES = (
     b"oneDNN custom operations are on",
     b"before absl::InitializeLog() is called",
 )
-"""What TensorFlow 2.21 says at every import, whatever its log level."""
+"""What TensorFlow 2.21 prints at every import, whatever its log level."""
 _NO_ONEDNN = (b"oneDNN supports DT_",)
-"""What it calls an error, once, where a type is transposed for which oneDNN needs AVX-512: its own
-kernel does it then, as it should. The log level that hides it would hide errors."""
+"""Logged once, as an error, when a type is transposed for which oneDNN needs AVX-512. Nothing is
+wrong: TensorFlow's own kernel does it. A log level that hides this would hide real errors."""
 
 
 def import_keras() -> tuple[Any, Any]:
     """The modules ``tensorflow`` and ``keras``, imported at the first call.
 
-    Call it before other threads start: for its duration ``import matplotlib`` fails, and
-    what anyone writes to standard error appears only at its end.
+    Call it before other threads start: while it runs, ``import matplotlib`` fails, and all
+    output to standard error is held back until it ends.
 
     Raises:
         MissingExtraError: TensorFlow or Keras is not installed.
@@ -65,7 +65,7 @@ def import_keras() -> tuple[Any, Any]:
             f"Keras runs on the {keras.backend.backend()} backend in this process, and tinyqueue "
             "trains with TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported."
         )
-    # Also where the program has imported Keras before, with what ~/.keras/keras.json says.
+    # Also if the program has already imported Keras, with the settings of ~/.keras/keras.json.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -73,10 +73,10 @@ def import_keras() -> tuple[Any, Any]:
 
 
 def take_onednn_notice() -> None:
-    """Has TensorFlow say now, unheard, that oneDNN does not transpose integers on this processor.
+    """Makes TensorFlow log now, hidden, that oneDNN does not transpose integers on this processor.
 
-    It says so once in a process: here instead of at the first update. 10 ms. TensorFlow's threads
-    can be set no more afterwards.
+    It logs this once per process: here, instead of at the first update. Takes 10 ms. TensorFlow's
+    threads cannot be configured afterwards.
     """
     tf, _ = import_keras()
     with _without(_NO_ONEDNN):
@@ -84,10 +84,10 @@ def take_onednn_notice() -> None:
 
 
 def bytecode_advice() -> str | None:
-    """What to run once so that TensorFlow starts faster, or None when it already does.
+    """What to run once so that TensorFlow starts faster; None if there is nothing to do.
 
-    Some installers leave no byte code behind, and ``PYTHONDONTWRITEBYTECODE`` keeps
-    Python from writing it: then each start compiles 2,600 files.
+    Some installers leave no byte code, and ``PYTHONDONTWRITEBYTECODE`` keeps Python from
+    writing it: then every start compiles 2,600 files.
     """
     found = importlib.util.find_spec("tensorflow")
     if not sys.dont_write_bytecode or found is None or found.origin is None:
@@ -96,8 +96,8 @@ def bytecode_advice() -> str | None:
         return None
     packages = Path(found.origin).parent
     return (
-        "TensorFlow is compiled anew at every start, which takes about 5 s, because no byte code "
-        "is installed and PYTHONDONTWRITEBYTECODE is set. Once and for all: "
+        "TensorFlow is compiled again at every start, which takes about 5 s, because no byte code "
+        "is installed and PYTHONDONTWRITEBYTECODE is set. To compile it once: "
         f"{sys.executable} -m compileall -q {packages} {packages.with_name('keras')}"
     )
 
@@ -120,8 +120,8 @@ def _quick_import() -> Iterator[None]:
 
 @contextmanager
 def _without_users_file() -> Iterator[None]:
-    """Keras reads ``keras.json`` of its folder as it is imported: another network is trained with
-    another order of channels. It is given an empty folder for so long."""
+    """Gives Keras an empty folder during its import. It would read ``keras.json`` in its own, and
+    a different order of channels there would train a different network."""
     before = os.environ.get("KERAS_HOME")
     with tempfile.TemporaryDirectory(prefix="tinyqueue-") as folder:
         os.environ["KERAS_HOME"] = folder
@@ -136,7 +136,7 @@ def _without_users_file() -> Iterator[None]:
 
 @contextmanager
 def _without(notices: tuple[bytes, ...]) -> Iterator[None]:
-    """Holds standard error back and lets through every line that is not one of the notices."""
+    """Holds back standard error, then writes every line that contains none of the notices."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:

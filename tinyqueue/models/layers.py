@@ -1,7 +1,7 @@
-"""Dense layers and heads, each with initial weights from a seed of its own.
+"""Dense layers and heads, each initialised from its own seed.
 
-Orthogonal initial weights with gain √2 before the heads, 0.01 for what a policy is made of and 1
-for values, as in "What Matters In On-Policy Reinforcement Learning?" (Andrychowicz et al., 2021,
+Initial weights are orthogonal, with gain √2 before the heads, 0.01 for the policy's parameters and
+1 for values, as in "What Matters In On-Policy Reinforcement Learning?" (Andrychowicz et al., 2021,
 §3.2).
 """
 
@@ -25,33 +25,33 @@ Width = Annotated[int, Field(gt=0, le=65_536)]
 Widths = Annotated[tuple[Width, ...], Field(max_length=32)]
 
 SCALARS = ("value",)
-"""Outputs of size 1 that lose their last axis: ``[B]``."""
+"""Outputs of size 1 without their last axis: ``[B]``."""
 
 _POLICY_GAIN = 0.01
-"""Of what says something of actions: at first all are nearly as likely (§3.2)."""
+"""Of the policy's parameters: at first, all actions are almost equally likely (§3.2)."""
 
 
 def layer_name(name: str) -> str:
-    """A name that Keras and TensorFlow take for a layer: any output's, such as ``mean/left arm``.
+    """A layer name that Keras and TensorFlow accept, for any output, such as ``mean/left arm``.
 
-    What else than letters, digits, "_" and "-" is in it becomes ``.<hexadecimal>.``, so that
-    names stay different.
+    Characters other than letters, digits, "_" and "-" become ``.<hexadecimal>.``, so that
+    different names stay different.
     """
     return re.sub("[^A-Za-z0-9_-]", lambda found: f".{ord(found[0]):x}.", name)
 
 
 def is_of_policy(name: str) -> bool:
-    """Whether an output says something of actions: ``logits``, ``mean/arm``."""
+    """Whether an output parametrises actions: ``logits``, ``mean/arm``."""
     return name.partition("/")[0] in POLICY_OUTPUTS
 
 
 class Layers:
-    """Makes the layers of one network, in a fixed order of draws.
+    """Creates the layers of one network, with seeds in a fixed order.
 
     Args:
-        seed: Of the initial weights.
-        activation: After every layer that is no head.
-        policy: Keras dtype policy of what comes before the heads.
+        seed: Seed of the initial weights.
+        activation: Used after every layer except heads.
+        policy: Keras dtype policy of the layers before the heads.
     """
 
     def __init__(self, seed: int, activation: str, policy: str = "float32") -> None:
@@ -61,7 +61,7 @@ class Layers:
         self._draws = iter(range(2**31))
 
     def hidden(self, name: str, units: int, x: Tensor) -> Tensor:
-        """A dense layer with the activation."""
+        """A dense layer with the activation: ``[B, n]`` → ``[B, units]``."""
         _, keras = import_keras()
         return keras.layers.Dense(
             units,
@@ -72,17 +72,18 @@ class Layers:
         )(x)
 
     def tower(self, name: str, widths: Sequence[int], x: Tensor) -> Tensor:
-        """Dense layers one after the other."""
+        """Dense layers in sequence: ``[B, n]`` → ``[B, widths[-1]]``; ``x`` if there are none."""
         for index, units in enumerate(widths):
             x = self.hidden(f"{name}_{index}", units, x)
         return x
 
     def heads(self, x: Tensor, outputs: Mapping[str, Output], stream: int) -> dict[str, Tensor]:
-        """Every output, straight from ``x``; streams of dueling ones have ``stream`` units."""
+        """All outputs, each a head on ``x``; the streams of dueling ones have ``stream`` units."""
         return {name: self.head(name, output, x, stream) for name, output in outputs.items()}
 
     def head(self, name: str, output: Output, x: Tensor, stream: int) -> Tensor:
-        """One output; a dueling one as two streams with a hidden layer of their own, if any."""
+        """One output. A dueling one has two streams, each with a hidden layer of ``stream`` units;
+        0: no hidden layer."""
         _, keras = import_keras()
         if output.state_independent:
             return _free_variable()(output.size, name=layer_name(name))(x)
@@ -99,24 +100,24 @@ class Layers:
         return value + advantage - keras.ops.mean(advantage, axis=-1, keepdims=True)
 
     def _linear(self, name: str, units: int, gain: float, x: Tensor) -> Tensor:
-        """Numbers as they are, always float32."""
+        """A dense layer without activation, always float32."""
         _, keras = import_keras()
         initial = self.orthogonal(gain)
         return keras.layers.Dense(units, kernel_initializer=initial, dtype="float32", name=name)(x)
 
     def orthogonal(self, gain: float) -> Initializer:
-        """An initializer with the next seed."""
+        """An orthogonal initializer with the next seed."""
         _, keras = import_keras()
         return keras.initializers.Orthogonal(gain, seed=self.next_seed())
 
     def next_seed(self) -> int:
-        """A seed that no other layer has."""
+        """The next seed; every layer gets a different one."""
         return seed32(self._seed, next(self._draws))
 
 
 @cache
 def _free_variable() -> KerasLayer:
-    """The Keras layer ``[B, …]`` → ``[B, size]``: one variable, which starts at 0, in every row."""
+    """The Keras layer ``[B, …]`` → ``[B, size]``: one variable in every row, initially 0."""
     _, keras = import_keras()
 
     class FreeVariable(keras.layers.Layer):  # type: ignore[misc, name-defined]

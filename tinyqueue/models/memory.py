@@ -1,4 +1,4 @@
-"""What any family of networks may have: a recurrent core, and the previous action and reward."""
+"""Memory for any family of networks: a recurrent core, and the previous action and reward."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tinyqueue.models.network import STATE, Network, Output, Recurrence
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """What a network knows of ticks before the present one."""
+    """What a network knows about earlier ticks."""
 
     core: Literal["none", "lstm", "gru"] = "none"
-    """A recurrent cell between one torso and all outputs: a memory, for tasks whose
-    observations do not tell everything."""
+    """A recurrent cell between one torso and all outputs: a memory, for partially observed
+    tasks."""
     core_units: Width = 64
     """Units of that cell. R2D2 (Kapturowski et al., 2019) on Atari: 512."""
     previous: bool = False
-    """See the previous action (one-hot) and reward (tanh of it, as in Acme) too. R2D2: true."""
+    """Also use the previous action (one-hot) and reward (its tanh, as in Acme). R2D2: true."""
 
 
 def with_core(
@@ -37,16 +37,16 @@ def with_core(
     config: MemoryConfig,
     seed: int,
 ) -> Network:
-    """A network whose outputs stand on a recurrent cell.
+    """A network whose outputs are heads on a recurrent cell.
 
     Args:
-        inputs: Of one tick, without state.
-        seen: ``[B, n]`` what the torso makes of them.
-        observations: What it sees.
-        outputs: What it says.
-        layers: Makes the heads.
-        config: With a ``core``.
-        seed: Of the cell's initial weights.
+        inputs: Inputs of one tick, without the state.
+        seen: ``[B, n]`` features that the torso makes of them.
+        observations: The observation space.
+        outputs: The outputs, by name.
+        layers: Creates the heads.
+        config: A config with a ``core`` other than ``none``.
+        seed: Seed of the cell's initial weights.
     """
     _, keras = import_keras()
     assert config.core != "none"

@@ -25,12 +25,12 @@ from tinyqueue.models.network import Network, Output
 
 @dataclass(frozen=True)
 class MlpConfig(MemoryConfig):
-    """Layers of a perceptron. Two of 64 with tanh is the classic for vector observations."""
+    """Layers of a perceptron. Two of 64 with tanh are the classic for vector observations."""
 
     hidden: Widths = (64, 64)
     """Units per hidden layer. PPO (Schulman et al., 2017)."""
     activation: Literal["tanh", "relu", "elu", "silu"] = "tanh"
-    """After every hidden layer. tanh was best on-policy in Andrychowicz et al., 2021."""
+    """Used after every hidden layer. tanh was best on-policy in Andrychowicz et al., 2021."""
     value_hidden: Widths | None = None
     """Units per hidden layer of the value's own tower; ``hidden`` when absent."""
     shared: bool = False
@@ -46,14 +46,14 @@ class MlpConfig(MemoryConfig):
 def build(
     observations: Space, actions: Space, outputs: Mapping[str, Output], config: MlpConfig, seed: int
 ) -> Network:
-    """The network.
+    """Builds the network.
 
     Args:
-        observations: What it sees.
-        actions: Of which the previous one may be an input.
-        outputs: What it says.
+        observations: The observation space.
+        actions: The action space, for the previous action.
+        outputs: The outputs, by name.
         config: Its layers.
-        seed: Of the initial weights; the same seed gives the same weights.
+        seed: Seed of the initial weights; the same seed gives the same weights.
     """
     _, keras = import_keras()
     inputs = observation_inputs(observations)
@@ -72,7 +72,7 @@ def build(
 def _towers(
     layers: Layers, config: MlpConfig, x: Tensor, outputs: Mapping[str, Output]
 ) -> dict[str, Tensor]:
-    """Every output of a feed-forward network, behind its role's tower or behind one for all."""
+    """The outputs of a feed-forward network, with one tower per role, or one torso for all."""
     if config.shared:
         torso = layers.tower("hidden", config.hidden, x)
         return layers.heads(torso, outputs, config.hidden[-1] if config.hidden else 0)

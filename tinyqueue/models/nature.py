@@ -20,8 +20,8 @@ class NatureConfig(ImageConfig):
     """``nature``: the usual network for Atari."""
 
     dense: Width = 512
-    """Units behind the convolutions; of each stream where an output is dueling. DQN: 512."""
+    """Units after the convolutions; of each stream if an output is dueling. DQN: 512."""
 
 
 build = partial(image_network, convolve=convolutions(CONVOLUTIONS))
-"""The network, as :func:`tinyqueue.models.images.image_network` says."""
+"""Builds the network; see :func:`tinyqueue.models.images.image_network`."""

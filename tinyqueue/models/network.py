@@ -1,4 +1,4 @@
-"""What a model family builds: one network, called tick by tick to act and over rows to train."""
+"""What a model family builds: one network, called tick by tick to act, and over rows to train."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyqueue.models.cells import Cell
 from tinyqueue.models.keras_import import KerasModel
 
 STATE = "state:"
-"""Recurrent state among a step's inputs and outputs: ``state:<path>``."""
+"""Prefix of recurrent state among the inputs and outputs of a step: ``state:<path>``."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Output:
     """One output of a network.
 
     Attributes:
-        size: Numbers per row; ``value`` of size 1 comes as ``[N]``.
+        size: Numbers per row; ``value`` of size 1 is ``[N]``.
         dueling: ``Q = V + A − mean A`` of two streams (Wang et al., 2016, arXiv:1511.06581).
-        state_independent: It is one variable, which starts at 0, and the same in every row.
+        state_independent: It is one variable that starts at 0, the same in every row.
     """
 
     size: int
@@ -33,11 +33,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """The parts of a recurrent network that a loop over time is made of.
+    """The parts of a recurrent network, for loops over time.
 
     Attributes:
-        torso: ``keras.Model`` from observations and what came before to what the cell adds
-            to its recurrent product, ``[N, gates]``.
+        torso: ``keras.Model`` from observations and the previous action and reward to what the
+            cell adds to its recurrent product, ``[N, gates]``.
         cell: Steps the state (:mod:`tinyqueue.models.cells`).
         heads: ``keras.Model`` from ``[N, units]`` to the outputs.
     """
@@ -55,11 +55,11 @@ class Network:
             and, with previous actions, ``previous:action`` for the path ``""``,
             ``previous:action/<path>`` for any other, and ``previous:reward``; a dict of outputs
             by name and ``state:<path>``.
-        observations: What it sees.
+        observations: The observation space.
         recurrence: Its parts; None for a feed-forward network.
 
     Attributes:
-        state: Recurrent state: path → shape of one slot's array. Empty without recurrence.
+        state: Recurrent state: path → shape for one slot. Empty without recurrence.
         uses_previous: Whether the previous action and reward are inputs.
         variables, trainable_variables: ``tf.Variable`` by path.
     """
@@ -80,15 +80,15 @@ class Network:
     def apply(
         self, observations: Mapping[str, Tensor], variables: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Outputs of rows that know of no time, ``{name: [N, …]}``.
+        """Outputs of independent rows, ``{name: [N, …]}``.
 
         Args:
             observations: path → ``[N, *obs]``.
-            variables: By path, instead of its own: a target network is the same network with
-                other variables.
+            variables: Used instead of its own, by path: a target network is the same network with
+                other variables. None: its own.
 
         Raises:
-            ConfigError: The network looks back, at a state or at the previous action.
+            ConfigError: The network has a recurrent state or uses the previous action.
         """
         if self.state or self.uses_previous:
             raise ConfigError(
@@ -108,18 +108,18 @@ class Network:
         previous_rewards: Tensor = None,
         variables: Mapping[str, Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Outputs of rows in time, and the state after the last one.
+        """Outputs of rows in time order, and the state after the last row.
 
-        Everything but the cell runs once, over all rows together.
+        Everything but the cell runs once, on all rows together.
 
         Args:
             observations: path → ``[T, B, *obs]``; T known when the graph is built.
             state: path → ``[B, *state]`` before the first row.
-            starts: ``[T, B]`` bool: the state is nought before this row.
-            previous_actions: path → ``[T, B, *act]``, zeros before an episode's first row; not
-                looked at without ``uses_previous``.
+            starts: ``[T, B]`` bool: the state is reset to zero before this row.
+            previous_actions: path → ``[T, B, *act]``, zeros before an episode's first row; ignored
+                without ``uses_previous``.
             previous_rewards: ``[T, B]`` likewise.
-            variables: By path, instead of its own.
+            variables: Used instead of its own, by path; None: its own.
 
         Returns:
             ``{name: [T, B, …]}`` and path → ``[B, *state]``.

@@ -1,4 +1,4 @@
-"""TensorFlow, which publishes no types, in signatures; and what is asserted of tensors when a graph
+"""Names for TensorFlow's types, which it does not publish, and assertions on tensors when a graph
 is built."""
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ GradientTape: TypeAlias = Any
 
 
 def require(shape: tuple[int | None, ...], dtype: str, **tensors: Tensor) -> None:
-    """Asserts what a formula takes for granted, as rlax does: once per graph, so it costs nothing
-    when the graph runs.
+    """Checks what a formula assumes, as rlax does: once per graph, so it costs nothing when the
+    graph runs.
 
     Args:
-        shape: Sizes, None for any. A size that a tensor does not know yet fits too.
-        dtype: By NumPy's name.
-        tensors: By the names that an error calls them.
+        shape: Sizes; None for any. A size that is not yet known in a tensor also fits.
+        dtype: NumPy's name of it.
+        tensors: The tensors, by the names used in the error.
 
     Raises:
-        ValueError: A tensor has another rank, size or type.
+        ValueError: A tensor has a different rank, size or type.
     """
     for name, tensor in tensors.items():
         found = tuple(tensor.shape)

@@ -1,8 +1,8 @@
 """The acting half of a Keras model as an ONNX graph without its weights.
 
-A learner publishes the graph once per run and the weights at every version; names of
-inputs and outputs are those of :mod:`tinyqueue.policy.runner`. Players compute in float32,
-whatever precision the model is trained in.
+A learner publishes the graph once per run and the weights with every version. The names of inputs
+and outputs are described in :mod:`tinyqueue.policy.runner`. Players compute in float32, whatever
+precision the model is trained in.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _STATE, _PREVIOUS = "state:", "previous:"
 
 
 class Stepping(Protocol):
-    """A network, of which only one tick matters here."""
+    """A network; only its model of one tick is used here."""
 
     step: Any
 
 
 class PolicyExport:
-    """What players need of a model, and its weights as they are now.
+    """The part of a model that players need, and its current weights.
 
     Args:
-        network: Of which ``step`` is taken: a functional Keras model of one tick with a dict of
+        network: Its ``step`` is exported: a functional Keras model of one tick, with a dict of
             inputs by observation path (recurrent state: ``state:<path>``; ``previous:action`` and
-            ``previous:reward``), and of outputs by name (next state: ``state:<path>``).
-        outputs: The outputs that acting needs. Layers that only others need stay behind.
+            ``previous:reward``), and a dict of outputs by name (next state: ``state:<path>``).
+        outputs: The outputs that acting needs. Layers that only other outputs need are left out.
 
     Attributes:
         graph: The ONNX model.
-        sha256: Of the graph, hexadecimal.
+        sha256: Hash of the graph, hexadecimal.
 
     Raises:
         ConfigError: The model lacks an output, or an operation has no ONNX counterpart.
@@ -63,10 +63,10 @@ class PolicyExport:
         self.sha256 = hashlib.sha256(self.graph).hexdigest()
 
     def arrays(self) -> Arrays:
-        """Present values of the acting half's weights by variable path; the caller's to keep."""
+        """Copies of the acting half's current weights, by variable path."""
         from tensorflow import raw_ops
 
-        # Three times faster than Variable.numpy(), and done at every publish.
+        # Three times faster than Variable.numpy(), and called at every publish.
         return {
             path: raw_ops.ReadVariableOp(resource=v.value.handle, dtype=v.value.dtype).numpy()
             for path, v in self._variables.items()
@@ -74,7 +74,7 @@ class PolicyExport:
 
 
 def _graph(acting: Any, variables: dict[str, Any]) -> bytes:
-    """The converted model between inputs and outputs with our names."""
+    """The converted model, with our names for inputs and outputs."""
     signature = _signature(acting, variables)
     inner = _converted(acting, variables, list(signature.values()))
     from onnx import helper
@@ -93,7 +93,7 @@ def _graph(acting: Any, variables: dict[str, Any]) -> bytes:
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
         shape = ["B", *tensor.shape[1:]]
         outputs.append(helper.make_tensor_value_info(_output_name(name), kind, shape))
-    # The converter takes no ":" or "/" in names; ONNX Runtime removes these identities.
+    # The converter does not allow ":" or "/" in names; ONNX Runtime removes these identities.
     nodes = [helper.make_node("Identity", [name], [s.name]) for name, s in signature.items()]
     nodes += inner.graph.node
     nodes += [
@@ -109,7 +109,7 @@ def _graph(acting: Any, variables: dict[str, Any]) -> bytes:
 
 
 def _signature(acting: Any, variables: dict[str, Any]) -> dict[str, Any]:
-    """Our name of each input → its ``tf.TensorSpec``, observations and state before weights."""
+    """Our name of each input → its ``tf.TensorSpec``; observations and state before weights."""
     import tensorflow as tf
 
     signature = {}
@@ -146,7 +146,7 @@ def _converted(acting: Any, variables: dict[str, Any], signature: list[Any]) -> 
     function = tf.function(act, input_signature=signature, autograph=False)
     with _in_float32(acting):
         model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET)
-    # The converter only logs what it cannot convert, and leaves it in the graph.
+    # The converter only logs operations that it cannot convert, and leaves them in the graph.
     unknown = {node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type)}
     if unknown:
         raise ConfigError(
@@ -158,7 +158,7 @@ def _converted(acting: Any, variables: dict[str, Any], signature: list[Any]) -> 
 
 @contextmanager
 def _in_float32(model: Any) -> Iterator[None]:
-    """Layers with float32 variables compute in float32 for the duration."""
+    """Makes layers with float32 variables compute in float32 inside the block."""
     policies = [(layer, layer.dtype_policy) for layer in _layers(model)]
     try:
         for layer, policy in policies:
@@ -171,7 +171,7 @@ def _in_float32(model: Any) -> Iterator[None]:
 
 
 def _layers(model: Any) -> Iterator[Any]:
-    """Every layer, those of models within it too."""
+    """Every layer, including those of nested models."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
@@ -179,7 +179,7 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _external(name: str, kind: int, shape: Any) -> Any:
-    """An initializer whose values come with the weights."""
+    """An initializer whose values are in the weights."""
     from onnx import TensorProto
 
     tensor = TensorProto(name=name, data_type=kind, dims=tuple(shape))

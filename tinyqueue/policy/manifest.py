@@ -1,4 +1,4 @@
-"""Values of a sample's ``manifest.json``, taken key by key: an error says which, and what it is."""
+"""Reads a sample's ``manifest.json`` key by key: an error names the key and its value."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Kind = TypeVar("Kind", str, int, float, list[Any], dict[str, Any])
 
 
 class ManifestError(ValueError):
-    """A key is missing, or its value is of another kind than it should be."""
+    """A key is missing, or its value has the wrong type."""
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """The manifest as an object, of which nothing is known yet.
+    """The manifest as a JSON object with unchecked content.
 
     Raises:
-        ManifestError: It is no JSON, or no object.
+        ManifestError: It is not JSON, or not an object.
     """
     try:
         about = json.loads(data)
@@ -40,12 +40,12 @@ def taken(table: Mapping[str, Any], key: str, kind: type[Kind], within: str = ""
 
     Args:
         table: Part of the manifest.
-        key: In that part.
-        kind: What its value has to be; a whole number is a number too.
-        within: Where the part stands, such as ``results[0].``.
+        key: A key of that part.
+        kind: The type of its value; an int is accepted as a float.
+        within: Prefix that says where the part is, such as ``results[0].``.
 
     Raises:
-        ManifestError: The key is missing, or its value is of another kind.
+        ManifestError: The key is missing, or its value has another type.
     """
     if key not in table:
         raise ManifestError(f"{within}{key} is missing; it should be {_KINDS[kind]}")
@@ -53,7 +53,16 @@ def taken(table: Mapping[str, Any], key: str, kind: type[Kind], within: str = ""
 
 
 def of_kind(value: Any, kind: type[Kind], name: str) -> Kind:
-    """The value itself. Raises ManifestError when it is of another kind."""
+    """The value, converted to ``kind``.
+
+    Args:
+        value: Any JSON value.
+        kind: Its expected type.
+        name: Its name in errors.
+
+    Raises:
+        ManifestError: It has another type, or is too large for a float.
+    """
     fitting = (int, float) if kind is float else kind
     if not isinstance(value, fitting) or isinstance(value, bool):
         found = json.dumps(value)

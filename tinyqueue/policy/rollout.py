@@ -1,6 +1,6 @@
-"""A policy acting in B slots: what it remembers of each slot's episode, and one tick of it.
+"""A policy that acts in B slots (environments): its memory of each slot's episode, and one tick.
 
-Stages, evaluation games and ``tinyqueue.load(RUN).act`` all play through :class:`Rollout`.
+Stages, evaluation episodes and ``tinyqueue.load(RUN).act`` all play through :class:`Rollout`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.policy.heads import Head
 
 Previous = tuple[Arrays, Array]
-"""Actions, path → ``[B, *act]``, and rewards ``[B]`` float32 of the tick before; zeros before an
-episode's first observation."""
+"""Actions, path → ``[B, *act]``, and rewards ``[B]`` float32 of the previous tick; zeros before
+an episode's first observation."""
 
 
 class Runner(Protocol):
@@ -23,7 +23,7 @@ class Runner(Protocol):
 
     Attributes:
         version: Policy version of the weights.
-        env_steps: How far training was when they were made.
+        env_steps: Env steps of training behind the weights.
     """
 
     version: int
@@ -31,31 +31,39 @@ class Runner(Protocol):
 
     @property
     def uses_previous(self) -> bool:
-        """Whether the network sees the previous action and reward."""
+        """Whether the network takes the previous action and reward."""
 
     def run(
         self, observations: Arrays, state: Arrays, previous: Previous | None = None
     ) -> tuple[Arrays, Arrays]:
-        """Outputs by name and the next state by path; its next run may overwrite both."""
+        """Outputs by name, ``[B, …]``, and the next state by path, ``[B, *state]``.
+
+        The next run may overwrite both.
+
+        Args:
+            observations: path → ``[B, *obs]``.
+            state: path → ``[B, *state]``.
+            previous: For a network that ``uses_previous``.
+        """
 
 
 class Rollout:
     """Recurrent state, previous action and previous reward of B slots.
 
-    A tick is :meth:`act`, then :meth:`remember`; :meth:`forget` comes before the ``act`` at an
-    episode's first observation.
+    A tick is :meth:`act`, then :meth:`remember`. Call :meth:`forget` before the ``act`` on an
+    episode's first observation. Both may be left out for a policy that does not look back
+    (:attr:`looks_back`).
 
     Args:
         actions: The action space.
-        state: Recurrent state: path → shape of one slot's array.
+        state: Recurrent state: path → shape for one slot.
         slots: B.
 
     Attributes:
         state: path → ``[B, *state]`` float32, before the next tick.
-        previous_actions, previous_rewards: Of the tick before, as :data:`Previous` has them. A
-            policy that does not look back (``looks_back``) may go without :meth:`remember` and
-            :meth:`forget`.
-        outputs: What the network said in the last :meth:`act`; the next one overwrites it.
+        previous_actions: path → ``[B, *act]`` of the previous tick.
+        previous_rewards: ``[B]`` float32 of the previous tick.
+        outputs: The network's outputs in the last :meth:`act`; the next one overwrites them.
     """
 
     def __init__(self, actions: Space, state: Mapping[str, tuple[int, ...]], slots: int) -> None:
@@ -71,12 +79,13 @@ class Rollout:
         self._previous: Previous | None = None
 
     def begin(self, runner: Runner, head: Head, ticks: int, rng: np.random.Generator) -> None:
-        """Takes the policy for the next ``ticks``, for which the head draws its noise.
+        """Sets the policy for the next ``ticks``, for which the head draws its noise.
 
         Args:
-            runner, head: The policy, and how it acts.
-            ticks: At most so many times :meth:`act` is called before the next ``begin``.
-            rng: Where the head's draws come from.
+            runner: Runs the network.
+            head: Chooses actions from its outputs.
+            ticks: Maximum number of :meth:`act` calls before the next ``begin``.
+            rng: Source of the head's random numbers.
         """
         head.begin(ticks, len(self.previous_rewards), rng, runner.env_steps)
         self._run, self._act = runner.run, head.act
@@ -85,7 +94,7 @@ class Rollout:
 
     @property
     def looks_back(self) -> bool:
-        """Whether the policy has a recurrent state or sees the previous action and reward."""
+        """Whether the policy has a recurrent state or takes the previous action and reward."""
         return bool(self.state) or self._sees_previous
 
     def act(self, tick: int, seen: Arrays, mask: Array | None = None) -> Arrays:
@@ -93,8 +102,8 @@ class Rollout:
 
         Args:
             tick: 0 … ticks−1, ascending.
-            seen: What the network sees, path → ``[B, *obs]``, stacked where it sees stacks.
-            mask: As of :meth:`tinyqueue.policy.heads.Head.act`.
+            seen: The network's observations, path → ``[B, *obs]``, stacked if it sees stacks.
+            mask: As in :meth:`tinyqueue.policy.heads.Head.act`.
         """
         self.outputs, after = self._run(seen, self.state, self._previous)
         if self.state:
@@ -103,13 +112,22 @@ class Rollout:
         return self._act(tick, self.outputs, mask)
 
     def remember(self, actions: Arrays, rewards: Array) -> None:
-        """The tick was played: path → ``[B, *act]`` and ``[B]``."""
+        """Stores the tick just played.
+
+        Args:
+            actions: path → ``[B, *act]``.
+            rewards: ``[B]``.
+        """
         for path, previous in self.previous_actions.items():
             previous[...] = actions[path]
         self.previous_rewards[...] = rewards
 
     def forget(self, begun: Array) -> None:
-        """Slots where ``begun`` ``[B]`` bool now show the first observation of an episode."""
+        """Clears the memory of slots that are now at the first observation of an episode.
+
+        Args:
+            begun: ``[B]`` bool, true for these slots.
+        """
         for values in self.state.values():
             values[begun] = 0
         for previous in self.previous_actions.values():
@@ -117,7 +135,7 @@ class Rollout:
         self.previous_rewards[begun] = 0
 
     def keep(self, on: Array) -> None:
-        """Goes on with the slots where ``on`` ``[B]`` bool alone."""
+        """Continues with only the slots where ``on``, ``[B]`` bool, is true."""
         self.state = _where(on, self.state)
         self.previous_actions = _where(on, self.previous_actions)
         self.previous_rewards = self.previous_rewards[on]
@@ -130,12 +148,12 @@ class Rollout:
 
 
 class Stacks:
-    """The last k frames of B slots, for those who are given frames one at a time.
+    """Stacks of the last k frames of B slots, built from single frames.
 
     Args:
-        space: Of one frame.
+        space: The space of one frame.
         slots: B.
-        stack: k; with 1 a policy sees the frames themselves.
+        stack: k; with 1, the policy sees single frames.
 
     Attributes:
         frames: path → ``[B, k, *frame]``, oldest first; empty when k is 1.
@@ -150,15 +168,16 @@ class Stacks:
             }
 
     def push(self, newest: Arrays, begun: Array) -> Arrays:
-        """What the policy sees once another frame has come.
+        """Adds a frame, and returns what the policy sees.
 
         Args:
             newest: path → ``[B, *frame]``.
-            begun: ``[B]`` bool, where it is an episode's first and fills the whole stack.
+            begun: ``[B]`` bool, true where it is the first frame of an episode, which fills the
+                whole stack.
 
         Returns:
-            ``frames``, new arrays with the oldest gone and the newest last; or ``newest`` itself
-            when k is 1.
+            ``frames``: new arrays without the oldest and with the newest last; or ``newest``
+            itself if k is 1.
         """
         if not self.frames:
             return newest
@@ -170,7 +189,7 @@ class Stacks:
         return self.frames
 
     def keep(self, on: Array) -> None:
-        """Goes on with the slots where ``on`` ``[B]`` bool alone."""
+        """Continues with only the slots where ``on``, ``[B]`` bool, is true."""
         self.frames = _where(on, self.frames)
 
 

@@ -1,13 +1,13 @@
 """Runs an exported policy with ONNX Runtime: one thread, buffers bound once, weights swapped in.
 
-Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` (of one leaf;
-else ``previous:action/<path>``) and ``previous:reward``, ``weight:<path>``; outputs
-``output:<name>``, ``next_state:<path>`` (ONNX wants input and output names apart).
+Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` (for one
+leaf; otherwise ``previous:action/<path>``), ``previous:reward`` and ``weight:<path>``; outputs
+``output:<name>`` and ``next_state:<path>`` (in ONNX, inputs and outputs need different names).
 
 Weights below 1 MB are graph inputs: a new version is a new binding (20 µs, measured for
-six arrays) and a run of a 64-64 network at 64 slots takes 14 µs. Above, they are external
-initializers, which lets ONNX Runtime pack them: runs are 17 % faster, and a new version
-costs a new session (1.2 ms for 1.3 MB).
+six arrays), and a run of a 64-64 network at 64 slots takes 14 µs. Larger ones are external
+initializers, which ONNX Runtime can pack: runs are 17 % faster, but a new version costs a new
+session (1.2 ms for 1.3 MB).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 INITIALIZERS_FROM_BYTES = 1_000_000
-"""Policies with this many bytes of weights carry them as external initializers."""
+"""Policies with at least this many bytes of weights have them as external initializers."""
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -44,13 +44,13 @@ class PolicyRunner:
 
     Args:
         graph: The ONNX model without its weights.
-        weights: Values by variable path; kept, and not copied when contiguous.
-        version: The policy version that goes into session headers.
-        env_steps: How far training was when they were made: the clock of annealed exploration.
-        threads: Intra-op threads. One is fastest for what a pool child plays.
+        weights: Values by variable path. Contiguous arrays are not copied: do not change them.
+        version: The policy version, for session headers.
+        env_steps: Env steps of training behind the weights: the clock of annealed exploration.
+        threads: Intra-op threads. One is fastest for the batches that a player runs.
 
     Raises:
-        ConfigError: The graph cannot be loaded, or the weights are not the graph's.
+        ConfigError: The graph cannot be loaded, or the weights do not fit it.
     """
 
     def __init__(
@@ -66,10 +66,15 @@ class PolicyRunner:
         self._bind_weights()
 
     def with_weights(self, weights: Arrays, version: int, env_steps: int = 0) -> PolicyRunner:
-        """The same policy with other weights. This runner stays as it is.
+        """A runner of the same policy with other weights. This runner does not change.
+
+        Args:
+            weights: Values by variable path. Contiguous arrays are not copied.
+            version: Their policy version.
+            env_steps: Env steps of training behind them.
 
         Raises:
-            ConfigError: The weights are not the graph's.
+            ConfigError: The weights do not fit the graph.
         """
         if self._as_initializers:
             return PolicyRunner(self._graph, weights, version, env_steps, self._threads)
@@ -83,7 +88,7 @@ class PolicyRunner:
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Recurrent state: path → shape of one slot's array. Empty for most policies."""
+        """Recurrent state: path → shape for one slot. Empty without recurrence."""
         return {
             _path(i.name): tuple(i.shape[1:])
             for i in self._session.get_inputs()
@@ -92,7 +97,7 @@ class PolicyRunner:
 
     @property
     def uses_previous(self) -> bool:
-        """Whether the policy sees the previous action and reward."""
+        """Whether the policy takes the previous action and reward."""
         return any(i.name.startswith("previous:") for i in self._session.get_inputs())
 
     def run(
@@ -102,13 +107,13 @@ class PolicyRunner:
 
         Args:
             observations: path → ``[B, *obs]``.
-            state: path → ``[B, *state]``; empty for a policy without one.
-            previous: Actions, path → ``[B, *act]``, and rewards ``[B]`` of the tick before, zeros
+            state: path → ``[B, *state]``; empty without recurrence.
+            previous: Actions, path → ``[B, *act]``, and rewards ``[B]`` of the previous tick, zeros
                 before an episode's first observation; for a policy that ``uses_previous``.
 
         Returns:
-            Outputs by name and the next state by path. Both are buffers of this runner that
-            its next run overwrites: copy what must be kept.
+            Outputs by name, ``[B, …]``, and the next state by path, ``[B, *state]``. Both are this
+            runner's buffers, which its next run overwrites: copy what you keep.
         """
         slots = len(next(iter(observations.values())))
         if slots != self._slots:
@@ -139,9 +144,9 @@ class PolicyRunner:
         given = {f"weight:{path}": value.shape() for path, value in self._weights.items()}
         if wanted != {name: tuple(shape) for name, shape in given.items()}:
             raise ConfigError(
-                f"the weights of policy version {self.version} are not those of its graph: "
-                f"the graph wants {wanted}, the version holds {given}. "
-                "They come from different runs; restart the learner to publish both anew."
+                f"the weights of policy version {self.version} do not fit its graph: "
+                f"the graph expects {wanted}, the version holds {given}. "
+                "They come from different runs; restart the learner to publish both again."
             )
         for path, value in self._weights.items():
             self._io.bind_ortvalue_input(f"weight:{path}", value)
@@ -184,7 +189,7 @@ def _session(graph: bytes, weights: dict[str, Any], threads: int) -> ort.Inferen
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Spinning threads would take the core from the next player.
+    # Spinning threads would take CPU time from the next player.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if _size(weights) >= INITIALIZERS_FROM_BYTES:
         options.add_external_initializers(

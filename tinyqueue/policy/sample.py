@@ -1,8 +1,8 @@
 """A sample: a trained policy as a folder of three small files that plays on any machine.
 
-``policy.onnx`` is the acting graph without its weights, ``weights.npz`` the weights in half
-precision, and ``manifest.json`` says what it plays, how it was trained, how well these very
-weights played, and the sha256 of the other two. NumPy and ONNX Runtime are all that it needs.
+``policy.onnx`` is the acting graph without its weights, ``weights.npz`` holds the weights in half
+precision, and ``manifest.json`` says what it plays, how it was trained, how well exactly these
+weights played, and the sha256 of the other two. It needs only NumPy and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from tinyqueue.policy.manifest import ManifestError, of_kind, parsed, taken
 SCHEMA = 1
 MANIFEST, GRAPH, WEIGHTS = "manifest.json", "policy.onnx", "weights.npz"
 MOST_BYTES = 4_000_000
-"""Of the three files together: what a repository can carry and a person waits for."""
+"""Limit of the three files together: small enough for a repository, and quick to download."""
 _MOST_UNPACKED = 16 * MOST_BYTES
 
 
 @dataclass(frozen=True)
 class Result:
-    """Games that the weights of a sample played, after they were rounded.
+    """Evaluation episodes played with a sample's weights after rounding.
 
     Attributes:
         policy: ``greedy``, ``sampled`` or ``epsilon 0.001``.
-        seed: Of the games.
-        returns: Undiscounted return of every game.
+        seed: Seed of the episodes.
+        returns: Undiscounted return of every episode.
         mean, standard_error: Of the returns.
-        mean_length: Env steps per game.
+        mean_length: Env steps per episode.
     """
 
     policy: str
@@ -51,18 +51,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Sample:
-    """A policy that can be handed on.
+    """A policy to share.
 
     Attributes:
         graph: The acting half as ONNX, without its weights.
-        weights: Variable path → array, as the graph takes it.
-        spec: The PlaySpec under which it was trained, as plain tables.
-        version: The weight version that was published with these weights.
-        env_steps: When in the run.
+        weights: Variable path → array, in the graph's dtype.
+        spec: The PlaySpec that it was trained with, as plain tables.
+        version: The weight version of these weights.
+        env_steps: Env steps of training behind them.
         algorithm, model: Their names in the experiment.
-        made: Date, ``2026-11-21``.
-        tinyqueue: Version that wrote it.
-        results: How well it plays.
+        made: Date, such as ``2026-11-21``.
+        tinyqueue: The tinyqueue version that wrote it.
+        results: Evaluations of it.
     """
 
     graph: bytes
@@ -78,16 +78,16 @@ class Sample:
 
 
 def rounded(weights: Arrays) -> Arrays:
-    """The weights as they come back from a sample: floats lose all but 11 bits of precision.
+    """The weights as a sample will hold them: floats are rounded to 11 bits of precision.
 
     Raises:
-        CheckpointError: A weight is not a number, or too large for half precision.
+        CheckpointError: A weight is not finite, or too large for half precision.
     """
     return {path: array.astype(weights[path].dtype) for path, array in _halves(weights).items()}
 
 
 def is_sample(folder: Path) -> bool:
-    """Whether a folder is meant to be a sample, whole or not; a checkpoint's is not."""
+    """Whether a folder is a sample, complete or not; a checkpoint's folder is not."""
     names = (MANIFEST, GRAPH, WEIGHTS)
     return not (folder / "checkpoint.json").exists() and any(
         (folder / name).is_file() for name in names
@@ -95,19 +95,19 @@ def is_sample(folder: Path) -> bool:
 
 
 def write_sample(folder: Path, sample: Sample) -> int:
-    """Fills an empty folder.
+    """Writes a sample to an empty folder.
 
     Returns:
-        Bytes of the three files.
+        Size of the three files in bytes.
 
     Raises:
-        CheckpointError: They are more than 4 MB, or a weight cannot be halved.
-        OSError: The disk does not take them.
+        CheckpointError: They exceed 4 MB, or a weight has no half-precision value.
+        OSError: The disk refused a file.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path, array in _halves(sample.weights).items():
-            # One date for all: the same weights are the same file.
+            # A constant date: equal weights give equal files.
             entry = zipfile.ZipInfo(f"{path}.npy", (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as file:
@@ -118,7 +118,7 @@ def write_sample(folder: Path, sample: Sample) -> int:
     if size > MOST_BYTES:
         raise CheckpointError(
             f"the sample would have {size:,} bytes, {len(files[WEIGHTS]):,} of them weights, and "
-            f"{MOST_BYTES:,} is the limit. Train a smaller model, such as shallow."
+            f"the limit is {MOST_BYTES:,}. Train a smaller model, such as shallow."
         )
     for name, data in files.items():
         (folder / name).write_bytes(data)
@@ -126,11 +126,11 @@ def write_sample(folder: Path, sample: Sample) -> int:
 
 
 def read_sample(folder: Path) -> Sample:
-    """The sample in a folder.
+    """Reads the sample in a folder.
 
     Raises:
-        CheckpointError: A file is missing, torn, altered or of another schema; the text says
-            which.
+        CheckpointError: A file is missing, incomplete, altered or has another schema; the message
+            says which.
     """
     name = MANIFEST
     try:
@@ -138,12 +138,12 @@ def read_sample(folder: Path) -> Sample:
         schema = taken(about, "schema", int)
         if schema != SCHEMA:
             raise CheckpointError(
-                f"{folder}: the sample is of schema {schema}, this tinyqueue reads "
+                f"{folder}: the sample has schema {schema}, this tinyqueue reads "
                 f"{SCHEMA}. Use the tinyqueue that wrote it."
             )
         hashes, spec = taken(about, "sha256", dict), taken(about, "spec", dict)
         if taken(spec, "graph_sha256", str, "spec.") != taken(hashes, GRAPH, str, "sha256."):
-            raise ManifestError(f"spec.graph_sha256 is of another graph than sha256.{GRAPH}")
+            raise ManifestError(f"spec.graph_sha256 differs from sha256.{GRAPH}")
         results = taken(about, "results", list)
         graph, weights = (_checked(folder / name, hashes) for name in (GRAPH, WEIGHTS))
         sample = Sample(
@@ -164,11 +164,11 @@ def read_sample(folder: Path) -> Sample:
         name = Path(error.filename).name if error.filename else "a file"
         raise CheckpointError(
             f"{folder}: {name} cannot be read ({error.strerror}). A sample has {MANIFEST}, "
-            f"{GRAPH} and {WEIGHTS}; copy it again, whole."
+            f"{GRAPH} and {WEIGHTS}; copy all of it again."
         ) from error
     except (ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"{folder}: {name} cannot be used: {error}. Copy the sample again, or export it anew."
+            f"{folder}: {name} cannot be used: {error}. Copy the sample again, or export it again."
         ) from error
 
 
@@ -208,7 +208,7 @@ def _checked(path: Path, hashes: Mapping[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != taken(hashes, path.name, str, "sha256."):
         raise CheckpointError(
             f"{path.parent}: {path.name} ({len(data):,} bytes) is not the file that the manifest "
-            "describes: it is torn or was altered. Copy the sample again, or export it anew."
+            "describes: it is incomplete or was altered. Copy the sample again, or export it again."
         )
     return data
 
@@ -222,9 +222,9 @@ def _halves(weights: Arrays) -> Arrays:
                 half = array.astype("<f2")
             if not np.isfinite(half).all():
                 raise CheckpointError(
-                    f"the weights {path} hold a number that half precision has not "
+                    f"the weights {path} hold a number that half precision cannot represent "
                     f"(largest {np.abs(array).max():g}, at most 65,504). This policy cannot be "
-                    "made a sample."
+                    "exported as a sample."
                 )
         halves[path] = half
     return halves

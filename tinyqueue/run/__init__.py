@@ -1,1 +1,1 @@
-"""What one run leaves on disk: its directory, checkpoints, versions and files of lines."""
+"""What a run leaves on disk: its directory, checkpoints, versions and JSON-lines files."""

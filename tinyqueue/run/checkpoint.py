@@ -1,7 +1,7 @@
-"""One checkpoint as a folder of files, of which the manifest with every file's hash comes last.
+"""One checkpoint: a folder of files. The manifest with the hash of every file is written last.
 
-A folder without a manifest that fits is no checkpoint, whatever cut it short or changed it.
-It holds the acting graph and the spec, so it is read and played without TensorFlow.
+A folder without a matching manifest is no checkpoint, whether it was cut short or changed. A
+checkpoint holds the acting graph and the spec, so it can be read and played without TensorFlow.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MOST = 1 << 30
 
 @dataclass(frozen=True)
 class ReplayState:
-    """What a checkpoint keeps of a replay; its content is in the session log.
+    """What a checkpoint keeps of a replay. The experience itself is in the session log.
 
     Attributes:
-        arrays: Priorities of the items, by place in the session log.
-        limiter: Counts of env steps inserted and sampled, and what training is owed.
+        arrays: Priorities of the items, by position in the session log.
+        limiter: Env steps inserted and sampled so far, and the training still due.
     """
 
     arrays: Arrays = field(default_factory=dict)
@@ -43,20 +43,20 @@ class ReplayState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run can go on from, or be played from.
+    """A point of a run to resume from, or to play from.
 
     Attributes:
-        env_steps, updates: Where in the run.
-        version: The weight version that was the newest then. Its weights are these where every
-            update is published (``learner.publish_every_updates = 1``) or games decided on them;
-            else these may be some updates ahead.
-        weights: What the acting graph needs: variable path → array.
-        state: The algorithm's own: model, optimiser, generators.
+        env_steps, updates: Its position in the run.
+        version: The newest weight version at that time. Its weights equal these if every update is
+            published (``learner.publish_every_updates = 1``) or if they were evaluated; otherwise
+            these may be some updates ahead.
+        weights: Weights of the acting graph: variable path → array.
+        state: The algorithm's state: model, optimiser, generators.
         graph: The acting half as ONNX, without its weights.
-        spec: The PlaySpec under which it was trained, as plain tables.
+        spec: The PlaySpec that it was trained with, as plain tables.
         clock: Other clocks and counters, as plain values.
-        replay: Of an algorithm with a replay.
-        score: Mean return of its evaluation, or None when it has had none.
+        replay: State of the replay; empty without one.
+        score: Mean return of its evaluation; None if it was not evaluated.
     """
 
     env_steps: int
@@ -71,10 +71,13 @@ class Checkpoint:
     replay: ReplayState = field(default_factory=ReplayState)
 
     def require_same(self, spec: Mapping[str, Any]) -> None:
-        """Refuses to go on with an environment or spaces other than it was trained with.
+        """Rejects an environment or spaces that differ from those of training.
+
+        Args:
+            spec: The PlaySpec to continue with, as plain tables.
 
         Raises:
-            CheckpointError: The text names what differs, with both values.
+            CheckpointError: They differ; the message names the difference and both values.
         """
         was, is_now = of_today(self.spec), of_today(spec)
         for key in _SAME_IN_SPEC:
@@ -83,12 +86,16 @@ class Checkpoint:
             if mine != other:
                 raise CheckpointError(
                     f"the checkpoint at {self.env_steps} env steps was trained with {key} {mine}, "
-                    f"and this run has {other}. Put the former back, or start a new run."
+                    f"and this run has {other}. Restore the former, or start a new run."
                 )
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Fills an empty folder and waits for the disk. Raises OSError when it does not take it."""
+    """Writes a checkpoint to an empty folder and waits until it is on disk.
+
+    Raises:
+        OSError: The disk refused a file.
+    """
     about = {
         "env_steps": checkpoint.env_steps,
         "updates": checkpoint.updates,
@@ -98,7 +105,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "score": checkpoint.score,
         "limiter": checkpoint.replay.limiter,
     }
-    # Not compressed: weights are noise to a compressor, and training waits for this.
+    # Not compressed: weights hardly shrink, and training waits for this.
     files = {
         "checkpoint.json": json_document(about),
         "weights.bin": pack({}, checkpoint.weights),
@@ -114,10 +121,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder, with read-only arrays.
+    """Reads the checkpoint in a folder; its arrays are read-only.
 
     Raises:
-        CheckpointError: Something in it is missing, torn, changed, or of another schema.
+        CheckpointError: A file is missing, incomplete, altered, or has another schema.
     """
     try:
         hashes = _manifest(folder)
@@ -138,12 +145,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def read_score(folder: Path) -> float | None:
-    """The score alone, unchecked: None when there is none, or nothing readable."""
+    """Only the score, without checking the hash; None if there is none or it is not readable."""
     return _read_number(folder, "score")
 
 
 def read_version(folder: Path) -> int | None:
-    """The weight version alone, unchecked: None when nothing is readable."""
+    """Only the weight version, without checking the hash; None if it is not readable."""
     version = _read_number(folder, "version")
     return None if version is None else int(version)
 
@@ -160,7 +167,7 @@ def _manifest(folder: Path) -> dict[str, str]:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     if manifest["schema"] != SCHEMA:
         raise CheckpointError(
-            f"{folder}: it is of schema {manifest['schema']!r}, this tinyqueue reads {SCHEMA}"
+            f"{folder}: it has schema {manifest['schema']!r}, this tinyqueue reads {SCHEMA}"
         )
     hashes: dict[str, str] = manifest["sha256"]
     if not all("/" not in name and isinstance(value, str) for name, value in hashes.items()):
@@ -187,7 +194,7 @@ def _as_json(value: Any) -> str:
 
 
 _OF_THE_MACHINE = ("hang_s", "single")
-# Settings of an environment that change nothing of what is learned.
+# Settings of an environment that do not affect what is learned.
 
 
 def _both_told(one: Any, other: Any) -> tuple[Any, Any]:
@@ -209,7 +216,7 @@ def _without_native(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """A setting that is not set is as one that the older version did not have."""
+    """The value without unset settings, which an older version may not have had."""
     if not isinstance(value, Mapping):
         return value
     return {k: v for k, v in value.items() if v is not None and k not in _OF_THE_MACHINE}

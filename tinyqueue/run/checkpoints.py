@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the newest few, the best and some between, each whole or absent."""
+"""A run's checkpoints: the newest few, the best and some older ones, each complete or absent."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointReader:
-    """Reads checkpoints, also while a learner writes and removes them.
+    """Reads checkpoints, even while a learner writes and removes them.
 
     Args:
         directory: The folder of all checkpoints of a run; it may be absent.
 
     Attributes:
-        warnings: Which checkpoints the last :meth:`newest` or :meth:`best` passed over, and why.
+        warnings: Which checkpoints the last :meth:`newest` or :meth:`best` skipped, and why.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -39,27 +39,30 @@ class CheckpointReader:
         self._refused: set[Path] = set()
 
     def newest(self) -> Checkpoint | None:
-        """The whole checkpoint of the most env steps; None when there is no checkpoint.
+        """The intact checkpoint with the most env steps; None if there is no checkpoint at all.
 
         Raises:
-            CheckpointError: There are some and none is whole: to start from nothing is for
-                a person to decide.
+            CheckpointError: There are checkpoints, but none is intact. Starting from scratch is the
+                user's decision.
         """
         return self._first_whole(lambda: list(reversed(self.paths())), "checkpoints")
 
     def best(self) -> Checkpoint | None:
-        """The whole checkpoint of the highest score; None when none has a score.
+        """The intact checkpoint with the highest score; None if none has a score.
 
         Raises:
-            CheckpointError: Some have a score and none of them is whole.
+            CheckpointError: Some have a score, but none of these is intact.
         """
         return self._first_whole(self._paths_by_score, "evaluated checkpoints")
 
     def load(self, path: Path) -> Checkpoint:
-        """One given checkpoint.
+        """Reads one checkpoint.
+
+        Args:
+            path: Its folder.
 
         Raises:
-            CheckpointError: It is absent, torn, changed, or of another schema.
+            CheckpointError: It is absent, incomplete, altered, or has another schema.
         """
         try:
             return read_checkpoint(path)
@@ -67,7 +70,7 @@ class CheckpointReader:
             raise CheckpointError(f"{error}. Load another, or restore it from a copy.") from error
 
     def paths(self) -> list[Path]:
-        """The folders of checkpoints, whole or not, from the oldest to the newest."""
+        """The folders of checkpoints, intact or not, from the oldest to the newest."""
         try:
             names = os.listdir(self.directory)
         except FileNotFoundError:
@@ -79,10 +82,10 @@ class CheckpointReader:
     def _paths_by_score(self) -> list[Path]:
         scores = {path: read_score(path) for path in self.paths()}
         while any(score is None and not path.exists() for path, score in scores.items()):
-            # Removed since it was listed: the learner has made a newer one, or a better one.
+            # Removed since it was listed: the learner has written a newer or a better one.
             scores = {path: read_score(path) for path in self.paths()}
         scored = [(score, path) for path, score in scores.items() if score is not None]
-        # Of equals the later one, which stands last in paths().
+        # In a tie the later one, which is last in paths().
         return [path for _, path in sorted(scored, key=lambda item: item[0])][::-1]
 
     def _first_whole(self, candidates: Callable[[], list[Path]], kind: str) -> Checkpoint | None:
@@ -97,25 +100,25 @@ class CheckpointReader:
                     self._refused.add(path)
                     self.warnings.append(f"checkpoint passed over: {error}.")
                 else:
-                    # The learner has removed it since, so it has made newer ones.
+                    # The learner has removed it since then, so there are newer ones.
                     self.warnings = []
                     waiting = candidates()
         if self.warnings:
             raise CheckpointError(
-                f"none of the {kind} in {self.directory} is whole: "
+                f"none of the {kind} in {self.directory} is intact: "
                 f"{' '.join(self.warnings)} Restore one from a copy, or start a new run."
             )
         return None
 
 
 class Checkpoints(CheckpointReader):
-    """Writes checkpoints as well. One process at a time: the run directory's lock sees to that.
+    """Reads and writes checkpoints. One process at a time; the run directory's lock ensures that.
 
     Args:
-        directory: Made when absent; what a crash left half written is removed.
-        keep: How many of the newest stay; the best stays too.
-        between: How many older ones stay besides: the first, and others at about equal
-            distances in env steps.
+        directory: Created if absent. Leftovers of a crash are removed.
+        keep: How many of the newest to keep; the best is kept too.
+        between: How many older ones to keep as well: the first, and others about equally spaced in
+            env steps.
     """
 
     def __init__(self, directory: Path, keep: int, between: int = 0) -> None:
@@ -127,19 +130,20 @@ class Checkpoints(CheckpointReader):
                 shutil.rmtree(left_over, ignore_errors=True)
 
     def save(self, checkpoint: Checkpoint, *, is_last: bool = False) -> Path | None:
-        """Writes a checkpoint, then removes those that need not stay.
+        """Writes a checkpoint, then removes those that are no longer needed.
 
         Args:
-            checkpoint: What to keep.
-            is_last: It is what the run ends with: those of more env steps, which were written
-                while its games were played, are removed.
+            checkpoint: The checkpoint.
+            is_last: The run ends with it: checkpoints with more env steps, written during its
+                evaluation, are removed.
 
         Returns:
-            Its folder, named after its env steps; when it returns it is on the disk. None when
-            the disk has no room now: that is said in the log, and is no reason to end a run.
+            Its folder, named after its env steps; it is on disk by then. None if the disk is full,
+            which is logged and does not end the run.
 
         Raises:
-            CheckpointError: The disk fails; those before are untouched.
+            CheckpointError: The disk failed; earlier checkpoints are untouched.
+            ValueError: The score is not finite.
         """
         if checkpoint.score is not None and not math.isfinite(checkpoint.score):
             raise ValueError(f"a score must be a finite number, not {checkpoint.score}")
@@ -161,7 +165,7 @@ class Checkpoints(CheckpointReader):
             raise CheckpointError(
                 f"the checkpoint at {checkpoint.env_steps} env steps cannot be written to "
                 f"{self.directory}: {error.strerror}. Earlier ones are untouched. "
-                "See to the disk and resume the run."
+                "Check the disk, then resume."
             ) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -180,7 +184,7 @@ class Checkpoints(CheckpointReader):
         return path
 
     def _trim(self) -> None:
-        # Those that were refused neither count nor go: a person may want to look at them.
+        # Damaged ones are neither counted nor removed: someone may want to look at them.
         paths = [path for path in self.paths() if path not in self._refused]
         best = [path for path in self._paths_by_score() if path not in self._refused][:1]
         older = [path for path in paths[: -self._keep] if path not in best]
@@ -189,12 +193,12 @@ class Checkpoints(CheckpointReader):
 
 
 def _superfluous(older: list[Path], newer: list[Path], between: int) -> list[Path]:
-    """Those of ``older`` whose neighbours are nearest to each other, until ``between`` are left."""
+    """Those of ``older`` to remove, from the smallest gap on, until ``between`` are left."""
     staying = [*older, *newer[:1]]
     while len(staying) - 1 > between:
         steps = [_env_steps(path) for path in staying]
         spans = [steps[i + 1] - steps[i - 1] for i in range(1, len(staying) - 1)]
-        # The first is where a film of learning begins, so it goes last.
+        # The first one is the start of a film of learning, so it is removed last.
         del staying[spans.index(min(spans)) + 1 if spans else 0]
     return [path for path in older if path not in staying]
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent after a crash: write aside, fsync, rename, fsync the folder."""
+"""Files that are complete or absent after a crash: write aside, fsync, rename, fsync the folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def has_no_room(error: OSError) -> bool:
-    """Whether the disk, or somebody's share of it, is full: that may pass."""
+    """Whether the disk or the user's quota is full, which may be temporary."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Writes a new file and waits until the disk has it."""
+    """Writes a file and waits until it is on disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -24,7 +24,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Waits until the names in a folder are on the disk: without it a rename may be undone."""
+    """Waits until the names in a folder are on disk; otherwise a crash may undo a rename."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -33,7 +33,11 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replaces a file so that every reader, now or after a crash, sees the old or the new one."""
+    """Replaces a file atomically: readers see the old or the new one, even after a crash.
+
+    Raises:
+        OSError: The disk refused it. The old file is untouched.
+    """
     aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
         write_synced(aside, data)
@@ -46,12 +50,12 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def remove_folder(path: Path, hidden_prefix: str) -> None:
-    """Takes a folder out of sight in one step, then deletes it.
+    """Renames a folder out of sight in one step, then deletes it.
 
     Args:
-        path: The folder. One that cannot be moved, or is gone already, is left alone.
-        hidden_prefix: What the name begins with while files are being deleted, so that a
-            deletion cut short is recognised and finished later.
+        path: The folder. If it cannot be renamed, or is gone, nothing happens.
+        hidden_prefix: Prefix of its name during the deletion, so that an interrupted deletion can
+            be recognised and finished later.
     """
     trash = path.with_name(f"{hidden_prefix}{secrets.token_hex(4)}-{path.name.lstrip('.')}")
     with contextlib.suppress(OSError):

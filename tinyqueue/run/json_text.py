@@ -1,4 +1,4 @@
-"""JSON that every reader takes: NumPy numbers as plain ones, NaN and infinities as null."""
+"""Strict JSON: NumPy numbers become plain ones, NaN and infinities become null."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import numpy as np
 
 
 def json_line(value: Mapping[str, Any]) -> str:
-    """One object on one line, without the newline."""
+    """One object on one line, without a newline.
+
+    Raises:
+        TypeError: A value has a type that JSON does not support.
+    """
     try:
         return json.dumps(value, allow_nan=False, separators=(", ", ": "), default=_plain)
     except ValueError:
@@ -19,7 +23,11 @@ def json_line(value: Mapping[str, Any]) -> str:
 
 
 def json_document(value: Mapping[str, Any]) -> bytes:
-    """One object, indented for people."""
+    """One object, indented for people, as UTF-8.
+
+    Raises:
+        TypeError: A value has a type that JSON does not support.
+    """
     return (json.dumps(finite(value), indent=2, default=_plain) + "\n").encode()
 
 
@@ -32,7 +40,7 @@ def _plain(value: Any) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """The value with None for every NaN and infinity in it, and plain Python numbers."""
+    """The value with None in place of NaN and infinities, and with plain Python numbers."""
     if isinstance(value, np.generic | np.ndarray):
         value = _plain(value)
     if isinstance(value, float):

@@ -1,6 +1,6 @@
 """The user's own files in a run directory: ``algorithm/<file>.py`` and ``model/<file>.py``.
 
-A run goes on with its own copies, whatever becomes of the files that it was started with.
+A run continues with its own copies, whatever happens to the files that it was started with.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Copies(NamedTuple):
     """What a new run keeps of the user's code.
 
     Attributes:
-        document: Its experiment, which names the copies, relative to the run directory.
+        document: The run's experiment. It names the copies, relative to the run directory.
         files: Path in the run directory → content.
-        originals: ``algorithm`` or ``model`` → path of the file that was copied.
+        originals: ``algorithm`` or ``model`` → path of the original file.
     """
 
     document: dict[str, Any]
@@ -30,7 +30,7 @@ class Copies(NamedTuple):
 
 
 def copies(document: Mapping[str, Any]) -> Copies:
-    """The copies of the files that an experiment names; none for what has no file.
+    """Copies of the files that an experiment names; none for components without a file.
 
     Raises:
         ConfigError: A file cannot be read any more.
@@ -48,8 +48,13 @@ def copies(document: Mapping[str, Any]) -> Copies:
 
 
 def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """The document as it is written in a run directory: its copies by relative paths, so that the
-    folder may be moved."""
+    """The document as written to a run directory, with relative paths to its copies, so that the
+    folder can be moved.
+
+    Args:
+        document: With absolute paths.
+        run: The run directory.
+    """
     result, folder = dict(document), os.path.abspath(run)
     for kind, path, name in _files(document):
         if path.is_relative_to(folder):
@@ -61,13 +66,13 @@ def relative(document: Mapping[str, Any], run: Path) -> dict[str, Any]:
 def changes(
     document: Mapping[str, Any], originals: Mapping[str, str], names: Collection[str]
 ) -> list[str]:
-    """A sentence for every original that has changed since it was copied; a file that is gone, or
-    is on another machine, has not.
+    """A sentence for every original that has changed since it was copied. A missing original, for
+    instance on another machine, does not count as changed.
 
     Args:
-        document: The run's, with absolute paths.
-        originals: As of :func:`copies`.
-        names: Of what is used; a copy that is not is passed over.
+        document: The run's experiment, with absolute paths.
+        originals: As in :class:`Copies`.
+        names: The components in use; others are ignored.
     """
     said = []
     for kind, path, name in _files(document):

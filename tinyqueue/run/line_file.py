@@ -22,13 +22,16 @@ log = structlog.get_logger(__name__)
 
 
 class LineFile:
-    """Appends whole lines. What a crash left of a torn last line is cut off when it is opened.
+    """Appends complete lines. An incomplete last line, left by a crash, is cut off on opening.
 
-    While the disk is full, 4 MB of lines wait for room, and those after them are lost: lines
-    for people are no reason to end a run.
+    While the disk is full, up to 4 MB of lines wait in memory, and further ones are lost: such
+    lines are for people, and a run should not end for them.
 
     Args:
-        path: The file, made when absent.
+        path: The file, created if absent.
+
+    Raises:
+        RunDirectoryError: The file cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,10 +46,13 @@ class LineFile:
             raise self._refusal(error) from error
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Adds the rows in one write, and those that waited for room before them.
+        """Writes the waiting rows and these in one go.
+
+        Args:
+            rows: One JSON object per line.
 
         Raises:
-            RunDirectoryError: The disk fails; the file is as it was before.
+            RunDirectoryError: The disk failed; the file is unchanged.
         """
         added = "".join(f"{json_line(row)}\n" for row in rows).encode()
         if len(self._waiting) + len(added) <= _MOST_WAITING_BYTES:
@@ -67,6 +73,7 @@ class LineFile:
         self._said_s = None
 
     def close(self) -> None:
+        """Closes the file. Lines that still wait for space are lost."""
         os.close(self._descriptor)
 
     def _say_full(self) -> None:
@@ -77,7 +84,7 @@ class LineFile:
 
     def _refusal(self, error: OSError) -> RunDirectoryError:
         return RunDirectoryError(
-            f"{self._path} cannot be written: {error.strerror}. See to the disk and resume the run."
+            f"{self._path} cannot be written: {error.strerror}. Check the disk, then resume."
         )
 
 

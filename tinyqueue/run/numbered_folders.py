@@ -1,4 +1,4 @@
-"""Folders 1, 2, 3, …: a new one appears whole, under a number that nobody else takes."""
+"""Folders 1, 2, 3, …: a new one appears complete, under a number that no other process takes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ _DRAFT_IS_STALE_S = 60.0
 
 
 def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
-    """Makes the folder of the next free number with these files in it, and locks it. A file's name
-    may be ``folder/file``.
+    """Creates the folder with the next free number, and locks it.
 
-    It appears complete and locked, or not at all. Raises OSError when the disk refuses.
+    It appears complete and locked, or not at all.
+
+    Args:
+        parent: The folder of the numbered ones; created if absent.
+        files: Name → content. A name may be ``folder/file``.
+
+    Returns:
+        The new folder and its lock.
+
+    Raises:
+        OSError: The disk refused it.
     """
     parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(parent)
     draft = parent / f"{_DRAFT}{new_id()[:12]}"
-    draft.mkdir(parents=True)  # A refused run may have taken its empty folder away again.
+    draft.mkdir(parents=True)  # A rejected run may have removed the empty parent again.
     lock = RunLock(draft)
     try:
         for name, data in files.items():
@@ -47,7 +56,7 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
 
 
 def numbers(parent: Path) -> list[int]:
-    """The numbers of the runs in a folder, in no order."""
+    """The numbers of the runs in a folder, unordered; empty if the folder is absent."""
     if not parent.is_dir():
         return []
     return [

@@ -13,24 +13,25 @@ class Outcome:
     """What ``tinyqueue train`` and ``learner start`` report at the end.
 
     Attributes:
-        ended: ``solved``: games reached the level, and fresh ones agreed. ``max env steps``: the
-            limit came first. ``stopped``: somebody asked. ``failed``: it could not get anywhere.
+        ended: ``solved``: evaluation episodes reached the target score, and fresh ones confirmed
+            it. ``max env steps``: the limit came first. ``stopped``: on request. ``failed``: it
+            could not make progress.
         env_steps, updates, version: The clock.
         trained_s: Seconds since the first batch, over all starts of the run.
-        threshold: The level, if there is one.
-        deciding_mean: Mean return of the games that reached the level; where training ended
-            otherwise, no fresh games have confirmed them.
-        deciding_games: How many games these were.
-        evaluated_at_s: Wall-clock time (``time.time``) at which they came back.
-        fresh_mean, fresh_games: A second set of games of the same weights, played after the
-            decision; the honest estimate, since the first was picked for being good.
+        threshold: The target score, if there is one.
+        deciding_mean: Mean return of the evaluation that reached the target score; unless the run
+            is ``solved``, no fresh episodes have confirmed it.
+        deciding_games: Number of its episodes.
+        evaluated_at_s: Wall-clock time (``time.time``) at which it finished.
+        fresh_mean, fresh_games: A second set of episodes with the same weights, played after the
+            decision: the unbiased estimate, since the first was selected for being good.
         reason: Why it failed; empty otherwise.
-        policy: How the actions of these games, or else of the last ones, were chosen: ``greedy``
-            or ``sampled``.
+        policy: How actions were chosen in these episodes, or else in the last ones: ``greedy`` or
+            ``sampled``.
         last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
-            and the clock of its weights.
-        remarks: What must be known of how those games ended.
-        advice: What is worth trying where the run ended flat; empty otherwise.
+            and the env steps of its weights.
+        remarks: Notes on how these episodes ended.
+        advice: What is worth trying if the learning curve was flat at the end; empty otherwise.
     """
 
     ended: Ended

@@ -1,7 +1,7 @@
-"""``runs/<experiment>/<number>/``: what one run leaves on disk, and what it must never reuse.
+"""``runs/<experiment>/<number>/``: what a run leaves on disk, and the numbers it must never reuse.
 
-The numbers of weight versions and epochs are reserved here, on disk, before they are used,
-so that a lost or emptied store cannot make them go back.
+Weight versions and epochs are reserved here, on disk, before they are used. So they never
+decrease, even if the store is lost or emptied.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ BLOCK = 1000
 
 
 class RunDirectory:
-    """The folder of one run, locked against other learners from open to :meth:`close`.
+    """The folder of one run, locked against other learners until :meth:`close`.
 
-    Use :meth:`create` or :meth:`open`. Its methods may be called from any thread.
+    Use :meth:`create` or :meth:`open`. All methods are thread-safe.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RunDirectory:
     ) -> None:
         self.path = path
         self._made = made
-        """The folders above it that came with it, the inner one first; None of a run of before."""
+        """Parent folders created with it, innermost first; None for a run from earlier."""
         self._lock = lock
         self._state = state
         self._mutex = Lock()
@@ -59,21 +59,21 @@ class RunDirectory:
     def create(
         cls, root: Path, document: Mapping[str, Any], info: Mapping[str, Any]
     ) -> RunDirectory:
-        """Makes the next free number. It appears complete or not at all, with copies of the user's
-        own files that the experiment names.
+        """Creates the run with the next free number. It appears complete or not at all, with
+        copies of the user's own files that the experiment names.
 
         Args:
             root: The folder of all runs.
-            document: The effective experiment; its ``name`` is the folder's.
-            info: Versions, spaces, host, seeds: anything that JSON can say.
+            document: The effective experiment; its ``name`` names the folder.
+            info: Versions, spaces, host, seeds: anything that JSON can express.
 
         Raises:
-            RunDirectoryError: It cannot be written.
+            RunDirectoryError: It cannot be written, or the name is not valid.
             ConfigError: A file that the experiment names cannot be copied.
         """
         name = document["name"]
         if not EXPERIMENT_PATTERN.match(name):
-            raise RunDirectoryError(f"{name!r} is not an experiment name; no run was made.")
+            raise RunDirectoryError(f"{name!r} is not an experiment name; no run was created.")
         parent = root / name
         made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         kept = copies(document)
@@ -96,7 +96,7 @@ class RunDirectory:
             path, lock = appear(parent, files)
         except OSError as error:
             raise RunDirectoryError(
-                f"no run directory can be made in {parent}: {error.strerror}. "
+                f"no run directory can be created in {parent}: {error.strerror}. "
                 "Free disk space or correct TINYQUEUE_RUNS_DIR."
             ) from error
         return cls(path, lock, state, made=made)
@@ -106,7 +106,7 @@ class RunDirectory:
         """Opens and locks an existing run.
 
         Raises:
-            RunDirectoryError: There is none, it is in use, or it is of another schema.
+            RunDirectoryError: There is none, it is damaged or in use, or it has another schema.
         """
         if not (path / "run.json").is_file():
             raise RunDirectoryError(
@@ -122,22 +122,27 @@ class RunDirectory:
 
     @staticmethod
     def newest(root: Path, experiment: str) -> Path | None:
-        """The run of the highest number, or None when the experiment has none."""
+        """The folder of the run with the highest number; None if the experiment has no run."""
         known = numbers(root / experiment)
         return root / experiment / str(max(known)) if known else None
 
     @property
     def run_id(self) -> str:
+        """The run's unique id."""
         return str(self._state["run"])
 
     @property
     def epoch(self) -> int:
-        """The highest epoch that was reserved; 0 before the first."""
+        """The highest epoch reserved so far; 0 before the first."""
         return int(self._state["epoch"])
 
     def document(self) -> dict[str, Any]:
-        """The effective experiment, as it was when the run was made. Of the user's own files it
-        names the run's copies, by absolute paths."""
+        """The effective experiment, as plain tables. The user's own files in it are the run's
+        copies, as absolute paths.
+
+        Raises:
+            RunDirectoryError: The file cannot be read.
+        """
         try:
             document = tomllib.loads((self.path / "experiment.toml").read_text())
             return located(document, self.path)
@@ -148,10 +153,10 @@ class RunDirectory:
             ) from error
 
     def keep_document(self, document: Mapping[str, Any]) -> None:
-        """Replaces the effective experiment, as when open settings have been chosen.
+        """Replaces the effective experiment, for instance when open settings have been chosen.
 
         Raises:
-            RunDirectoryError: The disk does not take it.
+            RunDirectoryError: It cannot be written.
         """
         path = self.path / "experiment.toml"
         try:
@@ -162,26 +167,26 @@ class RunDirectory:
             ) from error
 
     def changed_code(self, names: Collection[str]) -> list[str]:
-        """A sentence for every one of the user's own files that has changed since the run began.
+        """A sentence for every file of the user that has changed since the run began.
 
         Args:
-            names: Of the algorithm and the model that are used; others are passed over.
+            names: Names of the algorithm and model in use; others are ignored.
         """
         return changes(self.document(), self._state.get("originals", {}), names)
 
     def info(self) -> dict[str, Any]:
-        """What :meth:`create` was given about the run's surroundings."""
+        """The ``info`` given to :meth:`create`."""
         return dict(self._state["info"])
 
     def reserve_versions(self, at_least: int) -> range:
-        """A block of weight versions that nobody has had; on disk before it is returned.
+        """Reserves a block of unused weight versions; it is on disk before the return.
 
         Args:
-            at_least: The lowest version that will do: one above the head in the store.
+            at_least: The lowest acceptable version: one above the head in the store.
 
         Raises:
-            DiskFullError: There is no room to note it. Nothing was reserved.
-            RunDirectoryError: Nor does the disk take it otherwise.
+            DiskFullError: The disk is full. Nothing was reserved.
+            RunDirectoryError: The disk failed. Nothing was reserved.
         """
         with self._mutex:
             start = max(int(self._state["reserved_versions"]), at_least)
@@ -189,19 +194,23 @@ class RunDirectory:
         return range(start, start + BLOCK)
 
     def reserve_epoch(self, at_least: int) -> int:
-        """An epoch above every one reserved here, and not below ``at_least``; on disk first."""
+        """Reserves an epoch above all earlier ones, and at least ``at_least``; on disk first.
+
+        Raises:
+            DiskFullError, RunDirectoryError: As in :meth:`reserve_versions`.
+        """
         with self._mutex:
             epoch = max(self.epoch + 1, at_least)
             self._write({"epoch": epoch})
         return epoch
 
     def append(self, stream: Stream, *rows: Mapping[str, Any]) -> None:
-        """Adds lines to ``<stream>.jsonl`` in one write; NaN and infinities become null.
+        """Appends lines to ``<stream>.jsonl`` in one write; NaN and infinities become null.
 
         While the disk is full they wait in memory, see :class:`LineFile`.
 
         Raises:
-            RunDirectoryError: The disk fails; no part of a line is left.
+            RunDirectoryError: The disk failed; the file is unchanged.
         """
         with self._mutex:
             if stream not in self._streams:
@@ -209,14 +218,14 @@ class RunDirectory:
             self._streams[stream].append(rows)
 
     def discard_unless_begun(self) -> None:
-        """Deletes a run that was made here and never reserved an epoch, and the folders above it
-        that were made for it.
+        """Deletes a run created by this process that never reserved an epoch, and the parent
+        folders created for it.
 
-        The newest run is what a restart resumes: it should not be one of settings that were
-        refused. A run that was there before is left alone, whatever it holds.
+        A restart resumes the newest run, which should not be one whose settings were rejected. A
+        run from earlier is left alone, whatever it holds.
         """
         if self._made is not None and self.epoch == 0:
-            # Renamed first: what an interruption leaves of a draft is no run.
+            # Renamed first, so that an interrupted deletion leaves a draft and not a run.
             gone = self.path.with_name(f".new-{self.run_id[:12]}")
             with contextlib.suppress(OSError):
                 self.path.rename(gone)
@@ -225,7 +234,7 @@ class RunDirectory:
                     folder.rmdir()  # Refused unless it is empty.
 
     def close(self) -> None:
-        """Closes files and lets the next learner in."""
+        """Closes all files and releases the lock."""
         with self._mutex:
             for file in self._streams.values():
                 file.close()
@@ -257,11 +266,11 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(
             f"{path / 'run.json'} is damaged ({error!r}). Restore it, or start a new run: "
-            "without it versions could be given twice."
+            "without it versions could be assigned twice."
         ) from error
     if schema != SCHEMA:
         raise RunDirectoryError(
-            f"{path} is of schema {schema!r}; this tinyqueue reads {SCHEMA}. "
-            "Resume it with the tinyqueue that made it, or start a new run."
+            f"{path} has schema {schema!r}; this tinyqueue reads {SCHEMA}. "
+            "Resume it with the tinyqueue that created it, or start a new run."
         )
     return state

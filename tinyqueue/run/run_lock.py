@@ -17,7 +17,8 @@ class RunLock:
         directory: The run directory, which must exist.
 
     Raises:
-        RunDirectoryError: Another process holds it; the text names its pid and host.
+        RunDirectoryError: Another process holds it (the message names its pid and host), or the
+            lock file cannot be opened.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,7 +43,7 @@ class RunLock:
         os.pwrite(self._descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Lets others in. Calling it again does nothing."""
+        """Releases the lock. Calling it again does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

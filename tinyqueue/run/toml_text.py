@@ -1,4 +1,4 @@
-"""Plain tables as TOML text: the standard library reads TOML and does not write it."""
+"""Writes plain tables as TOML, which the standard library can only read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 def toml_text(tables: Mapping[str, Any]) -> str:
-    """TOML from which ``tomllib`` reads equal tables.
+    """TOML text that ``tomllib`` reads back as equal tables.
 
     Args:
-        tables: Strings, booleans, numbers, lists of these, and tables of all that.
+        tables: Strings, booleans, numbers, lists of these, and nested tables.
 
     Raises:
-        TypeError: A value is of a type that TOML does not have, such as None.
+        TypeError: A value has a type that TOML does not have, such as None.
     """
     return "\n".join(_lines(tables, ())).lstrip("\n") + "\n"
 
@@ -48,12 +48,12 @@ def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Mapping):
-        # Within a list.
+        # Inside a list.
         inner = (f"{_key(key)} = {_value(inner)}" for key, inner in value.items())
         return f"{{{', '.join(inner)}}}"
     raise TypeError(f"TOML has no {type(value).__name__}: {value!r}")
 
 
 def _string(text: str) -> str:
-    # JSON and TOML escape alike, but for DEL, which only TOML forbids in the clear.
+    # JSON and TOML escape alike, except for DEL, which TOML does not allow unescaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

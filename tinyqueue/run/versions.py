@@ -1,4 +1,4 @@
-"""Numbers for weight versions: strictly rising, never given twice, whatever crashes."""
+"""Numbers for weight versions: strictly increasing, never assigned twice, whatever crashes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from tinyqueue.run.run_directory import RunDirectory
 
 
 class Versions:
-    """Gives out version numbers from blocks that the run directory has reserved on disk.
+    """Assigns version numbers from blocks that the run directory has reserved on disk.
 
-    The next block is reserved when half of one is used, so that a disk that is full for a while
-    does not end a run.
+    The next block is reserved when half of the current one is used, so that a temporarily full
+    disk does not end a run.
 
     Args:
-        run: Where blocks are reserved.
-        at_least: The first number that may be given: one above the head in the store.
+        run: Reserves the blocks.
+        at_least: The lowest number to assign: one above the head in the store.
+
+    Raises:
+        DiskFullError, RunDirectoryError: The first block cannot be reserved.
     """
 
     def __init__(self, run: RunDirectory, at_least: int = 0) -> None:
@@ -24,10 +27,11 @@ class Versions:
         self._next = self._block.start
 
     def next(self) -> int:
-        """The next version. Once in a block of numbers it waits for the disk (about 1 ms).
+        """The next version. Once per block it waits for the disk (about 1 ms).
 
         Raises:
             DiskFullError: No number is left, and no block can be reserved.
+            RunDirectoryError: The disk failed.
         """
         is_last = self._next == self._block.stop
         if self._following is None and self._next >= self._block.stop - len(self._block) // 2:

@@ -56,7 +56,7 @@ def test_a_misspelt_head_suggests_the_nearest() -> None:
 def test_a_config_that_the_head_does_not_take_is_refused(
     name: str, config: Mapping[str, Any], said: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"action head {name} cannot be made .*{said}"):
+    with pytest.raises(ConfigError, match=f"action head {name} cannot be built .*{said}"):
         make_head(name, config, THREE)
 
 

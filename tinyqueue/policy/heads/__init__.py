@@ -1,8 +1,7 @@
-"""Action heads: from a network's outputs to actions, and what is recorded of the choice. NumPy.
+"""Action heads: choose actions from a network's outputs, and record the choice. NumPy only.
 
-A head is made once per stage. ``begin`` is called before the first tick of a session
-batch and draws all its noise at once; ``act`` is called at every tick; ``recorded``
-after the last one.
+A head is created once per stage. ``begin`` is called before the first tick of a session batch and
+draws all its noise at once; ``act`` is called at every tick, and ``recorded`` after the last one.
 """
 
 from tinyqueue.policy.heads.categorical import Categorical

@@ -1,6 +1,6 @@
-"""Drawing one of n actions from softmax(logits): the fast form of :mod:`.sampling`.
+"""Samples one of n actions from softmax(logits): a fast special case of :mod:`.sampling`.
 
-Most environments have one Discrete action, and players are as fast as their heads: this one needs
+Most environments have one Discrete action, and the head limits a player's speed: this one needs
 two array operations per tick.
 """
 
@@ -22,13 +22,13 @@ _TINY = np.finfo(np.float32).tiny
 class Categorical:
     """Samples from softmax(logits) by the Gumbel-max trick and records log μ(a|x).
 
-    ``argmax(logits − log E)`` with E standard exponential is a draw from the softmax: two
-    array operations per tick and no normalisation. The log-probabilities are computed once
-    per batch from the stored logits, so they are those of the float32 logits exactly.
+    ``argmax(logits − log E)`` with E standard exponential is a sample from the softmax: two array
+    operations per tick and no normalisation. The log-probabilities are computed once per batch
+    from the stored logits, so they belong exactly to these float32 logits.
 
     Args:
         actions: The action space: one Discrete leaf.
-        record_entropy: Record the entropy of every choice too, for people to look at.
+        record_entropy: Also record the policy's entropy at every tick, as a diagnostic.
     """
 
     epsilons: tuple[float, ...] = ()
@@ -43,9 +43,11 @@ class Categorical:
 
     @property
     def extras(self) -> Mapping[str, Extra]:
+        """``[T, B]`` log-probabilities and, if asked for, entropies."""
         return recorded_extras("log-probability", self._record_entropy)
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Draws ``[T, B, n]`` Gumbel noise."""
         if self._noise.shape[:2] != (ticks, slots):
             self._resize(ticks, slots)
         rng.standard_exponential(dtype=np.float32, out=self._noise)
@@ -54,6 +56,7 @@ class Categorical:
         self._actions = np.empty((ticks, slots), self._dtype)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """Samples ``[B]`` actions; invalid ones have probability 0."""
         logits, noise = self._rows[tick]
         logits[...] = outputs[self._output]
         if mask is not None:
@@ -64,6 +67,7 @@ class Categorical:
         return {self._path: actions}
 
     def recorded(self) -> Arrays:
+        """``[T, B]`` log-probabilities of the actions and, if asked for, entropies."""
         # Actions first: NumPy reduces a short last axis four times slower.
         scores = np.ascontiguousarray(self._logits.reshape(-1, self._n).T)
         scores -= scores.max(axis=0)

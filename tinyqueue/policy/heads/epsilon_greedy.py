@@ -1,4 +1,4 @@
-"""ε-greedy choice by Q values, with what the first priorities of replay need recorded."""
+"""ε-greedy choice by Q values, which are recorded for the initial priorities of a replay."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tinyqueue.policy.heads.masks import ValidDraws, mask_out
 from tinyqueue.wire.contract import Extra
 
 Q_TAKEN, Q_MAX = "q_taken", "q_max"
-"""The extras that hold Q(s, a) of the chosen action and max Q(s, ·): ``[T, B]`` float32."""
+"""The extras with Q(s, a) of the chosen action and max Q(s, ·): ``[T, B]`` float32."""
 
 
 class EpsilonGreedy:
-    """The action of the largest Q value, and one of all at random with probability ε of the slot.
+    """The action with the largest Q value, or with the slot's probability ε a uniformly random one.
 
     Args:
-        actions: The action space, whose joint actions have a value each.
-        exploration: Where ε comes from.
+        actions: The action space; each joint action has a Q value.
+        exploration: Gives ε.
         stage: Id of the stage that it acts for.
     """
 
@@ -42,9 +42,11 @@ class EpsilonGreedy:
 
     @property
     def epsilons(self) -> tuple[float, ...]:
+        """ε of each slot in the current batch."""
         return tuple(self._epsilons.tolist())
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Draws ``[T, B]``: where to act greedily, and the random actions."""
         if self._q.shape[:2] != (ticks, slots):
             self._q = np.empty((ticks, slots, self._n), np.float32)
         self._epsilons = self._exploration.epsilons(self._stage, slots, env_steps)
@@ -53,6 +55,7 @@ class EpsilonGreedy:
         self._valid_draws.begin(ticks, slots, rng)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """Chooses ``[B]`` joint actions by ``q`` ``[B, n]``; only among valid ones with a mask."""
         q = self._q[tick]
         q[...] = outputs["q"]
         actions = self._actions[tick]
@@ -64,6 +67,7 @@ class EpsilonGreedy:
         return {self._path: self._joint.entries(actions)}
 
     def recorded(self) -> Arrays:
+        """``[T, B]`` Q of the chosen action, and the largest Q."""
         # Actions first: NumPy reduces a short last axis four times slower.
         q = np.ascontiguousarray(self._q.reshape(-1, self._n).T)
         actions, shape = self._actions.ravel(), self._actions.shape

@@ -1,4 +1,4 @@
-"""How often an ε-greedy player tries another action: by its slot, or less and less."""
+"""Schedules of ε for ε-greedy players: constant by slot, or annealed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class BySlot(Section):
     """ε = base^(1 + power·u), u from 0 to 1 over the slots of a stage (Ape-X, Horgan et al. 2018).
 
-    Ape-X numbers its actors; players here come and go. So every stage covers the whole range,
-    and begins at a place of its own: u = frac(blake2b(stage id) / 2⁶⁴ + slot / B). Python's
-    own ``hash`` differs from process to process.
+    Ape-X numbers its actors; players here come and go. So every stage covers the whole range, with
+    its own offset: u = frac(blake2b(stage id) / 2⁶⁴ + slot / B). Python's own ``hash`` differs
+    between processes.
     """
 
     schedule: Literal["by-slot"]
@@ -27,15 +27,21 @@ class BySlot(Section):
     power: float = Field(7.0, ge=0)
 
     def epsilons(self, stage: str, slots: int, env_steps: int) -> Array:
-        """``[B]`` float64; the same at any time of the run."""
+        """``[B]`` float64, constant over the run.
+
+        Args:
+            stage: The stage's id, which gives the offset.
+            slots: B.
+            env_steps: Not used.
+        """
         digest = hashlib.blake2b(stage.encode(), digest_size=8).digest()
         u = (int.from_bytes(digest, "big") / 2**64 + np.arange(slots) / slots) % 1.0
         return np.asarray(self.base ** (1.0 + self.power * u), np.float64)
 
 
 class Annealed(Section):
-    """One ε for every slot, from ``start`` to ``end`` in a straight line over ``steps`` env steps
-    of the run (Mnih et al. 2015)."""
+    """One ε for all slots, linear from ``start`` to ``end`` over ``steps`` env steps of the run
+    (Mnih et al. 2015)."""
 
     schedule: Literal["annealed"]
     start: Share = 1.0
@@ -43,7 +49,13 @@ class Annealed(Section):
     steps: int = Field(gt=0)
 
     def epsilons(self, stage: str, slots: int, env_steps: int) -> Array:
-        """``[B]`` float64, all equal."""
+        """``[B]`` float64, all equal.
+
+        Args:
+            stage: Not used.
+            slots: B.
+            env_steps: Env steps of the run so far.
+        """
         done = min(env_steps / self.steps, 1.0)
         return np.full(slots, self.start + (self.end - self.start) * done)
 

@@ -1,4 +1,4 @@
-"""The best action every time: the heads of the games that decide."""
+"""Always the best action: the heads of greedy evaluation episodes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tinyqueue.wire.contract import Extra
 
 
 class Greedy:
-    """The action of the largest logit or Q value, the first of equals; records nothing.
+    """The joint action with the largest logit or Q value, the first in a tie. Records nothing.
 
     Args:
-        actions: The action space, whose joint actions are ranked.
-        output: The network output that ranks them.
+        actions: The action space.
+        output: The network output ``[B, n]`` that ranks joint actions.
     """
 
     extras: Mapping[str, Extra] = {}
@@ -32,9 +32,10 @@ class Greedy:
         self._path = self._joint.path
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
-        """Nothing to draw."""
+        """Does nothing: there is nothing to draw."""
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """The best joint action of each slot, among valid ones with a mask."""
         values = outputs[self._output]
         if mask is not None:
             values = masked(np, values, self._joint.valid(mask))
@@ -42,15 +43,16 @@ class Greedy:
         return {self._path: self._joint.entries(best)}
 
     def recorded(self) -> Arrays:
+        """Nothing."""
         return {}
 
 
 class Mode:
-    """The most probable action of a policy's distribution; records nothing.
+    """The most probable action of a policy's distribution. Records nothing.
 
     Args:
         actions: The action space.
-        box: Family of real numbers.
+        box: The family of Box leaves.
     """
 
     extras: Mapping[str, Extra] = {}
@@ -61,12 +63,14 @@ class Mode:
         self.outputs = tuple(self._policy.parameters)
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
-        """Nothing to draw."""
+        """Does nothing: there is nothing to draw."""
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """The mode of each slot's distribution, among valid actions with a mask."""
         if mask is not None:
             outputs = self._policy.masked(np, outputs, mask)
         return self._policy.mode(outputs)
 
     def recorded(self) -> Arrays:
+        """Nothing."""
         return {}

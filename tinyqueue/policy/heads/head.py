@@ -1,4 +1,4 @@
-"""What a stage and an evaluation ask of an action head."""
+"""What stages and evaluations need from an action head."""
 
 from __future__ import annotations
 
@@ -12,45 +12,42 @@ from tinyqueue.wire.contract import Extra
 
 
 class Head(Protocol):
-    """How actions are chosen from network outputs.
-
-    Attributes:
-        outputs: Names of the network outputs that it reads.
-        extras: What ``recorded`` returns, by name.
-        epsilons: Exploration rate of every slot in the batch begun last; empty where the head
-            has none.
-    """
+    """Chooses actions from network outputs."""
 
     @property
-    def outputs(self) -> tuple[str, ...]: ...
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the network outputs that it reads."""
 
     @property
-    def extras(self) -> Mapping[str, Extra]: ...
+    def extras(self) -> Mapping[str, Extra]:
+        """The arrays that :meth:`recorded` returns, by name."""
 
     @property
-    def epsilons(self) -> tuple[float, ...]: ...
+    def epsilons(self) -> tuple[float, ...]:
+        """Exploration rate of each slot in the current batch; empty if the head has none."""
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
-        """Starts a session batch of ``ticks`` × ``slots``; every draw of it is made here.
+        """Starts a session batch of ``ticks`` × ``slots`` and draws all its random numbers.
 
         Args:
-            ticks, slots: T and B.
-            rng: Where the draws come from.
-            env_steps: Clock of the weights that are played: that of schedules. Never a
-                player's own count, so that all players are as far as the learner is.
+            ticks: T.
+            slots: B.
+            rng: Source of the random numbers.
+            env_steps: Env steps of the weights in use: the clock of schedules. Never a player's
+                own count, so that all players are as far as the learner.
         """
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
-        """Actions, path → ``[B, *act]`` in the types of the wire, valid until the next ``begin``.
+        """Actions, path → ``[B, *act]`` in the leaves' dtypes, valid until the next ``begin``.
 
         Args:
             tick: 0 … T−1, ascending.
-            outputs: Network outputs by name, ``[B, …]``; read before returning, so that
-                their buffers may be used again.
-            mask: ``[B, n]`` bool, which values of one Discrete or MultiDiscrete space are
-                valid, n summed over entries, at least one of each entry; read before returning.
-                None: all are.
+            outputs: Network outputs by name, ``[B, …]``. Their buffers may be reused after the
+                return.
+            mask: ``[B, n]`` bool, the valid values of one Discrete or MultiDiscrete leaf, n summed
+                over its entries, at least one per entry; may be reused after the return. None:
+                all are valid.
         """
 
     def recorded(self) -> Arrays:
-        """The extras of the batch; the arrays are the caller's to keep."""
+        """The extras of the batch; the caller may keep the arrays."""

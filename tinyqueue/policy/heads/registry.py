@@ -1,4 +1,4 @@
-"""Every action head by name, and the heads that a policy is evaluated with."""
+"""All action heads by name, and the heads for evaluating a policy."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class HeadEntry:
     """An action head that an algorithm can name.
 
     Attributes:
-        config: The type that its configuration is checked against.
+        config: The type that validates its configuration.
         make: ``(actions, config, stage id)`` → the head.
         greedy: ``actions`` → the head that takes the best action of the same policy.
-        draws: Whether the policy has probabilities to draw actions from; else it has Q values.
+        draws: Whether the policy has probabilities to sample from; otherwise it has Q values.
     """
 
     config: Any
@@ -51,7 +51,7 @@ def _is_one_discrete(actions: Space) -> bool:
 
 
 HEADS: Mapping[str, HeadEntry] = {
-    # Named when actions could be discrete only; runs of then name it so.
+    # The name is from when all actions were discrete; runs from that time use it.
     "categorical": HeadEntry(SamplingConfig, _categorical, Mode, draws=True),
     "squashed": HeadEntry(
         SamplingConfig, _squashed, lambda actions: Mode(actions, "squashed_gaussian"), draws=True
@@ -70,13 +70,13 @@ def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: st
 
     Args:
         name: One of ``HEADS``.
-        config: As the algorithm wrote it into the spec.
+        config: The head's configuration from the spec, as the algorithm wrote it.
         actions: The action space.
-        stage: Id of the stage that it acts for, where exploration differs between stages.
+        stage: Id of the stage that it acts for, if exploration differs between stages.
 
     Raises:
-        UnknownNameError: No such head.
-        ConfigError: A key or value that the head does not take, or a space that it cannot act in.
+        UnknownNameError: There is no such head.
+        ConfigError: The configuration is not valid, or the head does not support the action space.
     """
     entry = _entry(name)
     try:
@@ -85,17 +85,17 @@ def make_head(name: str, config: Mapping[str, Any], actions: Space, *, stage: st
         found = error.errors()[0]
         at = ".".join(str(part) for part in found["loc"])
         raise ConfigError(
-            f"the action head {name} cannot be made of {dict(config)}: {at}: {found['msg']}. "
-            "Mend or remove that key."
+            f"the action head {name} cannot be built from {dict(config)}: {at}: {found['msg']}. "
+            "Fix or remove that key."
         ) from None
     return entry.make(actions, checked, stage)
 
 
 def has_probabilities(of: str) -> bool:
-    """Whether a policy trained with the head ``of`` has probabilities to draw actions from.
+    """Whether a policy trained with the head ``of`` has probabilities to sample from.
 
     Raises:
-        UnknownNameError: No such head.
+        UnknownNameError: There is no such head.
     """
     return _entry(of).draws
 
@@ -104,7 +104,7 @@ def greedy_head(of: str, actions: Space) -> Head:
     """The head that always takes the best action of a policy trained with the head ``of``.
 
     Raises:
-        UnknownNameError, ConfigError: As of :func:`make_head`.
+        UnknownNameError, ConfigError: As in :func:`make_head`.
     """
     return _entry(of).greedy(actions)
 
@@ -112,17 +112,18 @@ def greedy_head(of: str, actions: Space) -> Head:
 def evaluation_head(
     of: str, actions: Space, *, sample: bool = False, epsilon: float | None = None
 ) -> Head:
-    """A head that evaluates a policy as a person asks for; greedy by default.
+    """The head for an evaluation with the given options; greedy by default.
 
     Args:
-        of: The head that it was trained with.
+        of: The head that the policy was trained with.
         actions: The action space.
-        sample: Draw from the policy's probabilities.
-        epsilon: Play at random with this probability, else greedily.
+        sample: Sample from the policy's probabilities.
+        epsilon: Act at random with this probability, otherwise greedily.
 
     Raises:
-        ConfigError: The policy has no probabilities, or no Q values, to do so.
-        UnknownNameError: No such head.
+        ConfigError: ``sample`` needs probabilities, ``epsilon`` needs Q values; the policy has the
+            other.
+        UnknownNameError: There is no such head.
     """
     if sample and not has_probabilities(of):
         raise ConfigError(

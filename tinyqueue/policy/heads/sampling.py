@@ -1,4 +1,4 @@
-"""Drawing actions from a policy's distribution, with log μ(a|x) recorded: for policy gradients."""
+"""Samples actions from a policy's distribution and records log μ(a|x), for policy gradients."""
 
 from __future__ import annotations
 
@@ -13,34 +13,43 @@ from tinyqueue.policy.heads.masks import mask_out
 from tinyqueue.wire.contract import Extra, Kind
 
 LOG_PROB = "behaviour_log_prob"
-"""The extra that holds log μ(a|x) of whole actions, a log-density where one holds real numbers:
+"""The extra with log μ(a|x) of whole actions, a log-density if any leaf is continuous:
 ``[T, B]`` float32."""
 ENTROPY = "entropy"
-"""The extra that holds the entropy of μ(·|x) in nats: ``[T, B]`` float32."""
+"""The extra with the entropy of μ(·|x) in nats: ``[T, B]`` float32."""
 
 
 class SamplingConfig(Section):
-    """The spec's half of the heads that draw."""
+    """Configuration of the heads that sample.
+
+    Attributes:
+        record_entropy: Also record the policy's entropy at every tick.
+    """
 
     record_entropy: bool = False
 
 
 def recorded_extras(kind: Kind, record_entropy: bool) -> Mapping[str, Extra]:
-    """What a head that draws records."""
+    """The extras of a head that samples.
+
+    Args:
+        kind: Whether it records log-probabilities or log-densities.
+        record_entropy: Whether it also records entropies.
+    """
     extras = {LOG_PROB: Extra("float32", (), "ticks", kind)}
     return extras | ({ENTROPY: Extra("float32")} if record_entropy else {})
 
 
 class Sampling:
-    """Draws from the factored distribution of any action space.
+    """Samples from the factored distribution of any action space.
 
-    Noise is drawn for a whole batch at once. Log-probabilities are computed once per batch from
-    the stored outputs and the actions as they travel, so they are exactly those of what was drawn.
+    Noise is drawn for a whole batch at once. Log-probabilities are computed once per batch from the
+    stored outputs and the actions as sent, so they belong exactly to the sampled actions.
 
     Args:
         actions: The action space.
-        box: Family of real numbers.
-        record_entropy: Record the entropy of every choice too, for people to look at.
+        box: The family of Box leaves.
+        record_entropy: Also record the policy's entropy at every tick, as a diagnostic.
     """
 
     epsilons: tuple[float, ...] = ()
@@ -57,10 +66,12 @@ class Sampling:
 
     @property
     def extras(self) -> Mapping[str, Extra]:
+        """``[T, B]`` log-probabilities or log-densities and, if asked for, entropies."""
         kind: Kind = "log-density" if self._policy.is_density else "log-probability"
         return recorded_extras(kind, self._record_entropy)
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Draws the noise of all T × B actions."""
         if self._of != (ticks, slots):
             self._of = ticks, slots
             self._said = {
@@ -74,6 +85,7 @@ class Sampling:
         }
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """Samples an action for each slot; invalid values have probability 0."""
         said = {name: rows[tick] for name, rows in self._said.items()}
         for name, row in said.items():
             row[...] = outputs[name]
@@ -87,6 +99,7 @@ class Sampling:
         return actions
 
     def recorded(self) -> Arrays:
+        """``[T, B]`` log-probabilities or log-densities and, if asked for, entropies."""
         log_prob = self._policy.log_prob(np, self._said, self._actions)
         is_density = self._policy.is_density
         extras = {LOG_PROB: log_prob if is_density else np.minimum(log_prob, 0.0)}

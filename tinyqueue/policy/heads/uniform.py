@@ -1,4 +1,4 @@
-"""Any action, as likely as any other: what a policy has to be better than."""
+"""Uniformly random actions: the baseline that a policy has to beat."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tinyqueue.wire.contract import Extra
 
 
 class Uniform:
-    """Uniformly random actions; looks at no output and records nothing.
+    """Uniformly random actions. Reads no network output and records nothing.
 
-    Numbers without bounds are standard normal, as Gymnasium draws them.
+    Unbounded Boxes are standard normal, as Gymnasium samples them.
 
     Args:
         actions: The action space.
@@ -30,6 +30,7 @@ class Uniform:
         self._valid_draws: list[ValidDraws] = []
 
     def begin(self, ticks: int, slots: int, rng: np.random.Generator, env_steps: int) -> None:
+        """Draws all T × B actions."""
         self._actions = {
             path: _drawn(leaf, (ticks, slots, *leaf.shape), rng)
             for path, leaf in self._space.items()
@@ -42,12 +43,13 @@ class Uniform:
             draws.begin(ticks, slots, rng)
 
     def act(self, tick: int, outputs: Arrays, mask: Array | None = None) -> Arrays:
+        """The tick's actions; with a mask, drawn again among valid values."""
         if mask is not None:
             self._redraw(tick, mask)
         return {path: rows[tick] for path, rows in self._actions.items()}
 
     def _redraw(self, tick: int, mask: Array) -> None:
-        """Draws the actions of one tick anew, among valid values."""
+        """Draws the actions of one tick again, among valid values."""
         ((path, leaf),) = self._space.items()
         parts = np.split(mask, np.cumsum(leaf.counts)[:-1], axis=1)
         drawn = [
@@ -56,6 +58,7 @@ class Uniform:
         self._actions[path][tick] = np.stack(drawn, axis=-1).reshape(-1, *leaf.shape)
 
     def recorded(self) -> Arrays:
+        """Nothing."""
         return {}
 
 
