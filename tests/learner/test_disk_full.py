@@ -220,7 +220,7 @@ def test_a_command_on_a_full_disk_ends_with_one_sentence(
     said = run_on_a_small_disk(script, tmp_path, free_kb=8192)
 
     assert "Traceback" not in said
-    assert "sessions.db cannot be opened, since the disk is full" in said
+    assert "sessions.db cannot be opened because the disk is full" in said
     assert said.endswith("Free disk space, then start again.\n")
 
 
