@@ -14,6 +14,7 @@ class Linear:
     over_steps: int
 
     def __call__(self, env_steps: int) -> float:
+        """The value after so many env steps; the end's beyond ``over_steps``."""
         if self.over_steps <= 0 or env_steps >= self.over_steps:
             return self.end
         return self.start + (self.end - self.start) * max(env_steps, 0) / self.over_steps
@@ -26,6 +27,7 @@ class Constant:
     value: float
 
     def __call__(self, env_steps: int) -> float:
+        """The same at any time."""
         return self.value
 
 

@@ -16,6 +16,7 @@ class Name(StrEnum):
     meaning: str
 
     def __new__(cls, value: str, unit: str, meaning: str) -> Self:
+        """A member that is its name, and carries unit and meaning."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.unit = unit
