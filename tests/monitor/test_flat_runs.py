@@ -1,5 +1,7 @@
 """Which runs are flat, and why."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,11 @@ def experiment(environment_id="CartPole-v1", **tables):
     return make_experiment({"environment": {"id": environment_id}, **tables})
 
 
-def batch(returns, rng, seen=None):
+def pushes(rng, shape):
+    return rng.integers(2, size=shape).astype(np.uint8)
+
+
+def batch(returns, rng, seen=None, acts=pushes):
     shape = (TICKS, SLOTS)
     nothing = np.zeros(shape, bool)
     shown = rng.normal(size=(TICKS + 1, SLOTS, 4)) if seen is None else seen(rng)
@@ -25,7 +31,7 @@ def batch(returns, rng, seen=None):
     return SessionBatch(
         header=HEADER,
         observations={"": shown.astype(np.float32)},
-        actions={"": rng.integers(2, size=shape).astype(np.uint8)},
+        actions={"": acts(rng, shape)},
         rewards=np.zeros(shape, np.float32),
         terminated=nothing,
         truncated=nothing,
@@ -34,7 +40,9 @@ def batch(returns, rng, seen=None):
     )
 
 
-def watched(curve, env_steps=200_000, *, level=None, seed=0, entropy=None, of=None, seen=None):
+def watched(
+    curve, env_steps=200_000, *, level=None, seed=0, entropy=None, of=None, seen=None, acts=pushes
+):
     """A run whose returns follow ``curve(share of the run, rng)``, and whether it was ever flat."""
     rng = np.random.default_rng(seed)
     flat = FlatRun(of or experiment(), level)
@@ -42,7 +50,7 @@ def watched(curve, env_steps=200_000, *, level=None, seed=0, entropy=None, of=No
     for number in range(batches):
         share = number / batches
         numbers: dict[str, float] = {} if entropy is None else {Metric.ENTROPY: entropy(share)}
-        flat.see([batch(curve(share, rng), rng, seen)], numbers, share * 100.0)
+        flat.see([batch(curve(share, rng), rng, seen, acts)], numbers, share * 100.0)
         was_flat |= flat.is_flat
     return flat.advice(), was_flat
 
@@ -145,6 +153,29 @@ def test_a_policy_that_has_settled_too_early_is_told_to_vary():
     said = watched(noisy(lambda share: 9, 1), level=475.0, entropy=lambda s: 0.7 * 0.01**s)[0]
     assert "hardly varies its actions" in said[0]
     assert "--set algorithm.entropy_weight=" in said[1]
+
+
+def test_differential_entropy_is_not_taken_for_a_share():
+    said = watched(
+        noisy(lambda share: 9, 1),
+        level=475.0,
+        entropy=lambda share: 1.4 - 2 * share,
+        acts=lambda rng, shape: rng.normal(size=(*shape, 1)).astype(np.float32),
+    )[0]
+    assert "entropy" not in said[0]
+
+
+@dataclass(frozen=True)
+class Bare:
+    """The config of an algorithm that has none of the usual settings."""
+
+
+@pytest.mark.parametrize("spread", [0, 1])
+def test_an_algorithm_without_the_usual_settings_is_advised_on_others(spread):
+    of = replace(experiment(), algorithm=Bare())
+    said = watched(noisy(lambda share: 9, spread), level=475.0, of=of)[0]
+    assert "--set session.slots=" in said[1]
+    assert "algorithm." not in said[1]
 
 
 @pytest.mark.parametrize("rises", [False, True])

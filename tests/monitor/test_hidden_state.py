@@ -1,5 +1,6 @@
 """Whether the past says more than the present: played with random actions."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,22 @@ def corridor(doors):
 def test_an_action_that_leads_elsewhere_the_next_time_surprises():
     assert corridor([0, 0, 1, 1]).surprises() > 0.2
     assert corridor([0, 1]).surprises() == 0.0
+
+
+@pytest.mark.parametrize("path", ["arm", "go"])
+def test_actions_that_differ_in_any_part_are_not_the_same(path):
+    # Given a place that every action leaves alone, and a reward for one part of the action
+    ticks, rng = 64, np.random.default_rng(0)
+    actions: dict[str, Any] = {
+        "go": rng.integers(2, size=(ticks, 1)).astype(np.uint8),
+        "arm": rng.choice([0.3, 0.6], size=(ticks, 1, 1)).astype(np.float32),
+    }
+    rewards = actions[path].reshape(ticks, 1).astype(np.float32)
+    hidden = HiddenState()
+    here = {"": np.zeros((ticks + 1, 1, 1), np.float32)}
+    hidden.see(replace(batch(here, actions["go"], rewards), actions=actions))
+    # Then nothing surprises
+    assert hidden.surprises() == 0.0
 
 
 def test_images_are_not_fitted():

@@ -152,11 +152,33 @@ class Masked(gymnasium.Env[Any, Any]):
         return observed, {"action_mask": self._allowed}
 
 
+class Push(Copying):
+    """A Dict within a Dict, with a Box without bounds: pays for nearness."""
+
+    action_space = spaces.Dict(
+        {
+            "hand": spaces.Dict({"grip": spaces.Discrete(2, start=1)}),
+            "push": spaces.Box(-np.inf, np.inf, (1,), np.float32),
+        }
+    )
+    observation_space = spaces.Box(-1.0, 1.0, (2,))
+
+    def _next(self) -> Any:
+        self._wanted = self.np_random.uniform(-1.0, 1.0, size=2).astype(np.float32)
+        return self._wanted
+
+    def _share(self, action: Any) -> float:
+        grips = action["hand"]["grip"] == 1 + int(self._wanted[0] > 0)
+        near = max(1.0 - abs(float(action["push"][0] - self._wanted[1])), 0.0)
+        return (float(grips) + near) / 2
+
+
 GAMES = {
     "CopyNumbers-v0": CopyNumbers,
     "CopyBits-v0": CopyBits,
     "Reach-v0": Reach,
     "CopyAll-v0": CopyAll,
+    "Push-v0": Push,
     "Masked-v0": Masked,
 }
 

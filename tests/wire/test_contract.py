@@ -195,6 +195,8 @@ def test_a_mask_must_allow_a_value_of_every_entry(
     batch = replace(make_batch(), actions=actions, extras={"action_mask": mask}, carry={})
     # Then one of each is enough, and two of one are not
     contract.check(batch)
+    taken = {"": np.broadcast_to(np.array([0, 0], np.uint8), (8, 4, 2))}
+    assert _reason(contract, replace(batch, actions=taken)) == "range"
     without = _set(_set(mask, (8, 3, 2), False), (8, 3, 0), True)
     assert _reason(contract, replace(batch, extras={"action_mask": without})) == "range"
 

@@ -56,6 +56,19 @@ def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
     return mask
 
 
+def allows(mask: Array, actions: Array, counts: tuple[int, ...]) -> Array:
+    """``[…]`` bool: whether a ``[…, n]`` mask allows every entry of the action taken.
+
+    Args:
+        mask: ``[…, n]`` bool.
+        actions: ``[…, *shape]`` integers within their ranges.
+        counts: From :func:`mask_counts`.
+    """
+    starts = np.cumsum((0, *counts[:-1]))
+    entries = actions.reshape(*mask.shape[:-1], len(counts)).astype(np.int64) + starts
+    return np.asarray(np.take_along_axis(mask, entries, axis=-1).all(axis=-1))
+
+
 def allows_something(mask: Array, counts: tuple[int, ...]) -> bool:
     """Whether every row of a ``[…, n]`` mask allows at least one value of each entry."""
     starts = np.cumsum((0, *counts[:-1]))

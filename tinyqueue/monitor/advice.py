@@ -30,7 +30,8 @@ class Findings:
         common_share: How frequent it is, 0 … 1.
         gain: See :meth:`tinyqueue.monitor.hidden_state.HiddenState.gain`.
         surprises: See :meth:`tinyqueue.monitor.hidden_state.HiddenState.surprises`.
-        entropy_left: Present entropy as a share of the initial one; 1 if there is none.
+        entropy_left: Present entropy as a share of the initial one; 1 if there is none, or if
+            actions are continuous: a differential entropy has no zero to be measured from.
     """
 
     env_steps: int
@@ -67,14 +68,10 @@ def advise(experiment: Experiment, found: Findings) -> list[str]:
             f"{found.entropy_left:.0%} of what it was at first",
             _try(f"algorithm.entropy_weight={_more_entropy(experiment.algorithm):.2g}"),
         ]
-    rate = experiment.algorithm.learning_rate
-    return [
-        f"{flat}, and nothing that was measured says why",
-        _try(
-            f"algorithm.learning_rate={rate / 3:.2g}",
-            f"session.slots={min(4096, 2 * experiment.session.slots)}",
-        ),
-    ]
+    settings = [f"session.slots={min(4096, 2 * experiment.session.slots)}"]
+    if hasattr(experiment.algorithm, "learning_rate"):
+        settings.insert(0, f"algorithm.learning_rate={experiment.algorithm.learning_rate / 3:.2g}")
+    return [f"{flat}, and nothing that was measured says why", _try(*settings)]
 
 
 def _try(*settings: str) -> str:
@@ -111,10 +108,12 @@ def _exploring(experiment: Experiment) -> list[str]:
     algorithm = experiment.algorithm
     if hasattr(algorithm, "entropy_weight"):
         return [f"algorithm.entropy_weight={_more_entropy(algorithm):.2g}"]
-    settings = [f"algorithm.n_step={max(10, 2 * algorithm.n_step)}"]
+    settings = []
+    if hasattr(algorithm, "n_step"):
+        settings.append(f"algorithm.n_step={max(10, 2 * algorithm.n_step)}")
     if getattr(algorithm, "exploration", "") == "annealed":
         settings.append(f"algorithm.exploration_steps={5 * algorithm.exploration_steps}")
-    return settings
+    return settings or [f"session.slots={min(4096, 2 * experiment.session.slots)}"]
 
 
 def _more_entropy(algorithm: Any) -> float:

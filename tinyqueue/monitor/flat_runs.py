@@ -84,7 +84,7 @@ class FlatRun:
                 self._sampled = self._env_steps
                 self._hidden.see(batch)
         entropy = numbers.get(Metric.ENTROPY)
-        if entropy is not None and math.isfinite(entropy):
+        if entropy is not None and math.isfinite(entropy) and not _acts_in_numbers(batches):
             self._first_entropy = entropy if self._first_entropy is None else self._first_entropy
             self._entropy = entropy
         is_long = self._env_steps >= LEAST_ENV_STEPS or trained_s >= LEAST_S
@@ -187,6 +187,11 @@ class FlatRun:
             surprises=self._hidden.surprises(),
             entropy_left=left,
         )
+
+
+def _acts_in_numbers(batches: Sequence[SessionBatch]) -> bool:
+    """Whether a part of the action is continuous, so that its entropy is a differential one."""
+    return any(leaf.dtype.kind == "f" for batch in batches for leaf in batch.actions.values())
 
 
 def _rises(before: _Mean, after: _Mean) -> bool:

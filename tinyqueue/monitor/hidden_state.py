@@ -20,6 +20,8 @@ _SAMPLES = 48
 _MOST_COLUMNS = 16
 """With more numbers than this, there are too many products of two for a cheap fit."""
 _LEAST_ROWS = 400
+_MOST_KINDS = 32
+"""With more kinds of actions than this, they are taken for numbers."""
 
 
 class HiddenState:
@@ -35,11 +37,14 @@ class HiddenState:
             leaf[:, :slots].reshape(batch.ticks + 1, slots, -1).astype(np.float32)
             for leaf in batch.observations.values()
         ]
-        (actions, *_) = batch.actions.values()
+        taken = [
+            leaf[:, :slots].reshape(batch.ticks, slots, -1).astype(np.float32)
+            for leaf in batch.actions.values()
+        ]
         self._samples.append(
             (
                 np.concatenate(seen, axis=-1),
-                actions[:, :slots].reshape(batch.ticks, slots, -1)[..., 0].astype(np.int64),
+                np.concatenate(taken, axis=-1),
                 batch.rewards[:, :slots].copy(),
                 batch.valid[:, :slots].copy(),
             )
@@ -75,13 +80,13 @@ class HiddenState:
         ticks = surprising = 0
         for seen, actions, rewards, valid in self._samples:
             for slot in range(seen.shape[1]):
-                first: dict[tuple[bytes, int], tuple[bytes, float]] = {}
+                first: dict[tuple[bytes, bytes], tuple[bytes, float]] = {}
                 for tick in range(len(actions)):
                     if not valid[tick, slot]:
                         first.clear()
                         continue
                     ticks += 1
-                    key = seen[tick, slot].tobytes(), int(actions[tick, slot])
+                    key = seen[tick, slot].tobytes(), actions[tick, slot].tobytes()
                     came = seen[tick + 1, slot].tobytes(), float(rewards[tick, slot])
                     surprising += first.setdefault(key, came) != came
         return surprising / ticks if ticks else 0.0
@@ -89,7 +94,7 @@ class HiddenState:
     def _triples(self) -> tuple[Array, Array, Array, Array]:
         """Three observations in a row of one episode, and the actions at the second.
 
-        ``[N, columns]`` each, and ``[N]``.
+        ``[N, columns]`` each, and ``[N, numbers of an action]``.
         """
         rows: list[tuple[Array, Array, Array, Array]] = []
         for seen, actions, _, valid in self._samples:
@@ -102,12 +107,20 @@ class HiddenState:
 
 
 def _features(seen: Array, actions: Array) -> Array:
-    """A constant, the numbers, products of two of them, and all of it by action."""
+    """A constant, the numbers, products of two of them, and all of it by action.
+
+    Actions that took few values are told apart; of others, their numbers are columns.
+    """
     seen = np.clip(seen, -4, 4)
     first, second = np.triu_indices(seen.shape[1])
     plain = np.hstack([np.ones((len(seen), 1)), seen, seen[:, first] * seen[:, second]])
-    by_action = [(actions == action)[:, None] * plain[:, : seen.shape[1] + 1]
-                 for action in np.unique(actions)[:8]]  # fmt: skip
+    kinds, which = np.unique(actions, axis=0, return_inverse=True)
+    if len(kinds) > _MOST_KINDS:
+        return np.hstack([plain, actions, actions[:, :1] * seen])
+    by_action = [
+        (which.ravel() == kind)[:, None] * plain[:, : seen.shape[1] + 1]
+        for kind in range(min(len(kinds), 8))
+    ]
     return np.hstack([plain, *by_action])
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from tinyqueue.data.masks import ACTION_MASK, allows_something, mask_counts
+from tinyqueue.data.masks import ACTION_MASK, allows, allows_something, mask_counts
 from tinyqueue.data.names import (
     EPISODE_STEPS,
     PREVIOUS_REWARD,
@@ -143,11 +143,19 @@ class Contract:
             array = batch.extras[name]
             _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
             _check_extra(name, extra, array)
-            if extra.kind == "mask" and not allows_something(array, mask_counts(self.actions)):
-                raise MessageError("range", f"extras/{name} allow no action in some row")
+            if extra.kind == "mask":
+                self._check_mask(name, array, batch)
         if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
         self._check_episodes(batch)
+
+    def _check_mask(self, name: str, mask: Array, batch: SessionBatch) -> None:
+        counts = mask_counts(self.actions)
+        if not allows_something(mask, counts):
+            raise MessageError("range", f"extras/{name} allow no action in some row")
+        (actions,) = batch.actions.values()
+        if not (allows(mask[:-1], actions, counts) | ~batch.valid).all():
+            raise MessageError("range", f"extras/{name} do not allow an action that was taken")
 
     def _check_ticks(self, batch: SessionBatch) -> None:
         """Next-step autoreset: the tick after an episode's end is invalid; all others are valid."""
