@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyqueue.data.masks import allows_something, checked_mask, mask_counts
+from tinyqueue.data.masks import allows, allows_something, checked_mask, mask_counts
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError
 
@@ -20,9 +20,10 @@ def test_a_mask_has_as_many_numbers_as_all_entries_have_values():
     [
         {"": Leaf("float32", (2,), low=-1.0, high=1.0)},
         {"": Leaf("uint8", (3,), n=2)},
+        {"": Leaf("uint8", (1, 2), n=3, nvec=PAIR)},
         {"a": Leaf("uint8", (), n=2), "b": Leaf("uint8", (), n=2)},
     ],
-    ids=["box", "multi-binary", "two leaves"],
+    ids=["box", "multi-binary", "two axes", "two leaves"],
 )
 def test_other_spaces_have_no_masks(space):
     with pytest.raises(ConfigError, match="Discrete or MultiDiscrete"):
@@ -65,3 +66,10 @@ def test_every_entry_needs_a_value_in_every_row():
     assert allows_something(rows, PAIR)
     rows[1, 0, :2] = False
     assert not allows_something(rows, PAIR)
+
+
+def test_an_action_is_allowed_where_all_of_its_entries_are():
+    mask = np.array([[1, 0, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
+    actions = np.array([[0, 2], [1, 1]], np.uint8)
+    assert allows(mask, actions, PAIR).tolist() == [True, False]
+    assert allows(mask[:, :2], actions[:, 0], (2,)).tolist() == [True, True]

@@ -37,9 +37,12 @@ def test_numbers_of_a_bounded_box_are_between_its_bounds_and_clipped_to_them() -
     np.testing.assert_allclose(np.asarray(border.given(values)), expected)
 
 
-def test_a_box_with_one_bound_is_clipped_and_not_scaled() -> None:
-    border = Border(Native((), "float32", low=(None,), high=(1.0,)), (1,))
-    assert border.native(np.array([[-50], [0.5], [2]], np.float32)).tolist() == [[-50], [0.5], [1]]
+def test_a_number_with_one_bound_is_counted_from_there_and_clipped() -> None:
+    below = Border(Native((), "float32", low=(None,), high=(10.0,)), (1,))
+    assert below.native(np.array([[-50], [0], [2]], np.float32)).tolist() == [[-40], [10], [10]]
+    each = Border(Native((), "float32", low=(10.0, None, 0.0), high=(None, None, 4.0)), (3,))
+    drawn = np.array([[-1, -1, -1], [5, 5, 0.5]], np.float32)
+    assert each.native(drawn).tolist() == [[10, -1, 0], [15, 5, 3]]
 
 
 @pytest.mark.parametrize(("start", "values"), [((5, -2), [6, 0]), ((3,), [4, 5]), ((), [1, 2])])

@@ -193,13 +193,13 @@ def test_a_bounded_box_is_rescaled_element_by_element_and_clipped(dtype):
 
 
 @pytest.mark.parametrize("huge", [np.inf, np.finfo(np.float32).max])
-def test_a_box_without_all_its_bounds_is_taken_as_it_is_within_those_it_has(huge):
+def test_a_box_without_all_its_bounds_is_counted_from_those_it_has(huge):
     half = spaces.Box(np.array([-huge, 0, -1], np.float32), np.array([huge, huge, 2], np.float32))
     assert action_layout(half, "Maze-v0").space == {"": Leaf("float32", (3,))}
     given = acted(
         half, {"": np.array([[-50, -50, -50], [50, 50, 50], [0.5, 0.25, 0.5]], np.float32)}
     )
-    assert given.tolist() == [[-50, 0, -1], [50, 50, 2], [0.5, 0.25, 0.5]]
+    assert given.tolist() == [[-50, 0, -1], [50, 50, 2], [0.5, 0.25, 1.25]]
     free = spaces.Box(-huge, huge, (1,))
     assert acted(free, {"": np.array([[-1e30], [1e30]], np.float32)}).tolist() == [
         [np.float32(-1e30)],

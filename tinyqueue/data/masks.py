@@ -20,11 +20,12 @@ def mask_counts(actions: Space) -> tuple[int, ...]:
     """Number of values of each entry that a mask covers; a mask's length is their sum.
 
     Raises:
-        ConfigError: The space is not one Discrete or MultiDiscrete leaf.
+        ConfigError: The space is not one Discrete leaf, or MultiDiscrete leaf of one axis.
     """
     leaves = list(actions.values())
     leaf = leaves[0]
-    if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not leaf.nvec):
+    is_vector = len(leaf.shape) == 1 and leaf.nvec
+    if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not is_vector):
         raise ConfigError(
             "environment.action_mask needs a single Discrete or MultiDiscrete action space; this "
             f"environment's is {described(actions)}. Remove the key, or wrap the environment."

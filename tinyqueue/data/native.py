@@ -84,9 +84,12 @@ class Border:
                 )
                 for bounds, absent in ((native.low, -np.inf), (native.high, np.inf))
             )
-            is_bounded = bool(np.isfinite(self._low).all() and np.isfinite(self._high).all())
-            self._centre = self._low / 2 + self._high / 2 if is_bounded else 0.0
-            self._half = self._high / 2 - self._low / 2 if is_bounded else 1.0
+            # An entry with one bound counts from there: a policy starts near 0, wherever that is.
+            has_low, has_high = np.isfinite(self._low), np.isfinite(self._high)
+            low, high = np.where(has_low, self._low, 0.0), np.where(has_high, self._high, 0.0)
+            is_bounded = has_low & has_high
+            self._centre = np.where(is_bounded, low / 2 + high / 2, low + high)
+            self._half = np.where(is_bounded, high / 2 - low / 2, 1.0)
 
     def given(self, values: Array) -> Array:
         """From the environment's ``[…, *shape]`` values to those that travel."""
