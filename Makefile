@@ -62,7 +62,7 @@ lint: $(INSTALLED)  ## ruff, format, mypy, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED)  ## let ruff mend what it can
+format: $(INSTALLED)  ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

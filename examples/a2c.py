@@ -44,8 +44,8 @@ def returns_to_the_end(
 ) -> Tensor:
     """``[T, B]`` R_t = r_t + γ_t ((1 − λ) V(x_{t+1}) + λ R_{t+1}), R_T = V(x_T).
 
-    γ_t is 0 where the episode terminated. On an invalid tick stands the final observation of an
-    episode, and R is its V: that is the bootstrap of an episode that was cut off.
+    γ_t is 0 where the episode terminated. An invalid tick holds the final observation of an
+    episode, and its R is V(x_t): so an episode that was cut off is bootstrapped.
 
     Args:
         rewards: ``[T, B]``.

@@ -40,9 +40,9 @@ def residual_mlp(
     """The network: one torso for all outputs.
 
     Args:
-        observations: What it sees.
-        actions: Not looked at: the previous action is no input.
-        outputs: What it says, by name.
+        observations: Space of its inputs.
+        actions: Unused, since the previous action is not an input.
+        outputs: Name of the output → its size and kind.
         config: Its layers.
         seed: Of the initial weights; the same seed gives the same weights.
     """

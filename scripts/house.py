@@ -8,6 +8,10 @@ are its parameters, without ``self`` and ``cls``, and its return value. "Any" co
 as plain ``Any``, "within" also those that contain it, such as ``dict[str, Any]``; aliases are not
 resolved. Public means functions, classes and methods without a leading underscore. No code of ROOT
 is executed.
+
+Of an algorithm there are two counts. To read: its file, the base class that it extends (stream or
+value) and the mathematics (returns, q_targets, recurrences), as far as these import one another.
+Needed: all of algorithms/ that its file imports, directly or indirectly.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import argparse
 import ast
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -26,6 +30,10 @@ import grimp
 
 PACKAGE = "tinyqueue"
 ALGORITHMS = f"{PACKAGE}.algorithms"
+TO_READ = frozenset(
+    f"{ALGORITHMS}.{name}" for name in ("stream", "value", "returns", "q_targets", "recurrences")
+)
+"""Base classes of algorithms, and mathematics: who knows these and its file knows an algorithm."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
 
@@ -181,16 +189,27 @@ def algorithm_files(modules: dict[str, Module]) -> dict[str, set[str]]:
     return rows
 
 
-def closure(graph: grimp.ImportGraph, start: set[str]) -> set[str]:
-    """``start`` and all that it imports from the algorithms package, directly or indirectly."""
+def closure(graph: grimp.ImportGraph, start: set[str], among: Container[str]) -> set[str]:
+    """``start`` and all modules of ``among`` that it imports, directly or through one another."""
     reached: set[str] = set()
     waiting = set(start)
     while waiting:
         name = waiting.pop()
         reached.add(name)
         imported = graph.find_modules_directly_imported_by(name)
-        waiting |= {one for one in imported if one.startswith(f"{ALGORITHMS}.")} - reached
+        waiting |= {one for one in imported if one in among} - reached
     return reached
+
+
+def counted(modules: dict[str, Module], names: set[str]) -> dict[str, Any]:
+    """Number of files and of lines of these algorithm modules, and the lines of each."""
+    return {
+        "files": len(names),
+        "lines": sum(modules[name].lines for name in names),
+        "modules": {
+            name.removeprefix(f"{ALGORITHMS}."): modules[name].lines for name in sorted(names)
+        },
+    }
 
 
 def measure(root: Path) -> dict[str, Any]:
@@ -212,16 +231,14 @@ def measure(root: Path) -> dict[str, Any]:
             "any_within_percent": share(has_any, all_slots(inside)),
             "documented_percent": share(is_documented, definitions(inside)),
         }
-    algorithms = {}
-    for name, start in algorithm_files(modules).items():
-        needed = closure(graph, start)
-        algorithms[name] = {
-            "files": len(needed),
-            "lines": sum(modules[one].lines for one in needed),
-            "modules": {
-                one.removeprefix(f"{ALGORITHMS}."): modules[one].lines for one in sorted(needed)
-            },
+    inside_algorithms = {name for name in modules if name.startswith(f"{ALGORITHMS}.")}
+    algorithms = {
+        name: {
+            "to_read": counted(modules, closure(graph, start, TO_READ)),
+            "needed": counted(modules, closure(graph, start, inside_algorithms)),
         }
+        for name, start in algorithm_files(modules).items()
+    }
     return {
         "files": len(files),
         "median_lines": median(lines for lines, _ in files),
@@ -239,6 +256,14 @@ def measure(root: Path) -> dict[str, Any]:
         "algorithms": algorithms,
         "packages": packages,
     }
+
+
+def show_algorithms(title: str, rows: dict[str, Any]) -> None:
+    """Prints a table of what ``counted`` returns, by algorithm."""
+    print(f"\nalgorithm        files  lines  {title}")
+    for name, row in rows.items():
+        modules = ", ".join(f"{module} {lines}" for module, lines in row["modules"].items())
+        print(f"{name:15} {row['files']:6} {row['lines']:6,}  {modules}")
 
 
 def show(found: dict[str, Any]) -> None:
@@ -262,10 +287,14 @@ def show(found: dict[str, Any]) -> None:
     print(f"cycles       {len(found['cycles'])}")
     for names in found["cycles"]:
         print(f"             {', '.join(names)}")
-    print("\nalgorithm        files  lines  of algorithms/ that its file needs")
-    for name, row in found["algorithms"].items():
-        needed = ", ".join(f"{module} {lines}" for module, lines in row["modules"].items())
-        print(f"{name:15} {row['files']:6} {row['lines']:6,}  {needed}")
+    show_algorithms(
+        "to read: its file, the base class and the mathematics",
+        {name: row["to_read"] for name, row in found["algorithms"].items()},
+    )
+    show_algorithms(
+        "needed: all of algorithms/ that its file imports, directly or indirectly",
+        {name: row["needed"] for name, row in found["algorithms"].items()},
+    )
     print("\npackage                   files  lines   Any %  within %  documented %")
     for name, row in found["packages"].items():
         print(
@@ -276,7 +305,8 @@ def show(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measures a tree and prints the result."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    summary, *_, of_algorithms = __doc__.split("\n\n")
+    parser = argparse.ArgumentParser(description=summary, epilog=of_algorithms)
     here = Path(__file__).resolve().parents[1]
     parser.add_argument("root", nargs="?", type=Path, default=here, metavar="ROOT")
     parser.add_argument("--json", action="store_true", help="everything as one JSON object")

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 from balancing import BALANCES, FALLS, checkpoint, trained_run
-from looking_back import alternating_graph, summing_graph
+from memory_graphs import alternating_graph, summing_graph
 from watching import Watcher
 
 import tinyqueue

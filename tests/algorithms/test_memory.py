@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from recall import RECALL
+from recall_environment import RECALL
 
 from tinyqueue.algorithms.impala import Impala, ImpalaConfig
 from tinyqueue.data.spaces import space_to_json

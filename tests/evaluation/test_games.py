@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
-from looking_back import alternating_graph
+from memory_graphs import alternating_graph
 from onnx import TensorProto, helper
 from watching import Watcher
 

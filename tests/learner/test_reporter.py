@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from taking import taken
+from stateless_source import taken
 
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.learner.reporter import Reporter

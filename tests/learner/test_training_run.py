@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from taking import Nothing, taken
+from stateless_source import StatelessSource, taken
 
 from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.learner.training_run import TrainingRun
@@ -71,7 +71,7 @@ def make_training(make_updater, make_experiment_of, checkpoints, reporter):
         experiment = make_experiment_of(evaluation=evaluation, **sections)
         reached = ReturnThreshold(threshold, experiment.evaluation, games or Games(), 0)
         updater = make_updater(evaluation=evaluation, **sections)
-        source = Nothing(committed)
+        source = StatelessSource(committed)
         return TrainingRun(experiment, updater, checkpoints, reached, reporter, source), updater
 
     return make

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from taking import Nothing, taken
+from stateless_source import StatelessSource, taken
 
 from tinyqueue.errors import LeaseLostError
 from tinyqueue.evaluation.threshold import NoAnswer, ReturnThreshold
@@ -73,7 +73,7 @@ def make_training(make_updater, make_experiment_of, checkpoints, reporter):
         sections = {"evaluation": {"near": 0.5, "every_env_steps": 1}, **sections}
         experiment = make_experiment_of(**sections)
         threshold = ReturnThreshold(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
-        source = Nothing(lambda: True)
+        source = StatelessSource(lambda: True)
         updater = make_updater(**sections)
         return TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from taking import taken
+from stateless_source import taken
 
 from tinyqueue.errors import CheckpointError
 from tinyqueue.run.checkpoint import ReplayState

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import recall
+import recall_environment
 from cluster import Cluster
 
 from tinyqueue.catalogue import presets
@@ -18,11 +18,10 @@ from tinyqueue.run.toml_text import toml_text
 pytestmark = [pytest.mark.integration, pytest.mark.learning]
 
 GAMES = 1000
+SUPPORT = str(Path(recall_environment.__file__).parent)
 ALLOWED = {
-    "PYTHONPATH": os.pathsep.join(
-        filter(None, [str(Path(recall.__file__).parent), os.environ.get("PYTHONPATH", "")])
-    ),
-    "TINYQUEUE_ENVIRONMENT_MODULES": "recall",
+    "PYTHONPATH": os.pathsep.join(filter(None, [SUPPORT, os.environ.get("PYTHONPATH", "")])),
+    "TINYQUEUE_ENVIRONMENT_MODULES": "recall_environment",
 }
 
 
@@ -49,7 +48,7 @@ def train(cluster: Cluster, *, core: str) -> dict[str, Any]:
     Who sees that could write down what was shown in its actions.
     """
     document = read_document(presets()["cartpole-masked-r2d2"])
-    document |= {"name": "recall", "environment": {"id": recall.RECALL}}
+    document |= {"name": "recall", "environment": {"id": recall_environment.RECALL}}
     document["model"] |= {"core": core, "previous": False}
     document["evaluation"]["every_env_steps"] = 5_000
     document["stop"] = {"at_return": 0.95, "max_env_steps": 20_000}

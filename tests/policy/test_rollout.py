@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from balancing import BALANCES, graph
 from gymnasium import spaces
-from looking_back import everything_graph, two_leaves_graph
 from masked import ACTIONS, Doors
+from memory_graphs import everything_graph, two_leaves_graph
 from watching import Watcher
 
 from tinyqueue.data.spaces import Leaf, space_to_json

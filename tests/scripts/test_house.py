@@ -21,7 +21,7 @@ FILES = {
     ),
     "algorithms/walk.py": (
         "from typing import Any\n"
-        "from tinyqueue.algorithms import paces\n"
+        "from tinyqueue.algorithms import paces, returns\n"
         "class WalkConfig:\n"
         '    """Of a walk."""\n'
         "class Walk:\n"
@@ -30,7 +30,9 @@ FILES = {
         "        return paces.length(by)\n"
     ),
     "algorithms/paces.py": "def length(by: int, *, _unit: int = 1) -> int:\n    return by\n",
-    "algorithms/unused.py": "pass\n",
+    "algorithms/returns.py": "from tinyqueue.algorithms import paces, recurrences\n",
+    "algorithms/recurrences.py": "pass\n",
+    "algorithms/value.py": "pass\n",
 }
 
 
@@ -58,7 +60,7 @@ def test_a_tree_is_measured(tree: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["files"], found["median_lines"]) == (8, 1.5)
+    assert (found["files"], found["median_lines"]) == (10, 1.0)
     assert found["longest"][0] == {"module": "tinyqueue.algorithms.walk", "lines": 8}
     # late, step and length.
     assert (found["functions"], found["function_p50"], found["function_max"]) == (3, 3, 4)
@@ -69,9 +71,20 @@ def test_a_tree_is_measured(tree: Path) -> None:
     assert found["annotated_percent"] == 66.7
     assert found["cycles"] == [["tinyqueue.chain", "tinyqueue.ring"]]
     assert found["algorithms"] == {
-        "walk": {"files": 2, "lines": 10, "modules": {"paces": 2, "walk": 8}},
+        "walk": {
+            "to_read": {
+                "files": 3,
+                "lines": 10,
+                "modules": {"recurrences": 1, "returns": 1, "walk": 8},
+            },
+            "needed": {
+                "files": 4,
+                "lines": 12,
+                "modules": {"paces": 2, "recurrences": 1, "returns": 1, "walk": 8},
+            },
+        },
     }
-    assert found["packages"]["tinyqueue.algorithms"]["files"] == 5
+    assert found["packages"]["tinyqueue.algorithms"]["files"] == 7
     assert found["packages"]["tinyqueue"]["files"] == 3
 
 
@@ -79,9 +92,12 @@ def test_people_get_the_same_numbers_as_a_table(tree: Path) -> None:
     done = house(tree)
 
     assert done.returncode == 0, done.stderr
-    assert "files        8; median 1.5 lines" in done.stdout
+    assert "files        10; median 1 lines" in done.stdout
     assert "             tinyqueue.chain, tinyqueue.ring" in done.stdout
-    assert "walk                 2     10  paces 2, walk 8" in done.stdout
+    assert "algorithm        files  lines  to read: its file, the base class and" in done.stdout
+    assert "walk                 3     10  recurrences 1, returns 1, walk 8" in done.stdout
+    assert "algorithm        files  lines  needed: all of algorithms/ that its file" in done.stdout
+    assert "walk                 4     12  paces 2, recurrences 1, returns 1, walk 8" in done.stdout
 
 
 def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from tinyqueue.evaluation.games import Games, play_games
 from tinyqueue.evaluation.table import table_of
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.film.caption import Captioned
-from tinyqueue.film.frames import PackedFrames
 from tinyqueue.film.gif import write_gif
+from tinyqueue.film.packed_frames import PackedFrames
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
 

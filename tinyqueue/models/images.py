@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tinyqueue.data.spaces import Leaf, Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
-from tinyqueue.models.frames import frame_convolution
+from tinyqueue.models.frame_convolution import frame_convolution
 from tinyqueue.models.inputs import observation_inputs, previous_features, previous_inputs
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.layers import Layers, Width

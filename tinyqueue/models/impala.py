@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tinyqueue.data.spaces import Leaf, Space
 from tinyqueue.distributions.arrays import Tensor
-from tinyqueue.models.frames import frame_convolution
+from tinyqueue.models.frame_convolution import frame_convolution
 from tinyqueue.models.images import ImageConfig, byte_scale, image_network
 from tinyqueue.models.keras_import import Initializer, import_keras
 from tinyqueue.models.layers import Layers

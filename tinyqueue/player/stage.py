@@ -23,7 +23,7 @@ from tinyqueue.envs.side_by_side import Faults, SideBySide
 from tinyqueue.envs.slot_numbers import first_played
 from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.player.frames import Frames
+from tinyqueue.player.frame_history import FrameHistory
 from tinyqueue.policy.heads import Head, make_head
 from tinyqueue.policy.rollout import Rollout, Runner
 
@@ -134,7 +134,7 @@ class Stage:
         require_equal(f"the observations of {name}", self._observed.space, spec.observations)
         require_equal(f"the actions of {name}", self._acted.space, spec.actions)
         ticks, slots = spec.ticks, spec.slots
-        self._frames = Frames(spec.observations, ticks, slots, spec.environment.stack)
+        self._frames = FrameHistory(spec.observations, ticks, slots, spec.environment.stack)
         self._actions = empty(spec.actions, ticks, slots)
         self._acted_rows = [
             [(path, rows[tick]) for path, rows in self._actions.items()] for tick in range(ticks)

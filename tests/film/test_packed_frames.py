@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyqueue.film.frames import PackedFrames
+from tinyqueue.film.packed_frames import PackedFrames
 
 
 def test_a_list_of_frames_gives_back_what_it_took():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinyqueue.models.frames import frame_convolution
+from tinyqueue.models.frame_convolution import frame_convolution
 from tinyqueue.models.keras_import import import_keras
 
 

@@ -1,4 +1,4 @@
-"""Policies that look back: at their previous action and reward, or at a state."""
+"""ONNX graphs of policies that see their previous action and reward, or have a state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an updater is given, by hand."""
+"""What a training run is given by hand: batches, and a source without a state."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ def taken(batches: Sequence[SessionBatch]) -> Taken:
     return Taken(batches, batches)
 
 
-class Nothing(Source):
+class StatelessSource(Source):
     """A source that has nothing of its own to keep."""
 
     def __init__(self, is_settled: Callable[[], bool] = lambda: True) -> None:

@@ -1,4 +1,4 @@
-"""The frames of a stage: what a batch records of them, and the stacks that its policy sees."""
+"""The latest frames of a stage: rows of a batch, and the stacks that its policy sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.envs.spaces import empty
 
 
-class Frames:
+class FrameHistory:
     """Rows of single frames, preceded by the k−1 frames before row 0.
 
     A stack is k successive rows: a view, unless some slot's episode is so young that its first
