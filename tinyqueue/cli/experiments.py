@@ -20,7 +20,7 @@ from tinyqueue.catalogue import (
     presets,
 )
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
+from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import ConfigTable, Experiment
