@@ -91,6 +91,20 @@ def test_the_q_value_of_the_action_taken(dtype: str) -> None:
     assert np.asarray(taken(q, np.array([2, 0], dtype))).tolist() == [3.0, 2.0]
 
 
+def test_actions_and_masks_that_would_broadcast_are_refused() -> None:
+    q = np.zeros((2, 3), np.float32)
+    # [2, 1] against [2, 3] is a [2, 2] of every Q with every action
+    for actions in (np.zeros((2, 1), np.uint8), np.zeros((), np.uint8), np.zeros(1, np.int64)):
+        with pytest.raises(ValueError, match="actions must be "):
+            taken(q, actions)
+    with pytest.raises(ValueError, match=r"online_q must be float32\[2, 3\]"):
+        state_values(q, q[:1])
+    with pytest.raises(ValueError, match=r"valid must be bool\[2, 3\], not bool\[3\]"):
+        state_values(q, q, np.ones(3, bool))
+    with pytest.raises(ValueError, match=r"valid must be bool\[2, 3\], not bool\[2, 1\]"):
+        state_values(q, valid=np.ones((2, 1), bool))
+
+
 def test_rescaling_by_literal_numbers() -> None:
     values = np.array([0, 1, -1, 100, -100, 1e4], np.float32)
     expected = [0, 0.41521356, -0.41521356, 9.14987562, -9.14987562, 109.00499988]

@@ -153,6 +153,11 @@ class Replaying(Whole):
         return object()
 
 
+class Unmasked(Whole):
+    def __init__(self, config: Any, network: Any, actions: Any) -> None:
+        super().__init__(config, network, actions)
+
+
 class Alone:
     Config = ImpalaConfig
 
@@ -170,6 +175,11 @@ def test_a_users_class_with_everything_will_do() -> None:
         (Half, "lacks _learn, update, which every algorithm must have"),
         (Thawed, "ThawedConfig must be frozen"),
         (Replaying, "has a replay, and its Config does not say so. Write uses_replay"),
+        (
+            Unmasked,
+            "its __init__ takes (config, network, actions); "
+            "it must take (config, network, actions, mask_size=0).",
+        ),
         (Alone, "must be a class that derives from tinyqueue.algorithms.base.Algorithm"),
         (Alone, "It also lacks head, outputs, prepare."),
         (len, "is not an algorithm"),

@@ -74,6 +74,46 @@ def test_a_run_keeps_copies_and_resumes_from_them(tinyqueue, trained, tmp_path):
     assert "has changed" not in said.out
 
 
+def test_changed_code_of_a_resume_is_kept_and_the_run_goes_on_with_it(tinyqueue, trained, tmp_path):
+    changed = ALGORITHM.replace("bonus: float = 0.5", "bonus: float = 0.5\n    other: int = 1")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine.py").write_text(changed)
+
+    said = tinyqueue("train", "--serial", "--resume", trained, "--max-env-steps", "1200",
+                     "--set", "algorithm.name=new/mine.py:Mine",
+                     "--set", "algorithm.other=7")  # fmt: skip
+    assert said.code == 0, said.err
+
+    text = (trained / "experiment.toml").read_text()
+    assert 'name = "algorithm/2/mine.py:Mine"\n' in text
+    assert 'name = "model/net.py:mine"\n' in text
+    assert "other = 7\n" in text
+    assert "max_env_steps = 600\n" in text
+    assert (trained / "algorithm" / "2" / "mine.py").read_text() == changed
+    assert (trained / "algorithm" / "mine.py").read_text() == ALGORITHM
+
+    (tmp_path / "new" / "mine.py").write_text(changed + "# More\n")
+    again = tinyqueue("train", "--serial", "--resume", trained, "--max-env-steps", "1800")
+    assert again.code == 0, again.err
+    new = tmp_path / "new" / "mine.py"
+    assert f"{new} has changed, and the run goes on with its own copy" in " ".join(
+        again.out.split()
+    )
+
+
+def test_code_that_does_not_fit_the_checkpoint_is_not_kept(tinyqueue, trained, tmp_path):
+    (tmp_path / "wide.py").write_text(
+        MODEL.replace("config, seed)\n", "mlp.MlpConfig(hidden=(5,)), seed)\n")
+    )
+    before = (trained / "experiment.toml").read_text()
+
+    said = tinyqueue("train", "--serial", "--resume", trained, "--max-env-steps", "1200",
+                     "--set", "model.name=wide.py:mine")  # fmt: skip
+
+    assert said.code == 1
+    assert (trained / "experiment.toml").read_text() == before
+
+
 def test_what_plays_needs_no_code(tinyqueue, trained):
     # The whole network is asked by the copies
     judged = tinyqueue("evaluate", trained, "-n", "1", "--held-out", "--json")

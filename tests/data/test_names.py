@@ -8,6 +8,7 @@ from tinyqueue.data.names import (
     carried_action,
     carried_frames,
     carried_state,
+    state_of_carried,
 )
 
 
@@ -36,3 +37,13 @@ def test_the_path_of_an_action_input_is_found_again(path):
 @pytest.mark.parametrize("name", ["previous:reward", "observation:previous:action", "state:h"])
 def test_other_inputs_are_of_no_action(name):
     assert action_of_input(name) is None
+
+
+@pytest.mark.parametrize("path", ["h", "core/c"])
+def test_the_path_of_a_carried_state_is_found_again(path):
+    assert state_of_carried(carried_state(path)) == path
+
+
+@pytest.mark.parametrize("name", ["previous_action/state/h", "frames/state", "states"])
+def test_other_arrays_are_of_no_state(name):
+    assert state_of_carried(name) is None

@@ -135,6 +135,28 @@ def test_leaves_add() -> None:
     assert (mode["a"].tolist(), mode["b"].tolist()) == ([[0.0, 1.0]], [1])
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("box", (5, 4)),
+        ("box", (2, 2)),
+        ("box", (5, 1, 1)),
+        ("scalar box", (5, 1)),
+        ("scalar box", ()),
+        ("binary", (5, 1, 3)),
+        ("binary", (1, 2, 3)),
+        ("two values", (5, 1)),
+        ("discrete", (5, 1)),
+    ],
+)
+def test_actions_that_would_broadcast_are_refused(name: str, shape: tuple[int, ...]) -> None:
+    factored = Factored(SPACES[name])
+    outputs = outputs_of(factored, (5,), 1)
+    actions = np.zeros(shape, SPACES[name][""].dtype)
+    with pytest.raises(AssertionError):
+        factored.log_prob(np, outputs, {"": actions})
+
+
 def test_entries_of_different_counts_lie_one_after_the_other() -> None:
     # Given entries of 2, 4, 3 and 1 values, so 10 logits
     factored = Factored(SPACES["other entries"])

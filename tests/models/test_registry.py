@@ -8,6 +8,7 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError
+from tinyqueue.models import mlp
 from tinyqueue.models.mlp import MlpConfig
 from tinyqueue.models.mlp import build as build_mlp
 from tinyqueue.models.network import Output
@@ -68,6 +69,10 @@ def unknown(a: Any, b: Any, c: Any, config: Missing, e: int) -> Any:  # type: ig
     return None
 
 
+def misspelt(a: Any, b: Any, c: Any, config: mlp.MlpConfg, e: int) -> Any:  # type: ignore[name-defined]
+    return None
+
+
 def odd(a: Any, b: Any, c: Any, config: int, e: int) -> Any:
     return None
 
@@ -99,6 +104,8 @@ def test_a_users_entry_will_do_too() -> None:
         (MlpConfig, "is not a model"),
         (unsaid, "annotate its fourth parameter with the model's config dataclass"),
         (unknown, "its config is annotated with 'Missing', which the file does not define"),
+        (misspelt, "annotated with 'mlp.MlpConfg', which is not defined (AttributeError: module "),
+        (misspelt, f"; {__file__}, line {misspelt.__code__.co_firstlineno}."),
         (odd, "its config must be a class with @dataclass(frozen=True), not <class 'int'>"),
     ],
 )

@@ -146,3 +146,23 @@ def test_large_weights_of_another_graph_are_refused() -> None:
 def test_bytes_that_are_no_graph_are_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be loaded"):
         PolicyRunner(b"not a graph", {}, 0)
+
+
+@pytest.mark.parametrize("name", ["previous:action", "previous:action/arm"])
+def test_the_only_leaf_of_a_dict_may_be_named_without_its_path(name: str) -> None:
+    # Given a graph that adds the previous action to the observation
+    shape = ("B", 4)
+    inputs = [
+        helper.make_tensor_value_info(each, TensorProto.FLOAT, shape)
+        for each in ("observation:", name)
+    ]
+    node = helper.make_node("Add", ["observation:", name], ["output:q"])
+    output = helper.make_tensor_value_info("output:q", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([node], "add", inputs, [output])
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    runner = PolicyRunner(model.SerializeToString(), {}, 0)
+    # Then the leaf is read, at any number of slots
+    for x in (X, X[:1]):
+        outputs, _ = runner.run({"": x}, {}, ({"arm": x}, np.zeros(len(x), np.float32)))
+        np.testing.assert_array_equal(outputs["q"], 2 * x)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tinyqueue.errors import ConfigError
-from tinyqueue.run.kept_code import changes, copies, relative
+from tinyqueue.run.kept_code import changes, copies, further_copies, relative
 
 
 @pytest.fixture
@@ -39,6 +39,23 @@ def test_a_file_that_is_gone_cannot_be_copied(own):
 
     with pytest.raises(ConfigError, match=r"own\.py cannot be copied: No such file"):
         copies(document(f"{own}:Mine"))
+
+
+def test_a_file_taken_later_is_copied_beside_the_earlier_ones_once(tmp_path, own):
+    run = tmp_path / "runs" / "1"
+    (run / "algorithm" / "2").mkdir(parents=True)
+    (run / "algorithm" / "own.py").write_text("class Mine: x = 1\n")
+    inside = f"{run}/model/net.py:built"
+
+    kept = further_copies(document(f"{own}:Mine", inside), run)
+
+    assert kept.document == document(f"{run}/algorithm/2/own.py:Mine", inside)
+    assert kept.files == {"algorithm/2/own.py": own.read_bytes()}
+    assert kept.originals == {"algorithm": str(own)}
+    (run / "algorithm" / "2" / "own.py").write_bytes(own.read_bytes())
+    assert further_copies(document(f"{own}:Mine", inside), run) == kept
+    own.write_text("class Mine: x = 3\n")
+    assert list(further_copies(document(f"{own}:Mine"), run).files) == ["algorithm/3/own.py"]
 
 
 def test_paths_within_the_run_are_written_relative(tmp_path, own, monkeypatch):

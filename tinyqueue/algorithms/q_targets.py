@@ -16,6 +16,7 @@ def taken(q: Tensor, actions: Tensor) -> Tensor:
     """Q of the actions taken: ``[…, n]`` and ``[…]`` integers → ``[…]``."""
     import tensorflow as tf
 
+    require(tuple(q.shape[:-1]), actions.dtype.name, actions=actions)
     # Cheaper than a gather, whose gradient is a scatter.
     chosen = tf.one_hot(tf.cast(actions, tf.int32), q.shape[-1], dtype=q.dtype)
     return tf.reduce_sum(q * chosen, axis=-1)
@@ -35,6 +36,10 @@ def state_values(
     import tensorflow as tf
     from keras import ops
 
+    if online_q is not None:
+        require(tuple(target_q.shape), target_q.dtype.name, online_q=online_q)
+    if valid is not None:
+        require(tuple(target_q.shape), "bool", valid=valid)
     chooser = target_q if online_q is None else online_q
     if valid is not None:
         chooser = masked(ops, chooser, valid)

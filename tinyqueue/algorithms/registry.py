@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
 }
 """Those that come with tinyqueue."""
 
-_REQUIRED = ("Config", "head", "outputs", "update", "prepare")
+_REQUIRED = ("Config", "head")
+_SIGNATURE = "(config, network, actions, mask_size=0)"
 _REQUIRED_WHEN_BUILT = ("acting_outputs", "kept")
 
 
@@ -58,12 +60,14 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
         ConfigError: It is no algorithm; the text says what it lacks.
     """
     if not isinstance(found, type) or not issubclass(found, Algorithm):
-        lacks = [name for name in _REQUIRED if not hasattr(found, name)]
+        every = (*_REQUIRED, *sorted(Algorithm.__abstractmethods__))
+        lacks = [name for name in every if not hasattr(found, name)]
         raise ConfigError(
             f"{where} is not an algorithm: it must be a class that derives from "
             "tinyqueue.algorithms.base.Algorithm or from one of its subclasses."
             + (f" It also lacks {', '.join(lacks)}." if lacks else "")
         )
+    # Abstract methods are inherited, so hasattr finds them in any case.
     lacks = [name for name in _REQUIRED if not hasattr(found, name)]
     lacks += sorted(found.__abstractmethods__)
     if lacks:
@@ -71,6 +75,14 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
             f"{where} lacks {', '.join(lacks)}, which every algorithm must have; "
             "tinyqueue.algorithms.base says what each does."
         )
+    taken = inspect.signature(found)
+    try:
+        taken.bind("config", "network", "actions", 0)
+    except TypeError:
+        raise ConfigError(
+            f"{where}: its __init__ takes ({', '.join(taken.parameters)}); it must take "
+            f"{_SIGNATURE}."
+        ) from None
     require_config(found.Config, where)
     if found.replay is not Algorithm.replay and not getattr(found.Config, "uses_replay", False):
         raise ConfigError(

@@ -20,7 +20,7 @@ from tinyqueue.catalogue import (
     presets,
 )
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import ConfigTable, Experiment
@@ -184,16 +184,13 @@ def new_run(
     import_allowed(modules)
     find_environment(experiment.environment.id)
     run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
-    kept = run.document()
-    return run, replace(
-        experiment,
-        algorithm_name=chosen(kept, "algorithm"),
-        model_name=chosen(kept, "model"),
-    )
+    return run, _with_code_of(run.document(), experiment)
 
 
 def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]:
     """An existing run, and its experiment with changes as for :func:`configured`.
+
+    Other files of the user that the changes name are copied into the run.
 
     Returns:
         The run, the experiment, and in words what became of another version's settings and which
@@ -210,12 +207,22 @@ def open_run(path: Path, **changes: Any) -> tuple[RunDirectory, Experiment, str]
         new = new_since(document, make_experiment(known).document())
         base, _ = chosen_for(known, f"{path}/", changes.get("assignments", ()))
         experiment = configured(base, **changes)
+        experiment = _with_code_of(run.take_code(experiment.document()), experiment)
         names = (experiment.algorithm_name, experiment.model_name)
         remarks = [told(new, gone), *run.changed_code(names)]
         return run, experiment, "; ".join(filter(None, remarks))
-    except ConfigError:
+    except TinyqueueError:
         run.close()
         raise
+
+
+def _with_code_of(document: Mapping[str, Any], experiment: Experiment) -> Experiment:
+    """The experiment with a document's copies of the user's own files."""
+    return replace(
+        experiment,
+        algorithm_name=chosen(document, "algorithm"),
+        model_name=chosen(document, "model"),
+    )
 
 
 def _surroundings(experiment: Experiment) -> dict[str, Any]:

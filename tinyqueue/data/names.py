@@ -34,6 +34,11 @@ def carried_state(path: str) -> str:
     return f"{_STATE}{path}"
 
 
+def state_of_carried(name: str) -> str | None:
+    """The path that :func:`carried_state` turned into ``name``; None for anything else."""
+    return name.removeprefix(_STATE) if name.startswith(_STATE) else None
+
+
 def action_input(path: str) -> str:
     """A network's input for the previous action: ``previous:action``, ``previous:action/arm``."""
     return _joined(_ACTION_INPUT, path)

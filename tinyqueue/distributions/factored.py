@@ -121,7 +121,7 @@ class Factored:
             part.summed(
                 xp,
                 part.family.log_prob(
-                    xp, *part.read(xp, outputs), part.flat(xp, actions[part.path])
+                    xp, *part.read(xp, outputs), part.flat(xp, actions[part.path], outputs)
                 ),
             )
             for part in self._parts
@@ -226,8 +226,18 @@ class _Part:
             return [xp.where(self.exists, xp.take(logits, self.index, axis=-1), -np.inf)]
         return [self._arranged(xp, tensor) for tensor in tensors]
 
-    def flat(self, xp: ArrayModule, actions: Tensor) -> Tensor:
-        """``[..., *shape]`` → ``[..., k]``; unchanged for a leaf of shape ``()``."""
+    def flat(self, xp: ArrayModule, actions: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
+        """``[..., *shape]`` → ``[..., k]``; unchanged for a leaf of shape ``()``.
+
+        Other shapes than that of the outputs would broadcast.
+        """
+        first = self.names[self.family.PARAMETERS[0]]
+        expected = (*outputs[first].shape[:-1], *self.leaf.shape)
+        found = tuple(actions.shape)
+        assert len(found) == len(expected), (self.path, found, expected)
+        for have, size in zip(found, expected, strict=True):
+            # None is a size that a graph does not know yet.
+            assert have is None or size is None or have == size, (self.path, found, expected)
         rank = len(self.leaf.shape)
         if rank < 2:
             return actions

@@ -15,7 +15,7 @@ from tinyqueue.algorithms.trajectories import Observed
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.masks import ACTION_MASK
-from tinyqueue.data.names import PREVIOUS_REWARD, carried_action
+from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
 from tinyqueue.distributions.categorical import masked
@@ -68,7 +68,7 @@ class Critic:
         import tensorflow as tf
 
         network = self._network
-        state = {path: batch.carry[f"state/{path}"] for path in network.state}
+        state = {path: batch.carry[carried_state(path)] for path in network.state}
         outputs, _ = network.unroll(
             self._observed.tensors([tf.constant(rows) for rows in self._observed.arrays(batch)]),
             {path: tf.constant(values) for path, values in state.items()},

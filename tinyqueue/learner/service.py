@@ -179,6 +179,7 @@ class LearnerService:
             made = assemble(experiment, self._run, built, ends)
             endings.callback(made.reporter.close)
             made.training.restore(ledger)
+            self._run.keep_taken()
             publisher.publish_spec()
             made.updater.publish()
             endings.callback(self._write_last_status, made.reporter)

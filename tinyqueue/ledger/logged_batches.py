@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from tinyqueue.data.names import state_of_carried
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Space
 from tinyqueue.errors import ConfigError, DiskFullError
@@ -59,8 +60,11 @@ class LoggedBatches:
                 f"session batches of {batch.ticks} ticks × {batch.slots} slots",
                 f"session.ticks × session.slots is {now.ticks} × {now.slots}",
             )
-        prefix = "state/"
-        state = {k.removeprefix(prefix): v for k, v in batch.carry.items() if k.startswith(prefix)}
+        state = {
+            path: array
+            for name, array in batch.carry.items()
+            if (path := state_of_carried(name)) is not None
+        }
         for name, arrays, axes, space in (
             ("observations", batch.observations, 2, now.observations),
             ("actions", batch.actions, 2, now.actions),

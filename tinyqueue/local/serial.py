@@ -125,6 +125,7 @@ def train_serial(
     )
     made = assemble(experiment, run, built, ends)
     made.training.restore(None)
+    run.keep_taken()
     made.updater.publish()
     seed = seed32(experiment.seed, _STAGE_SEED, clock.updates)
     with player.opened(seed), closing(made.reporter), made.training.saving():

@@ -83,17 +83,27 @@ def _of_function(found: object, where: str) -> ModelEntry:
         raise ConfigError(f"{where} is not a model: it must be a function of {_SIGNATURE}.")
     config = list(parameters.values())[3].annotation
     if isinstance(config, str):
-        try:
-            config = eval(config, found.__globals__)
-        except NameError:
-            raise ConfigError(
-                f"{where}: its config is annotated with {config!r}, which the file does not define."
-            ) from None
+        config = _annotated(config, found, where)
     if config is inspect.Parameter.empty:
         raise ConfigError(
             f"{where}: annotate its fourth parameter with the model's config dataclass."
         )
     return ModelEntry(config, found)
+
+
+def _annotated(config: str, found: FunctionType, where: str) -> object:
+    try:
+        return eval(config, found.__globals__)
+    except NameError:
+        raise ConfigError(
+            f"{where}: its config is annotated with {config!r}, which the file does not define."
+        ) from None
+    except Exception as error:  # An annotation is any expression of the user's.
+        code = found.__code__
+        raise ConfigError(
+            f"{where}: its config is annotated with {config!r}, which is not defined "
+            f"({type(error).__name__}: {error}); {code.co_filename}, line {code.co_firstlineno}."
+        ) from None
 
 
 def _says_all(build: Build, where: str) -> Build:

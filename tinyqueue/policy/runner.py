@@ -1,8 +1,9 @@
 """Runs an exported policy with ONNX Runtime: one thread, buffers bound once, weights swapped in.
 
-Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` (for one
-leaf; otherwise ``previous:action/<path>``), ``previous:reward`` and ``weight:<path>``; outputs
-``output:<name>`` and ``next_state:<path>`` (in ONNX, inputs and outputs need different names).
+Names in a graph: inputs ``observation:<path>``, ``state:<path>``, ``previous:action`` (for a
+space that is one leaf; otherwise ``previous:action/<path>``), ``previous:reward`` and
+``weight:<path>``; outputs ``output:<name>`` and ``next_state:<path>`` (in ONNX, inputs and outputs
+need different names).
 
 Weights below 1 MB are graph inputs: a new version is a new binding (20 µs, measured for
 six arrays), and a run of a 64-64 network at 64 slots takes 14 µs. Larger ones are external
@@ -117,7 +118,7 @@ class PolicyRunner:
         """
         slots = len(next(iter(observations.values())))
         if slots != self._slots:
-            self._bind_slots(slots)
+            self._bind_slots(slots, previous[0] if previous else {})
         for path, buffer in self._observations:
             buffer[...] = observations[path]
         for path, buffer in self._state:
@@ -151,8 +152,8 @@ class PolicyRunner:
         for path, value in self._weights.items():
             self._io.bind_ortvalue_input(f"weight:{path}", value)
 
-    def _bind_slots(self, slots: int) -> None:
-        """Allocates and binds this runner's buffers for B slots."""
+    def _bind_slots(self, slots: int, acted: Arrays) -> None:
+        """Allocates and binds this runner's buffers for B slots, with the previous actions."""
         self._buffers: list[ort.OrtValue] = []
         self._observations = self._bound("observation:", slots)
         self._state = self._bound("state:", slots)
@@ -162,6 +163,9 @@ class PolicyRunner:
             for name, buffer in previous
             if (path := action_of_input(f"previous:{name}")) is not None
         ]
+        if [path for path, _ in self._previous_actions] == [""] and len(acted) == 1:
+            # Older graphs name the input of a Dict's only leaf without its path.
+            self._previous_actions = [(next(iter(acted)), self._previous_actions[0][1])]
         self._previous_rewards = dict(previous).get(_path(REWARD_INPUT))
         self._outputs = dict(self._bound("output:", slots))
         self._next_state = dict(self._bound("next_state:", slots))

@@ -1,12 +1,14 @@
 """The user's own files in a run directory: ``algorithm/<file>.py`` and ``model/<file>.py``.
 
-A run continues with its own copies, whatever happens to the files that it was started with.
+A run continues with its own copies, whatever happens to the files that it was started with. Another
+file of the same name, taken on a resume, is ``algorithm/2/<file>.py``, and so on.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +18,10 @@ from tinyqueue.experiment.file_names import file_of
 
 
 class Copies(NamedTuple):
-    """What a new run keeps of the user's code.
+    """What a run keeps of the user's code.
 
     Attributes:
-        document: The run's experiment. It names the copies, relative to the run directory.
+        document: The run's experiment. It names the copies, of a new run relative to its directory.
         files: Path in the run directory → content.
         originals: ``algorithm`` or ``model`` → path of the original file.
     """
@@ -38,12 +40,38 @@ def copies(document: Mapping[str, Any]) -> Copies:
     kept = Copies(dict(document), {}, {})
     for kind, path, name in _files(document):
         copy = f"{kind}/{path.name}"
-        try:
-            kept.files[copy] = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be copied: {error.strerror}.") from error
+        kept.files[copy] = _content(path)
         kept.originals[kind] = str(path)
         kept.document[kind] = {**document[kind], "name": f"{copy}:{name}"}
+    return kept
+
+
+def further_copies(document: Mapping[str, Any], run: Path) -> Copies:
+    """Copies of the files that a resumed run takes from elsewhere.
+
+    Earlier copies stay, and one with the same content is used again.
+
+    Args:
+        document: The experiment to go on with. All paths are absolute, also in the result.
+        run: The run directory.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+    kept, folder = Copies(dict(document), {}, {}), Path(os.path.abspath(run))
+    for kind, path, name in _files(document):
+        if path.is_relative_to(folder):
+            continue
+        content = _content(path)
+        places = (f"{kind}/{n}/{path.name}" for n in count(2))
+        copy = next(
+            place
+            for place in chain((f"{kind}/{path.name}",), places)
+            if not (folder / place).exists() or _content(folder / place) == content
+        )
+        kept.files[copy] = content
+        kept.originals[kind] = str(path)
+        kept.document[kind] = {**document[kind], "name": f"{folder / copy}:{name}"}
     return kept
 
 
@@ -89,6 +117,13 @@ def changes(
                 f"(--set {kind}.name={original}:{name} takes the changed one)"
             )
     return said
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be copied: {error.strerror}.") from error
 
 
 def _files(document: Mapping[str, Any]) -> Iterator[tuple[str, Path, str]]:

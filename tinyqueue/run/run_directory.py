@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN, new_id
 from tinyqueue.errors import DiskFullError, RunDirectoryError
-from tinyqueue.experiment.components import located
+from tinyqueue.experiment.components import DEFAULTS, chosen, located
+from tinyqueue.experiment.file_names import file_of
 from tinyqueue.run.durable_files import has_no_room, replace_file
 from tinyqueue.run.json_text import json_document
-from tinyqueue.run.kept_code import changes, copies, relative
+from tinyqueue.run.kept_code import Copies, changes, copies, further_copies, relative
 from tinyqueue.run.line_file import LineFile
 from tinyqueue.run.numbered_folders import appear, numbers
 from tinyqueue.run.run_lock import RunLock
@@ -54,6 +55,7 @@ class RunDirectory:
         self._state = state
         self._mutex = Lock()
         self._streams: dict[str, LineFile] = {}
+        self._taken: Copies | None = None
 
     @classmethod
     def create(
@@ -177,6 +179,57 @@ class RunDirectory:
         """
         return changes(self.document(), self._state.get("originals", {}), names)
 
+    def take_code(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Copies files that another algorithm or model is in; :meth:`keep_taken` makes them last.
+
+        Args:
+            document: The experiment to go on with, with absolute paths.
+
+        Returns:
+            The experiment with the copies in their place; unchanged if no other file is named.
+
+        Raises:
+            ConfigError: A file cannot be read.
+            RunDirectoryError: A copy cannot be written.
+        """
+        before = self.document()
+        if all(
+            chosen(document, kind) == chosen(before, kind)
+            or file_of(chosen(document, kind)) is None
+            for kind in DEFAULTS
+        ):
+            return dict(document)
+        taken = further_copies(document, self.path)
+        try:
+            for name, content in taken.files.items():
+                path = self.path / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, content)
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
+            ) from error
+        self._taken = taken
+        return taken.document
+
+    def keep_taken(self) -> None:
+        """From now on the run is resumed with what :meth:`take_code` took, if anything.
+
+        Call it once a checkpoint has been restored: code that does not fit is not kept.
+
+        Raises:
+            DiskFullError, RunDirectoryError: It cannot be written.
+        """
+        if self._taken is None:
+            return
+        tables = {key: self._taken.document.get(key) for key in (*DEFAULTS, "replay")}
+        document = {**self.document(), **tables}
+        self.keep_document({key: table for key, table in document.items() if table is not None})
+        with self._mutex:
+            originals = {**self._state.get("originals", {}), **self._taken.originals}
+            self._write({"originals": originals})
+        self._taken = None
+
     def info(self) -> dict[str, Any]:
         """The ``info`` given to :meth:`create`."""
         return dict(self._state["info"])
@@ -245,7 +298,7 @@ class RunDirectory:
             self._streams.clear()
             self._lock.release()
 
-    def _write(self, changes: Mapping[str, int]) -> None:
+    def _write(self, changes: Mapping[str, Any]) -> None:
         state = {**self._state, **changes}
         try:
             replace_file(self.path / "run.json", json_document(state))
