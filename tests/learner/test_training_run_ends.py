@@ -43,6 +43,7 @@ class Games:
 class Reporter:
     def __init__(self):
         self.messages, self.evaluations, self.is_evaluating = [], [], False
+        self.remarks = []
 
     def message(self, text):
         self.messages.append(text)
@@ -52,6 +53,9 @@ class Reporter:
 
     def closing_advice(self):
         return []
+
+    def closing_remarks(self):
+        return self.remarks
 
     def evaluated(self, evaluated, threshold):
         self.evaluations.append((evaluated.policy, evaluated.mean_return))
@@ -161,7 +165,7 @@ def test_what_solved_a_run_is_its_newest_checkpoint_whatever_was_written_since(
     assert checkpoints.best().updates == outcome.updates
 
 
-def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, make_batch):
+def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, make_batch, reporter):
     games = Games(40.0)
     training = make_training(games, stop={"max_env_steps": 20})
 
@@ -173,20 +177,24 @@ def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, mak
     assert training.is_spent
     assert training.is_over()
 
+    reporter.remarks = ["the environment failed"]
     outcome = training.finish()
     assert (outcome.ended, outcome.last_mean) == ("max env steps", 40.0)
+    assert outcome.remarks == ("the environment failed",)
     assert outcome.last_env_steps == outcome.env_steps == 24
     assert len(games.asked) == 1
 
 
-def test_the_last_weights_may_solve_a_run(make_training, make_batch):
+def test_the_last_weights_may_solve_a_run(make_training, make_batch, reporter):
     training = make_training(Games(104.0, 104.0), stop={"max_env_steps": 8})
+    reporter.remarks = ["the environment failed"]
 
     training.update(taken([make_batch(0)]))
     over = [training.is_over() for _ in range(3)]
 
     assert over == [False, False, True]
-    assert training.finish().ended == "solved"
+    outcome = training.finish()
+    assert (outcome.ended, outcome.remarks) == ("solved", ("the environment failed",))
 
 
 def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(

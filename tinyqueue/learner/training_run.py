@@ -218,7 +218,7 @@ class TrainingRun:
             last_mean=last.mean_return if last else None,
             last_games=len(last.result.returns) if last else 0,
             last_env_steps=last.checkpoint.env_steps if last else 0,
-            remarks=tuple(last.remarks) if last else (),
+            remarks=(*(last.remarks if last else ()), *self._reporter.closing_remarks()),
             advice=tuple(self._reporter.closing_advice()),
         )
 
@@ -237,7 +237,7 @@ class TrainingRun:
             fresh_mean=fresh.mean_return,
             fresh_games=len(fresh.result.returns),
             policy=fresh.policy,
-            remarks=tuple(fresh.remarks),
+            remarks=(*fresh.remarks, *self._reporter.closing_remarks()),
         )
 
     @contextmanager

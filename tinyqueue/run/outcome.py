@@ -30,7 +30,7 @@ class Outcome:
             ``sampled``.
         last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
             and the env steps of its weights.
-        remarks: Notes on how these episodes ended.
+        remarks: Notes on how these episodes ended, and on environments that failed in training.
         advice: What is worth trying if the learning curve was flat at the end; empty otherwise.
     """
 
