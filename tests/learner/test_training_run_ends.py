@@ -109,7 +109,7 @@ def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, pl
     assert over
     assert training.finish().ended == "solved"
     assert reporter.messages == [
-        "the evaluation has no result: lost the simulator (at flaky.py:15) Training goes on; "
+        "the evaluation has no result: lost the simulator (at flaky.py:15). Training goes on; "
         "the next try is in 1 env steps."
     ]
 
@@ -212,7 +212,55 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
 
     assert over == [False, False, True, True]
     assert reporter.messages[0].startswith("the last env step is reached; waiting for eval")
-    assert training.finish().ended == "max env steps"
+    outcome = training.finish()
+    assert (outcome.ended, outcome.reason) == (
+        "max env steps",
+        "the games were not finished within 120 s",
+    )
+
+
+def test_last_games_that_cannot_be_played_are_the_reason_that_nothing_is_known(
+    make_training, make_batch, reporter
+):
+    fails = RuntimeError("lost the simulator.")
+    training = make_training(Games(fails), stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(2)]
+
+    assert over == [False, True]
+    assert reporter.messages[-1] == (
+        "the evaluation has no result: lost the simulator; the run ends without it."
+    )
+    outcome = training.finish()
+    assert (outcome.ended, outcome.reason) == ("max env steps", "lost the simulator")
+
+
+def test_last_weights_whose_fresh_games_fail_were_evaluated(make_training, make_batch):
+    training = make_training(Games(104.0, RuntimeError("lost")), stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(3)]
+
+    assert over == [False, False, True]
+    outcome = training.finish()
+    assert (outcome.last_mean, outcome.reason) == (104.0, "")
+
+
+def test_last_weights_are_evaluated_after_earlier_ones_could_not_be(make_training, play, reporter):
+    fails = RuntimeError("lost the simulator")
+    # Asked for weights of the middle of the run, it fails after the last env step.
+    games = Games(*[None] * 90, fails, 40.0)
+    training = make_training(games, stop={"max_env_steps": 600})
+    play(training, 100)
+    assert training.is_spent
+
+    over = [training.is_over() for _ in range(20)]
+
+    assert over[-1]
+    assert reporter.messages[-1].endswith("; the last weights are evaluated next.")
+    outcome = training.finish()
+    assert (outcome.last_mean, outcome.reason) == (40.0, "")
 
 
 def test_where_greedy_play_stands_still_the_same_weights_are_judged_by_sampled_actions(
