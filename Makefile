@@ -16,8 +16,9 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(WITH_VENV) python -m pytest
 # Unit tests start no server. Their files stay whole on one process, since they share fixtures. Tests of
 # real processes measure time: two at once at most, and given out singly, because the longest lie in few
-# files. Named servers are shared and emptied between tests, which then run one after the other.
-UNIT := not integration and not faults and not learning and not cases
+# files. Tests of what something costs run beside them, since coverage would take a part of it. Named
+# servers are shared and emptied between tests, which then run one after the other.
+UNIT := not integration and not faults and not learning and not cases and not timing
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 # From 3.12 on Python itself reports which lines ran, at next to no cost; tracing them costs a third more.
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" * (sys.version_info >= (3, 12)))')

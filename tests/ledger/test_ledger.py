@@ -227,6 +227,7 @@ def test_when_the_disk_is_full_nothing_is_recorded_and_it_goes_on_afterwards(tmp
         assert (count.accepted, count.attempted) == (int(run.stdout), int(run.stdout))
 
 
+@pytest.mark.timing
 def test_a_small_transaction_is_quick(ledger):
     taken = []
     for n in range(500):

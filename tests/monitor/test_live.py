@@ -185,6 +185,7 @@ def test_a_message_is_shown_before_during_and_after(header: RunHeader) -> None:
     assert text.endswith("bye\n")
 
 
+@pytest.mark.timing
 def test_a_frame_costs_less_than_a_hundredth_of_a_core(header: RunHeader) -> None:
     now = [0.0]
     view = LiveView(terminal(), clock=lambda: now[0])

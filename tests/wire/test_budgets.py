@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.sessions import decode_session, encode_session
 from tinyqueue.wire.weights import WeightVersion, decode_weights, encode_weights
+
+pytestmark = pytest.mark.timing
 
 
 def _fastest_us(call: Callable[[], object]) -> float:
