@@ -90,6 +90,11 @@ def test_a_solved_run_tells_both_sets_of_games_and_what_it_took():
             Outcome("max env steps", 2048, 2, 2, 1.0, threshold=475.0),
             "the limit of env steps is reached; the level 475 is not reached",
         ),
+        (
+            Outcome("max env steps", 2048, 2, 2, 1.0, threshold=475.0, reason="no display"),
+            "the limit of env steps is reached; the level 475 is not reached; the last weights "
+            "were not evaluated: no display",
+        ),
         (Outcome("stopped", 2048, 2, 2, 1.0), "stopped"),
     ],
 )

@@ -29,6 +29,7 @@ STATUS = {
     "return_mean": 21.25,
     "policy_lag_mean": 1.5,
     "queue_depth": 2,
+    "remarks": ["the environment failed 1 times"],
     "count": Count(
         attempted=9, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2}, missing=1
     ).document(),
@@ -91,6 +92,7 @@ def test_an_experiment_is_shown_with_its_learner_and_its_count(tinyqueue, traine
     assert rows["return"] == "21.2, mean of the last 40 training episodes"
     assert rows["policy lag"] == "1.5 versions"
     assert rows["queue depth"] == "2 batches"
+    assert rows["remark"] == "the environment failed 1 times"
     assert rows["attempted"] == "9  (balanced)"
     assert rows["= accepted"] == "5"
     assert rows["+ set aside"] == "1  reward: 1"
@@ -128,6 +130,16 @@ def test_a_run_directory_is_counted_without_services(tinyqueue, tmp_path):
     count = found["pole"]["count"]
     assert (count["attempted"], count["accepted"], count["missing"]) == (3, 1, 2)
     assert found["pole"]["run_directory"] == str(run)
+    assert found["pole"]["remarks"] == []
+
+
+def test_the_remarks_on_a_runs_end_are_shown_with_its_count(tinyqueue, tmp_path):
+    run = tmp_path / "pole" / "1"
+    run.mkdir(parents=True)
+    Ledger(run / "sessions.db", experiment="pole", run="1").close()
+    (run / "outcome.json").write_text(json.dumps({"remarks": ["the environment failed 9 times"]}))
+
+    assert "the environment failed 9 times" in tinyqueue("info", run).out
 
 
 def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):

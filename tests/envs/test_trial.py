@@ -118,6 +118,44 @@ class UnluckyAtFirst(Sound):
         return super().step(action)
 
 
+class Masked(Sound):
+    """Refuses an action that its info does not allow."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        observation, info = super().reset(seed=seed)
+        return observation, {**info, "action_mask": np.array([1, 0], np.int8)}
+
+    def step(self, action: Any) -> Any:
+        if action:
+            raise ValueError("not a valid action")
+        observation, *values, info = super().step(action)
+        return observation, *values, {**info, "action_mask": np.array([1, 0], np.int8)}
+
+
+class MaskObserved(Sound):
+    """Refuses an action that a part of its observation does not allow."""
+
+    observation_space = spaces.Dict(  # type: ignore[assignment]
+        {"hand": spaces.Box(-1, 1, (3,), np.float32), "action_mask": spaces.MultiBinary(2)}
+    )
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.observed(), {}
+
+    def step(self, action: Any) -> Any:
+        if action:
+            raise ValueError("not a valid action")
+        return self.observed(), *super().step(action)[1:]
+
+    def observed(self) -> Any:
+        return {"hand": np.zeros(3, np.float32), "action_mask": np.array([1, 0], np.int8)}
+
+
+class MaskedBox(Masked):
+    action_space = spaces.Box(1, 2, (1,), np.float32)  # type: ignore[assignment]
+
+
 class Slow(Sound):
     def step(self, action: Any) -> Any:
         time.sleep(0.02)
@@ -128,9 +166,9 @@ class Slow(Sound):
 def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Tries an environment of this class out."""
 
-    def try_class(cls: Any) -> Trial:
+    def try_class(cls: Any, **settings: Any) -> Trial:
         gymnasium.register(ID, entry_point=cls)
-        return try_out(EnvironmentConfig(id=ID)).trial
+        return try_out(EnvironmentConfig(id=ID, **settings)).trial
 
     yield try_class
     gymnasium.registry.pop(ID, None)
@@ -174,6 +212,26 @@ def test_faults_of_one_seed_alone_are_remarked_on_in_sentences(tried: Any) -> No
 
     assert "3 calls failed" in remark
     assert "wrap it. It did not happen with another seed" in remark
+
+
+@pytest.mark.parametrize(
+    ("cls", "mask"), [(Masked, "info:action_mask"), (MaskObserved, "action_mask")]
+)
+def test_a_mask_that_is_not_used_is_named_where_steps_fail(
+    tried: Any, cls: type[Sound], mask: str
+) -> None:
+    with pytest.raises(EnvironmentFailedError) as refused:
+        tried(cls)
+    assert str(refused.value).endswith(f"try --set 'environment.action_mask=\"{mask}\"'")
+
+    gymnasium.registry.pop(ID)
+    assert tried(cls, action_mask=mask).remarks == ()
+
+
+def test_no_mask_is_named_for_actions_that_cannot_have_one(tried: Any) -> None:
+    with pytest.raises(EnvironmentFailedError) as refused:
+        tried(MaskedBox)
+    assert "action_mask" not in str(refused.value)
 
 
 def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:

@@ -47,6 +47,13 @@ def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
     ]
 
 
+def test_a_task_is_given_up_where_others_are_played(setbacks: Setbacks, said: list[str]) -> None:
+    setbacks.accepted()
+    setbacks.failed(failure())
+
+    assert said == ["player host:1 gave up a task: no display"]
+
+
 def test_then_a_count_ever_more_rarely(setbacks: Setbacks, said: list[str], clock: Clock) -> None:
     for second in range(120):
         clock.now_s = 100.0 + second
@@ -174,7 +181,7 @@ def test_a_task_that_comes_again_is_said_only_where_it_means_something(
     assert said == []
 
     setbacks.failed(failure(LOST, "it came again"))
-    assert len(said) == 1
+    assert said == ["player host:1: it came again"]
 
 
 def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[str]) -> None:

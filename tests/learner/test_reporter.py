@@ -1,6 +1,7 @@
 """What a run tells: its files, its status, its view."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,27 @@ def test_a_line_of_metrics_holds_the_documented_names(reporter, run, updater, ma
         1,
     ]
     assert (line["batches_dropped"], line["batches_missing"]) == (3, 1)
+
+
+def test_faults_of_environments_are_counted_and_remarked_on(reporter, run, make_batch):
+    sound = make_batch(0, returns=[12.0, 9.0])
+    header = replace(sound.header, faults=1, fault="Maze-v3 failed in step 3: OSError: lost")
+    broken = replace(sound, header=header)
+    reporter.trained([sound])
+    assert reporter.closing_remarks() == reporter.status()["remarks"] == []
+
+    reporter.trained([broken, sound])
+
+    assert lines(run, "metrics")[-1]["environment_faults"] == 1
+    assert reporter.closing_remarks() == reporter.status()["remarks"]
+    assert reporter.closing_remarks() == [
+        "the environment failed 1 times in 6 training episodes (17 %), first: Maze-v3 failed in "
+        "step 3: OSError: lost; returns are those of episodes that were cut off"
+    ]
+
+    reporter.trained([sound] * 20)
+    (remark,) = reporter.closing_remarks()
+    assert remark.endswith("(2.2 %), first: Maze-v3 failed in step 3: OSError: lost")
 
 
 def test_before_the_first_episode_the_mean_is_null(reporter, run, make_batch):

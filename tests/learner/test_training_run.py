@@ -53,6 +53,9 @@ class Reporter:
     def closing_advice(self):
         return ["worth trying"]
 
+    def closing_remarks(self):
+        return []
+
 
 @pytest.fixture
 def reporter():

@@ -43,6 +43,7 @@ class Games:
 class Reporter:
     def __init__(self):
         self.messages, self.evaluations, self.is_evaluating = [], [], False
+        self.remarks = []
 
     def message(self, text):
         self.messages.append(text)
@@ -52,6 +53,9 @@ class Reporter:
 
     def closing_advice(self):
         return []
+
+    def closing_remarks(self):
+        return self.remarks
 
     def evaluated(self, evaluated, threshold):
         self.evaluations.append((evaluated.policy, evaluated.mean_return))
@@ -105,7 +109,7 @@ def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, pl
     assert over
     assert training.finish().ended == "solved"
     assert reporter.messages == [
-        "the evaluation has no result: lost the simulator (at flaky.py:15) Training goes on; "
+        "the evaluation has no result: lost the simulator (at flaky.py:15). Training goes on; "
         "the next try is in 1 env steps."
     ]
 
@@ -161,7 +165,7 @@ def test_what_solved_a_run_is_its_newest_checkpoint_whatever_was_written_since(
     assert checkpoints.best().updates == outcome.updates
 
 
-def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, make_batch):
+def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, make_batch, reporter):
     games = Games(40.0)
     training = make_training(games, stop={"max_env_steps": 20})
 
@@ -173,20 +177,24 @@ def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, mak
     assert training.is_spent
     assert training.is_over()
 
+    reporter.remarks = ["the environment failed"]
     outcome = training.finish()
     assert (outcome.ended, outcome.last_mean) == ("max env steps", 40.0)
+    assert outcome.remarks == ("the environment failed",)
     assert outcome.last_env_steps == outcome.env_steps == 24
     assert len(games.asked) == 1
 
 
-def test_the_last_weights_may_solve_a_run(make_training, make_batch):
+def test_the_last_weights_may_solve_a_run(make_training, make_batch, reporter):
     training = make_training(Games(104.0, 104.0), stop={"max_env_steps": 8})
+    reporter.remarks = ["the environment failed"]
 
     training.update(taken([make_batch(0)]))
     over = [training.is_over() for _ in range(3)]
 
     assert over == [False, False, True]
-    assert training.finish().ended == "solved"
+    outcome = training.finish()
+    assert (outcome.ended, outcome.remarks) == ("solved", ("the environment failed",))
 
 
 def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
@@ -204,7 +212,55 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
 
     assert over == [False, False, True, True]
     assert reporter.messages[0].startswith("the last env step is reached; waiting for eval")
-    assert training.finish().ended == "max env steps"
+    outcome = training.finish()
+    assert (outcome.ended, outcome.reason) == (
+        "max env steps",
+        "the games were not finished within 120 s",
+    )
+
+
+def test_last_games_that_cannot_be_played_are_the_reason_that_nothing_is_known(
+    make_training, make_batch, reporter
+):
+    fails = RuntimeError("lost the simulator.")
+    training = make_training(Games(fails), stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(2)]
+
+    assert over == [False, True]
+    assert reporter.messages[-1] == (
+        "the evaluation has no result: lost the simulator; the run ends without it."
+    )
+    outcome = training.finish()
+    assert (outcome.ended, outcome.reason) == ("max env steps", "lost the simulator")
+
+
+def test_last_weights_whose_fresh_games_fail_were_evaluated(make_training, make_batch):
+    training = make_training(Games(104.0, RuntimeError("lost")), stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(3)]
+
+    assert over == [False, False, True]
+    outcome = training.finish()
+    assert (outcome.last_mean, outcome.reason) == (104.0, "")
+
+
+def test_last_weights_are_evaluated_after_earlier_ones_could_not_be(make_training, play, reporter):
+    fails = RuntimeError("lost the simulator")
+    # Asked for weights of the middle of the run, it fails after the last env step.
+    games = Games(*[None] * 90, fails, 40.0)
+    training = make_training(games, stop={"max_env_steps": 600})
+    play(training, 100)
+    assert training.is_spent
+
+    over = [training.is_over() for _ in range(20)]
+
+    assert over[-1]
+    assert reporter.messages[-1].endswith("; the last weights are evaluated next.")
+    outcome = training.finish()
+    assert (outcome.last_mean, outcome.reason) == (40.0, "")
 
 
 def test_where_greedy_play_stands_still_the_same_weights_are_judged_by_sampled_actions(

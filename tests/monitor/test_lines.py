@@ -13,6 +13,7 @@ SNAPSHOT = Snapshot(
     time_s=4.2,
     env_steps=546_816,
     updates=267,
+    episodes=4_000,
     return_mean=136.5,
     env_steps_per_s=302_468.2,
     policy_lag_mean=7.12,
@@ -60,6 +61,11 @@ def test_a_snapshot_is_one_line(view: LineView, file: io.StringIO) -> None:
         "   0:04      546,816 steps  302,468/s      267 updates  return    136.5  "
         "  0% of the way to 475  lag  7.1  queue 2  players 2"
     ]
+
+
+def test_a_few_short_episodes_are_not_all_of_the_way(view: LineView, file: io.StringIO) -> None:
+    view.update(replace(SNAPSHOT, return_mean=500.0, episodes=3))
+    assert "   – of the way to 475" in file.getvalue()
 
 
 def test_before_the_first_batch_there_are_no_lines_of_zeros(

@@ -63,6 +63,12 @@ def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: Ru
     assert "embedded Redis · runs/cartpole-impala/3 · 0:20" in lines[-1]
 
 
+def test_a_frame_shows_no_progress_from_a_few_episodes(header: RunHeader) -> None:
+    lines = drawn(header, replace(SNAPSHOT, return_mean=500.0, episodes=3), terminal())
+
+    assert "progress           –  " in lines[2]
+
+
 def test_a_frame_shows_rates_lag_queue_and_players(header: RunHeader) -> None:
     text = " ".join(" ".join(drawn(header, SNAPSHOT, terminal())).split())
 

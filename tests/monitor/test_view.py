@@ -62,11 +62,20 @@ def test_a_first_mean_at_the_level_is_all_of_it_and_a_later_fall_is_none(header:
     assert progress.fraction(Snapshot(time_s=0.0, return_mean=470.0)) == 0.0
 
 
+@pytest.mark.parametrize(("episodes", "says"), [(19, "–"), (20, "100%")])
+def test_progress_to_a_level_is_told_once_enough_episodes_have_ended(
+    header: RunHeader, episodes: int, says: str
+) -> None:
+    progress, now = seen(replace(header, level=2.0), 0.0, 3.0)
+    assert progress.percent(replace(now, episodes=episodes)) == says
+
+
 def test_progress_without_a_level_counts_env_steps(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=None, max_env_steps=1_000), 5.0)
 
     assert not progress.needs_first
     assert progress.fraction(now) == 0.25
+    assert progress.percent(now) == "25%"
     assert progress.goal == "of 1,000 steps"
 
 
@@ -74,6 +83,7 @@ def test_a_run_without_an_end_has_no_progress(header: RunHeader) -> None:
     progress, now = seen(replace(header, level=None), 5.0)
 
     assert progress.fraction(now) is None
+    assert progress.percent(now) == ""
     assert progress.goal == ""
 
 

@@ -120,13 +120,14 @@ def _ended(outcome: Outcome) -> str:
             f"{outcome.deciding_games} {outcome.policy} games came to {_deciding(outcome)}, and no "
             "fresh games have been played to the end"
         )
+    why = f"; the last weights were not evaluated: {outcome.reason}" if outcome.reason else ""
     if outcome.last_mean is not None:
         return (
             f"{level}: {number(outcome.last_mean, beside=outcome.threshold)}, the "
             f"{outcome.policy} mean of {outcome.last_games} games at "
-            f"{outcome.last_env_steps:,} env steps"
+            f"{outcome.last_env_steps:,} env steps{why}"
         )
-    return level
+    return f"{level}{why}"
 
 
 def _deciding(outcome: Outcome) -> str:

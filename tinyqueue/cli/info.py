@@ -54,7 +54,16 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db, so it has no count.")
-    return {experiment_of(run): {"run_directory": str(run), "count": read_count(path).document()}}
+    facts = {"run_directory": str(run), "count": read_count(path).document()}
+    return {experiment_of(run): {**facts, "remarks": _remarks(run)}}
+
+
+def _remarks(run: Path) -> list[str]:
+    """The remarks on the run's last end; none before it."""
+    try:
+        return list(json.loads((run / "outcome.json").read_bytes())["remarks"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _of_store() -> dict[str, Any]:
@@ -108,6 +117,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))
+    rows += [("remark", text) for text in facts.get("remarks", ())]
     for text, count in facts.get("setbacks", {}).items():
         rows.append((f"{count:,} times", text))
     if "count" in facts:

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from tinyqueue.data.masks import ACTION_MASK, checked_mask, mask_counts
-from tinyqueue.data.spaces import Array
+from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.dropped import drop
 from tinyqueue.envs.faults import BrokenRuleError
 from tinyqueue.envs.spaces import action_layout, leaves, path_of
@@ -113,6 +113,25 @@ class Masks:
     def repeat(self, slot: int, other: Masks) -> None:
         """Copies a slot's mask from ``other``, of the same kind."""
         self.values[slot] = other.values[slot]
+
+
+def offered_mask(observations: gymnasium.Space[Any], actions: Space, *, in_info: bool) -> str:
+    """What ``environment.action_mask`` could be set to; empty if nothing looks like a mask.
+
+    Args:
+        observations: The observation space of one environment.
+        actions: Its actions.
+        in_info: Whether its infos have the key ``action_mask``.
+    """
+    try:
+        mask_counts(actions)
+    except ConfigError:
+        return ""
+    if in_info:
+        return f"info:{ACTION_MASK}"
+    parts = [keys for keys, _ in leaves(observations, "the observations")]
+    named = [path_of(keys) for keys in parts if keys and keys[-1] == ACTION_MASK]
+    return named[0] if named and len(parts) > 1 else ""
 
 
 def make_masks(

@@ -8,7 +8,7 @@ masks, and an environment that raises, hangs or breaks its spaces is closed and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -17,6 +17,7 @@ import structlog
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
+from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array
 from tinyqueue.envs.faults import (
@@ -80,6 +81,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     Attributes:
         restarted: Slots whose episode turned out to have ended on the previous tick.
+        has_mask_in_info: Whether the last reset's info has the key ``action_mask``.
 
     Raises:
         EnvironmentFailedError: One of them cannot be built; those built before it are closed.
@@ -106,6 +108,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._renewals, self._is_built = 0, False
         self._count, self._last = 0, ""
         self.restarted: list[int] = []
+        self.has_mask_in_info = False
         self._observed: Observed
         self._before: Observed
         self._masks: Masks | None
@@ -257,6 +260,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                 self._observed.check_slot(slot)
                 if self._masks is not None:
                     self._masks.take(slot, result[1])
+                self.has_mask_in_info = isinstance(result[1], Mapping) and ACTION_MASK in result[1]
                 return
             except BaseException as error:
                 self._fault(slot, "reset", error)

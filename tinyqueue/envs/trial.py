@@ -22,6 +22,7 @@ from gymnasium.vector import VectorEnv
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed
+from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SPACES, SideBySide
 from tinyqueue.envs.spaces import Layout, action_layout, empty
@@ -201,18 +202,20 @@ def _play(
             observed.write(first, rows)
         _require_finite(config.id, "reset", rows)
         steps = _Steps(config.id, vector, observed, seed)
-        steps.play(telling)
+        hint = _mask_hint(config, vector, acted.space)
+        with _hinted(hint):
+            steps.play(telling)
         faults = vector.take_faults() if isinstance(vector, SideBySide) else None
         if faults is not None and faults.number >= MOST_FAULTS:
             raise EnvironmentFailedError(
                 f"{faults.last}. {faults.number} calls failed in {steps.count} steps of {slots} "
-                "environments: correct it, or wrap it",
+                f"environments: correct it, or wrap it{hint and f'. {hint}'}",
                 kind="many-faults",
             )
         if faults is not None and faults.number:
             remarks.append(
                 f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "
-                "built again while the others carry on"
+                f"built again while the others carry on{hint and f'. {hint}'}"
             )
         trial = Trial(
             slots=slots,
@@ -230,6 +233,30 @@ def _play(
     finally:
         with _explained(config.id, "close"):
             vector.close()
+
+
+def _mask_hint(config: EnvironmentConfig, vector: VectorEnv[Any, Any, Any], actions: Space) -> str:
+    """Advice if steps fail, as they do where random actions are not valid; or nothing."""
+    if config.action_mask is not None or not isinstance(vector, SideBySide):
+        return ""
+    offered = offered_mask(
+        vector.single_observation_space, actions, in_info=vector.has_mask_in_info
+    )
+    if not offered:
+        return ""
+    return (
+        "If the action was not valid, use the environment's action mask: try "
+        f"--set 'environment.action_mask=\"{offered}\"'"
+    )
+
+
+@contextmanager
+def _hinted(hint: str) -> Iterator[None]:
+    """Adds the hint, if there is one, to an environment's fault."""
+    try:
+        yield
+    except EnvironmentFailedError as error:
+        raise (advised(error, hint) if hint else error) from error
 
 
 class _Steps:

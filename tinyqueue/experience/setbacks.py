@@ -86,8 +86,12 @@ class Setbacks:
             if self._accepted and self._lost < 3:
                 # A restarted broker delivers tasks again; nothing is wrong then.
                 return
-        who = f"player {failure.player}"
-        self._note(f"failed: {failure.kind}", f"{who} cannot play: {failure.text}", failure.player)
+        # Once batches have come, the player or others go on with the next task.
+        did = "gave up a task" if self._accepted else "cannot play"
+        told = f"player {failure.player} {did}: {failure.text}"
+        if failure.kind == LOST:
+            told = f"player {failure.player}: {failure.text}"
+        self._note(f"failed: {failure.kind}", told, failure.player)
 
     def fault(self, player: str, text: str, count: int) -> None:
         """Counts environments that failed and were built again while the others continued.

@@ -13,6 +13,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.environment_faults import EnvironmentFaults
 from tinyqueue.learner.rates import Rate
 from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.updater import Updater
@@ -89,6 +90,7 @@ class Reporter:
         self._setbacks = setbacks
         self._players_log = players_log
         self._has_heard = False
+        self._faults = EnvironmentFaults()
         self._flat = FlatRun(experiment, threshold)
         self._has_advised = False
         view.start(
@@ -122,6 +124,7 @@ class Reporter:
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
+        self._faults.see(batches)
         self._flat.see(batches, self._updater.recent.metrics, clock.trained_s)
         if not self._has_advised:
             for sentence in self._flat.advice():
@@ -136,6 +139,10 @@ class Reporter:
     def closing_advice(self) -> list[str]:
         """What is worth trying if returns have not improved for a while at the end of the run."""
         return self._flat.closing_advice()
+
+    def closing_remarks(self) -> list[str]:
+        """What the user should know of the training episodes: how often environments failed."""
+        return self._faults.remarks()
 
     def waited(self) -> None:
         """Updates the view while no batch arrives, and explains a long silence."""
@@ -216,6 +223,7 @@ class Reporter:
             document["count"] = self._count().document()
         if self._setbacks is not None:
             document["setbacks"] = self._setbacks.document()
+        document["remarks"] = self._faults.remarks()
         return document
 
     def close(self) -> None:
@@ -260,6 +268,7 @@ class Reporter:
             Metric.UPDATES: snapshot.updates,
             Metric.POLICY_VERSION: snapshot.policy_version,
             Metric.EPISODES: snapshot.episodes,
+            Metric.ENVIRONMENT_FAULTS: self._faults.count,
             Metric.RETURN_MEAN: snapshot.return_mean,
             Metric.LENGTH_MEAN: snapshot.length_mean,
             Metric.ENV_STEPS_PER_S: snapshot.env_steps_per_s,

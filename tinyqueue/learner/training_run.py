@@ -69,6 +69,8 @@ class TrainingRun:
         self._judged_update = -1
         self._until_s: float | None = None
         self._unanswered: set[str] = set()
+        self._why_unjudged = ""
+        # Why an evaluation after the last env step had no result.
 
     def restore(self, ledger: Ledger | None) -> None:
         """Continues from the newest intact checkpoint, if any, and reports what was restored.
@@ -187,6 +189,7 @@ class TrainingRun:
             self._evaluate()
         if now_s < self._until_s:
             return False
+        self._why_unjudged = f"the games were not finished within {LAST_GAMES_S:.0f} s"
         self._reporter.message(
             f"the games were not finished {LAST_GAMES_S:.0f} s after the last env step; the run "
             "ends without them"
@@ -205,6 +208,7 @@ class TrainingRun:
         if self._decided is not None and self._fresh is not None:
             return self._solved(self._decided, self._fresh)
         decided, last = self._decided, self._decided or self._last
+        is_judged = last is not None and last.checkpoint.updates == self._judged_update
         return Outcome(
             "max env steps" if self.is_spent else "stopped",
             clock.env_steps,
@@ -217,8 +221,9 @@ class TrainingRun:
             policy=last.policy if last else "greedy",
             last_mean=last.mean_return if last else None,
             last_games=len(last.result.returns) if last else 0,
+            reason="" if is_judged else self._why_unjudged,
             last_env_steps=last.checkpoint.env_steps if last else 0,
-            remarks=tuple(last.remarks) if last else (),
+            remarks=(*(last.remarks if last else ()), *self._reporter.closing_remarks()),
             advice=tuple(self._reporter.closing_advice()),
         )
 
@@ -237,7 +242,7 @@ class TrainingRun:
             fresh_mean=fresh.mean_return,
             fresh_games=len(fresh.result.returns),
             policy=fresh.policy,
-            remarks=tuple(fresh.remarks),
+            remarks=(*fresh.remarks, *self._reporter.closing_remarks()),
         )
 
     @contextmanager
@@ -289,19 +294,32 @@ class TrainingRun:
         self._threshold.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
 
     def _say_no_answer(self, answer: NoAnswer) -> None:
-        """Reports each kind once. An evaluation that waited for confirmation stays unconfirmed."""
+        """Reports each kind once, and whatever the run ends without.
+
+        An evaluation that waited for confirmation stays unconfirmed.
+        """
         self._reporter.is_evaluating = False
         decided, self._decided, self._greedy = self._decided, None, None
         if decided is not None:
             self.saver.keep_if_best(decided)
-        if answer.kind not in self._unanswered:
+        why = answer.text.rstrip(".")
+        if self.is_spent:
+            self._reporter.message(f"the evaluation has no result: {why}; {self._after_the_last()}")
+            self._why_unjudged = why
+        elif answer.kind not in self._unanswered:
             self._unanswered.add(answer.kind)
             self._reporter.message(
-                f"the evaluation has no result: {answer.text} Training goes on; the next try is in "
+                f"the evaluation has no result: {why}. Training goes on; the next try is in "
                 f"{self._threshold.interval:,} env steps."
             )
         else:
             log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
+
+    def _after_the_last(self) -> str:
+        """What follows an evaluation without a result after the last env step."""
+        if self._is_unjudged:
+            return "the last weights are evaluated next."
+        return "the run ends without it."
 
     def _judge(self, evaluated: Evaluated) -> None:
         threshold, self._last = self._threshold, evaluated

@@ -91,9 +91,8 @@ def line(snapshot: Snapshot, progress: Progress | None) -> str:
         f"{snapshot.updates:>7,} updates",
         f"return {number(snapshot.return_mean):>8}",
     ]
-    fraction = progress.fraction(snapshot) if progress else None
-    if progress and fraction is not None:
-        parts.append(f"{fraction:4.0%} {progress.goal}")
+    if progress and progress.goal:
+        parts.append(f"{progress.percent(snapshot):>4} {progress.goal}")
     parts += [
         f"lag {snapshot.policy_lag_mean:4.1f}",
         f"queue {snapshot.queue_depth}",

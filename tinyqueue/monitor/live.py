@@ -143,8 +143,9 @@ def _course(
     table.add_row("return", Text(number(snapshot.return_mean), style="bold"), course, span)
     fraction = progress.fraction(snapshot)
     if fraction is not None:
-        bar = ProgressBar(total=1.0, completed=fraction, width=drawn)
-        table.add_row("progress", f"{fraction:.0%}", bar, progress.goal)
+        completed = fraction if progress.is_known(snapshot) else 0.0
+        bar = ProgressBar(total=1.0, completed=completed, width=drawn)
+        table.add_row("progress", progress.percent(snapshot), bar, progress.goal)
     return table
 
 

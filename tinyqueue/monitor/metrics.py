@@ -32,6 +32,11 @@ class Metric(Name):
     UPDATES = "updates", "updates", "Updates made: one optimiser step each, in `ppo` several."
     POLICY_VERSION = "policy_version", "version", "Newest weight version published."
     EPISODES = "episodes", "episodes", "Episodes finished since the learner started."
+    ENVIRONMENT_FAULTS = (
+        "environment_faults",
+        "failures",
+        "Of environments in training, each built again, since the learner started.",
+    )
     RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
     LENGTH_MEAN = "length_mean", "env steps", "Mean length of the last 100 training episodes."
     ENV_STEPS_PER_S = (

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+LEAST_EPISODES = 20
+"""Progress to a level is not told from the mean of fewer: the shortest episodes end first."""
 _MOST_DECIMALS = 8
 
 
@@ -120,6 +122,17 @@ class Progress:
         if self._max_env_steps is not None:
             return min(1.0, snapshot.env_steps / self._max_env_steps)
         return None
+
+    def is_known(self, snapshot: Snapshot) -> bool:
+        """Whether enough episodes have ended to tell the progress to a level."""
+        return self._level is None or snapshot.episodes >= LEAST_EPISODES
+
+    def percent(self, snapshot: Snapshot) -> str:
+        """``28%``; ``–`` while it is not known, and empty if there is no goal."""
+        fraction = self.fraction(snapshot)
+        if fraction is None:
+            return ""
+        return f"{fraction:.0%}" if self.is_known(snapshot) else "–"
 
     @property
     def goal(self) -> str:

@@ -25,12 +25,13 @@ class Outcome:
         evaluated_at_s: Wall-clock time (``time.time``) at which it finished.
         fresh_mean, fresh_games: A second set of episodes with the same weights, played after the
             decision: the unbiased estimate, since the first was selected for being good.
-        reason: Why it failed; empty otherwise.
+        reason: Why it failed; at the limit, why its last weights were not evaluated; empty
+            otherwise.
         policy: How actions were chosen in these episodes, or else in the last ones: ``greedy`` or
             ``sampled``.
         last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
             and the env steps of its weights.
-        remarks: Notes on how these episodes ended.
+        remarks: Notes on how these episodes ended, and on environments that failed in training.
         advice: What is worth trying if the learning curve was flat at the end; empty otherwise.
     """
 

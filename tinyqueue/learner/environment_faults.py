@@ -1,0 +1,48 @@
+"""How often environments failed in the episodes that were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyqueue.data.session import SessionBatch
+
+TELLING_SHARE = 0.05
+"""Faults per episode above which the returns of training say little."""
+
+
+@dataclass
+class EnvironmentFaults:
+    """Counts the faults of session batches since the learner started.
+
+    Attributes:
+        count: Environments that failed and were built again while the others played on.
+        episodes: Episodes that ended, those that a fault cut off among them.
+        first: The first fault.
+    """
+
+    count: int = 0
+    episodes: int = 0
+    first: str = ""
+
+    def see(self, batches: Sequence[SessionBatch]) -> None:
+        """Counts the faults and episodes of session batches that were trained on."""
+        for batch in batches:
+            self.episodes += len(batch.episodes.returns)
+            self.count += batch.header.faults
+            self.first = self.first or batch.header.fault
+
+    def remarks(self) -> list[str]:
+        """What the user should know; nothing while no environment has failed."""
+        if not self.count:
+            return []
+        share = self.count / max(1, self.episodes)
+        # A reset can fail too, so that there may be more faults than episodes.
+        often = f" ({100 * share:.2g} %)" if self.count <= self.episodes else ""
+        said = (
+            f"the environment failed {self.count:,} times in {self.episodes:,} training "
+            f"episodes{often}, first: {self.first.rstrip('.')}"
+        )
+        if share > TELLING_SHARE:
+            said += "; returns are those of episodes that were cut off"
+        return [said]
