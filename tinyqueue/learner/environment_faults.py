@@ -44,5 +44,5 @@ class EnvironmentFaults:
             f"episodes{often}, first: {self.first.rstrip('.')}"
         )
         if share > TELLING_SHARE:
-            said += "; returns are those of episodes that were cut off"
+            said += "; returns include episodes that were cut off"
         return [said]
