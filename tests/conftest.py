@@ -24,8 +24,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tinyqueue")
 
 
-# A shell starts background jobs with SIGINT ignored, and Python then installs no handler.
+# A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and what is ignored is
+# ignored by every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
