@@ -115,9 +115,9 @@ def test_a_run_goes_on_with_its_copy_of_a_file_and_says_when_that_has_changed(
 
     assert f"{own} has changed, and the run goes on with its own copy" in changed.out
     assert "has changed" not in taken.out
-    copy = f"{tmp_path}/runs/pole/1/algorithm/own.py:Mine"
+    copies = tmp_path / "runs/pole/1/algorithm"
     names = [experiment.algorithm_name for experiment, _, _ in trained]
-    assert names == [copy, copy, copy, f"{own}:Mine"]
+    assert names == [f"{copies}/own.py:Mine"] * 3 + [f"{copies}/2/own.py:Mine"]
 
 
 def test_a_run_that_dropped_something_unasked_is_still_the_same_experiment():
