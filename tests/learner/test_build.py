@@ -28,6 +28,14 @@ def test_the_experiments_level_goes_before_the_environments(make_experiment_of, 
     assert stop_threshold(make_experiment_of(stop=stop), INFO) == threshold
 
 
+def test_a_million_actions_are_refused_with_what_they_take(make_experiment_of):
+    many = replace(INFO, action_space={"": Leaf("uint32", (), 1_000_000)})
+    with pytest.raises(ConfigError, match=r"1,000,001 outputs.* bytes for the .*MultiDiscrete"):
+        require_acting(make_experiment_of(session={"ticks": 32, "slots": 32}), many)
+    thousand = replace(INFO, action_space={"": Leaf("uint16", (), 1_000)})
+    require_acting(make_experiment_of(session={"ticks": 32, "slots": 32}), thousand)
+
+
 def test_training_without_an_end_is_refused(make_experiment_of):
     with pytest.raises(ConfigError, match=r"Pong-v5 .*--max-env-steps N, or --stop-at-return"):
         stop_threshold(make_experiment_of(), without_threshold())

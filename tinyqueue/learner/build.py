@@ -24,6 +24,9 @@ from tinyqueue.wire.contract import Contract, Extra
 
 log = structlog.get_logger(__name__)
 
+MOST_OUTPUT_BYTES = 1 << 30
+"""Largest outputs of the network in one update. Their gradients and softmax take as much again."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -77,9 +80,20 @@ def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
         Size of the environment's action mask; 0 without one.
 
     Raises:
-        ConfigError: The algorithm or an action mask does not support this action space.
+        ConfigError: The algorithm or an action mask does not support this action space, or it is
+            too large.
     """
-    find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    outputs = find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    session = experiment.session
+    rows = session.ticks * session.slots * experiment.learner.batches_per_update
+    size = sum(output.size for output in outputs.values())
+    if experiment.replay is None and 4 * size * rows > MOST_OUTPUT_BYTES:
+        raise ConfigError(
+            f"a policy for the actions of {info.id} has {size:,} outputs, which is "
+            f"{4 * size * rows:,} bytes for the {rows:,} steps of an update; {MOST_OUTPUT_BYTES:,} "
+            "are supported. Wrap the environment to have fewer actions, or several small choices "
+            "(MultiDiscrete)."
+        )
     if experiment.environment.action_mask is None:
         return 0
     return sum(mask_counts(info.action_space))
