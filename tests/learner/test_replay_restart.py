@@ -51,6 +51,7 @@ class Learner:
             check_lease=lambda: None,
         )
         self.settled = []
+        self.accepted_before = self.ledger.count().accepted
         self.arrived = Counter()
 
     @property
@@ -70,6 +71,9 @@ class Learner:
         self.ingest.commit(group)
         added = self.ledger._numbers.stop - 1
         self._until(lambda: self.replay.newest_number == added)
+        # A batch is in the replay a moment before it can be taken.
+        accepted = self.ledger.count().accepted - self.accepted_before
+        self._until(lambda: self.arrived.total() >= accepted)
 
     def _until(self, done):
         deadline_s = time.monotonic() + 10
