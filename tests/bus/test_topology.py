@@ -6,9 +6,11 @@ import pytest
 
 from tinyqueue.bus.topology import (
     dead_letter_queue,
+    evaluation_routing_key,
     experience_queue,
     experience_routing_key,
     kept_queue,
+    sender_of,
     task_queues,
 )
 from tinyqueue.settings import Settings
@@ -96,3 +98,18 @@ def test_dead_letters_are_bounded_and_never_refused() -> None:
     assert queue.queue_arguments["x-message-ttl"] == 604_800_000
     assert queue.queue_arguments["x-max-length"] == 1000
     assert "x-overflow" not in queue.queue_arguments
+
+
+@pytest.mark.parametrize("experiment", ["pole", "a-b_c"])
+@pytest.mark.parametrize("user", ["ann", "ann.b", "mill-3.lan"])
+@pytest.mark.parametrize("user_id", ["", "ann"])
+def test_a_sender_is_known_by_what_the_broker_has_checked(experiment, user, user_id):
+    plain = experience_routing_key(experiment, user)
+    assert sender_of(plain, user_id) == (user_id or user, False)
+    evaluating = evaluation_routing_key(experiment, user)
+    assert sender_of(evaluating, user_id) == (user_id or user, True)
+
+
+def test_a_sender_whom_nothing_names_has_a_login_of_its_own():
+    assert sender_of("", "") == ("?", False)
+    assert sender_of("pole", "") == ("?", False)

@@ -49,6 +49,10 @@ class Delivery:
     Attributes:
         redelivered: Whether an earlier delivery of it was not acked. On Redis this is known only
             for messages that a killed learner had in hand.
+        login: The broker login that sent it, as the broker has checked it; empty on Redis, where
+            all share one login. Nothing in the body or the headers can change it.
+        is_evaluators: Whether its sender may answer evaluations: a permission of the login on
+            RabbitMQ; always true on Redis.
     """
 
     body: bytes
@@ -57,6 +61,8 @@ class Delivery:
     content_type: str
     correlation_id: str = ""
     redelivered: bool = False
+    login: str = ""
+    is_evaluators: bool = True
     link: Acks | None = field(default=None, repr=False)
     """The connection that delivered it."""
     tag: int | None = field(default=None, repr=False)

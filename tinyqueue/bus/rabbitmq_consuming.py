@@ -15,7 +15,12 @@ from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
 from tinyqueue.bus.messages import Delivery
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    experience_queue,
+    kept_queue,
+    sender_of,
+)
 from tinyqueue.errors import ConfigError
 
 _GOODBYE_S = 1.0
@@ -178,6 +183,10 @@ class RabbitmqConsuming:
         tag = info["delivery_tag"]
         if self._retiring and info["consumer_tag"] == self._retiring_tag:
             self._retiring_in_hand.add(tag)
+        is_first_hand = info["exchange"] == EXPERIENCE_EXCHANGE and "x-death" not in headers
+        login, is_evaluators = sender_of(
+            info["routing_key"] if is_first_hand else "", properties.get("user_id", "")
+        )
         self._received.append(
             Delivery(
                 # py-amqp gives the str "" for a message without a body.
@@ -187,6 +196,8 @@ class RabbitmqConsuming:
                 content_type=properties.get("content_type", ""),
                 correlation_id=properties.get("correlation_id", ""),
                 redelivered=bool(info["redelivered"]),
+                login=login,
+                is_evaluators=is_evaluators,
                 tag=tag,
             )
         )

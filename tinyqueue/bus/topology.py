@@ -14,6 +14,8 @@ EXPERIENCE_EXCHANGE = "experience"
 DEAD_LETTERS = "tinyqueue.dead"
 """Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
+_EVALUATIONS = ".evaluations"
+
 MAX_WAITING_TASKS = 10_000
 """The feeds keep far fewer; this limit is for a runaway sender."""
 MAX_DEAD_LETTERS = 1_000
@@ -59,6 +61,27 @@ def experience_exchange() -> Exchange:
 def experience_routing_key(experiment: str, user: str) -> str:
     """``<experiment>.<user>``, which RabbitMQ's topic permissions check per login."""
     return f"{experiment}.{user}"
+
+
+def evaluation_routing_key(experiment: str, user: str) -> str:
+    """``<experiment>.<user>.evaluations``: only logins of evaluating workers may publish by it."""
+    return f"{experience_routing_key(experiment, user)}{_EVALUATIONS}"
+
+
+def sender_of(routing_key: str, user_id: str) -> tuple[str, bool]:
+    """Who sent a message to the experience exchange.
+
+    Args:
+        routing_key: Checked against the login's topic permissions; empty if it is not known any
+            more, as for a message that a restart of RabbitMQ has moved.
+        user_id: Checked by RabbitMQ against the login; empty if the sender left it out.
+
+    Returns:
+        The login, ``?`` where RabbitMQ could check neither, and whether it may answer evaluations.
+    """
+    is_evaluators = routing_key.endswith(_EVALUATIONS)
+    _, _, named = routing_key.removesuffix(_EVALUATIONS).partition(".")
+    return user_id or named or "?", is_evaluators
 
 
 def experience_queue(
