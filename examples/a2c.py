@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import sound_update
 from tinyqueue.algorithms.ranges import NotNegative
-from tinyqueue.algorithms.recurrences import suffix_sum
+from tinyqueue.algorithms.returns import suffix_sum
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch

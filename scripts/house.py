@@ -10,7 +10,7 @@ resolved. Public means functions, classes and methods without a leading undersco
 is executed.
 
 Of an algorithm there are two counts. To read: its file, the base class that it extends (stream or
-value) and the mathematics (returns, q_targets, recurrences), as far as these import one another.
+value) and the mathematics (returns, q_targets), as far as these import one another.
 Needed: all of algorithms/ that its file imports, directly or indirectly.
 """
 
@@ -30,9 +30,7 @@ import grimp
 
 PACKAGE = "tinyqueue"
 ALGORITHMS = f"{PACKAGE}.algorithms"
-TO_READ = frozenset(
-    f"{ALGORITHMS}.{name}" for name in ("stream", "value", "returns", "q_targets", "recurrences")
-)
+TO_READ = frozenset(f"{ALGORITHMS}.{name}" for name in ("stream", "value", "returns", "q_targets"))
 """Base classes of algorithms, and mathematics: who knows these and its file knows an algorithm."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef

@@ -25,8 +25,16 @@ from stream_batches import (
 from tinyqueue.algorithms import ppo as ppo_module
 from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.algorithms.optimisers import make_optimiser
-from tinyqueue.algorithms.ppo import METRICS, Minibatch, Ppo, PpoConfig, minibatches_of, ppo_loss
-from tinyqueue.algorithms.returns import Estimates, gae
+from tinyqueue.algorithms.ppo import (
+    METRICS,
+    Minibatch,
+    Ppo,
+    PpoConfig,
+    gae,
+    minibatches_of,
+    ppo_loss,
+)
+from tinyqueue.algorithms.returns import Estimates
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.distributions import Factored

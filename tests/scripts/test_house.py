@@ -30,8 +30,8 @@ FILES = {
         "        return paces.length(by)\n"
     ),
     "algorithms/paces.py": "def length(by: int, *, _unit: int = 1) -> int:\n    return by\n",
-    "algorithms/returns.py": "from tinyqueue.algorithms import paces, recurrences\n",
-    "algorithms/recurrences.py": "pass\n",
+    "algorithms/returns.py": "from tinyqueue.algorithms import paces, q_targets\n",
+    "algorithms/q_targets.py": "pass\n",
     "algorithms/value.py": "pass\n",
 }
 
@@ -75,12 +75,12 @@ def test_a_tree_is_measured(tree: Path) -> None:
             "to_read": {
                 "files": 3,
                 "lines": 10,
-                "modules": {"recurrences": 1, "returns": 1, "walk": 8},
+                "modules": {"q_targets": 1, "returns": 1, "walk": 8},
             },
             "needed": {
                 "files": 4,
                 "lines": 12,
-                "modules": {"paces": 2, "recurrences": 1, "returns": 1, "walk": 8},
+                "modules": {"paces": 2, "q_targets": 1, "returns": 1, "walk": 8},
             },
         },
     }
@@ -95,9 +95,9 @@ def test_people_get_the_same_numbers_as_a_table(tree: Path) -> None:
     assert "files        10; median 1 lines" in done.stdout
     assert "             tinyqueue.chain, tinyqueue.ring" in done.stdout
     assert "algorithm        files  lines  to read: its file, the base class and" in done.stdout
-    assert "walk                 3     10  recurrences 1, returns 1, walk 8" in done.stdout
+    assert "walk                 3     10  q_targets 1, returns 1, walk 8" in done.stdout
     assert "algorithm        files  lines  needed: all of algorithms/ that its file" in done.stdout
-    assert "walk                 4     12  paces 2, recurrences 1, returns 1, walk 8" in done.stdout
+    assert "walk                 4     12  paces 2, q_targets 1, returns 1, walk 8" in done.stdout
 
 
 def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:

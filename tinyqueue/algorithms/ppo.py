@@ -24,7 +24,7 @@ from pydantic import Field
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import schedule, sound_update
 from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
-from tinyqueue.algorithms.returns import Estimates, gae
+from tinyqueue.algorithms.returns import Estimates, vtrace
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
 from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
@@ -97,6 +97,43 @@ METRICS = (
     Metric.EXPLAINED_VARIANCE,
 )
 """Metrics of an update, in this order: means over its minibatches."""
+
+
+def gae(
+    *,
+    log_rhos: Tensor,
+    rewards: Tensor,
+    values: Tensor,
+    terminated: Tensor,
+    valid: Tensor,
+    gamma: float,
+    lambda_: float,
+) -> Estimates:
+    """Generalised advantages (Schulman et al., 2016, arXiv:1506.02438), for stale batches too.
+
+    Arguments are those of :func:`~tinyqueue.algorithms.returns.vtrace`.
+
+    A_t = r_t + γ_t V(x_{t+1}) − V(x_t) + γ_t λ (v_{t+1} − V(x_{t+1})), with v of V-trace at
+    ρ̄ = c̄ = 1. With ``log_rhos`` of 0, which treats the batch as on-policy, v_t = V(x_t) + A_t and
+    A_t = Σ_k (γλ)^k δ_{t+k}. The ratio of tick t itself belongs to the loss and is not in A_t.
+    """
+    import tensorflow as tf
+
+    targets, _ = vtrace(
+        log_rhos=log_rhos,
+        rewards=rewards,
+        values=values,
+        terminated=terminated,
+        valid=valid,
+        gamma=gamma,
+        lambda_=lambda_,
+    )
+    values = tf.stop_gradient(values)
+    now, after = values[:-1], values[1:]
+    discounts = gamma * (1.0 - tf.cast(terminated, tf.float32))
+    corrections = tf.concat([targets[1:] - after[:-1], tf.zeros_like(now[:1])], axis=0)
+    advantages = rewards + discounts * (after + lambda_ * corrections) - now
+    return Estimates(targets, advantages * tf.cast(valid, tf.float32))
 
 
 class Minibatch(NamedTuple):

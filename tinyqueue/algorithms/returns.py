@@ -1,13 +1,12 @@
 """Returns, advantages and targets of the stream, time-major. Pure functions inside a graph.
 
-V-trace: Espeholt et al., 2018, arXiv:1802.01561. GAE: Schulman et al., 2016, arXiv:1506.02438.
+V-trace: Espeholt et al., 2018, arXiv:1802.01561.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from tinyqueue.algorithms.recurrences import suffix_sum
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.tensors import require
 
@@ -74,36 +73,30 @@ def vtrace(  # noqa: PLR0913  # the symbols of one recursion, all by name
     return Estimates(targets, advantages * is_valid)
 
 
-def gae(
-    *,
-    log_rhos: Tensor,
-    rewards: Tensor,
-    values: Tensor,
-    terminated: Tensor,
-    valid: Tensor,
-    gamma: float,
-    lambda_: float,
-) -> Estimates:
-    """Generalised advantages, for stale batches too. Arguments are those of :func:`vtrace`.
+def suffix_sum(deltas: Tensor, decays: Tensor) -> Tensor:
+    """``y_t = deltas_t + decays_t · y_{t+1}`` for t = T−1 … 0, with ``y_T = 0``.
 
-    A_t = r_t + γ_t V(x_{t+1}) − V(x_t) + γ_t λ (v_{t+1} − V(x_{t+1})), with v of V-trace at
-    ρ̄ = c̄ = 1. With ``log_rhos`` of 0, which treats the batch as on-policy, v_t = V(x_t) + A_t and
-    A_t = Σ_k (γλ)^k δ_{t+k}. The ratio of tick t itself belongs to the loss and is not in A_t.
+    A Hillis–Steele scan over the affine maps y ↦ deltas_t + decays_t·y: a loop of T small
+    operations would cost more than the network's forward pass.
+
+    Args:
+        deltas: ``[T, …]``, T known when the graph is built.
+        decays: Of the same shape.
+
+    Returns:
+        ``[T, …]``.
     """
     import tensorflow as tf
 
-    targets, _ = vtrace(
-        log_rhos=log_rhos,
-        rewards=rewards,
-        values=values,
-        terminated=terminated,
-        valid=valid,
-        gamma=gamma,
-        lambda_=lambda_,
-    )
-    values = tf.stop_gradient(values)
-    now, after = values[:-1], values[1:]
-    discounts = gamma * (1.0 - tf.cast(terminated, tf.float32))
-    corrections = tf.concat([targets[1:] - after[:-1], tf.zeros_like(now[:1])], axis=0)
-    advantages = rewards + discounts * (after + lambda_ * corrections) - now
-    return Estimates(targets, advantages * tf.cast(valid, tf.float32))
+    ticks = deltas.shape[0]
+    sums, products = deltas, decays
+    reach = 1
+    while reach < ticks:
+        # Rows whose map already reaches the end keep it.
+        head = sums[:-reach] + products[:-reach] * sums[reach:]
+        sums = tf.concat([head, sums[-reach:]], axis=0)
+        reach *= 2
+        if reach < ticks:
+            half = reach // 2
+            products = tf.concat([products[:-half] * products[half:], products[-half:]], axis=0)
+    return sums

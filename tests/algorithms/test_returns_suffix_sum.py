@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.recurrences import suffix_sum
+from tinyqueue.algorithms.returns import suffix_sum
 
 
 def test_a_hand_calculation() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyqueue.algorithms.returns import gae
+from tinyqueue.algorithms.ppo import gae
 
 
 def column(*numbers: float) -> np.ndarray:
