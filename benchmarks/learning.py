@@ -7,7 +7,7 @@
 Every seed is trained by ``tinyqueue learner start`` and a Celery worker with two player
 processes, through a private RabbitMQ node and a private Redis; with --serial, in one process.
 ``compare`` does both, and compares the env steps to the target score. Target score ("level") and
-budget are the preset's ``[stop]``, except for the levels in ``seed_runs.LEVELS``. The run ends with
+budget are the preset's ``[stop]``, unless ``seed_runs`` has others. The run ends with
 the first evaluation that reaches the level of ``[stop]``. Then the saved weights play 100 more
 episodes: ``passed`` needs the level in those too, for 4 of 5 seeds.
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from seed_runs import SeedRun, places, train
+from seed_runs import BUDGETS, SeedRun, places, train
 
 from tinyqueue.cli.experiments import configured, find_document
 from tinyqueue.errors import ConfigError, TinyqueueError
@@ -160,8 +160,18 @@ def _finite(value: float, digits: int = 1) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
+def budgeted(target: str, assignments: Sequence[str]) -> list[str]:
+    """The assignments, with the budget of a preset that has none of its own."""
+    experiment = configured(find_document(target)[0], assignments)
+    budget = BUDGETS.get(target)
+    if budget is None or experiment.stop.max_env_steps is not None:
+        return list(assignments)
+    return [f"stop.max_env_steps={budget}", *assignments]
+
+
 def _run(options: argparse.Namespace, runs: Path, scratch: Path) -> dict[str, Any]:
     """Runs what the options ask for; returns plain values."""
+    options.set = budgeted(options.name, options.set)
     experiment = limited(options.name, options.set, options.first_seed)
     budget, name = int(experiment.stop.max_env_steps or 0), experiment.name
     seeds = range(options.first_seed, options.first_seed + options.seeds)

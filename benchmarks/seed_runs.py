@@ -29,6 +29,8 @@ LEVELS = {
 }
 """Required target scores ("levels") of presets whose ``[stop]`` is higher: if a mean of 100
 episodes just reaches a level, every second other mean of 100 is below it."""
+BUDGETS = {"cartpole-impala": 2_000_000, "cartpole-a3c": 2_000_000}
+"""Env steps for presets without a limit of their own: twice what the slowest seed needed."""
 PLAYERS = 2
 FRESH_GAMES = 100
 FRESH_SEED = 10_000

@@ -203,3 +203,19 @@ def test_one_seed_is_trained_through_rabbitmq_and_evaluated_again(tmp_path: Path
     assert 0 < run.env_steps <= 12_000
     assert run.wall_s > 0
     assert (run.path / "outcome.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "limit"),
+    [
+        ("cartpole-impala", [], 2_000_000),
+        ("cartpole-impala", ["stop.max_env_steps=7"], 7),
+        ("cartpole-dqn", [], 50_000),
+    ],
+)
+def test_every_run_comes_to_an_end(
+    learning: ModuleType, preset: str, given: list[str], limit: int
+) -> None:
+    assignments = learning.budgeted(preset, given)
+    experiment = learning.limited(preset, assignments, 1)
+    assert experiment.stop.max_env_steps == limit
