@@ -10,6 +10,7 @@ from formulas import agreed, assert_gradient, kolmogorov, normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from keras import ops
 
 from tinyqueue.data.spaces import Array
 from tinyqueue.distributions import gaussian, squashed_gaussian
@@ -103,3 +104,25 @@ def test_draws_have_the_distribution_told() -> None:
     assert np.abs(draws).max() < 1.0
     assert kolmogorov(np.arctanh(draws), lambda u: normal((u - 0.3) / math.exp(-0.5))) < 1.95
     assert np.median(draws) == pytest.approx(squashed_gaussian.mode(mean, log_std), abs=0.02)
+
+
+@settings(deadline=None, max_examples=25)
+@given(mean=MEANS, log_std=LOG_STDS, noise=MEANS)
+def test_a_reparametrised_action_is_the_drawn_one_and_has_its_density(
+    mean: Array, log_std: Array, noise: Array
+) -> None:
+    for xp in (np, ops):
+        action, density = (
+            np.asarray(x) for x in squashed_gaussian.reparametrised(xp, mean, log_std, noise)
+        )
+        np.testing.assert_allclose(action, squashed_gaussian.draw(mean, log_std, noise), atol=1e-6)
+        inside = np.abs(action) < 0.99
+        again = squashed_gaussian.log_prob(np, mean, log_std, action)
+        np.testing.assert_allclose(density[inside], again[inside], atol=2e-3)
+
+
+def test_far_out_the_density_keeps_its_precision() -> None:
+    # tanh 12 is 1 in float32, so its inverse is lost; log(1 − tanh² u) ≈ 2 log 2 − 2 u
+    mean, log_std = np.array([12.0], np.float32), np.array([0.0], np.float32)
+    _, density = squashed_gaussian.reparametrised(np, mean, log_std, np.zeros(1, np.float32))
+    assert density == pytest.approx(-0.5 * math.log(2 * math.pi) - 2 * math.log(2.0) + 24.0)

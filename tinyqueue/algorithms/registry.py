@@ -11,6 +11,7 @@ from tinyqueue.algorithms.dqn import Apex, DoubleDqn, Dqn, NStepQ, OneStepQ, Rai
 from tinyqueue.algorithms.impala import A3c, Impala
 from tinyqueue.algorithms.ppo import Ppo
 from tinyqueue.algorithms.r2d2 import R2d2
+from tinyqueue.algorithms.sac import Sac
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.brought import brought
 from tinyqueue.experiment.config_class import require_config
@@ -26,6 +27,7 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
     "q-1step": OneStepQ,
     "q-nstep": NStepQ,
     "r2d2": R2d2,
+    "sac": Sac,
 }
 """Those that come with tinyqueue."""
 

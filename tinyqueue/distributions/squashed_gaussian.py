@@ -81,6 +81,26 @@ def draw(mean: Array, log_std: Array, noise: Array) -> Array:
     return np.tanh(gaussian.draw(mean, _kept(np, log_std), noise))
 
 
+def reparametrised(
+    xp: ArrayModule, mean: Tensor, log_std: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """An action as a differentiable function of the parameters, and its log-density, per entry.
+
+    The density is computed from the number before the tanh, which keeps its precision where the
+    tanh is close to 1.
+
+    Args:
+        xp: ``numpy`` or ``keras.ops``.
+        mean: Any shape.
+        log_std: Of the same shape.
+        noise: Standard normal, of the same shape.
+    """
+    log_std = _kept(xp, log_std)
+    before = mean + xp.exp(log_std) * noise
+    density = gaussian.log_prob(xp, mean, log_std, before) - _log_slope(xp, before)
+    return xp.tanh(before), density
+
+
 def _kept(xp: ArrayModule, log_std: Tensor) -> Tensor:
     return xp.clip(log_std, MIN_LOG_STD, MAX_LOG_STD)
 

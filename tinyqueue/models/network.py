@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tinyqueue.data.names import REWARD_INPUT, action_input
 from tinyqueue.data.spaces import Space
@@ -47,6 +48,17 @@ class Recurrence:
     heads: KerasModel
 
 
+Another: TypeAlias = "Callable[[Space, Mapping[str, Output], int], Network]"
+"""``(observations, outputs, number)`` → a further network of the same model. Numbers give them
+different initial weights."""
+
+
+def _no_other(observations: Space, outputs: Mapping[str, Output], number: int) -> Network:
+    raise NotImplementedError(
+        "networks made by tinyqueue.models.registry.build_network have others"
+    )
+
+
 class Network:
     """A network and its variables.
 
@@ -62,6 +74,7 @@ class Network:
         state: Recurrent state: path → shape for one slot. Empty without recurrence.
         uses_previous: Whether the previous action and reward are inputs.
         variables, trainable_variables: ``tf.Variable`` by path.
+        another: Builds a further network of the same model, for algorithms that need several.
     """
 
     def __init__(self, step: KerasModel, observations: Space, recurrence: Recurrence | None = None):
@@ -76,6 +89,7 @@ class Network:
         self.variables = {v.path: v.value for v in step.variables}
         self.trainable_variables = {v.path: v.value for v in step.trainable_variables}
         self._recurrence = recurrence
+        self.another: Another = _no_other
 
     def apply(
         self, observations: Mapping[str, Tensor], variables: Mapping[str, Tensor] | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeAlias
 
+from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.brought import brought
@@ -41,6 +42,36 @@ MODELS: Mapping[str, ModelEntry] = {
 }
 """Those that come with tinyqueue."""
 
+
+def build_network(
+    entry: ModelEntry,
+    observations: Space,
+    actions: Space,
+    outputs: Mapping[str, Output],
+    config: Any,
+    seed: int,
+) -> Network:
+    """The network of a model, which can also build others of that model.
+
+    Args:
+        entry: The model.
+        observations, actions: The spaces of the environment.
+        outputs: The outputs, by name.
+        config: The model's config.
+        seed: Seed of the initial weights.
+    """
+
+    def another(observations: Space, outputs: Mapping[str, Output], number: int) -> Network:
+        of_its_own = seed32(seed, _ANOTHER, number)
+        return entry.build(observations, actions, outputs, config, of_its_own)
+
+    network = entry.build(observations, actions, outputs, config, seed)
+    network.another = another
+    return network
+
+
+_ANOTHER = 1
+# Purpose of the seeds of further networks.
 _SIGNATURE = "(observations, actions, outputs, config, seed)"
 
 

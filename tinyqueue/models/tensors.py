@@ -15,6 +15,9 @@ Variable: TypeAlias = Any
 GradientTape: TypeAlias = Any
 """A ``tf.GradientTape``."""
 
+Operation: TypeAlias = Any
+"""A ``tf.Operation``."""
+
 
 def require(shape: tuple[int | None, ...], dtype: str, **tensors: Tensor) -> None:
     """Checks what a formula assumes, as rlax does.

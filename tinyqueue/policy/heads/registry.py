@@ -15,6 +15,7 @@ from tinyqueue.policy.heads.epsilon_greedy import EpsilonGreedy
 from tinyqueue.policy.heads.exploration import Exploration
 from tinyqueue.policy.heads.greedy import Greedy, Mode
 from tinyqueue.policy.heads.head import Head
+from tinyqueue.policy.heads.random_first import ExploringConfig, RandomFirst
 from tinyqueue.policy.heads.sampling import Sampling, SamplingConfig
 
 
@@ -42,8 +43,9 @@ def _categorical(actions: Space, config: SamplingConfig, stage: str) -> Head:
     return Sampling(actions, record_entropy=entropy)
 
 
-def _squashed(actions: Space, config: SamplingConfig, stage: str) -> Head:
-    return Sampling(actions, "squashed_gaussian", record_entropy=config.record_entropy)
+def _squashed(actions: Space, config: ExploringConfig, stage: str) -> Head:
+    head = Sampling(actions, "squashed_gaussian", record_entropy=config.record_entropy)
+    return RandomFirst(head, actions, config.random_steps) if config.random_steps else head
 
 
 def _is_one_discrete(actions: Space) -> bool:
@@ -54,7 +56,7 @@ HEADS: Mapping[str, HeadEntry] = {
     # The name is from when all actions were discrete; runs from that time use it.
     "categorical": HeadEntry(SamplingConfig, _categorical, Mode, draws=True),
     "squashed": HeadEntry(
-        SamplingConfig, _squashed, lambda actions: Mode(actions, "squashed_gaussian"), draws=True
+        ExploringConfig, _squashed, lambda actions: Mode(actions, "squashed_gaussian"), draws=True
     ),
     "epsilon-greedy": HeadEntry(
         Annotated[Exploration, Field(discriminator="schedule")],
