@@ -4,6 +4,7 @@ import json
 
 import pytest
 from balancing import graph, spec, version
+from published_status import STATUS
 
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Count, Mark
@@ -13,27 +14,6 @@ from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
-
-STATUS = {
-    "environment": "CartPole-v1",
-    "algorithm": "impala",
-    "run": "e" * 32,
-    "run_directory": "runs/pole/1",
-    "written_s": 0.0,
-    "players": 3,
-    "env_steps": 123456,
-    "env_steps_per_s": 5000.0,
-    "updates": 100,
-    "updates_per_s": 4.0,
-    "episodes": 40,
-    "return_mean": 21.25,
-    "policy_lag_mean": 1.5,
-    "queue_depth": 2,
-    "remarks": ["the environment failed 1 times"],
-    "count": Count(
-        attempted=9, accepted=5, set_aside={"reward": 1}, dropped={"stale": 2}, missing=1
-    ).document(),
-}
 
 
 @pytest.fixture
@@ -48,13 +28,13 @@ def trained(store):
     """An experiment whose learner has written a status."""
     SpecStore(store).publish(spec(), graph())
     WeightStore(store, "pole").publish(version(12))
-    StatusBoard(store).write("pole", STATUS, 60.0)
+    StatusBoard(store).write("pole", STATUS, 60.0, epoch=1)
     return store
 
 
 def test_the_size_of_a_replay_is_shown(tinyqueue, trained):
     status = {**STATUS, "replay_items": 9_400.0, "replay_env_steps": 10_089.0}
-    StatusBoard(trained).write("pole", status, 60.0)
+    StatusBoard(trained).write("pole", status, 60.0, epoch=1)
 
     assert "9,400 items of 10,089 env steps" in tinyqueue("info").out
 
@@ -107,14 +87,14 @@ def test_json_holds_everything(tinyqueue, trained):
 
 
 def test_before_the_first_episode_there_is_no_mean(tinyqueue, trained):
-    StatusBoard(trained).write("pole", {**STATUS, "return_mean": None}, 60.0)
+    StatusBoard(trained).write("pole", {**STATUS, "return_mean": None}, 60.0, epoch=1)
 
     assert "no episode has ended yet" in tinyqueue("info").out
 
 
 def test_a_count_that_is_off_stands_out(tinyqueue, trained):
     count = Count(attempted=9, accepted=5).document()
-    StatusBoard(trained).write("pole", {**STATUS, "count": count}, 60.0)
+    StatusBoard(trained).write("pole", {**STATUS, "count": count}, 60.0, epoch=1)
 
     assert "OFF BY 4" in tinyqueue("info").out
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from balancing import graph, spec
+from balancing import RUN, graph, spec
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli import learner as learner_command
@@ -25,7 +25,7 @@ def store(monkeypatch, redis_url):
 
 @pytest.fixture
 def lease(store):
-    lease = LearnerLease(store, "pole", "e" * 32, "node-a run runs/pole/1")
+    lease = LearnerLease(store, "pole", RUN, "node-a run runs/pole/1")
     lease.acquire(4)
     yield lease
     lease.release()
@@ -52,7 +52,7 @@ def file(tmp_path):
 
 
 def test_status_names_the_learner_of_every_experiment(tinyqueue, store, lease):
-    SpecStore(store).publish(spec("pole"), graph())
+    SpecStore(store).publish(spec("pole"), graph(), lease.epoch)
     SpecStore(store).publish(spec("another"), graph())
 
     said = tinyqueue("learner", "status").out.splitlines()

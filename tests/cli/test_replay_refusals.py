@@ -78,4 +78,4 @@ def test_a_session_log_of_another_schema_is_refused_with_both_named(tinyqueue, s
     result = tinyqueue("learner", "start", "--resume", run)
 
     assert result.code == 1
-    assert "has schema 9; this tinyqueue reads 2" in result.err
+    assert "has schema 9; this tinyqueue reads 3" in result.err

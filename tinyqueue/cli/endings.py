@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from tinyqueue.algorithms.horizon import horizon
-from tinyqueue.cli.output import print_json
+from tinyqueue.cli.output import print_json, print_text
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
 from tinyqueue.experiment.experiment import Experiment
@@ -52,12 +50,12 @@ def tell(
         return
     colour = {"solved": "green", "failed": "red"}.get(outcome.ended, "yellow")
     first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))
-    click.secho(first, fg=colour, bold=True)
+    print_text(first, fg=colour, bold=True)
     for line in others:
-        click.echo(f"  {line}")
-    click.echo(f"\nrun directory: {run}\nlearning curve: {drawn}\nnext:")
+        print_text(f"  {line}")
+    print_text("", f"run directory: {run}", f"learning curve: {drawn}", "next:")
     for line in _next(outcome, run, experiment, resume):
-        click.echo(f"  {line}")
+        print_text(f"  {line}")
 
 
 def document(outcome: Outcome, run: Path) -> dict[str, Any]:
@@ -197,7 +195,7 @@ def _keep(result: dict[str, Any], run: Path) -> None:
     try:
         path.write_text(json.dumps(result) + "\n")
     except OSError as error:
-        click.echo(f"{path} is not written: {error.strerror}.", err=True)
+        print_text(f"{path} is not written: {error.strerror}.", err=True)
 
 
 def _draw(run: Path) -> str:

@@ -11,7 +11,7 @@ import click
 
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.games import INTERRUPTED, SEED, play_what_finishes
-from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError
 from tinyqueue.evaluation.games import Games
@@ -102,13 +102,13 @@ def evaluate(
         print_json(json_line(about))
         _leave(ended_by)
         return
-    click.echo(
+    print_text(
         f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "
         f"version {learned.version} at {learned.env_steps:,} env steps"
     )
     _say(games, found)
     if expected is not None:
-        click.echo(str(expected))
+        print_text(str(expected))
     _leave(ended_by)
 
 
@@ -155,7 +155,7 @@ def _leave(ended_by: str) -> None:
         message = (
             f"not all games were played; those that end early are over-represented: {ended_by}"
         )
-        click.echo(message, err=True)
+        print_text(message, err=True)
         raise SystemExit(_INTERRUPTED if ended_by == INTERRUPTED else 1)
 
 
@@ -178,16 +178,16 @@ def _findings(
 
 def _say(games: Games, found: dict[str, Any]) -> None:
     summary = GamesSummary(**{each.name: found[each.name] for each in fields(GamesSummary)})
-    click.echo(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
+    print_text(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
     for remark in games.remarks:
-        click.echo(remark)
+        print_text(remark)
     if "human_normalised" in found:
         pair = found["human_reference"]
-        click.echo(
+        print_text(
             f"human-normalised {found['human_normalised']:.3f} "
             f"(random {pair['random']:g}, human {pair['human']:g}: {SOURCE})"
         )
     if "random" in found:
-        click.echo(f"random policy {GamesSummary(**found['random'])}")
+        print_text(f"random policy {GamesSummary(**found['random'])}")
     if "mean_max_q" in found:
-        click.echo(f"mean max Q {found['mean_max_q']:.3f} in the {found['states']:,} states played")
+        print_text(f"mean max Q {found['mean_max_q']:.3f} in the {found['states']:,} states played")

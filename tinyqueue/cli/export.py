@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.games import SEED, play
+from tinyqueue.cli.output import print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
@@ -75,7 +76,7 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
         results=tuple(results),
     )
     size = _write(out, sample)
-    click.echo(f"{out}: {spec.environment.id} at {sample.env_steps:,} env steps, {size:,} bytes")
+    print_text(f"{out}: {spec.environment.id} at {sample.env_steps:,} env steps, {size:,} bytes")
 
 
 def _result(
@@ -84,7 +85,7 @@ def _result(
     label = f"playing {choice.policy} games"
     games = play(spec, runner, choice.head(spec), label, episodes=episodes, seed=seed)
     summary = GamesSummary.of(games.returns, games.lengths)
-    click.echo(f"{choice.policy}: return {summary}")
+    print_text(f"{choice.policy}: return {summary}")
     return Result(
         policy=choice.policy,
         seed=seed,

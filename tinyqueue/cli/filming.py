@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.status import Status
 
+from tinyqueue.monitor.console import PrintableConsole
+
 
 class FilmStatus:
     """A line that shows what is filmed, and how many env steps so far."""
@@ -48,7 +50,9 @@ def filming(
             results. Without a terminal, what is filmed is printed once.
         every_s: Seconds between updates.
     """
-    console = Console(quiet=True) if is_hidden else console or Console(stderr=True)
+    console = (
+        PrintableConsole(quiet=True) if is_hidden else console or PrintableConsole(stderr=True)
+    )
     if not console.is_terminal:
         console.print(f"filming {what}", highlight=False, soft_wrap=True)
     with console.status(f"filming {what}", refresh_per_second=4) as status:

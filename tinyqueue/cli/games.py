@@ -11,11 +11,13 @@ from contextlib import contextmanager
 import click
 
 from tinyqueue.cli.allowed import allowing
+from tinyqueue.cli.output import print_text
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.games import Games, Limits, Score, Watch, play_games
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import Head
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.printable import printable
 from tinyqueue.settings import load_settings
 
 SEED = click.option(
@@ -121,17 +123,18 @@ _TELL_EVERY_S = 5.0
 @contextmanager
 def _progress(episodes: int, label: str, *, is_hidden: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal; elsewhere a line every few seconds."""
+    label = printable(label)
     if is_hidden or sys.stdout.isatty():
         with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
             yield lambda done: bar.update(done - bar.pos)
         return
-    click.echo(label)
+    print_text(label)
     next_s = time.monotonic() + _TELL_EVERY_S
 
     def tell(done: int) -> None:
         nonlocal next_s
         if time.monotonic() >= next_s:
             next_s = time.monotonic() + _TELL_EVERY_S
-            click.echo(f"{label}: {done:,} of {episodes:,} games are over")
+            print_text(f"{label}: {done:,} of {episodes:,} games are over")
 
     yield tell

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.cli.output import json_option, print_json
@@ -16,6 +15,7 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.ledger.ledger import read_count
+from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.settings import load_settings
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease
@@ -35,7 +35,7 @@ def info(run: Path | None, as_json: bool, watch: bool) -> None:
     set aside + dropped + missing (in flight, or lost with a player). With a RUN directory it is
     read from disk, without any service.
     """
-    console = Console()
+    console = PrintableConsole()
     while True:
         found = _of_run(run) if run else _of_store()
         if as_json:
@@ -86,7 +86,7 @@ def _of_store() -> dict[str, Any]:
     return found
 
 
-def _show(console: Console, found: dict[str, Any]) -> None:
+def _show(console: PrintableConsole, found: dict[str, Any]) -> None:
     if not found:
         console.print("no experiment is known here. Start one: tinyqueue learner start FILE.toml")
     for name, facts in found.items():
@@ -135,6 +135,7 @@ def _return(facts: dict[str, Any]) -> str:
 def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:
     aside, dropped = count["set_aside"], count["dropped"]
     balance = "balanced" if count["unbalanced"] == 0 else f"OFF BY {count['unbalanced']}"
+    withdrawn = count.get("withdrawn", 0)
     return [
         ("attempted", f"{count['attempted']:,}  ({balance})"),
         ("= accepted", f"{count['accepted']:,}"),
@@ -142,6 +143,11 @@ def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:
         ("+ dropped", f"{sum(dropped.values()):,}  {_by_reason(dropped)}"),
         ("+ missing", f"{count['missing']:,}  in flight, or lost with a player"),
         ("duplicates", f"{count['duplicates']:,}  recognised, not trained again"),
+        *(
+            [("withdrawn", f"{withdrawn:,}  of those accepted; a loss with them was not finite")]
+            if withdrawn
+            else []
+        ),
     ]
 
 

@@ -12,7 +12,7 @@ from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
-from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
@@ -80,9 +80,9 @@ def status(experiment: str | None, as_json: bool) -> None:
         print_json(json.dumps(found))
         return
     if not leases:
-        click.echo("no experiment is known here. Start one with: tinyqueue learner start FILE.toml")
+        print_text("no experiment is known here. Start one with: tinyqueue learner start FILE.toml")
     for name, lease in leases.items():
-        click.echo(f"{name}: {lease if lease else 'no learner'}")
+        print_text(f"{name}: {lease if lease else 'no learner'}")
 
 
 @learner.command()
@@ -92,7 +92,7 @@ def stop(experiment: str) -> None:
     asked = request_stop(connect(load_settings().redis), experiment)
     if asked is None:
         raise ConfigError(f"no learner trains {experiment!r}; `tinyqueue info` lists experiments.")
-    click.echo(f"asked {asked} to stop; it saves a checkpoint and ends within seconds.")
+    print_text(f"asked {asked} to stop; it saves a checkpoint and ends within seconds.")
 
 
 def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory, Experiment, str]:

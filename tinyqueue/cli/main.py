@@ -14,7 +14,15 @@ import click
 
 from tinyqueue.cli.corrected import corrected
 from tinyqueue.cli.lazy import LazyGroup
-from tinyqueue.cli.terminal import ending_in_order, is_of_output, let_go, open_missing, say
+from tinyqueue.cli.output import print_text
+from tinyqueue.cli.terminal import (
+    ending_in_order,
+    is_of_output,
+    let_go,
+    open_missing,
+    say,
+    show_tracebacks,
+)
 from tinyqueue.errors import TinyqueueError
 
 
@@ -78,6 +86,7 @@ def main() -> None:
 
 def program() -> None:
     """:func:`main` as a process, which ends even if an environment left threads running."""
+    show_tracebacks()
     code = 0
     try:
         main()
@@ -101,10 +110,11 @@ def _run() -> int:
     try:
         cli(standalone_mode=False)
     except TinyqueueError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        print_text(error, err=True)
         command = corrected(error, sys.argv[1:])
         if command is not None:
-            click.echo(f"Write instead:\n  {command}", err=True)
+            print_text("Write instead:", f"  {command}", err=True)
         return 1
     except click.ClickException as error:
         error.show()

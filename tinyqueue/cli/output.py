@@ -13,6 +13,8 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from tinyqueue.printable import printable_lines
+
 C = TypeVar("C", bound=Callable[..., Any])
 _RESULTS = "tinyqueue.results"
 
@@ -32,6 +34,18 @@ def json_option(help_text: str = "Print one JSON object.") -> Callable[[C], C]:
     return click.option(
         "--json", "as_json", is_flag=True, is_eager=True, callback=begin, help=help_text
     )
+
+
+def print_text(*texts: object, err: bool = False, **style: Any) -> None:
+    """Prints texts, each on a line of its own, which may quote what others sent.
+
+    Args:
+        texts: Their own line breaks stay, indented.
+        err: On standard error instead of standard output.
+        style: Colours for :func:`click.style`.
+    """
+    for text in texts:
+        click.secho(printable_lines(text), err=err, **style)
 
 
 def print_json(text: str) -> None:

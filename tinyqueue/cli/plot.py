@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tinyqueue.cli.output import print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import ConfigError
@@ -31,4 +32,4 @@ def plot(runs: tuple[Path, ...], out: Path) -> None:
         raise ConfigError(
             f"{out} cannot be written: {error.strerror or error}. Give another file with --out."
         ) from error
-    click.echo(f"written: {out}")
+    print_text(f"written: {out}")

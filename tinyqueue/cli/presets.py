@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tinyqueue.catalogue import presets
+from tinyqueue.cli.output import print_text
 from tinyqueue.experiment.documents import read_document
 
 
@@ -15,4 +16,4 @@ def list_presets() -> None:
     width = max(map(len, known))
     for name, path in known.items():
         environment = read_document(path).get("environment", {}).get("id", "?")
-        click.echo(f"{name:{width}} {environment:20} {path}")
+        print_text(f"{name:{width}} {environment:20} {path}")

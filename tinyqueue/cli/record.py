@@ -12,7 +12,7 @@ import click
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
-from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.seeds import seed32
@@ -115,7 +115,7 @@ class _Films:
 
     def checkpoints(self, run: Path) -> list[dict[str, Any]]:
         """One film of all checkpoints, each playing an episode with the same seed."""
-        all_learned = load_each(run, lambda text: click.echo(f"skipped: {text}", err=True))
+        all_learned = load_each(run, lambda text: print_text(f"skipped: {text}", err=True))
         first = next(all_learned)
         spec, games = first.spec, []
         head = self.choice.head(spec)
@@ -152,7 +152,7 @@ class _Films:
 
     def _say(self, text: str) -> None:
         if not self.quiet:
-            click.echo(text)
+            print_text(text)
 
 
 def _game(learned: Learned, score: float, length: int) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from tinyqueue.catalogue import of_run
-from tinyqueue.cli.output import json_option, print_json
+from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.session_export import export as export_to
@@ -22,6 +21,7 @@ from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDirectoryError
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.ledger.session_log import LogEntry, LoggedSession, SessionLog
+from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.run.checkpoints import CheckpointReader
 
 _RUN = click.argument("run", type=UserPath(path_type=Path))
@@ -61,11 +61,11 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         shape = f"{facts['ticks']} x {facts['slots']}"
         row = (facts["number"], facts["batch_id"], facts["policy_version"], shape)
         table.add_row(*map(str, row), f"{facts['env_steps']:,}", f"{facts['bytes'] / 1000:,.1f}")
-    Console().print(table)
+    PrintableConsole().print(table)
     _say_skipped(skipped)
     every_s = _kept_every_s(run)
     if every_s is not None:
-        click.echo(f"without a replay, one session batch in {every_s:g} s is kept")
+        print_text(f"without a replay, one session batch in {every_s:g} s is kept")
 
 
 @sessions.command()
@@ -106,8 +106,8 @@ def show(
     if as_json:
         print_json(json.dumps({**facts, "ticks": rows}))
     else:
-        click.echo(_title(facts))
-        Console().print(_table(rows))
+        print_text(*_title(facts))
+        PrintableConsole().print(_table(rows))
 
 
 @sessions.command()
@@ -125,7 +125,7 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
     with _open(run) as log:
         written = export_to(file, _chosen(log, run, numbers) if numbers else log.batches())
         skipped = dict(log.skipped)
-    click.echo(f"written: {file} with {len(written):,} session batches")
+    print_text(f"written: {file} with {len(written):,} session batches")
     _say_skipped(skipped)
 
 
@@ -220,11 +220,11 @@ def _judged(run: Path, batch: SessionBatch) -> Arrays:
     return Critic(experiment, checkpoint).judge(batch)
 
 
-def _title(facts: dict[str, Any]) -> str:
+def _title(facts: dict[str, Any]) -> tuple[str, str]:
     exploring = "" if facts["epsilon"] is None else f", ε {facts['epsilon']:.3g}"
     return (
-        f"{facts['number']}: {facts['batch_id']}, by {facts['player']}\n"
-        f"slot {facts['slot']}, policy version {facts['policy_version']}{exploring}"
+        f"{facts['number']}: {facts['batch_id']}, by {facts['player']}",
+        f"slot {facts['slot']}, policy version {facts['policy_version']}{exploring}",
     )
 
 
@@ -249,4 +249,4 @@ def _shown(value: Any) -> str:
 
 def _say_skipped(skipped: dict[int, str]) -> None:
     for number, why in skipped.items():
-        click.echo(f"session batch {number} is left out, since it cannot be read: {why}", err=True)
+        print_text(f"session batch {number} is left out, since it cannot be read: {why}", err=True)

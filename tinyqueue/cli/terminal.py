@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import IO
 
 import click
+
+from tinyqueue.printable import MOST_OF_TRACEBACK, printable_lines
 
 _OF_STREAMS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
@@ -53,10 +56,16 @@ def ending_in_order() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def show_tracebacks() -> None:
+    """Escapes the traceback that this process prints if it ends by an unexpected error."""
+    sys.excepthook = _print_traceback
+    threading.excepthook = _print_traceback_of_thread
+
+
 def say(text: str) -> None:
     """Prints a sentence on standard error, if it can be written to."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(printable_lines(text), err=True)
 
 
 def is_of_output(error: OSError) -> bool:
@@ -74,6 +83,18 @@ def let_go() -> None:
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
             stream.flush()
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    text = "".join(traceback.format_exception(kind, error, trace)).rstrip()
+    print(printable_lines(text, MOST_OF_TRACEBACK), file=sys.stderr)
+
+
+def _print_traceback_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        _print_traceback(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _is_sound(stream: IO[str]) -> bool:

@@ -6,9 +6,8 @@ import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.console import Console
-
 from tinyqueue.cli.output import own_stream, printed_to
+from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.live import open_view
 
@@ -19,7 +18,7 @@ def view_beside(as_json: bool) -> LastingView:
     It stays on the terminal even if standard output and error are redirected later.
     """
     stream = own_stream(sys.stderr if as_json else sys.stdout)
-    return LastingView(open_view(Console(file=stream)))
+    return LastingView(open_view(PrintableConsole(file=stream)))
 
 
 def led_aside(log: Path, serial: bool) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from threading import RLock
 from typing import IO
 
 from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, duration, number
+from tinyqueue.printable import printable_lines
 
 FIRST_EVERY_S = 2.0
 LAST_EVERY_S = 60.0
@@ -78,7 +79,7 @@ class LineView:
         self._write(line(snapshot, self._progress))
 
     def _write(self, text: str) -> None:
-        self._file.write(f"{text}\n")
+        self._file.write(f"{printable_lines(text)}\n")
         self._file.flush()
 
 

@@ -13,9 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.monitor.history import ASCII_BLOCKS, BLOCKS, History, sparkline
 from tinyqueue.monitor.lines import LineView
 from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, View, duration, number
+from tinyqueue.printable import printable_lines
 
 REFRESH_EVERY_S = 0.5
 """A frame costs 3.3 ms of a core here: 0.7 % of it at this rate."""
@@ -25,7 +27,7 @@ WIDTH = 96
 
 def open_view(console: Console | None = None) -> View:
     """The live view on a terminal, plain lines on anything else."""
-    console = console or Console()
+    console = console or PrintableConsole()
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console)
     return LineView(console.file)
@@ -82,7 +84,7 @@ class LiveView:
     def message(self, text: str) -> None:
         """Prints the text above the frame."""
         with self._lock:
-            self._console.print(Text(text))
+            self._console.print(Text(printable_lines(text)))
 
     def stop(self) -> None:
         """Draws the last snapshot and releases the terminal."""

@@ -78,7 +78,11 @@ class Metric(Name):
         "Left out by a stated policy: too stale, of another run, no learner, queue full, "
         "broker unreachable.",
     )
-    BATCHES_MISSING = "batches_missing", "batches", "In flight, or lost together with a player."
+    BATCHES_MISSING = (
+        "batches_missing",
+        "batches",
+        "In flight, or lost together with a player; one message adds at most 1,024.",
+    )
     LOSS = "loss", "–", "What the optimiser minimises: the weighted sum of the losses below."
     POLICY_LOSS = "policy_loss", "–", "Policy-gradient term, before its weight."
     VALUE_LOSS = "value_loss", "–", "Error of the value estimate, before its weight."
@@ -86,6 +90,7 @@ class Metric(Name):
     TARGET_MEAN = "target_mean", "–", "Mean of what those Q values should be."
     TD_ERROR_MEAN = "td_error_mean", "–", "Mean distance between the two, δ without its sign."
     ENTROPY = "entropy", "nats", "Mean entropy of the policy; ln(actions) when uniform."
+    TEMPERATURE = "temperature", "–", "Weight of the entropy in what the policy maximises."
     GRAD_NORM = "grad_norm", "–", "Global norm of the gradient before clipping."
     MEAN_RHO = "mean_rho", "–", "Mean importance ratio π/μ before clipping; 1 when on-policy."
     CLIP_FRACTION = "clip_fraction", "share", "Of ticks, those whose ratio π/μ is beyond the clip."
