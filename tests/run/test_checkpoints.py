@@ -110,10 +110,10 @@ def test_two_at_the_same_step_overwrite_nothing_and_the_later_is_newer(checkpoin
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_a_score_that_is_no_number_is_refused(checkpoints, score):
-    with pytest.raises(ValueError, match="finite"):
-        checkpoints.save(checkpoint(1, score))
-    assert names(checkpoints) == []
+def test_a_score_that_is_no_number_is_left_out_and_the_state_kept(checkpoints, score):
+    checkpoints.save(checkpoint(1, score))
+    assert checkpoints.newest().score is None
+    assert checkpoints.best() is None
 
 
 @pytest.mark.parametrize(
@@ -284,3 +284,18 @@ def test_a_killed_writer_leaves_whole_checkpoints_only(tmp_path):
     assert half_written > 0  # or no kill came while a checkpoint was being written
     Checkpoints(tmp_path, keep=2)
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_whose_state_is_not_finite_is_passed_over(checkpoints, value):
+    # As an earlier version wrote them
+    checkpoints.save(checkpoint(5))
+    spoiled = checkpoint(10)
+    spoiled.state["model/kernel"] = np.array([1.0, value], np.float32)
+    checkpoints.save(spoiled)
+
+    newest = checkpoints.newest()
+
+    assert newest is not None
+    assert newest.env_steps == 5
+    assert "model/kernel holds NaN or infinity" in checkpoints.warnings[0]

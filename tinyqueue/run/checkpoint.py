@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError, MessageError
 from tinyqueue.experiment.play_spec import of_today
@@ -132,7 +134,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         about = json.loads(files["checkpoint.json"])
         return Checkpoint(
             weights=_arrays(files["weights.bin"]),
-            state=_arrays(files["state.bin"]),
+            state=_finite(_arrays(files["state.bin"])),
             graph=files["policy.onnx"],
             replay=ReplayState(_arrays(files["replay.bin"]), about.pop("limiter")),
             **about,
@@ -161,6 +163,14 @@ def _read_number(folder: Path, key: str) -> float | None:
         return None if number is None else float(number)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _finite(state: Arrays) -> Arrays:
+    """The same state, which nobody can train on where a number is infinite or NaN."""
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    return state
 
 
 def _manifest(folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -133,7 +134,8 @@ class Checkpoints(CheckpointReader):
         """Writes a checkpoint, then removes those that are no longer needed.
 
         Args:
-            checkpoint: The checkpoint.
+            checkpoint: The checkpoint. A score that is not finite is left out: no evaluation may
+                cost the state that it measured.
             is_last: The run ends with it: checkpoints with more env steps, written during its
                 evaluation, are removed.
 
@@ -143,10 +145,10 @@ class Checkpoints(CheckpointReader):
 
         Raises:
             CheckpointError: The disk failed; earlier checkpoints are untouched.
-            ValueError: The score is not finite.
         """
         if checkpoint.score is not None and not math.isfinite(checkpoint.score):
-            raise ValueError(f"a score must be a finite number, not {checkpoint.score}")
+            log.warning("a score that is not finite is left out", score=checkpoint.score)
+            checkpoint = replace(checkpoint, score=None)
         draft = self.directory / f"{_DRAFT}{secrets.token_hex(6)}"
         try:
             draft.mkdir()

@@ -260,6 +260,13 @@ class RunDirectory:
             self._write({"epoch": epoch})
         return epoch
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether another process has reserved an epoch here since, despite the lock."""
+        with contextlib.suppress(RunDirectoryError):
+            return int(_read_state(self.path)["epoch"]) != self.epoch
+        return False
+
     def append(self, stream: Stream, *rows: Mapping[str, Any]) -> None:
         """Appends lines to ``<stream>.jsonl`` in one write; NaN and infinities become null.
 
