@@ -52,8 +52,12 @@ def no_mending():
     raise AssertionError("nothing is damaged")
 
 
+def no_withdrawal(numbers):
+    raise AssertionError(f"{numbers} are as they should be")
+
+
 def test_the_batches_come_in_order(path, contract):
-    batches = LoggedBatches(path, contract, no_mending)
+    batches = LoggedBatches(path, contract, no_mending, no_withdrawal)
 
     assert [(number, batch.header.n) for number, batch in batches] == [
         (number, number - 1) for number in range(1, 5)
@@ -98,7 +102,7 @@ def test_the_batches_come_in_order(path, contract):
 def test_batches_of_another_layout_are_refused_with_both_named_before_any_is_given(
     path, contract, now, held, wanted
 ):
-    batches = iter(LoggedBatches(path, replace(contract, **now), no_mending))
+    batches = iter(LoggedBatches(path, replace(contract, **now), no_mending, no_withdrawal))
 
     with pytest.raises(ConfigError) as refusal:
         next(batches)
@@ -113,7 +117,7 @@ def test_batches_of_another_layout_are_refused_with_both_named_before_any_is_giv
 def test_rows_that_cannot_be_read_are_left_out_and_the_log_is_mended(path, contract, damage):
     mended = []
     damage(path, 2)
-    batches = LoggedBatches(path, contract, lambda: mended.append(1))
+    batches = LoggedBatches(path, contract, lambda: mended.append(1), no_withdrawal)
 
     assert [number for number, _ in batches] == [1, 3, 4]
     assert batches.skipped == {2: "its checksum is wrong"}
@@ -126,4 +130,59 @@ def test_without_room_the_log_is_mended_another_time(path, contract, damage):
 
     damage(path, 1)
 
-    assert [number for number, _ in LoggedBatches(path, contract, no_room)] == [2, 3, 4]
+    assert [number for number, _ in LoggedBatches(path, contract, no_room, no_withdrawal)] == [
+        2,
+        3,
+        4,
+    ]
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38, 1e30, np.nan, -np.inf])
+@pytest.mark.parametrize("field", ["observations", "extras", "carry"])
+def test_what_an_earlier_version_accepted_is_withdrawn_where_it_could_overflow(
+    tmp_path, contract, make_batch, value, field
+):
+    # Given a log whose second batch has a number that is refused today
+    path = tmp_path / "sessions.db"
+    with Ledger(path, experiment="pole", run=contract.run, keeps_bodies=True) as ledger:
+        for n in range(3):
+            made = make_batch(n)
+            batch = replace(made, carry={"state/hidden": np.zeros((2, 3), np.float32)})
+            array = next(iter(getattr(batch, field).values()))
+            array[(0,) * array.ndim] = value if n == 1 else -0.5
+            encoded = encode_session(batch)
+            body = StoredBody(encoded.body, encoded.headers)
+            ledger.record([Mark(made.header.batch_id, "accepted", env_steps=8, body=body)])
+
+        # When the run is resumed, and once more
+        first = LoggedBatches(path, contract, no_mending, ledger.withdraw)
+        assert [number for number, _ in first] == [1, 3]
+        again = LoggedBatches(path, contract, no_mending, no_withdrawal)
+        assert [number for number, _ in again] == [1, 3]
+
+        # Then it was told once, and what was accepted is still accepted
+        assert list(first.skipped) == [2]
+        assert again.skipped == {}
+        count = ledger.count()
+        assert (count.accepted, count.withdrawn, count.unbalanced) == (3, 1, 0)
+        assert ledger.env_steps == 24
+    with SessionLog(path) as log:
+        assert [row.number for row in log.rows()] == [1, 3]
+        assert [entry.number for entry in log.entries()] == [1, 3]
+        assert log.skipped == {}
+
+
+def test_withdrawn_rows_are_trimmed_like_others(path, contract, make_batch):
+    with Ledger(path, experiment="pole", run=contract.run, keeps_bodies=True) as ledger:
+        # Number 9 is not held
+        ledger.withdraw([2, 3, 9])
+        ledger.trim(3)
+        encoded = encode_session(make_batch(4))
+        body = StoredBody(encoded.body, encoded.headers)
+        ledger.record([Mark(make_batch(4).header.batch_id, "accepted", env_steps=8, body=body)])
+        assert ledger.count().withdrawn == 2
+    with Ledger(path, experiment="pole", run=contract.run, keeps_bodies=True) as ledger:
+        assert ledger.count().withdrawn == 2
+    with SessionLog(path) as log:
+        assert log.numbers == range(3, 6)
+        assert [row.number for row in log.rows()] == [4, 5]

@@ -132,7 +132,7 @@ def test_a_reader_refuses_another_schema_an_absent_file_and_rubbish(tmp_path, pa
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(RunDirectoryError, match=r"schema 9.*reads 2"):
+    with pytest.raises(RunDirectoryError, match=r"schema 9.*reads 3"):
         SessionLog(path)
     rubbish = tmp_path / "rubbish.db"
     rubbish.write_bytes(b"x" * 5000)

@@ -11,6 +11,8 @@ import re
 import secrets
 
 EXPERIMENT_PATTERN = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}\Z")
+MOST_BATCHES = 10**18
+"""Batches of one stage: their numbers have at most 18 digits."""
 _BATCH_ID = re.compile(r"^([0-9a-f]{32}):(0|[1-9][0-9]{0,17})\Z")
 
 

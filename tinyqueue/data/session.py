@@ -20,10 +20,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Drop:
-    """A batch of this stage that its player gave up, and the reason for it."""
+    """Batches of this stage that its player gave up, and the reason for it.
+
+    Attributes:
+        n: Number of the first one.
+        reason: Why, in a few lower-case letters.
+        count: How many there are, one after the other.
+    """
 
     n: int
     reason: str
+    count: int = 1
 
 
 @dataclass(frozen=True)

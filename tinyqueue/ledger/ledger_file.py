@@ -8,19 +8,20 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from tinyqueue.errors import DiskFullError, RunDirectoryError
-from tinyqueue.ledger import session_rows
+from tinyqueue.ledger import ledger_schema, session_rows
+from tinyqueue.ledger.ledger_schema import SCHEMA
 from tinyqueue.ledger.read_only import open_to_read
 from tinyqueue.ledger.session_rows import LogChange, Owner
-from tinyqueue.ledger.stage_count import GapChange, StageCount
+from tinyqueue.ledger.stage_count import StageCount
+from tinyqueue.ledger.tally import Tally
 from tinyqueue.run.durable_files import sync_directory
 
-SCHEMA = 2
 _PAGE_BYTES = 1024
 """A commit of marks changes two or three small rows. It takes 145 µs with pages of 1 kB (p99
 0.4 ms), 170 µs with SQLite's 4 kB (p99 4 ms): measured on a disk whose fsync takes 105 µs."""
@@ -30,21 +31,6 @@ _PAGE_BYTES_WITH_BODIES = 16384
 _LITTLE_ROOM_BYTES = 1 << 20
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """``SQLITE_ERROR``: a table or column of the schema is missing, or a text is not UTF-8."""
-_TABLES = """
-CREATE TABLE stages (
-    stage TEXT PRIMARY KEY, next_n INTEGER NOT NULL, accepted INTEGER NOT NULL,
-    set_aside INTEGER NOT NULL, dropped INTEGER NOT NULL, env_steps INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE gaps (
-    stage TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (stage, first)
-) WITHOUT ROWID;
-CREATE TABLE reasons (
-    fate TEXT NOT NULL, reason TEXT NOT NULL, batches INTEGER NOT NULL,
-    PRIMARY KEY (fate, reason)
-) WITHOUT ROWID;
-CREATE TABLE again (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID;
-"""
 
 
 class ReasonKey(NamedTuple):
@@ -59,17 +45,22 @@ class LedgerRows:
     """Rows to write together, or the content of the file.
 
     Attributes:
-        stages: Stage id → its count.
-        gap_changes: Stage id and change, in chronological order.
+        stages: Stage id → its count, from the one used the longest time ago to the newest.
+        logins: Account → the batches counted without their stage.
         reasons: Numbers of batches set aside or dropped.
         again: Numbers of ``duplicates`` and ``late_drops``.
+        removed: Stages that are counted without their rows from now on.
+        before: The counts that the file holds now of ``stages`` and ``removed``; the gaps that
+            differ are written.
         log: The change of the session log.
     """
 
     stages: Mapping[str, StageCount]
-    gap_changes: Iterable[tuple[str, GapChange]]
+    logins: Mapping[str, Tally]
     reasons: Mapping[ReasonKey, int]
     again: Mapping[str, int]
+    removed: Sequence[str] = ()
+    before: Mapping[str, StageCount] = field(default_factory=dict)
     log: LogChange = field(default_factory=LogChange)
 
 
@@ -135,13 +126,15 @@ class LedgerFile:
         try:
             # One snapshot: `tinyqueue info RUN` reads while a learner writes.
             query("BEGIN")
-            stages = {
-                stage: StageCount(stage, next_n, [], 0, *fates)
-                for stage, next_n, *fates in query("SELECT * FROM stages")
-            }
+            (schema,) = query("PRAGMA user_version").fetchone()
+            rows = query(ledger_schema.STAGES[schema])
+            stages = {row[0]: ledger_schema.stage_of(row) for row in rows}
             for stage, first, last in query("SELECT * FROM gaps ORDER BY stage, first"):
                 stages[stage].gaps.append((first, last))
                 stages[stage].missing += last - first + 1
+            logins = {
+                login: Tally(*counts) for login, *counts in query(ledger_schema.LOGINS[schema])
+            }
             reasons = {ReasonKey(*key): n for *key, n in query("SELECT * FROM reasons")}
             again = dict(query("SELECT * FROM again"))
             query("COMMIT")
@@ -151,8 +144,8 @@ class LedgerFile:
             raise self._damaged(f"there are gaps in an unknown stage {error}") from error
         wrong = [stage.stage for stage in stages.values() if stage.unbalanced]
         if wrong:
-            raise self._damaged(f"the counts of stage {wrong[0] or '(without id)'} do not balance")
-        return LedgerRows(stages, (), reasons, again)
+            raise self._damaged(f"the counts of stage {wrong[0]} do not balance")
+        return LedgerRows(stages, logins, reasons, again)
 
     def write(self, rows: LedgerRows) -> None:
         """Writes the rows in one transaction; they are on disk before the return.
@@ -162,22 +155,15 @@ class LedgerFile:
                 later.
             RunDirectoryError: The disk failed. Nothing has changed.
         """
-        run = self._database.execute
+        run, many = self._database.execute, self._database.executemany
         try:
             run("BEGIN IMMEDIATE")
-            for s in rows.stages.values():
-                values = (s.stage, s.next_n, s.accepted, s.set_aside, s.dropped, s.env_steps)
-                run("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?, ?, ?)", values)
-            for stage, change in rows.gap_changes:
-                if change.removed:
-                    key = (stage, change.removed[0])
-                    run("DELETE FROM gaps WHERE stage = ? AND first = ?", key)
-                for gap in change.added:
-                    run("INSERT INTO gaps VALUES (?, ?, ?)", (stage, *gap))
-            for reason, batches in rows.reasons.items():
-                run("INSERT OR REPLACE INTO reasons VALUES (?, ?, ?)", (*reason, batches))
-            for kind, messages in rows.again.items():
-                run("INSERT OR REPLACE INTO again VALUES (?, ?)", (kind, messages))
+            ledger_schema.write_stages(self._database, rows.stages, rows.before, rows.removed)
+            logins = ((login, *astuple(tally)) for login, tally in rows.logins.items())
+            many("INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?, ?, ?)", logins)
+            reasons = ((*reason, batches) for reason, batches in rows.reasons.items())
+            many("INSERT OR REPLACE INTO reasons VALUES (?, ?, ?)", reasons)
+            many("INSERT OR REPLACE INTO again VALUES (?, ?)", rows.again.items())
             session_rows.change(self._database, rows.log)
             run("COMMIT")
         except BaseException as error:
@@ -217,23 +203,25 @@ class LedgerFile:
         (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
         if tables == 0 and owner is not None:
             run("BEGIN IMMEDIATE")
-            for statement in filter(str.strip, _TABLES.split(";")):
-                run(statement)
+            ledger_schema.create(self._database)
             session_rows.create(self._database, owner)
-            run(f"PRAGMA user_version = {SCHEMA}")
             run("COMMIT")
             sync_directory(self._path.parent)
-        elif schema != SCHEMA:
+        elif schema not in ledger_schema.STAGES:
             raise RunDirectoryError(
                 f"the ledger {self._path} has schema {schema}; this tinyqueue reads {SCHEMA}. "
                 "Resume the run with the tinyqueue that created it, or start a new run."
             )
         else:
-            self._check()
+            self._check(schema)
+            if schema != SCHEMA and owner == session_rows.read_owner(self._database):
+                run("BEGIN IMMEDIATE")
+                ledger_schema.migrate(self._database)
+                run("COMMIT")
 
-    def _check(self) -> None:
+    def _check(self, schema: int) -> None:
         # Not the bodies: a damaged one affects only itself, and they may be many gigabytes.
-        for table in ("stages", "gaps", "reasons", "again", "log"):
+        for table in ("log", *ledger_schema.TABLES_OF[schema]):
             (verdict,) = self._database.execute(f"PRAGMA quick_check({table})").fetchone()
             if verdict != "ok":
                 raise self._damaged(verdict)

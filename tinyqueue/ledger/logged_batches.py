@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -10,7 +10,7 @@ import structlog
 from tinyqueue.data.names import state_of_carried
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Space
-from tinyqueue.errors import ConfigError, DiskFullError
+from tinyqueue.errors import ConfigError, DiskFullError, MessageError
 from tinyqueue.ledger.session_log import SessionLog
 from tinyqueue.wire.contract import Contract
 
@@ -21,18 +21,27 @@ class LoggedBatches:
     """The session log's batches, in order.
 
     Unreadable rows are left out. A readable row that does not fit is an error: if the replay left
-    it out, it would soon be trimmed from the log.
+    it out, it would soon be trimmed from the log. Only batches with numbers beyond the contract's
+    limits, which earlier versions accepted, are withdrawn from the log.
 
     Args:
         path: ``sessions.db``.
         contract: What a batch of the run looks like now.
         mend: Removes damaged pages from the log, which would end the run when they are trimmed.
+        withdraw: Called with the numbers of batches that must not be read again.
 
     Attributes:
         skipped: Number → why the row is left out.
     """
 
-    def __init__(self, path: Path, contract: Contract, mend: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        contract: Contract,
+        mend: Callable[[], object],
+        withdraw: Callable[[Sequence[int]], object],
+    ) -> None:
+        self._withdraw = withdraw
         self._path = path
         self._mend = mend
         self._contract = contract
@@ -45,13 +54,23 @@ class LoggedBatches:
             ConfigError: T × B, observations, actions or recurrent state differ from the contract.
                 All rows of a log are alike, so this is raised before the first one is returned.
         """
+        too_far: dict[int, str] = {}
         with SessionLog(self._path) as reader:
             for number, batch in reader.batches():
                 self._require_alike(batch)
-                yield number, self._contract.clipped(batch)[0]
+                sound = self._contract.clipped(batch)[0]
+                try:
+                    self._contract.check_magnitudes(sound)
+                except MessageError as error:
+                    too_far[number] = str(error)
+                    continue
+                yield number, sound
             self.skipped = dict(reader.skipped)
         if self.skipped:
             self._mend_log()
+        if too_far:
+            self._withdraw(list(too_far))
+            self.skipped |= too_far
 
     def _require_alike(self, batch: SessionBatch) -> None:
         now = self._contract

@@ -37,6 +37,8 @@ class Mark:
         env_steps: Valid env steps in it; counted if it is accepted.
         announced: Batches of the same stage that its player gave up.
         body: Kept in the session log if this mark decides that the batch is accepted.
+        login: The broker login of its sender; empty where there are none. A stage belongs to the
+            first login that it is recorded with, and marks of others change nothing in it.
     """
 
     batch_id: str | None
@@ -45,6 +47,7 @@ class Mark:
     env_steps: int = 0
     announced: tuple[Drop, ...] = ()
     body: StoredBody | None = None
+    login: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,12 @@ class Count:
         accepted: Trained on, or stored for replay.
         set_aside, dropped: By reason.
         missing: Not seen (yet), though a later one of the same stage was: in flight, or lost
-            with a player.
+            with a player. One message adds at most 1,024, whatever its number.
         duplicates: Messages of a batch that already had its fate; they changed nothing.
         late_drops: Announcements that a batch was given up although it already had its fate: the
             batch had arrived after all, or the announcement came twice. They changed nothing.
+        withdrawn: Accepted batches that were taken out of the replay and the session log, since
+            they made the loss of an update infinite or NaN.
         env_steps: Env steps in the accepted batches.
     """
 
@@ -85,6 +90,7 @@ class Count:
     missing: int = 0
     duplicates: int = 0
     late_drops: int = 0
+    withdrawn: int = 0
     env_steps: int = 0
 
     @property
@@ -103,6 +109,7 @@ class Count:
             "missing": self.missing,
             "duplicates": self.duplicates,
             "late_drops": self.late_drops,
+            "withdrawn": self.withdrawn,
             "env_steps": self.env_steps,
             "unbalanced": self.unbalanced,
         }

@@ -13,7 +13,7 @@ from typing import Any, Self
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import MessageError, RunDirectoryError
 from tinyqueue.ledger import session_rows
-from tinyqueue.ledger.ledger_file import SCHEMA
+from tinyqueue.ledger.ledger_schema import SCHEMA, STAGES
 from tinyqueue.ledger.read_only import open_to_read
 from tinyqueue.wire.sessions import decode_session
 
@@ -60,7 +60,8 @@ class LoggedSession:
 class SessionLog:
     """The log in ``sessions.db``, opened for reading, by one thread.
 
-    Unreadable rows are skipped and listed in :attr:`skipped`.
+    Unreadable rows are skipped and listed in :attr:`skipped`. Rows whose batch has been withdrawn
+    are skipped too.
 
     Args:
         path: The file.
@@ -79,7 +80,7 @@ class SessionLog:
             raise self._unreadable(str(error)) from error
         try:
             (schema,) = self._database.execute("PRAGMA user_version").fetchone()
-            if schema != SCHEMA:
+            if schema not in STAGES:
                 raise RunDirectoryError(
                     f"{path} has schema {schema}; this tinyqueue reads {SCHEMA}. "
                     "Read it with the tinyqueue that created it."
@@ -121,7 +122,7 @@ class SessionLog:
                 self.skipped[row.number] = str(error)
 
     def read(self, number: int) -> LoggedSession | None:
-        """One row; None if it is not held, or damaged (see :attr:`skipped`)."""
+        """One row; None if it is not held, withdrawn, or damaged (see :attr:`skipped`)."""
         found = self._fetch(_ROW, number)
         if found is None:
             return None
@@ -129,6 +130,8 @@ class SessionLog:
         try:
             if session_rows.checksum(headers, body) != crc:
                 raise ValueError("its checksum is wrong")
+            if headers == session_rows.WITHDRAWN:
+                return None
             return LoggedSession(number, batch_id, env_steps, json.loads(headers), body)
         except (ValueError, TypeError, AttributeError) as error:
             self.skipped[number] = str(error)
@@ -142,6 +145,8 @@ class SessionLog:
             if found is None:
                 continue
             batch_id, env_steps, headers, body_bytes = found
+            if headers == session_rows.WITHDRAWN:
+                continue
             try:
                 yield LogEntry(number, batch_id, env_steps, json.loads(headers), body_bytes)
             except (ValueError, TypeError) as error:

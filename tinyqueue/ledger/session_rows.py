@@ -24,6 +24,11 @@ CREATE TABLE log (
 );
 """
 """``body`` comes last: SQLite then reads the other columns without the pages of a large body."""
+MOST_BODY_BYTES = 512 * 1024 * 1024
+"""SQLite takes a billion bytes; a message has far fewer."""
+
+WITHDRAWN = '{"withdrawn":true}'
+"""Headers of a row whose batch must not be read any more."""
 
 
 class Owner(NamedTuple):
@@ -36,21 +41,43 @@ class Owner(NamedTuple):
         return f"experiment {self.experiment!r}, run {self.run}"
 
 
-@dataclass(frozen=True)
-class NewRow:
-    """A row to append.
+class NewRow(NamedTuple):
+    """A row to append, as SQLite stores it.
 
     Attributes:
         number: Its number in the log.
         batch_id: Its batch.
         env_steps: Valid env steps in the batch.
-        stored: Body and headers of the message.
+        crc: The checksum of headers and body.
+        headers: Headers of the message, as JSON.
+        body: Body of the message.
     """
 
     number: int
     batch_id: str
     env_steps: int
-    stored: StoredBody
+    crc: int
+    headers: str
+    body: bytes
+
+    @classmethod
+    def of(cls, number: int, batch_id: str, env_steps: int, stored: StoredBody) -> NewRow | None:
+        """The row of a message; None if it cannot be written, so that no transaction fails by it.
+
+        Args:
+            number: Its number in the log.
+            batch_id: Its batch.
+            env_steps: Valid env steps in the batch.
+            stored: Body and headers of the message.
+        """
+        try:
+            headers = json.dumps(dict(stored.headers), separators=(",", ":"), allow_nan=False)
+            crc = checksum(headers, stored.body)
+        except (TypeError, ValueError, RecursionError):
+            return None
+        if len(stored.body) > MOST_BODY_BYTES or not 0 <= env_steps < 1 << 63:
+            return None
+        return cls(number, batch_id, env_steps, crc, headers, stored.body)
 
 
 @dataclass(frozen=True)
@@ -60,10 +87,12 @@ class LogChange:
     Attributes:
         rows: Rows to append, numbered from the current ``next`` on.
         first: The new lowest number; None: it does not change.
+        withdrawn: Numbers of rows that lose their bodies, and get the headers :data:`WITHDRAWN`.
     """
 
     rows: Sequence[NewRow] = ()
     first: int | None = None
+    withdrawn: Sequence[int] = ()
 
 
 def create(database: sqlite3.Connection, owner: Owner) -> None:
@@ -86,13 +115,13 @@ def read_numbers(database: sqlite3.Connection) -> range:
 def change(database: sqlite3.Connection, wanted: LogChange) -> None:
     """Appends and trims, inside the caller's transaction."""
     run = database.execute
-    for row in wanted.rows:
-        headers = json.dumps(dict(row.stored.headers), separators=(",", ":"))
-        crc = checksum(headers, row.stored.body)
-        values = (row.number, row.batch_id, row.env_steps, crc, headers, row.stored.body)
-        run("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", values)
     if wanted.rows:
+        database.executemany("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", wanted.rows)
         run("UPDATE log SET next = ?", (wanted.rows[-1].number + 1,))
+    for number in wanted.withdrawn:
+        # The row stays, since a number without one would look like a damaged page.
+        emptied = (WITHDRAWN, checksum(WITHDRAWN, b""), number)
+        run("UPDATE batches SET headers = ?, crc = ?, body = x'' WHERE number = ?", emptied)
     if wanted.first is not None:
         run("DELETE FROM batches WHERE number < ?", (wanted.first,))
         run("UPDATE log SET first = ?", (wanted.first,))
