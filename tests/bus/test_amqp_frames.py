@@ -51,6 +51,16 @@ def test_frames_that_arrive_together_are_read_together(wire: Wire) -> None:
     assert wire.got == [(1, 2, b"one"), (3, 1, b""), (3, 1, b"three")]
 
 
+def test_what_came_with_the_answer_to_a_command_is_dispatched_without_waiting(wire: Wire) -> None:
+    wire.broker.sendall(frame(b"declare-ok", kind=1) + frame(b"deliver", kind=1))
+    assert wire.amqp.transport.read_frame() == (1, 1, b"declare-ok")
+    assert wire.got == []
+
+    wire.reader.read_buffered()
+    assert wire.got == [(1, 1, b"deliver")]
+    wire.reader.read_buffered()  # does not block
+
+
 def test_a_frame_that_arrives_in_pieces_is_read_when_it_is_whole(wire: Wire) -> None:
     whole = frame(b"payload") + frame(b"next")
     for at in range(len(whole)):

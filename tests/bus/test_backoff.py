@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from tinyqueue.bus.backoff import Backoff
+from tinyqueue.bus.backoff import Backoff, Reconnects
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.messages import Outgoing, PublishOutcome
+from tinyqueue.bus.publisher import ExperiencePublisher
+from tinyqueue.bus.task_connection import TaskConnection
+from tinyqueue.errors import ServiceUnreachableError
 
 
 class Clock:
@@ -61,3 +66,45 @@ def test_jitter_is_one_half_either_way() -> None:
 
     assert least.refused() == pytest.approx(0.0065)
     assert most.refused() == pytest.approx(0.0195)
+
+
+def test_reconnects_draw_from_zero_to_a_bound_that_doubles_up_to_five_seconds() -> None:
+    longest = Reconnects(jitter=lambda: 1.0)
+    shortest = Reconnects(jitter=lambda: 0.0)
+
+    assert [longest.failed() for _ in range(7)] == [0.25, 0.5, 1, 2, 4, 5, 5]
+    assert [shortest.failed() for _ in range(7)] == [0.0] * 7
+
+
+def test_a_broker_that_answers_begins_the_pauses_anew() -> None:
+    reconnects = Reconnects(jitter=lambda: 1.0)
+    for _ in range(1000):
+        assert reconnects.failed() <= 5.0
+    reconnects.succeeded()
+
+    assert reconnects.failed() == 0.25
+
+
+def test_a_player_whose_broker_is_away_tries_less_than_once_a_second() -> None:
+    closed = Broker("amqp://x:y@127.0.0.1:1//")
+    publisher = ExperiencePublisher(closed, "x", queue_batches=2, learner_is_alive=lambda _: True)
+    publisher._reconnects = Reconnects(jitter=lambda: 0.5)
+    message = Outgoing("e", b"", "t", "m", "c", {})
+    pauses = []
+
+    for _ in range(10):
+        assert publisher.publish(message) is PublishOutcome.UNKNOWN
+        pauses.append(publisher.pause_s())
+
+    assert pauses[-1] == 2.5
+    assert sum(pauses) > 15
+
+
+def test_tasks_are_not_sent_to_a_broker_that_was_away_a_moment_ago() -> None:
+    connection = TaskConnection(Broker("amqp://x:y@127.0.0.1:1//"))
+    connection._reconnects = Reconnects(first_s=60.0, most_s=60.0, jitter=lambda: 1.0)
+
+    with pytest.raises(ServiceUnreachableError, match="cannot be used"):
+        connection.producer()
+    with pytest.raises(ServiceUnreachableError, match="trying again in "):
+        connection.producer()

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from tinyqueue.bus.feed import TaskFeed
+from tinyqueue.bus.feed import MOST_AT_ONCE, TaskFeed
+from tinyqueue.bus.presence import AT_ONCE, LIVE_S, MOST_PLAYERS, PER_S
 from tinyqueue.errors import ServiceUnreachableError
 
 
@@ -56,7 +57,7 @@ def test_with_no_player_known_two_tasks_stay_outstanding(feed: TaskFeed) -> None
 def test_each_live_player_has_two(feed: TaskFeed) -> None:
     feed.tick()
     for player in ("a", "b", "c"):
-        feed.heard(player, [])
+        feed.heard("rack", player, [])
 
     assert feed.tick() == 4
     assert (feed.outstanding, feed.players) == (6, 3)
@@ -64,8 +65,8 @@ def test_each_live_player_has_two(feed: TaskFeed) -> None:
 
 def test_an_ended_task_is_replaced_once(feed: TaskFeed, sender: Sender) -> None:
     feed.tick()
-    feed.heard("a", [sender.sent[0]])
-    feed.heard("a", [sender.sent[0], "of another run"])
+    feed.heard("rack", "a", [sender.sent[0]])
+    feed.heard("rack", "a", [sender.sent[0], "of another run"])
 
     assert feed.outstanding == 1
     assert feed.tick() == 1
@@ -76,10 +77,10 @@ def test_a_player_that_falls_silent_is_forgotten_after_thirty_seconds(
     feed: TaskFeed, clock: Clock
 ) -> None:
     for player in ("a", "b"):
-        feed.heard(player, [])
+        feed.heard("rack", player, [])
     feed.tick()
     clock.now_s += 29
-    feed.heard("a", [])
+    feed.heard("rack", "a", [])
     feed.tick()
     assert feed.players == 2
 
@@ -94,7 +95,7 @@ def test_a_task_whose_end_nobody_tells_expires(
     feed.tick()
     for _ in range(16):
         clock.now_s += 1.9  # sessions of somebody come all the time
-        feed.heard("a", [])
+        feed.heard("rack", "a", [])
         feed.tick()
 
     assert feed.outstanding == 2
@@ -111,7 +112,7 @@ def test_in_a_silence_all_tasks_are_forgotten_after_a_tasks_time_and_then_after_
         sent.append(feed.tick())
     assert sent == [2, 0, 2, 0, 0, 0, 2, 0]
 
-    feed.heard("a", [])
+    feed.heard("rack", "a", [])
     clock.now_s += 2.6
     assert feed.tick() == 2
 
@@ -124,3 +125,92 @@ def test_what_cannot_be_sent_is_not_outstanding(feed: TaskFeed, sender: Sender) 
 
     sender.down = False
     assert feed.tick() == 2
+
+
+def test_a_session_that_is_not_valid_ends_its_tasks_and_makes_no_player(
+    feed: TaskFeed, sender: Sender
+) -> None:
+    feed.tick()
+    feed.heard("rack", "", [sender.sent[0]])
+
+    assert (feed.outstanding, feed.players) == (1, 0)
+
+
+def test_a_failure_ends_a_task_that_was_sent_and_no_other(
+    feed: TaskFeed, sender: Sender, clock: Clock
+) -> None:
+    feed.tick()
+    feed.failed("rack", sender.sent[0])
+    assert feed.outstanding == 1
+
+    # And what was never sent does not make a silence look like a life.
+    for _ in range(3):
+        clock.now_s += 1.0
+        feed.failed("rack", "invented")
+    assert feed.tick() == 2
+
+
+def test_what_a_session_says_of_its_duration_is_believed_up_to_the_limit_of_a_task(
+    sender: Sender, clock: Clock
+) -> None:
+    feed = TaskFeed(sender, budget_s=2.0, limit_s=6.0, clock=clock)
+    feed.heard("rack", "a", [], play_s=1e300)
+    feed.tick()
+
+    clock.now_s += 6.6
+    assert feed.tick() == 2
+
+
+def test_invented_players_fill_no_queue(feed: TaskFeed, sender: Sender, clock: Clock) -> None:
+    # Given 170 valid sessions a second for a minute, each of a player of its own.
+    for number in range(60 * 170):
+        clock.now_s += 1 / 170
+        feed.heard("mallory", f"ghost-{number}", [])
+        feed.tick()
+        assert feed.players <= AT_ONCE + PER_S * (LIVE_S + 1)
+        assert feed.outstanding <= 2 * feed.players
+
+    # Then another login's players are as live as ever.
+    before = feed.players
+    for number in range(AT_ONCE):
+        feed.heard("rack", f"host:{number}", [])
+    assert feed.players == before + AT_ONCE
+
+
+def test_one_login_has_a_thousand_players_and_no_more(feed: TaskFeed, clock: Clock) -> None:
+    for second in range(300):
+        clock.now_s += 1
+        for number in range(8 * second):
+            feed.heard("rack", f"host:{number}", [])
+
+    assert feed.players == MOST_PLAYERS
+
+
+def test_a_fleet_is_complete_after_a_minute(feed: TaskFeed, clock: Clock) -> None:
+    for _ in range(60):
+        clock.now_s += 1
+        for number in range(500):
+            feed.heard("rack", f"host:{number}", [])
+        feed.tick()
+
+    assert feed.players == 500
+
+
+def test_tasks_that_end_at_once_are_replaced_at_a_bounded_rate(
+    feed: TaskFeed, sender: Sender, clock: Clock
+) -> None:
+    # Given a login that takes every task at once and says that it has played it.
+    for _ in range(6000):
+        clock.now_s += 0.01
+        feed.tick()
+        feed.heard("mallory", "ghost", sender.sent[-2:])
+
+    # A task lasts 2 s: 4 × (1 + 64) within them.
+    assert len(sender.sent) <= 60 * 4 * 65 / 2 + 4 * 65 + 2
+
+
+def test_one_tick_sends_few_tasks_so_that_other_chores_go_on(feed: TaskFeed) -> None:
+    for number in range(AT_ONCE):
+        feed.heard("rack", f"host:{number}", [])
+
+    assert [feed.tick() for _ in range(3)] == [MOST_AT_ONCE, 2 * AT_ONCE - MOST_AT_ONCE, 0]

@@ -8,12 +8,20 @@ import pytest
 
 from tinyqueue.bus.in_hand import CallbackError, InHand
 from tinyqueue.bus.messages import Delivery
-from tinyqueue.errors import DiskFullError
+from tinyqueue.errors import (
+    DiskFullError,
+    LeaseLostError,
+    LeaseNotRenewedError,
+    MessageError,
+    NotNowError,
+    RunDirectoryError,
+    ServiceUnreachableError,
+)
 
 
 class Link:
     def __init__(self) -> None:
-        self.acked: list[object] = []
+        self.acked: list[Any] = []
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self.acked.extend(delivery.tag for delivery in deliveries)
@@ -41,11 +49,19 @@ class Desk:
         self.taken: list[Delivery] = []
         self.groups: list[list[tuple[str, Any]]] = []
         self.error: Exception | None = None
+        self.fails_on: dict[str, Exception] = {}
+        self.refuses_with: Exception | None = None
         self.tries = 0
         self.in_hand = InHand(shelf, self, self.settle)
 
     def on_delivery(self, delivery: Delivery, settle: object) -> None:
         self.taken.append(delivery)
+        self._fail(delivery, "taking")
+
+    def refused(self, delivery: Delivery, error: MessageError) -> str:
+        if self.refuses_with is not None:
+            raise self.refuses_with
+        return f"refused: {error.reason}"
 
     def settle(self, delivery: Delivery, mark: Any, set_aside: str | None = None) -> None:
         self.in_hand.settle(delivery, mark, set_aside)
@@ -54,7 +70,14 @@ class Desk:
         self.tries += 1
         if self.error is not None:
             raise self.error
+        for delivery, mark in group:
+            self._fail(delivery, "recording" if str(mark).startswith("refused") else "committing")
         self.groups.append([(delivery.message_id, mark) for delivery, mark in group])
+
+    def _fail(self, delivery: Delivery, when: str) -> None:
+        error = self.fails_on.get(f"{when} {delivery.message_id}")
+        if error is not None:
+            raise error
 
 
 def delivery(message_id: str, tag: int) -> Delivery:
@@ -97,14 +120,15 @@ def test_when_commit_raises_nothing_is_acked() -> None:
     assert link.acked == []
 
 
-def test_while_the_disk_is_full_nothing_is_acked_and_all_is_committed_once_there_is_room(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [DiskFullError, LeaseNotRenewedError, ServiceUnreachableError])
+def test_while_nothing_can_be_recorded_nothing_is_acked_and_then_all_is_committed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: type[NotNowError]
 ) -> None:
     now_s = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
     link = Link()
     desk.in_hand.hand_over([delivery("bad", 1), delivery("b", 2), delivery("c", 3)], link)
-    desk.error = DiskFullError("no room")
+    desk.error = kind("not now")
     desk.in_hand.settle(desk.taken[0], "mark bad", "shape")
     desk.in_hand.settle(desk.taken[1], "mark b", None)
     for _ in range(5):
@@ -206,3 +230,175 @@ def test_settling_twice_acks_once(desk: Desk) -> None:
         desk.in_hand.finish(link)
 
     assert link.acked == [1]
+
+
+UNFORESEEN = [
+    TypeError("keys must be str, int, float, bool or None, not bytes"),
+    KeyError("a bug"),
+    ValueError("Exceeds the limit for integer string conversion"),
+    OverflowError("Python int too large to convert to SQLite INTEGER"),
+    RecursionError("maximum recursion depth exceeded"),
+    MemoryError("no room for an array"),
+    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+    ZeroDivisionError("integer modulo by zero"),
+]
+ON_PURPOSE = [
+    LeaseLostError("replaced"),
+    RunDirectoryError("the ledger is damaged"),
+    OSError("input/output error"),
+]
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("error", UNFORESEEN, ids=repr)
+def test_a_commit_that_fails_for_one_message_costs_that_message_alone(
+    desk: Desk, error: Exception, place: int
+) -> None:
+    link = Link()
+    names = [f"m{n}" for n in range(5)]
+    desk.fails_on = {f"committing m{place}": error}
+    desk.in_hand.hand_over([delivery(name, n) for n, name in enumerate(names)], link)
+    for taken in desk.taken:
+        desk.in_hand.settle(taken, "mark", None)
+
+    desk.in_hand.finish(link)
+    others = [n for n in range(5) if n != place]
+    assert link.acked == others
+    desk.in_hand.finish(link)
+
+    assert link.acked == [*others, place]
+    assert desk.shelf.kept == [(f"m{place}", "error")]
+    committed = [pair for group in desk.groups for pair in group]
+    assert committed == [
+        *((f"m{n}", "mark") for n in others),
+        (f"m{place}", "refused: error"),
+    ]
+    assert desk.in_hand.failures == 1
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=repr)
+def test_a_message_on_which_taking_fails_is_set_aside_and_its_neighbours_go_on(
+    desk: Desk, error: Exception
+) -> None:
+    link = Link()
+    desk.fails_on = {"taking b": error}
+    desk.in_hand.hand_over([delivery("a", 1), delivery("b", 2), delivery("c", 3)], link)
+    # What the handler had already begun with it may still settle it, now or later.
+    for taken in desk.taken:
+        desk.in_hand.settle(taken, "mark", None)
+
+    desk.in_hand.finish(link)
+    assert sorted(link.acked) == [1, 2, 3]
+    assert desk.shelf.kept == [("b", "error")]
+    desk.in_hand.settle(desk.taken[1], "mark", None)
+    desk.in_hand.finish(link)
+    assert sorted(link.acked) == [1, 2, 3]
+    assert ("b", "mark") not in [pair for group in desk.groups for pair in group]
+
+
+def test_a_refusal_that_nobody_caught_keeps_its_reason(desk: Desk) -> None:
+    desk.fails_on = {"taking a": MessageError("shape", "two ticks too many")}
+    desk.in_hand.hand_over([delivery("a", 1)], Link())
+
+    desk.in_hand.finish(Link())
+
+    assert desk.shelf.kept == [("a", "shape")]
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=repr)
+def test_a_message_whose_failure_cannot_be_recorded_either_is_let_go(
+    desk: Desk, error: Exception
+) -> None:
+    link = Link()
+    desk.fails_on = {"committing a": error, "recording a": error}
+    desk.in_hand.hand_over([delivery("a", 1), delivery("b", 2)], link)
+    for taken in desk.taken:
+        desk.in_hand.settle(taken, "mark", None)
+    for _ in range(3):
+        desk.in_hand.finish(link)
+    assert sorted(link.acked) == [1, 2]
+
+    desk.refuses_with = error
+    desk.fails_on = {"taking c": error}
+    desk.in_hand.hand_over([delivery("c", 3)], link)
+    desk.in_hand.finish(link)
+    assert sorted(link.acked) == [1, 2, 3]
+    # Its id is free again.
+    desk.fails_on = {}
+    desk.in_hand.hand_over([delivery("c", 4)], link)
+    assert desk.taken[-1].tag == 4
+
+
+@pytest.mark.parametrize("error", ON_PURPOSE, ids=repr)
+@pytest.mark.parametrize("when", ["taking", "committing"])
+def test_an_error_of_the_lease_or_the_disk_ends_the_consumer(
+    desk: Desk, error: Exception, when: str
+) -> None:
+    link = Link()
+    desk.fails_on = {f"{when} b": error}
+
+    def handle() -> None:
+        desk.in_hand.hand_over([delivery("a", 1), delivery("b", 2)], link)
+        for taken in desk.taken:
+            desk.in_hand.settle(taken, "mark", None)
+        desk.in_hand.finish(link)
+
+    with pytest.raises(CallbackError) as caught:
+        handle()
+
+    assert caught.value.error is error
+    assert link.acked == []
+
+
+def test_when_the_disk_fills_up_between_two_of_a_group_the_first_is_acked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    link = Link()
+    desk.fails_on = {"committing b": KeyError("a bug"), "committing c": DiskFullError("no room")}
+    desk.in_hand.hand_over([delivery("a", 1), delivery("b", 2), delivery("c", 3)], link)
+    for taken in desk.taken:
+        desk.in_hand.settle(taken, "mark", None)
+    desk.in_hand.finish(link)
+    assert link.acked == [1]
+
+    desk.fails_on = {}
+    now_s[0] += 1.0
+    for _ in range(2):
+        desk.in_hand.finish(link)
+    assert sorted(link.acked) == [1, 2, 3]
+    assert desk.shelf.kept == [("b", "error")]
+
+
+def test_what_its_sender_lets_expire_is_set_aside_unread(desk: Desk) -> None:
+    link = Link()
+    expiring = Delivery(b"", {}, "a", "x", tag=1, expires=True)
+    desk.in_hand.hand_over([expiring, delivery("b", 2)], link)
+    desk.in_hand.finish(link)
+
+    assert [taken.message_id for taken in desk.taken] == ["b"]
+    assert desk.shelf.kept == [("a", "expiration")]
+    assert link.acked == [1]
+
+
+def test_nobody_takes_the_place_of_anothers_message(desk: Desk) -> None:
+    link = Link()
+    false, real = delivery("a", 1), delivery("a", 2)
+    false.login, real.login = "mallory", "ann"
+
+    desk.in_hand.hand_over([false, real], link)
+
+    assert desk.taken == [false, real]
+    assert (desk.in_hand.duplicates, link.acked) == (0, [])
+
+
+def test_while_the_broker_is_away_nothing_is_set_aside(desk: Desk) -> None:
+    desk.in_hand.hand_over([delivery("bad", 1)], Link())
+    desk.in_hand.settle(desk.taken[0], "mark", "shape")
+
+    desk.in_hand.finish(None)
+    assert desk.shelf.kept == []
+
+    desk.in_hand.finish(Link())
+    assert desk.shelf.kept == [("bad", "shape")]

@@ -59,13 +59,19 @@ def test_the_experience_queue_is_bounded_and_for_one_learner() -> None:
     }
 
 
-def test_what_a_restart_drops_is_kept_without_a_bound() -> None:
-    queue = kept_queue("pong")
+def test_what_a_restart_drops_is_kept_within_bounds_of_its_experiment() -> None:
+    queue = kept_queue("pong", 2, 3)
 
     assert queue.name == "experience.pong.kept"
     assert queue.routing_key == ".kept.pong"
     assert queue.durable
-    assert queue.queue_arguments == {"x-single-active-consumer": True}
+    assert queue.queue_arguments == {
+        "x-single-active-consumer": True,
+        "x-max-length": 40,
+        "x-max-length-bytes": 5 * 15 * 2**20,
+        "x-overflow": "drop-head",
+    }
+    assert kept_queue("pong", 2, 3, successor=True).name == "experience.pong.kept.next"
 
 
 def test_its_successor_differs_in_name_alone() -> None:
@@ -101,7 +107,7 @@ def test_dead_letters_are_bounded_and_never_refused() -> None:
 
 
 @pytest.mark.parametrize("experiment", ["pole", "a-b_c"])
-@pytest.mark.parametrize("user", ["ann", "ann.b", "mill-3.lan"])
+@pytest.mark.parametrize("user", ["ann", "ann.b", "mill-3.lan", "evaluations"])
 @pytest.mark.parametrize("user_id", ["", "ann"])
 def test_a_sender_is_known_by_what_the_broker_has_checked(experiment, user, user_id):
     plain = experience_routing_key(experiment, user)

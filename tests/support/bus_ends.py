@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from amqp.exceptions import NotFound
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.bus.topology import DEAD_LETTERS
+from tinyqueue.errors import MessageError
 
 EXPERIMENT = "cartpole"
 
@@ -44,6 +47,9 @@ class Hands:
 
     def commit(self, settled: Any) -> None:
         self._commit(settled)
+
+    def refused(self, delivery: Delivery, error: MessageError) -> str:
+        return f"refused: {error.reason}"
 
 
 class Bus:
@@ -92,7 +98,7 @@ class Bus:
         self.committed.extend((delivery.message_id, mark) for delivery, mark in group)
 
     def message(self, message_id: str, body: bytes = b"body") -> Outgoing:
-        return Outgoing(EXPERIMENT, body, "application/x-test", message_id, "task", {"n": 1})
+        return Outgoing(EXPERIMENT, body, "application/x-test", message_id, "task", {"ticks": 1})
 
     def publish(self, publisher: ExperiencePublisher, *ids: str) -> None:
         for message_id in ids:
@@ -106,13 +112,24 @@ class Bus:
         ]
 
     def waiting(self, name: str = f"experience.{EXPERIMENT}") -> int:
-        """Messages at the broker that nobody has in hand."""
+        """Messages at the broker that nobody has in hand; 0 if there is no such queue."""
         with self.broker.connection() as connection:
             channel: Any = connection.channel()
             if self.broker.kind == "redis":
                 with channel.conn_or_acquire() as client:
                     return int(client.llen(name))
-            return int(channel.queue_declare(name, passive=True).message_count)
+            with contextlib.suppress(NotFound):
+                return int(channel.queue_declare(name, passive=True).message_count)
+            return 0
+
+    def exists(self, name: str) -> bool:
+        """Whether RabbitMQ has such a queue."""
+        with self.broker.connection() as connection:
+            channel: Any = connection.channel()
+            with contextlib.suppress(NotFound):
+                channel.queue_declare(name, passive=True)
+                return True
+            return False
 
     def dead_letters(self) -> list[tuple[bytes, dict[str, Any]]]:
         """Body and headers of everything that was set aside, read in the same way on both."""
@@ -121,7 +138,8 @@ class Bus:
             channel: Any = connection.default_channel
             while (raw := channel.basic_get(DEAD_LETTERS, no_ack=True)) is not None:
                 message = channel.message_to_python(raw)
-                found.append((bytes(message.body), dict(message.headers)))
+                body: Any = message.body or b""
+                found.append((bytes(body), dict(message.headers)))
         return found
 
     def cut(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.contract import Contract, Extra
+from tinyqueue.wire.magnitudes import limit_of, require_within
 
 MakeBatch = Callable[..., SessionBatch]
 MakeContract = Callable[..., Contract]
@@ -365,3 +367,70 @@ def test_masks_must_allow_some_action_in_every_row(
     assert _reason(masked, replace(batch, extras={**batch.extras, "action_mask": nothing})) == (
         "range"
     )
+
+
+def _numbers() -> Iterator[tuple[str, float]]:
+    for field in ("observation", "carry", "frames", "value", "log-density", "log-probability"):
+        for value in (3e38, -3e38, 1e30, -1e30, 1e18, 1e13, np.nan, np.inf, -np.inf, 1e-42, 1e3):
+            yield field, value
+
+
+@pytest.mark.parametrize(("field", "value"), list(_numbers()))
+def test_numbers_are_refused_wherever_they_stand_if_they_could_overflow(
+    make_batch: MakeBatch, make_contract: MakeContract, field: str, value: float
+) -> None:
+    # Given every kind of number that a player can send, in a space without bounds
+    extras = {
+        "value": Extra("float32"),
+        "log-density": Extra("float32", kind="log-density"),
+        "log-probability": Extra("float32", kind="log-probability"),
+    }
+    contract = make_contract(
+        observations={"": Leaf("float32", (4,))},
+        extras=extras,
+        state={"h": Leaf("float32", (3,))},
+        stack=2,
+        seen={"": 900.0},
+    )
+    rng = np.random.default_rng(zlib.crc32(f"{field} {value}".encode()))
+    batch = make_batch()
+    batch = replace(
+        batch,
+        extras={name: np.full((8, 4), -0.5, F32) for name in extras},
+        carry=batch.carry | {"state/h": np.zeros((4, 3), F32), "frames": np.zeros((4, 1, 4), F32)},
+    )
+    contract.check(batch)
+    arrays = {
+        "observation": batch.observations[""],
+        "carry": batch.carry["state/h"],
+        "frames": batch.carry["frames"],
+        **batch.extras,
+    }
+    # When one of them is this value, at any position
+    array = arrays[field]
+    array[tuple(int(rng.integers(size)) for size in array.shape)] = value
+    # Then it is taken only if nothing that is made of it can overflow
+    if abs(value) <= 1e3 and not (field == "log-probability" and value > 0.1):
+        contract.check(batch)
+    else:
+        assert _reason(contract, batch) in ("not-finite", "too-far", "probability")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "seen", "limit"),
+    [
+        (Leaf("float32", (2,)), 0.0, 1e8),
+        (Leaf("float32", (2,)), 1.7e9, 1.7e13),
+        (Leaf("float32", (2,), low=0.0, high=1e9), 3.0, 1e13),
+        (Leaf("float32", (2,), low=-3.4e38, high=3.4e38), 3.0, 1e8),
+        (Leaf("int64", (2,)), 3.0, 1e8),
+    ],
+)
+def test_the_limit_of_a_number_comes_from_the_space_and_the_trial(
+    leaf: Leaf, seen: float, limit: float
+) -> None:
+    assert limit_of(leaf, seen) == pytest.approx(limit)
+    array = np.full(2, limit, leaf.dtype)
+    require_within("it", (array * 0.99).astype(leaf.dtype), limit)
+    with pytest.raises(MessageError, match=r"it holds .*, and at most ±.* is accepted"):
+        require_within("it", (array * -1.01).astype(leaf.dtype), limit)

@@ -119,6 +119,8 @@ def test_the_autoreset_rule_is_the_one_in_words(
         ({"seconds": np.array([np.nan], F32)}, "range"),
         ({"seconds": np.array([np.inf], F32)}, "not-finite"),
         ({"returns": np.array([np.nan], F32)}, "not-finite"),
+        ({"returns": np.array([-3e38], F32)}, "too-far"),
+        ({"seconds": np.array([3e38], F32)}, "too-far"),
     ],
 )
 def test_finished_episodes_are_possible_ones(

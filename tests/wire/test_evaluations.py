@@ -7,10 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tinyqueue.errors import MessageError
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.wire.arrays import pack
-from tinyqueue.wire.evaluations import EvaluationResult, decode_evaluation, encode_evaluation
+from tinyqueue.wire.evaluations import (
+    MOST_GAMES,
+    EvaluationResult,
+    decode_evaluation,
+    encode_evaluation,
+)
 from tinyqueue.wire.limits import Limits
 
 VALUES: dict[str, Any] = {
@@ -123,6 +130,20 @@ def test_values_that_cannot_be_are_refused(change: dict[str, Any], reason: str) 
 )
 def test_columns_that_cannot_be_are_refused(arrays: Any, reason: str) -> None:
     assert _reason(pack(VALUES, arrays)) == reason
+
+
+def test_more_games_than_an_experiment_can_ask_for_are_refused() -> None:
+    most = EvaluationConfig(episodes=MOST_GAMES).episodes
+    with pytest.raises(ValidationError):
+        EvaluationConfig(episodes=MOST_GAMES + 1)
+
+    def body(count: int) -> bytes:
+        returns, lengths = np.zeros(count, np.float32), np.ones(count, np.int32)
+        return encode_evaluation(replace(_result(), returns=returns, lengths=lengths))
+
+    assert len(decode_evaluation(body(most)).returns) == most
+    assert _reason(body(most + 1)) == "too-large"
+    assert _reason(body(100_000)) == "too-large"
 
 
 def test_a_torn_or_large_result_is_refused() -> None:

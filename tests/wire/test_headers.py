@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,9 +25,9 @@ COUNT = st.integers(0, 2**63 - 1)
 
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
-    n = draw(st.integers(20, 2**63 - 1))
-    reason = st.sampled_from(["no learner", "queue full"])
+    n = draw(st.integers(20, 10**18 - 1))
     given_up = draw(st.lists(st.integers(0, 19), unique=True).map(sorted))
+    reasons = itertools.cycle(["no learner", "queue full"])
     return Header(
         experiment=draw(st.from_regex("[a-z0-9][a-z0-9_-]{0,47}", fullmatch=True)),
         run=draw(TEXT),
@@ -42,7 +43,7 @@ def headers(draw: st.DrawFn) -> Header:
         ended_tasks=tuple(draw(st.lists(TEXT, max_size=3))),
         seed=draw(COUNT),
         play_s=draw(st.floats(0, 1e6)),
-        dropped=tuple(Drop(one, draw(reason)) for one in given_up),
+        dropped=tuple(Drop(one, next(reasons)) for one in given_up),
     )
 
 
@@ -65,7 +66,14 @@ def test_thousands_of_drops_in_a_row_are_one_range(make_batch: Make) -> None:
     values = header_values(header)
 
     assert values["dropped"] == [("no learner", 0, 5000), ("queue full", 5000, 1)]
-    assert _decoded(values).dropped == dropped
+    assert _decoded(values).dropped == (Drop(0, "no learner", 5000), Drop(5000, "queue full"))
+
+
+def test_only_the_newest_ranges_of_drops_are_told(make_batch: Make) -> None:
+    dropped = tuple(Drop(n, "no learner" if n % 2 else "queue full") for n in range(200))
+    header = make_batch(n=200, dropped=dropped).header
+
+    assert _decoded(header_values(header)).dropped == dropped[-64:]
 
 
 def test_only_the_newest_ended_tasks_are_told(make_batch: Make) -> None:
@@ -100,8 +108,15 @@ def test_only_the_newest_ended_tasks_are_told(make_batch: Make) -> None:
         ({"dropped": [["no learner", 0, 8]]}, "range"),
         ({"dropped": [["no learner", 7, 1]]}, "range"),
         ({"dropped": [["no learner", 0, 2**62]]}, "range"),
-        ({"n": 2**62, "dropped": [["no learner", 0, 65_537]]}, "range"),
-        ({"n": 2**62, "dropped": [["no learner", 0, 40_000]] * 2}, "range"),
+        ({"n": 10**17, "dropped": [["no learner", 0, 65_537]]}, "range"),
+        (
+            {"n": 10**17, "dropped": [["x", 0, 40_000], ["x", 40_000, 40_000]]},
+            "range",
+        ),
+        ({"n": 9, "dropped": [["x", 2, 3], ["x", 4, 1]]}, "range"),
+        ({"n": 9, "dropped": [["x", 4, 1], ["x", 2, 1]]}, "range"),
+        ({"n": 999, "dropped": [["x", 2 * i, 1] for i in range(65)]}, "range"),
+        ({"n": 10**18}, "range"),
     ],
 )
 def test_a_header_that_cannot_be_is_refused(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import tinyqueue
+from tinyqueue.wire.evaluations import MOST_GAMES
 from tinyqueue.wire.limits import EVALUATION_LIMITS, REASONS, SESSION_LIMITS, WEIGHT_LIMITS
 
 
@@ -28,5 +29,5 @@ def test_a_session_fits_the_smallest_message_limit_of_current_brokers() -> None:
 
 
 def test_evaluations_are_small_and_weights_fit_a_redis_string() -> None:
-    assert EVALUATION_LIMITS.body_bytes == 2**20
+    assert EVALUATION_LIMITS.body_bytes == 96 * 2**10 > 8 * MOST_GAMES
     assert WEIGHT_LIMITS.body_bytes == 512 * 2**20

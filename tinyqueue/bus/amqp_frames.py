@@ -46,6 +46,10 @@ class FrameReader:
     def read_available(self) -> None:
         """Dispatches what has arrived. Does not block if the socket is readable."""
         self._fill()
+        self.read_buffered()
+
+    def read_buffered(self) -> None:
+        """Dispatches what was read ahead, with the answer to a command; never blocks."""
         while isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             self._fill()
         while (frame := self._next()) is not None:

@@ -1,4 +1,4 @@
-"""How long to wait after a refusal, learnt from the time between acceptances."""
+"""How long to wait: after a refusal by a full queue, and between attempts to reach a broker."""
 
 from __future__ import annotations
 
@@ -60,3 +60,38 @@ class Backoff:
         wanted_s = FRACTION * self._interval_s * GROWTH**self._refusals
         self._refusals += 1
         return min(self._most_s, max(self._least_s, wanted_s)) * (0.5 + self._jitter())
+
+
+class Reconnects:
+    """Pauses between attempts to reach a broker that does not answer.
+
+    The longest possible pause doubles with every failure, up to ``most_s``, and each pause is drawn
+    evenly from zero to that ("full jitter"), so that the clients of a broker that returns do not
+    come all at once.
+
+    Args:
+        first_s, most_s: The longest pause after the first failure, and after many.
+        jitter: Returns a number in [0, 1), as for :class:`Backoff`.
+    """
+
+    def __init__(
+        self,
+        first_s: float = 0.25,
+        most_s: float = 5.0,
+        *,
+        jitter: Callable[[], float] | None = None,
+    ) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._jitter = jitter or random.Random().random
+        self._failures = 0
+
+    def failed(self) -> float:
+        """Notes a failure; returns the seconds to wait before the next attempt."""
+        longest_s = min(self._most_s, self._first_s * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        return longest_s * self._jitter()
+
+    def succeeded(self) -> None:
+        """Notes that the broker answers."""
+        self._failures = 0

@@ -18,7 +18,10 @@ from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
 
 CONNECT_S = 5.0
 """Bound on connecting, and on every answer of the broker after that."""
-CONSUMER_HEARTBEAT_S = 30
+CONSUMER_HEARTBEAT_S = 4
+"""RabbitMQ notices after two to three of these that a learner's connection has vanished, and gives
+its messages to the next learner. The consumer's thread answers within a second, whatever training
+does; if it cannot, as while a disk hangs for 8 s, it reconnects and nothing is lost."""
 PUBLISHER_HEARTBEAT_S = 60
 """Publishers never send heartbeats. After two of these the broker closes an idle player's
 connection, like that of a machine that has vanished, and the next publish reconnects."""

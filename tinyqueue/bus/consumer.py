@@ -19,7 +19,7 @@ from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
 from tinyqueue.bus.redis_consuming import RedisConsuming
 from tinyqueue.bus.wakeup import Wakeup
 from tinyqueue.data.identity import new_id
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 TICK_S = 1.0
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
@@ -66,7 +66,6 @@ class ExperienceConsumer(Generic[Mark]):
         self._in_hand = InHand(self._dead_letters, handler, self.settle)
         self._name = new_id()
         self._link: ConsumingLink | None = None
-        self._links = 0
         self._wakeup = Wakeup()
         self._stopping = False
         self._first_try = threading.Event()
@@ -75,11 +74,23 @@ class ExperienceConsumer(Generic[Mark]):
         """The error that ended the thread, if any."""
         self.ready = 0
         """Messages that wait at the broker, at most a second out of date."""
+        self.links = 0
+        """Connections so far."""
 
     @property
     def duplicates(self) -> int:
         """Messages that arrived again while they were in hand."""
         return self._in_hand.duplicates
+
+    @property
+    def failures(self) -> int:
+        """Messages that were set aside because the handler failed on them."""
+        return self._in_hand.failures
+
+    @property
+    def letters_dropped(self) -> int:
+        """Messages set aside whose content could not be kept."""
+        return self._dead_letters.dropped
 
     def start(self) -> None:
         """Starts the thread and returns once deliveries can arrive.
@@ -99,7 +110,10 @@ class ExperienceConsumer(Generic[Mark]):
             raise self.error
 
     def stop(self, timeout_s: float) -> None:
-        """Commits and acks what is settled, returns the rest to the broker, and ends the thread."""
+        """Commits and acks what is settled, returns the rest to the broker, and ends the thread.
+
+        Queues that are empty then are deleted, if this process may declare them.
+        """
         self._stopping = True
         self._wakeup.ring()
         if self._thread.is_alive():
@@ -145,8 +159,16 @@ class ExperienceConsumer(Generic[Mark]):
                 try:
                     self._serve(link)
                     continue
-                except link.errors as error:
-                    log.warning("connection lost; reconnecting", error=str(error) or repr(error))
+                except (CallbackError, ConfigError):
+                    raise
+                except Exception as error:
+                    # Whatever a broker sends may cost the connection, but not the learner.
+                    if isinstance(error, (ServiceUnreachableError, *link.errors)):
+                        log.warning(
+                            "connection lost; reconnecting", error=str(error) or repr(error)
+                        )
+                    else:
+                        log.exception("reading from the broker failed; reconnecting")
                     link.close()
                     self._link = None
             if time.monotonic() - began_s > 2 * _MAX_PAUSE_S:
@@ -177,8 +199,8 @@ class ExperienceConsumer(Generic[Mark]):
         self._link = None
 
     def _connect(self) -> ConsumingLink:
-        first = self._links == 0
-        self._links += 1
+        first = self.links == 0
+        self.links += 1
         if self._broker.kind == "redis":
             return RedisConsuming(
                 self._broker,

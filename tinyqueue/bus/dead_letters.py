@@ -1,30 +1,51 @@
-"""Where messages go that the learner does not accept: each with a reason, and confirmed."""
+"""Where messages go that the learner does not accept: each with a reason, and confirmed.
+
+What is set aside must never hold up what is good. So a letter that the broker refuses for itself
+is replaced by a short one that says so; and while no letter can be put for a minute although the
+learner's own connection lives, letters are dropped, counted and told.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass
 
 import structlog
-from amqp.exceptions import NotFound
-from kombu import Producer
+from amqp.exceptions import AMQPError
 
-from tinyqueue.bus.broker import Broker, drop, new_channel
+from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.letter_links import Letter, LetterLink, RedisLetters, rabbitmq_letters
 from tinyqueue.bus.messages import Delivery, PublishOutcome
-from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
-from tinyqueue.bus.topology import (
-    DEAD_LETTER_S,
-    DEAD_LETTERS,
-    MAX_DEAD_LETTERS,
-    dead_letter_queue,
-)
-from tinyqueue.errors import ConfigError, ServiceUnreachableError
+from tinyqueue.bus.seldom import Seldom
+from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.wire.fields import short_text
 
-CONFIRM_S = 1.0
-"""Acks are held up while a confirm is awaited."""
 RETRY_S = 5.0
+PATIENCE_S = 60.0
+"""After so long without a letter put, letters are dropped."""
+_NOBODY_ASKED_S = 5.0
+"""A longer gap between two tries means that the learner itself was without a connection."""
+TRIES = 3
+"""So often a letter may fail without an answer before a short one is put in its place."""
+_REFUSALS = frozenset({311, 406, 501, 502, 503, 505})
+"""AMQP reply codes that are about what was sent: its size, its frames, its syntax."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a letter was not put.
+
+    Attributes:
+        told: In words.
+        is_its_own: Whether the broker refused exactly this letter.
+        is_away: Whether there was no connection to try it on.
+    """
+
+    told: str
+    is_its_own: bool = False
+    is_away: bool = False
 
 
 class DeadLetters:
@@ -40,55 +61,44 @@ class DeadLetters:
         self._broker = broker
         self._experiment = experiment
         self._declare = declare
-        self._link: RabbitmqPublishing | _RedisDeadLetters | None = None
+        self._link: LetterLink | None = None
         self._not_before_s = 0.0
+        self._in_trouble_since_s: float | None = None
+        self._is_hopeless = False
+        self._last: Delivery | None = None
+        self._tries = 0
+        self._say_later = Seldom(log.warning, "message not set aside yet; retrying")
+        self._say_dropped = Seldom(log.error, "message set aside without its content")
+        self.dropped = 0
+        """Messages whose content was dropped, since no letter could hold it or be put."""
 
     def put(self, delivery: Delivery, reason: str) -> bool:
-        """Keeps a message as a dead letter, and returns whether that was confirmed.
+        """Keeps a message as a dead letter, and returns whether that is done.
 
-        If not, call it again later; calls within :data:`RETRY_S` of a failure do nothing.
+        If not, call it again later; calls within :data:`RETRY_S` of a failure do nothing. It is
+        also done once the message is dropped because it cannot be kept.
 
         Raises:
             ConfigError: There is no such queue and this process may not declare it.
         """
-        if time.monotonic() < self._not_before_s:
-            return False
-        headers = {**delivery.headers, "reason": reason, "experiment": self._experiment}
-        properties = {
-            "content_type": delivery.content_type,
-            "message_id": delivery.message_id,
-            "correlation_id": delivery.correlation_id,
-        }
-        try:
-            link = self._link = self._link or self._connect()
-        except ServiceUnreachableError as error:
-            return self._later(reason, error)
-        try:
-            outcome = link.publish(
-                delivery.body,
-                exchange=DEAD_LETTERS,
-                routing_key=self._experiment,
-                timeout_s=CONFIRM_S,
-                application_headers=headers,
-                **properties,
-            )
-        except NotFound:
-            self.close()
-            outcome = PublishOutcome.NO_LEARNER
-        except link.errors as error:
-            return self._later(reason, error)
-        if outcome is PublishOutcome.NO_LEARNER:
-            raise ConfigError(
-                f"no queue is bound to {DEAD_LETTERS} at {self._broker.masked_url}, so messages "
-                "cannot be set aside. Declare it, or set TINYQUEUE_DECLARE=1 for the learner."
-            )
-        return outcome is PublishOutcome.CONFIRMED
-
-    def _later(self, reason: str, error: BaseException) -> bool:
-        log.warning("message not set aside yet; retrying", reason=reason, error=str(error))
-        self.close()
-        self._not_before_s = time.monotonic() + RETRY_S
-        return False
+        now_s = time.monotonic()
+        if now_s < self._not_before_s:
+            return self._is_hopeless and self._drop(reason, "no letter can be put")
+        letter = self._letter(delivery, reason)
+        failure = self._try(letter)
+        if failure is None:
+            self._well()
+            return True
+        if delivery is not self._last:
+            self._last, self._tries = delivery, 0
+        self._tries += not failure.is_away
+        if failure.is_its_own or (self._tries >= TRIES and not failure.is_away):
+            told = short_text(f"{len(letter.body)} bytes: {failure.told}")
+            short = Letter(b"", {**letter.headers, "left_out": told}, letter.properties)
+            if self._try(short) is None:
+                self._well()
+                return self._drop(reason, failure.told)
+        return self._later(reason, failure, now_s)
 
     def close(self) -> None:
         """Closes the connection at once; the next :meth:`put` reconnects."""
@@ -96,46 +106,65 @@ class DeadLetters:
             self._link.close()
             self._link = None
 
-    def _connect(self) -> RabbitmqPublishing | _RedisDeadLetters:
-        if self._broker.kind == "redis":
-            return _RedisDeadLetters(self._broker)
-        return RabbitmqPublishing(self._broker, [dead_letter_queue()] if self._declare else [])
-
-
-class _RedisDeadLetters:
-    """Dead letters in kombu's format, so one reader serves both brokers; trimmed explicitly."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._connection = broker.open()
-        self.errors = broker.errors(self._connection)
-        with broker.preparing(self._connection):
-            self._channel = new_channel(self._connection)
-            dead_letter_queue()(self._channel).declare()
-
-    def publish(
-        self,
-        body: bytes,
-        *,
-        exchange: str,
-        routing_key: str,
-        timeout_s: float,
-        application_headers: dict[str, Any],
-        content_type: str,
-        **properties: Any,
-    ) -> PublishOutcome:
-        Producer(self._channel).publish(
-            body,
-            exchange=exchange,
-            routing_key=routing_key,
-            headers=application_headers,
-            content_type=content_type or "application/octet-stream",
-            content_encoding="binary",
-            **properties,
+    def _letter(self, delivery: Delivery, reason: str) -> Letter:
+        own = {"reason": reason, "experiment": self._experiment, "login": delivery.login}
+        return Letter(
+            delivery.body,
+            {**delivery.headers, **own},
+            {
+                "content_type": delivery.content_type,
+                "message_id": delivery.message_id,
+                "correlation_id": delivery.correlation_id,
+            },
         )
-        with self._channel.conn_or_acquire() as client:
-            client.ltrim(DEAD_LETTERS, 0, MAX_DEAD_LETTERS - 1)
-            client.expire(DEAD_LETTERS, DEAD_LETTER_S)
-        return PublishOutcome.CONFIRMED
 
-    def close(self) -> None:
-        drop(self._connection)
+    def _try(self, letter: Letter) -> _Failure | None:
+        """Puts a letter; tries again at once if an idle connection was closed meanwhile."""
+        was_open = self._link is not None
+        failure = self._put(letter)
+        return self._put(letter) if failure is not None and was_open else failure
+
+    def _put(self, letter: Letter) -> _Failure | None:
+        try:
+            link = self._link = self._link or self._connect()
+        except ServiceUnreachableError as error:
+            return _Failure(str(error), is_away=True)
+        try:
+            outcome = link.put(letter, self._experiment)
+        except link.errors as error:
+            self.close()
+            code = error.reply_code if isinstance(error, AMQPError) else None
+            return _Failure(str(error) or type(error).__name__, code in _REFUSALS)
+        except Exception as error:
+            # It cannot even be written down.
+            self.close()
+            return _Failure(repr(error), is_its_own=True)
+        if outcome is PublishOutcome.CONFIRMED:
+            return None
+        self.close()
+        return _Failure(f"the broker's answer: {outcome.value}")
+
+    def _well(self) -> None:
+        self._in_trouble_since_s, self._is_hopeless = None, False
+        self._last, self._tries = None, 0
+
+    def _later(self, reason: str, failure: _Failure, now_s: float) -> bool:
+        self._say_later(reason=reason, error=failure.told)
+        since_s = self._in_trouble_since_s
+        # After a while without a try the broker itself was away, which costs no letter.
+        if since_s is None or now_s > self._not_before_s + _NOBODY_ASKED_S:
+            since_s = now_s
+        self._in_trouble_since_s = since_s
+        self._is_hopeless = self._is_hopeless or now_s - since_s >= PATIENCE_S
+        self._not_before_s = time.monotonic() + RETRY_S
+        return self._is_hopeless and self._drop(reason, failure.told)
+
+    def _drop(self, reason: str, error: str) -> bool:
+        self.dropped += 1
+        self._say_dropped(reason=reason, error=error, dropped=self.dropped)
+        return True
+
+    def _connect(self) -> LetterLink:
+        if self._broker.kind == "redis":
+            return RedisLetters(self._broker)
+        return rabbitmq_letters(self._broker, declare=self._declare)

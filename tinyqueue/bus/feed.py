@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-LIVE_S = 30.0
-"""A player is live while its last session is younger than this."""
+from tinyqueue.bus.presence import LIVE_S, Presence
+
 UNHEARD = 4
 """How many times longer a task counts while no player is known: a task that nobody takes ends as a
 dead letter on RabbitMQ, and should not push out others."""
 SLACK_S = 0.5
 """The longest, beyond its budget, for a task to be taken and its last session to arrive."""
-_MOST_SILENCE_S = 600.0
+MOST_AT_ONCE = 64
+"""Tasks sent by one :meth:`TaskFeed.tick`, which other chores wait for: each takes a confirm."""
 _FADING = 0.98
 """Decay per session of the slowest batch seen, such as one played while a machine was busy."""
 
@@ -30,9 +31,13 @@ class TaskFeed:
     While the silence lasts, this is repeated at doubling intervals, so that few tasks pile up for
     players that are away.
 
+    Players, and the tasks that they end, count for the login that they use, within bounds: a login
+    that invents players fills no queue that others share.
+
     Args:
         send: Sends one task, and returns its id.
         budget_s: How long a task is played.
+        limit_s: The time limit of a task; no session takes longer.
         per_player: Tasks per live player.
         floor: Tasks kept outstanding while few players are known, so that new ones are found.
         is_ahead: Whether players have to wait for the learner. Then no second task per player
@@ -45,6 +50,7 @@ class TaskFeed:
         send: Callable[[], str],
         *,
         budget_s: float,
+        limit_s: float = 600.0,
         per_player: int = 2,
         floor: int = 2,
         is_ahead: Callable[[], bool] = lambda: False,
@@ -58,8 +64,9 @@ class TaskFeed:
         self._clock = clock
         self._lock = threading.Lock()
         self._sent_s: dict[str, float] = {}
-        self._heard: dict[str, float] = {}
+        self._presence = Presence(budget_s)
         self._budget_s = budget_s
+        self._limit_s = limit_s
         self._silence_s = self._patience_s = budget_s + SLACK_S
         self._last_s = clock()
         self._slowest_s = 0.0
@@ -74,39 +81,53 @@ class TaskFeed:
     def players(self) -> int:
         """Live players, as of the last :meth:`tick`."""
         with self._lock:
-            return len(self._heard)
+            return len(self._presence)
 
-    def heard(self, player: str, ended_tasks: Iterable[str], play_s: float = 0.0) -> None:
-        """Notes that a session of this player arrived.
+    def heard(
+        self, login: str, player: str, ended_tasks: Iterable[str], play_s: float = 0.0
+    ) -> None:
+        """Notes that a session arrived.
 
         Args:
-            player: Name of the player.
+            login: The broker login that sent it; empty where there are none.
+            player: Name of its player; empty if the session is not valid, which ends tasks and
+                says nothing of a player.
             ended_tasks: Tasks that the session reports as ended.
             play_s: Seconds that the session took to play. Where steps are slow this exceeds a
                 task's budget, and a silence of that length means nothing.
         """
         with self._lock:
-            self._heard[player] = self._last_s = self._clock()
-            slowest_s = max(min(play_s, _MOST_SILENCE_S), self._slowest_s * _FADING)
-            self._slowest_s = slowest_s
-            self._silence_s = max(self._budget_s, slowest_s) + SLACK_S
-            self._patience_s = self._silence_s
+            now_s = self._clock()
+            if player:
+                self._presence.heard(login, player, now_s)
+                self._last_s = now_s
+                slowest_s = max(min(play_s, self._limit_s), self._slowest_s * _FADING)
+                self._slowest_s = slowest_s
+                self._silence_s = max(self._budget_s, slowest_s) + SLACK_S
+                self._patience_s = self._silence_s
             for task in ended_tasks:
-                self._sent_s.pop(task, None)
+                self._end(login, task, now_s)
 
-    def failed(self, task: str) -> None:
+    def failed(self, login: str, task: str) -> None:
         """Notes that a task ended without a session. This does not make its player a live one."""
         with self._lock:
-            self._sent_s.pop(task, None)
-            self._last_s = self._clock()
+            now_s = self._clock()
+            if self._end(login, task, now_s):
+                self._last_s = now_s
+
+    def _end(self, login: str, task: str, now_s: float) -> bool:
+        if task not in self._sent_s or not self._presence.may_end(login, now_s):
+            return False
+        del self._sent_s[task]
+        return True
 
     def tick(self) -> int:
-        """Sends the tasks missing from the window, and returns their number.
+        """Sends tasks missing from the window, at most 64, and returns their number.
 
         An error of ``send`` is passed on; tasks sent before it still count.
         """
         sent = 0
-        for _ in range(self._missing()):
+        for _ in range(min(MOST_AT_ONCE, self._missing())):
             task = self._send()
             with self._lock:
                 self._last_s = self._clock()
@@ -117,13 +138,13 @@ class TaskFeed:
     def _missing(self) -> int:
         now_s = self._clock()
         with self._lock:
-            self._heard = {p: at for p, at in self._heard.items() if now_s - at < LIVE_S}
-            lasts_s = self._expires_s * (1 if self._heard else UNHEARD)
+            self._presence.forget(now_s)
+            lasts_s = self._expires_s * (1 if len(self._presence) else UNHEARD)
             self._sent_s = {t: at for t, at in self._sent_s.items() if now_s - at < lasts_s}
             if now_s - self._last_s > self._patience_s:
                 self._sent_s.clear()
                 self._last_s = now_s
                 self._patience_s *= 2
             per_player = 1 if self._is_ahead() else self._per_player
-            wanted = max(self._floor, per_player * len(self._heard))
+            wanted = max(self._floor, per_player * len(self._presence))
             return wanted - len(self._sent_s)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import amqp
 import structlog
 
-from tinyqueue.bus.backoff import Backoff
+from tinyqueue.bus.backoff import Backoff, Reconnects
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.links import PublishingLink
 from tinyqueue.bus.messages import Outgoing, PublishOutcome
@@ -53,7 +53,8 @@ class ExperiencePublisher:
         self._confirm_timeout_s = confirm_timeout_s
         self._link: PublishingLink | None = None
         self._backoff = backoff or Backoff()
-        self._in_trouble = False
+        self._reconnects = Reconnects()
+        self._in_trouble = self._is_away = False
 
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
         """Publishes once. Trouble with the broker gives UNKNOWN, never an exception.
@@ -74,6 +75,9 @@ class ExperiencePublisher:
             outcome = self._attempt(outgoing, left_s)
         if outcome is PublishOutcome.CONFIRMED:
             self._backoff.accepted()
+        self._is_away = outcome is PublishOutcome.UNKNOWN
+        if not self._is_away:
+            self._reconnects.succeeded()
         return outcome
 
     def publish_patiently(self, outgoing: Outgoing, for_s: float) -> PublishOutcome:
@@ -81,17 +85,20 @@ class ExperiencePublisher:
         deadline_s = time.monotonic() + for_s
         while True:
             outcome = self.publish(outgoing)
-            if outcome is PublishOutcome.CONFIRMED or time.monotonic() >= deadline_s:
+            left_s = deadline_s - time.monotonic()
+            if outcome is PublishOutcome.CONFIRMED or left_s <= 0:
                 return outcome
-            time.sleep(self.pause_s())
+            time.sleep(min(self.pause_s(), left_s))
 
     def pause_s(self) -> float:
         """Seconds to wait before publishing again a message that was not confirmed.
 
-        It is in proportion to the time between this publisher's confirmed messages, so that the
-        learner is not kept waiting and few bodies travel for nothing.
+        If the queue is full, it is in proportion to the time between this publisher's confirmed
+        messages, so that the learner is not kept waiting and few bodies travel for nothing. If the
+        broker does not answer, it grows to 5 s, at random: a broker that returns is not met by all
+        its players at once.
         """
-        return self._backoff.refused()
+        return self._reconnects.failed() if self._is_away else self._backoff.refused()
 
     def close(self) -> None:
         """Closes the connection at once. The next publish would open a new one."""
@@ -114,8 +121,7 @@ class ExperiencePublisher:
             self.close()
             raise ConfigError(
                 f"the broker at {self._broker.masked_url} refuses what {self._user!r} publishes "
-                f"to experiment {outgoing.experiment!r}: {error}. Correct the login's permissions "
-                "or TINYQUEUE_USER."
+                f"to experiment {outgoing.experiment!r}: {error}. {_advice(outgoing)}"
             ) from error
         except link.errors as error:
             self.close()
@@ -143,3 +149,12 @@ class ExperiencePublisher:
             )
         self._in_trouble = True
         return PublishOutcome.UNKNOWN
+
+
+def _advice(outgoing: Outgoing) -> str:
+    if outgoing.is_evaluation:
+        return (
+            "Evaluations need a login of the role evaluator (scripts/rabbitmq-users.sh, "
+            "docs/deploying.md): give this worker one, or take evaluate out of its queues (-Q)."
+        )
+    return "Correct the login's permissions or TINYQUEUE_USER."

@@ -6,34 +6,28 @@ A memory alarm blocks connections that publish; this one keeps receiving and ack
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import structlog
-from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
+from amqp.exceptions import AccessRefused, NotFound
+from kombu import Queue
 
 from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import CONSUMER_HEARTBEAT_S, Broker, drop, new_channel
-from tinyqueue.bus.messages import Delivery
-from tinyqueue.bus.topology import (
-    EXPERIENCE_EXCHANGE,
-    experience_queue,
-    kept_queue,
-    sender_of,
-)
-from tinyqueue.errors import ConfigError
+from tinyqueue.bus.messages import Delivery, received
+from tinyqueue.bus.rabbitmq_queues import ExperienceQueues, QueueDownError, is_absent
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, sender_of
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
+from tinyqueue.wire.message_headers import known_property
 
+LOOK_AGAIN_S = 30.0
+"""Between two looks for a queue whose node is down."""
 _GOODBYE_S = 1.0
-
-log = structlog.get_logger(__name__)
 
 
 class RabbitmqConsuming:
     """One connection with one channel. After any exception it is not used again.
-
-    A queue's arguments cannot be changed. If the queue exists with other arguments and holds
-    messages, its successor is declared and bound instead, both are consumed, and the old one is
-    deleted once it is empty; the next learner goes back to the first name.
 
     Args:
         broker, experiment, queue_batches, prefetch, queue_type, declare: As for
@@ -57,12 +51,19 @@ class RabbitmqConsuming:
     ) -> None:
         self._connection = broker.open(CONSUMER_HEARTBEAT_S)
         self.errors = broker.errors(self._connection)
+        self._declares = declare
         self._received: list[Delivery] = []
-        self._retiring = ""
-        self._retiring_in_hand: set[int | None] = set()
+        self._tags: dict[str, str] = {}
+        """Queue → consumer tag."""
+        self._in_hand: dict[str, set[int]] = {}
+        """Consumer tag → delivery tags."""
+        self._look_again_s = time.monotonic() + LOOK_AGAIN_S
+        self._queues = ExperienceQueues(
+            broker, self._connection, experiment, queue_batches, prefetch, queue_type
+        )
         with broker.preparing(self._connection):
             try:
-                self._open(experiment, queue_batches, prefetch, queue_type, declare)
+                self._open(prefetch)
             except AccessRefused as error:
                 raise ConfigError(
                     f"the login at {broker.masked_url} may not consume what is played for "
@@ -70,12 +71,16 @@ class RabbitmqConsuming:
                     "TINYQUEUE_DECLARE=0 if the operator declares the queues."
                 ) from error
             except NotFound as error:
-                if "no queue" not in str(error):
-                    raise  # Its node is down, which is temporary.
+                if declare or not is_absent(error):
+                    raise  # Its node is down, or it has just been deleted: temporary.
                 raise ConfigError(
                     f"a queue that the learner of {experiment!r} consumes does not exist at "
                     f"{broker.masked_url}: {error}. Declare it with scripts/declare-queues.py "
                     f"{experiment}:{queue_batches}, or set TINYQUEUE_DECLARE=1 for the learner."
+                ) from error
+            except QueueDownError as error:
+                raise ServiceUnreachableError(
+                    f"the node of a queue of {experiment!r} at {broker.masked_url} is down: {error}"
                 ) from error
 
     def fileno(self) -> int:
@@ -93,7 +98,8 @@ class RabbitmqConsuming:
         """Acks deliveries of this connection, one by one."""
         for delivery in deliveries:
             self._channel.basic_ack(delivery.tag)
-            self._retiring_in_hand.discard(delivery.tag)
+            for tags in self._in_hand.values():
+                tags.discard(delivery.tag or 0)
 
     def tick(self) -> tuple[int, list[Delivery]]:
         """Checks heartbeats; call it once a second.
@@ -101,107 +107,129 @@ class RabbitmqConsuming:
         Returns:
             How many messages wait at the broker, and what arrived meanwhile.
         """
+        main = self._queues.main.name
+        ready: int = self._channel.queue_declare(main, passive=True).message_count
+        # Only now: after a long commit, heartbeats that have arrived were not read yet.
         self._connection.heartbeat_check()
-        ready: int = self._channel.queue_declare(self._queue, passive=True).message_count
-        if self._retiring and not self._retiring_in_hand:
-            self._retire()
+        for queue in list(self._queues.retiring):
+            self._retire(queue)
+        self._look_for_kept()
+        # What came with the answers is in the buffer, where no selector sees it.
+        self._frames.read_buffered()
         return ready, self._take()
 
     def release(self) -> None:
-        """Returns what is in hand to the broker, and closes."""
+        """Returns what is in hand to the broker, closes, and deletes what is empty then."""
+        is_whole = False
         with contextlib.suppress(*self.errors):
             self._amqp.sock.settimeout(_GOODBYE_S)
             for tag in list(self._channel.callbacks):
                 self._channel.basic_cancel(tag)
             self._amqp.close()
+            is_whole = True
         self.close()
+        if is_whole and self._declares:
+            with contextlib.suppress(ServiceUnreachableError, QueueDownError, *self.errors):
+                self._queues.delete_empty()
 
     def close(self) -> None:
         """Closes the socket at once; RabbitMQ requeues what is in hand when it notices."""
         drop(self._connection)
 
-    def _open(
-        self, experiment: str, queue_batches: int, prefetch: int, queue_type: str, declare: bool
-    ) -> None:
+    def _open(self, prefetch: int) -> None:
         self._amqp: Any = self._connection.connection
         self._frames = FrameReader(self._amqp)
-        self._channel = new_channel(self._connection)
-        self._queue = experience_queue(experiment, queue_batches, queue_type).name
-        if declare:
-            # First, because the experience queue may dead-letter to it from the start.
-            kept_queue(experiment)(self._channel).declare()
-            self._declare(experiment, queue_batches, queue_type)
-        self._channel.basic_qos(0, prefetch, False)
-        self._tag = self._channel.basic_consume(self._queue, callback=self._receive)
-        self._channel.basic_consume(kept_queue(experiment).name, callback=self._receive)
-        if self._retiring:
-            self._retiring_tag = self._channel.basic_consume(self._retiring, callback=self._receive)
-
-    def _declare(self, experiment: str, queue_batches: int, queue_type: str) -> None:
-        first = experience_queue(experiment, queue_batches, queue_type)
-        second = experience_queue(experiment, queue_batches, queue_type, successor=True)
-        for queue, other in ((first, second), (second, first)):
-            try:
-                queue(self._channel).declare()
-            except PreconditionFailed:
-                continue
-            self._queue = queue.name
-            self._replace(other.name, other.routing_key)
+        if not self._declares:
+            self._queues.find()
+            self._begin(prefetch)
             return
-        raise ConfigError(
-            f"the queues {first.name} and {second.name} hold messages and have other arguments "
-            "than this experiment's. Use the earlier queue_batches until they are empty, "
-            "or delete one of them."
-        )
-
-    def _replace(self, other: str, routing_key: str) -> None:
-        """Deletes the other queue; if it holds messages, unbinds it so that it can be emptied."""
+        self._queues.declare()
         try:
-            # Like all AMQP deletions, this also succeeds when there is no such queue.
-            self._channel.queue_delete(other, if_unused=True, if_empty=True)
-        except PreconditionFailed:
-            self._channel.queue_unbind(other, EXPERIENCE_EXCHANGE, routing_key)
-            self._retiring = other
-            log.info("queue has other arguments; emptying it", queue=other, new=self._queue)
+            self._begin(prefetch)
+        except NotFound as error:
+            if not is_absent(error):
+                raise
+            # Another learner, which this one has replaced, has just deleted it as empty.
+            self._queues.declare()
+            self._begin(prefetch)
 
-    def _retire(self) -> None:
-        channel = new_channel(self._connection)
+    def _begin(self, prefetch: int) -> None:
+        self._tags.clear()
+        self._channel = new_channel(self._connection)
+        self._channel.basic_qos(0, prefetch, False)
+        self._consume_all()
+
+    def _consume_all(self) -> None:
+        """Consumes every queue that is not consumed yet."""
+        queues = self._queues
+        for queue in (queues.main, queues.kept, *queues.retiring):
+            if queue is not None and queue.name not in self._tags:
+                self._consume(queue)
+
+    def _consume(self, queue: Queue) -> None:
+        tag = self._channel.basic_consume(queue.name, callback=self._receive)
+        self._tags[queue.name] = tag
+        self._in_hand.setdefault(tag, set())
+
+    def _look_for_kept(self) -> None:
+        if not (self._declares and self._queues.lacks_kept):
+            return
+        if time.monotonic() > self._look_again_s:
+            self._look_again_s = time.monotonic() + LOOK_AGAIN_S
+            with contextlib.suppress(ConfigError):
+                self._queues.find_kept()
+            self._consume_all()
+
+    def _retire(self, queue: Queue) -> None:
+        tag = self._tags[queue.name]
+        if self._in_hand[tag] or not self._queues.may_retire(queue):
+            return
+        self._channel.basic_cancel(tag)
         try:
-            if channel.queue_declare(self._retiring, passive=True).message_count:
-                return
-            # Unbound and empty: nothing more can arrive.
-            self._channel.basic_cancel(self._retiring_tag)
-            channel.queue_delete(self._retiring, if_unused=True, if_empty=True)
-            log.info("queue deleted", queue=self._retiring)
-            self._retiring = ""
-        finally:
-            channel.close()
+            is_gone = not self._in_hand[tag] and self._queues.retire(queue)
+        except ServiceUnreachableError:
+            is_gone = False
+        if not is_gone:
+            self._consume(queue)
 
     def _receive(self, message: Any) -> None:
-        properties, info = message.properties, message.delivery_info
-        headers = properties.get("application_headers") or {}
-        tag = info["delivery_tag"]
-        if self._retiring and info["consumer_tag"] == self._retiring_tag:
-            self._retiring_in_hand.add(tag)
-        is_first_hand = info["exchange"] == EXPERIENCE_EXCHANGE and "x-death" not in headers
-        login, is_evaluators = sender_of(
-            info["routing_key"] if is_first_hand else "", properties.get("user_id", "")
-        )
-        self._received.append(
-            Delivery(
-                # py-amqp gives the str "" for a message without a body.
-                body=message.body or b"",
-                headers={k: v for k, v in headers.items() if isinstance(v, str | int | float)},
-                message_id=properties.get("message_id", ""),
-                content_type=properties.get("content_type", ""),
-                correlation_id=properties.get("correlation_id", ""),
-                redelivered=bool(info["redelivered"]),
-                login=login,
-                is_evaluators=is_evaluators,
-                tag=tag,
-            )
-        )
+        info = message.delivery_info
+        self._in_hand.setdefault(info["consumer_tag"], set()).add(info["delivery_tag"])
+        self._received.append(delivery_of(message.body, message.properties, info))
 
     def _take(self) -> list[Delivery]:
         received, self._received = self._received, []
         return received
+
+
+def delivery_of(body: Any, properties: Mapping[str, Any], info: Mapping[str, Any]) -> Delivery:
+    """The delivery of a message, of whatever a sender wrote into it.
+
+    Args:
+        body: Its body; py-amqp gives the str "" for a message without one.
+        properties: Its AMQP properties, under py-amqp's names.
+        info: What RabbitMQ says of the delivery.
+    """
+    headers = properties.get("application_headers") or {}
+    is_first_hand = info["exchange"] == EXPERIENCE_EXCHANGE and "x-death" not in headers
+    login, is_evaluators = sender_of(
+        info["routing_key"] if is_first_hand else "", properties.get("user_id", "")
+    )
+    return received(
+        body or b"",
+        headers,
+        properties,
+        redelivered=bool(info["redelivered"]),
+        login=known_property(login) or "?",
+        is_evaluators=is_evaluators,
+        expires="expiration" in properties or _has_expired(headers),
+        tag=info["delivery_tag"],
+    )
+
+
+def _has_expired(headers: Mapping[Any, Any]) -> bool:
+    """Whether RabbitMQ has moved the message because its sender's expiration had passed."""
+    deaths = headers.get("x-death")
+    if not isinstance(deaths, list):
+        return False
+    return any(isinstance(one, Mapping) and one.get("reason") == "expired" for one in deaths)

@@ -13,7 +13,11 @@ from kombu import Queue
 from tinyqueue.bus.amqp_frames import FrameReader
 from tinyqueue.bus.broker import PUBLISHER_HEARTBEAT_S, Broker, drop, new_channel
 from tinyqueue.bus.messages import Outgoing, PublishOutcome
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_routing_key
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    evaluation_routing_key,
+    experience_routing_key,
+)
 
 APP_ID = "tinyqueue"
 _PERSISTENT = 2
@@ -126,10 +130,11 @@ class RabbitmqExperience(RabbitmqPublishing):
 
     def send(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
         """Publishes to the experience exchange; outcomes and errors as for :meth:`publish`."""
+        key = evaluation_routing_key if outgoing.is_evaluation else experience_routing_key
         return self.publish(
             outgoing.body,
             exchange=EXPERIENCE_EXCHANGE,
-            routing_key=experience_routing_key(outgoing.experiment, self._user),
+            routing_key=key(outgoing.experiment, self._user),
             timeout_s=timeout_s,
             application_headers=dict(outgoing.headers),
             content_type=outgoing.content_type,

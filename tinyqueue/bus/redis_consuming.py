@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyqueue.bus.broker import CONNECT_S, Broker, drop, new_channel
-from tinyqueue.bus.messages import Delivery
+from tinyqueue.bus.messages import Delivery, received
 from tinyqueue.bus.redis_lists import in_hand_key, list_key, unpack
 
 _WAIT_S = 5
@@ -134,15 +134,7 @@ class RedisConsuming:
         body, properties, headers = unpack(frame)
         redelivered = self._restored > 0
         self._restored -= redelivered
-        return Delivery(
-            body=body,
-            headers={k: v for k, v in headers.items() if isinstance(v, str | int | float)},
-            message_id=str(properties.get("message_id", "")),
-            content_type=str(properties.get("content_type", "")),
-            correlation_id=str(properties.get("correlation_id", "")),
-            redelivered=redelivered,
-            tag=slot,
-        )
+        return received(body, headers, properties, redelivered=redelivered, tag=slot)
 
     def _command(self, *words: object) -> Any:
         self._commands.send_command(*words)

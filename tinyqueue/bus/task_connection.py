@@ -6,6 +6,7 @@ import time
 
 from kombu import Connection, Producer
 
+from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.bus.broker import Broker, drop, new_channel
 from tinyqueue.bus.redis_expiry import ExpiringProducer, Expiry
 from tinyqueue.errors import ServiceUnreachableError
@@ -34,12 +35,15 @@ class TaskConnection:
         self._blocked_s: float | None = None
         self._is_over = False
         self._expiry = Expiry()
+        self._reconnects = Reconnects()
+        self._not_before_s = 0.0
 
     def producer(self) -> Producer:
         """A producer that waits for confirms if the broker has them.
 
         Raises:
-            ServiceUnreachableError: The broker does not answer, or accepts no messages now.
+            ServiceUnreachableError: The broker does not answer, did not a moment ago, or accepts no
+                messages now.
         """
         if self._blocked_s is not None:
             self._listen(self._blocked_s)
@@ -63,6 +67,21 @@ class TaskConnection:
         self._is_over = False
 
     def _connect(self) -> Producer:
+        """Connects, unless that failed within the last seconds."""
+        if (left_s := self._not_before_s - time.monotonic()) > 0:
+            raise ServiceUnreachableError(
+                f"the broker at {self._broker.masked_url} did not answer; trying again in "
+                f"{left_s:.1f} s. Start it, or correct TINYQUEUE_BROKER_URL."
+            )
+        try:
+            producer = self._open()
+        except ServiceUnreachableError:
+            self._not_before_s = time.monotonic() + self._reconnects.failed()
+            raise
+        self._reconnects.succeeded()
+        return producer
+
+    def _open(self) -> Producer:
         connection = self._connection = self._broker.open()
         with self._broker.preparing(connection):
             if self._broker.confirms:

@@ -7,6 +7,7 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from tinyqueue.settings import Settings
+from tinyqueue.wire.limits import SESSION_LIMITS
 
 TASKS_EXCHANGE = "tinyqueue.tasks"
 EVALUATE_QUEUE = "evaluate"
@@ -15,6 +16,10 @@ DEAD_LETTERS = "tinyqueue.dead"
 """Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
 _EVALUATIONS = ".evaluations"
+KEPT, SUCCESSOR = ".kept", ".next"
+"""Endings of queue names."""
+KEPT_RESTARTS = 8
+"""Restarts of RabbitMQ in a row whose dropped messages are kept, with no learner in between."""
 
 MAX_WAITING_TASKS = 10_000
 """The feeds keep far fewer; this limit is for a runaway sender."""
@@ -79,9 +84,12 @@ def sender_of(routing_key: str, user_id: str) -> tuple[str, bool]:
     Returns:
         The login, ``?`` where RabbitMQ could check neither, and whether it may answer evaluations.
     """
-    is_evaluators = routing_key.endswith(_EVALUATIONS)
-    _, _, named = routing_key.removesuffix(_EVALUATIONS).partition(".")
-    return user_id or named or "?", is_evaluators
+    plain = routing_key.removesuffix(_EVALUATIONS)
+    if "." not in plain:
+        # What a player whose login is "evaluations" may publish by.
+        plain = routing_key
+    _, _, named = plain.partition(".")
+    return user_id or named or "?", plain != routing_key
 
 
 def experience_queue(
@@ -109,10 +117,10 @@ def experience_queue(
     else:
         arguments |= {
             "x-dead-letter-exchange": EXPERIENCE_EXCHANGE,
-            "x-dead-letter-routing-key": kept_queue(experiment).routing_key,
+            "x-dead-letter-routing-key": f".kept.{experiment}",
         }
     return Queue(
-        f"{name}.next" if successor else name,
+        f"{name}{SUCCESSOR}" if successor else name,
         experience_exchange(),
         routing_key=f"{experiment}.#",
         durable=True,
@@ -120,20 +128,41 @@ def experience_queue(
     )
 
 
-def kept_queue(experiment: str) -> Queue:
+def kept_queue(
+    experiment: str, max_length: int, prefetch: int, *, successor: bool = False
+) -> Queue:
     """The queue of what a restart of RabbitMQ would drop from the experiment's classic queue.
 
     A classic queue comes back with the unacked messages as well as the waiting ones. When these
     exceed ``x-max-length`` it drops the oldest, confirmed ones, since it applies the length
-    before ``reject-publish``. But it dead-letters what it drops, and this queue receives that.
+    before ``reject-publish``. But it dead-letters what it drops, and this queue receives that. A
+    quorum queue drops nothing, and has no such queue.
+
+    A restart drops at most ``prefetch`` messages. This queue has room for :data:`KEPT_RESTARTS`
+    times everything that the experiment may have at the broker, and for all of it once at the
+    largest size. It is bounded because messages whose sender lets them expire come here too: the
+    oldest go first, so that what a restart has just dropped stays.
+
+    Args:
+        experiment: Name of the experiment.
+        max_length: Messages that may wait in the experience queue.
+        prefetch: Most messages in hand of its learner.
+        successor: The second name, as for :func:`experience_queue`.
     """
+    most = max_length + prefetch
+    name = f"{EXPERIENCE_EXCHANGE}.{experiment}{KEPT}"
     return Queue(
-        f"{EXPERIENCE_EXCHANGE}.{experiment}.kept",
+        f"{name}{SUCCESSOR}" if successor else name,
         experience_exchange(),
         # No experiment has an empty name, so no player can publish here by its own key.
         routing_key=f".kept.{experiment}",
         durable=True,
-        queue_arguments={"x-single-active-consumer": True},
+        queue_arguments={
+            "x-single-active-consumer": True,
+            "x-max-length": KEPT_RESTARTS * most,
+            "x-max-length-bytes": most * SESSION_LIMITS.body_bytes,
+            "x-overflow": "drop-head",
+        },
     )
 
 

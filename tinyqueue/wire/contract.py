@@ -1,9 +1,9 @@
 """What a learner requires of every session batch, by its own spaces, never by the sender's.
 
 It is checked once, at the boundary; after that a batch is trusted. Bounds of float spaces are not
-enforced: real environments exceed their own (a Box may also be unbounded, and then contains
-Inf), so a float only has to be finite. Discrete values must be in range, since they become
-indices.
+enforced: real environments exceed their own, and a Box may also be unbounded. Numbers only have
+to be within :mod:`tinyqueue.wire.magnitudes`. Discrete values must be in range, since they
+become indices.
 """
 
 from __future__ import annotations
@@ -25,9 +25,22 @@ from tinyqueue.data.names import (
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
 from tinyqueue.errors import MessageError
+from tinyqueue.wire.magnitudes import (
+    ADVICE,
+    BEYOND,
+    LEAST_LIMIT,
+    MOST_LOG_PROBABILITY,
+    MOST_RETURN,
+    MOST_SECONDS,
+    limit_of,
+    require_within,
+)
 
 _ROUNDING = 1e-4
 """A float32 log-softmax of a near-certain action can exceed zero by this much."""
+
+_MOST_FAULTS = 8
+"""Failures of environments per step: a step can fail, and so can the resets that follow it."""
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -43,8 +56,8 @@ class Extra:
         dtype: NumPy name.
         shape: Shape after the time and slot axes.
         rows: ``ticks``, or ``ticks+1`` when the bootstrap row has one too.
-        kind: ``log-probability`` is at most 0. ``log-density``, for continuous actions, and
-            ``value`` are any finite number. ``mask`` allows some action in every row.
+        kind: ``log-probability`` is at most 0; ``log-density`` is for continuous actions.
+            ``mask`` allows some action in every row.
     """
 
     dtype: str
@@ -70,6 +83,7 @@ class Contract:
             the previous action and the previous reward.
         stack: Frames that the policy sees at once. Above 1, ``carry`` must hold the episode's steps
             and ``frames/<path>``, the frames before row 0 (``frames`` for the path ``""``).
+        seen: Path → the largest magnitude of an observation in the environment's trial.
     """
 
     experiment: str
@@ -84,6 +98,7 @@ class Contract:
     state: Mapping[str, Leaf] = field(default_factory=dict)
     needs_carry: bool = False
     stack: int = 1
+    seen: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mask_size(self) -> int:
@@ -131,6 +146,8 @@ class Contract:
             raise MessageError("run", f"{header.run!r} is not {self.run!r}")
         if len(header.epsilons) not in (0, self.slots):
             raise MessageError("shape", f"{len(header.epsilons)} epsilons for {self.slots} slots")
+        if header.faults > _MOST_FAULTS * self.ticks * self.slots:
+            raise MessageError("range", f"{header.faults} faults in {self.ticks} ticks")
         self._check_ticks(batch)
         self._check_rewards("rewards", batch.rewards)
         rows = (self.ticks, self.slots)
@@ -142,12 +159,46 @@ class Contract:
             axes = rows if extra.rows == "ticks" else more
             array = batch.extras[name]
             _check_type(f"extras/{name}", array, extra.dtype, axes + extra.shape)
-            _check_extra(name, extra, array)
+            if extra.kind == "log-probability" and not (
+                -np.inf < array.min() <= array.max() <= _ROUNDING
+            ):
+                raise MessageError("probability", f"extras/{name} are not log-probabilities")
             if extra.kind == "mask":
                 self._check_mask(name, array, batch)
         if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
         self._check_episodes(batch)
+        self.check_magnitudes(batch)
+
+    def check_magnitudes(self, batch: SessionBatch) -> None:
+        """Returns if every number is finite and no larger than its limit, except rewards.
+
+        Raises:
+            MessageError: As :func:`tinyqueue.wire.magnitudes.require_within`.
+        """
+        for path, leaf in self.observations.items():
+            _check_number(
+                f"observations/{path}", leaf, batch.observations[path], self.seen.get(path)
+            )
+        for path, leaf in self.actions.items():
+            _check_number(f"actions/{path}", leaf, batch.actions[path])
+            if (before := batch.carry.get(carried_action(path))) is not None:
+                _check_number(f"carry/{carried_action(path)}", leaf, before)
+        for path, leaf in self.observations.items():
+            if (frames := batch.carry.get(carried_frames(path))) is not None:
+                name = f"carry/{carried_frames(path)}"
+                _check_number(name, leaf, frames, self.seen.get(path))
+        for path, leaf in self.state.items():
+            _check_number(f"carry/{carried_state(path)}", leaf, batch.carry[carried_state(path)])
+        # A value is a sum of rewards, whose magnitude the experiment bounds.
+        most_value = max(LEAST_LIMIT, BEYOND * self.max_abs_reward)
+        for name, array in batch.extras.items():
+            kind = self.extras[name].kind
+            is_log = kind in ("log-probability", "log-density")
+            require_within(f"extras/{name}", array, MOST_LOG_PROBABILITY if is_log else most_value)
+        if len(batch.episodes):
+            require_within("an episode's return", batch.episodes.returns, MOST_RETURN)
+            require_within("an episode's duration", batch.episodes.seconds, MOST_SECONDS)
 
     def _check_mask(self, name: str, mask: Array, batch: SessionBatch) -> None:
         counts = mask_counts(self.actions)
@@ -245,6 +296,9 @@ class Contract:
             raise MessageError("range", f"an episode's slot is not 0 … {self.slots - 1}")
         if episodes.lengths.min() < 1 or not episodes.seconds.min() >= 0:
             raise MessageError("range", "an episode's length or duration is too small")
+        # A stage plays one tick at a time from its batch 0 on.
+        if episodes.lengths.max() > (batch.header.n + 1) * self.ticks:
+            raise MessageError("range", "an episode is longer than its stage has played")
         if not np.isfinite(episodes.returns).all() or not np.isfinite(episodes.seconds).all():
             raise MessageError("not-finite", "an episode's return or duration is not a number")
 
@@ -276,8 +330,11 @@ def _check_leaf(name: str, leaf: Leaf, array: Array, axes: tuple[int, ...]) -> N
             raise MessageError("range", f"{name} holds a value outside 0 … {leaf.n - 1}")
         if leaf.nvec and (array >= np.reshape(leaf.nvec, leaf.shape)).any():
             raise MessageError("range", f"{name} holds a value that its entry does not have")
-    elif array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise MessageError("not-finite", f"{name} holds NaN or infinity")
+
+
+def _check_number(name: str, leaf: Leaf, array: Array, seen: float | None = None) -> None:
+    if not leaf.is_discrete:
+        require_within(name, array, limit_of(leaf, seen or 0.0), ADVICE)
 
 
 def _check_type(name: str, array: Array, dtype: str, shape: tuple[int, ...]) -> None:
@@ -285,11 +342,3 @@ def _check_type(name: str, array: Array, dtype: str, shape: tuple[int, ...]) -> 
         raise MessageError("dtype", f"{name} is {array.dtype}, not {dtype}")
     if array.shape != shape:
         raise MessageError("shape", f"{name} is {array.shape}, not {shape}")
-
-
-def _check_extra(name: str, extra: Extra, array: Array) -> None:
-    if extra.kind == "log-probability":
-        if not (array.max() <= _ROUNDING and array.min() > -np.inf):
-            raise MessageError("probability", f"extras/{name} are not log-probabilities")
-    elif array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise MessageError("not-finite", f"extras/{name} holds NaN or infinity")

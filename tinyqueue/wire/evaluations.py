@@ -53,6 +53,8 @@ class EvaluationResult:
     failure: str = ""
 
 
+MOST_GAMES = 10_000
+"""Games of one evaluation; an experiment cannot ask for more."""
 ACTIONS = ("greedy", "sample")
 _COUNTS = ("asked", "capped", "max_steps", "cut", "failures")
 
@@ -98,6 +100,8 @@ def decode_evaluation(
         raise MessageError("dtype", "returns are not float32 or lengths not int32")
     if returns.ndim != 1 or returns.shape != lengths.shape:
         raise MessageError("shape", "returns and lengths are not one of each per episode")
+    if len(returns) > MOST_GAMES:
+        raise MessageError("too-large", f"{len(returns)} games; at most {MOST_GAMES}")
     if not np.isfinite(returns).all():
         raise MessageError("not-finite", "a return is NaN or infinite")
     if lengths.min() < 1:

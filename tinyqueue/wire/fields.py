@@ -33,7 +33,7 @@ class Fields:
     def integer(self, name: str) -> int:
         """An integer from 0, below 2⁶³."""
         value = self._values.get(name)
-        if type(value) is not int or not 0 <= value < _MOST:
+        if not is_count(value):
             raise self._refusal(name, "a whole number from 0")
         return value
 
@@ -79,6 +79,11 @@ class Fields:
             return MessageError(self._reason, f"{name} is missing")
         found = repr(self._values[name])[:80]
         return MessageError(self._reason, f"{name} = {found} is not {wanted}")
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether it is an int from 0, below 2⁶³."""
+    return type(value) is int and 0 <= value < _MOST
 
 
 def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.data.identity import EXPERIMENT_PATTERN
+from tinyqueue.data.identity import EXPERIMENT_PATTERN, MOST_BATCHES
 from tinyqueue.data.session import Drop, Header
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
@@ -36,7 +36,7 @@ def header_values(header: Header) -> dict[str, Any]:
         "ended_tasks": header.ended_tasks[-_MOST_ENDED_TASKS:],
         "seed": header.seed,
         "play_s": float(header.play_s),
-        "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :]),
+        "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :])[-SESSION_LIMITS.drop_ranges :],
         # Only where there were some: earlier versions do not know these keys.
         **faults,
     }
@@ -49,9 +49,9 @@ def _ranges(dropped: tuple[Drop, ...]) -> list[tuple[str, int, int]]:
         if ranges:
             reason, first, count = ranges[-1]
             if reason == drop.reason and drop.n == first + count:
-                ranges[-1] = (reason, first, count + 1)
+                ranges[-1] = (reason, first, count + drop.count)
                 continue
-        ranges.append((drop.reason, drop.n, 1))
+        ranges.append((drop.reason, drop.n, drop.count))
     return ranges
 
 
@@ -62,6 +62,8 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
         MessageError: A value is missing or wrong.
     """
     n = fields.integer("n")
+    if n >= MOST_BATCHES:
+        raise MessageError("range", f"a stage has no batch {n}")
     ended = fields.items("ended_tasks")
     if len(ended) > _MOST_ENDED_TASKS or not all(map(is_short_text, ended)):
         raise MessageError("malformed", "ended_tasks are not at most 1,024 short texts")
@@ -78,15 +80,18 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
         ended_tasks=tuple(ended),
         seed=fields.integer("seed"),
         play_s=fields.number("play_s"),
-        dropped=_drops(fields.items("dropped"), n, limits.drops),
+        dropped=_drops(fields.items("dropped"), n, limits),
         epsilons=() if epsilons is None else _epsilons(epsilons),
         faults=fields.integer("faults") if "faults" in fields else 0,
         fault=fields.text("fault") if "fault" in fields else "",
     )
 
 
-def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
+def _drops(ranges: list[Any], before: int, limits: Limits) -> tuple[Drop, ...]:
+    if len(ranges) > limits.drop_ranges:
+        raise MessageError("range", f"more than {limits.drop_ranges} ranges of drops")
     drops: list[Drop] = []
+    end = batches = 0
     for item in ranges:
         if type(item) is not list or len(item) != 3:
             raise MessageError("malformed", "a drop is not [reason, first, count]")
@@ -95,9 +100,12 @@ def _drops(ranges: list[Any], before: int, most: int) -> tuple[Drop, ...]:
             raise MessageError("malformed", "a drop's reason is not a few lower-case letters")
         if type(first) is not int or type(count) is not int or first < 0 or count < 1:
             raise MessageError("malformed", "a drop's first is negative or its count not positive")
-        if first + count > before or len(drops) + count > most:
-            raise MessageError("range", f"drops reach {first + count}, past batch {before}")
-        drops.extend(Drop(n, reason) for n in range(first, first + count))
+        if first < end:
+            raise MessageError("range", f"drops are told twice, or not in order, at {first}")
+        end, batches = first + count, batches + count
+        if end > before or batches > limits.drops:
+            raise MessageError("range", f"drops reach {end}, past batch {before}")
+        drops.append(Drop(first, reason, count))
     return tuple(drops)
 
 

@@ -14,6 +14,9 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "too-large": "it, or what it unpacks to, is larger than the limit",
         "compression": "the codec is unknown, or the data is not what the codec and length say",
         "header": "a message header is missing, of the wrong type, or contradicts the body",
+        "login": "it names another login than its sender's, or its stage is another login's",
+        "expiration": "its sender let it expire, so that it could vanish after its confirm",
+        "error": "the learner itself failed on it; its log has the traceback",
         "hash": "the sha256 inside does not match the content",
         "schema": "it was written by another schema version: run one tinyqueue version everywhere",
         "type": "its content type is not one that a learner accepts",
@@ -27,7 +30,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "dtype": "an array's type differs from the contract's",
         "shape": "an array's shape differs from the contract's, or from its own bytes",
         "range": "a discrete value, index or count is outside its range",
-        "not-finite": "a number is NaN or infinite",
+        "not-finite": "a number is NaN or infinite, or makes the loss of an update so",
+        "too-far": "a number is far larger than the environment's trial and its space say",
         "reward": "a reward is NaN, infinite, or beyond the experiment's max_abs_reward",
         "probability": "a log-probability is NaN, infinite or above zero",
         "autoreset": "ends of episodes and valid ticks contradict next-step autoreset",
@@ -47,6 +51,8 @@ class Limits:
         items: Elements of one list or map in the msgpack part.
         arrays: Arrays in one message.
         drops: Dropped batches that one session header may report.
+        drop_ranges: Ranges in which it reports them. A player gives up batches one after the
+            other, so a new range only begins with a new reason.
     """
 
     body_bytes: int = 15 * MIB
@@ -55,10 +61,14 @@ class Limits:
     items: int = 4096
     arrays: int = 64
     drops: int = 65_536
+    drop_ranges: int = 64
 
 
 SESSION_LIMITS = Limits()
-EVALUATION_LIMITS = Limits(body_bytes=MIB, raw_bytes=MIB, arrays=2)
+EVALUATION_LIMITS = Limits(
+    body_bytes=96 * 1024, raw_bytes=96 * 1024, head_bytes=8192, items=1024, arrays=2
+)
+"""Ten thousand games, the most that an experiment can ask for, are 80,000 bytes."""
 SIGN_LIMITS = Limits(body_bytes=4096, raw_bytes=4096, head_bytes=4096, items=1024, arrays=0)
 FAILURE_LIMITS = Limits(body_bytes=8192, raw_bytes=8192, head_bytes=8192, items=1024, arrays=0)
 WEIGHT_LIMITS = Limits(body_bytes=512 * MIB, raw_bytes=512 * MIB, head_bytes=MIB, arrays=4096)

@@ -43,8 +43,8 @@ class Encoded:
 def encode_session(batch: SessionBatch, codec: str = "none") -> Encoded:
     """One session batch as a message of type :data:`SESSION_TYPE`.
 
-    Only the newest 1,024 ended tasks and 65,536 drops are reported; older ones have expired at
-    the learner, or stay counted as missing.
+    Only the newest 1,024 ended tasks, and 65,536 drops in 64 ranges, are reported; older ones have
+    expired at the learner, or stay counted as missing.
 
     Raises:
         ConfigError: The batch is larger than a learner accepts.
