@@ -92,7 +92,7 @@ def test_a_step_is_along_the_clipped_gradient_and_only_where_it_is_sound(
     class Plain:
         """Gradient descent."""
 
-        def apply(self, gradients: Sequence[Any], learning_rate: Any) -> None:
+        def apply(self, gradients: Sequence[Any], learning_rate: Any, is_taken: Any = True) -> None:
             weight.assign_sub(learning_rate * gradients[0])
 
         def slots(self) -> dict[str, Any]:
@@ -102,3 +102,54 @@ def test_a_step_is_along_the_clipped_gradient_and_only_where_it_is_sound(
 
     np.testing.assert_allclose(weight.numpy(), np.negative(step), atol=1e-6)
     assert told.numpy() == pytest.approx(norm, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "centred-rmsprop"])
+@pytest.mark.parametrize(
+    ("loss", "gradient", "rate"),
+    [
+        (math.nan, [1.0, 2.0], 0.1),
+        (math.inf, [1.0, 2.0], 0.1),
+        (1.0, [math.nan, 2.0], 0.1),
+        (1.0, [-math.inf, 2.0], 0.1),
+        (1.0, [3e38, 3e38], 0.1),
+        (1.0, [1.0, 2.0], math.nan),
+    ],
+)
+def test_a_step_that_is_not_taken_changes_neither_weights_nor_slots(
+    name: OptimiserName, loss: float, gradient: list[float], rate: float
+) -> None:
+    # Given an optimiser whose slots are not those of the beginning
+    tf, _ = import_keras()
+    weight = tf.Variable([1.0, 1.0])
+    optimiser = make_optimiser(name, {"w": weight}, 1e-5)
+    for each in GRADIENTS:
+        descend(optimiser, [tf.constant(each)], tf.constant(1.0), tf.constant(0.1), 1.0)
+    kept = {"weight": weight, **optimiser.slots()}
+    before = {path: variable.numpy() for path, variable in kept.items()}
+    # When a step has something that is not finite
+    descend(optimiser, [tf.constant(gradient)], tf.constant(loss), tf.constant(rate), 1.0)
+    # Then all is as before
+    for path, variable in kept.items():
+        np.testing.assert_array_equal(variable.numpy(), before[path], err_msg=path)
+
+
+def test_a_gradient_that_hardly_changes_leaves_centred_rmsprop_finite() -> None:
+    # Given gradients of one part in ten thousand more or less each time, so that the variance is
+    # below the rounding of the square
+    tf, _ = import_keras()
+    rng = np.random.default_rng(0)
+    gradient = tf.Variable(rng.uniform(0.01, 40, 2000).astype(np.float32))
+    growth = (1 + rng.uniform(-1e-4, 1e-4, 2000)).astype(np.float32)
+    weight = tf.Variable(np.ones(2000, np.float32))
+    optimiser = make_optimiser("centred-rmsprop", {"w": weight}, 1.5e-7)
+
+    def steps() -> None:
+        for _ in tf.range(1000):
+            optimiser.apply([gradient], tf.constant(1e-4))
+            gradient.assign(gradient * growth)
+
+    # When there are many
+    tf.function(steps)()
+    # Then no root was of a negative number
+    assert np.isfinite(weight.numpy()).all()

@@ -260,7 +260,7 @@ def test_metrics_are_means_over_the_minibatches() -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
-def test_a_step_that_is_not_finite_leaves_the_weights_of_the_steps_before(optimiser: Any) -> None:
+def test_a_step_that_is_not_finite_takes_the_steps_before_it_back(optimiser: Any) -> None:
     # Given a slot that is bad, and that comes second in the first epoch
     config = PpoConfig(minibatches=4, epochs=2, optimiser=optimiser)
     batch = random_batch()
@@ -268,18 +268,15 @@ def test_a_step_that_is_not_finite_leaves_the_weights_of_the_steps_before(optimi
     bad = replace(batch, observations={"": batch.observations[""].copy()})
     bad.observations[""][0, slots[1]] = np.nan
     trained = algorithm(config)
-    started = weights(trained)
+    trained.update([random_batch(1)], 0)
+    started = trained.state()
     with pytest.raises(LossNotFiniteError, match="step 2 of 8 of the update at 20 env steps was n"):
         trained.update([bad], 20)
-    # Then the weights are those after the first step, which did not see it
-    after = weights(trained)
-    assert differ(started, after)
-    once = algorithm(replace(config, epochs=1))
-    with pytest.raises(LossNotFiniteError, match="step 2 of 4 "):
-        once.update([bad], 20)
-    assert_equal(after, weights(once))
+    # Then nothing has changed, although the first step did not see it
+    assert_equal(started, trained.state())
     # … and it can go on
     assert np.isfinite(trained.update([random_batch(2)], 40).metrics["loss"])
+    assert differ(started, trained.state())
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])

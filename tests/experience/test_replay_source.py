@@ -42,7 +42,13 @@ def trimmed():
 
 
 @pytest.fixture
-def make(make_experiment_of, contract, trimmed):
+def withdrawn():
+    """Numbers that were withdrawn from the session log."""
+    return []
+
+
+@pytest.fixture
+def make(make_experiment_of, contract, trimmed, withdrawn):
     made = []
 
     def make(stored=(), **replay):
@@ -60,6 +66,7 @@ def make(make_experiment_of, contract, trimmed):
                 accepted_env_steps=lambda: 8 * len(stored),
                 trim=trimmed.append,
                 updates=lambda: 0,
+                withdraw=withdrawn.extend,
             )
         )
         return made[-1]

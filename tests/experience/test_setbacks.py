@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tinyqueue.experience.setbacks import MOST_KINDS, Setbacks
+from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, Setbacks
 from tinyqueue.wire.failures import LOST, TaskFailure
 
 
@@ -191,3 +193,99 @@ def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[
     assert len(setbacks.counts()) <= MOST_KINDS + 1
     assert sum(setbacks.counts().values()) == 1000
     assert len(said) <= MOST_KINDS + 1
+
+
+def test_a_login_that_floods_ends_no_run_that_another_plays_for(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    # Given a player whose environment takes two minutes for a batch.
+    setbacks.accepted("rack")
+    for second in range(1, 1000):
+        clock.now_s += 1
+        for _ in range(100):
+            setbacks.aside("malformed", "no body", "", "mallory")
+        setbacks.failed(failure("OSError", "no display", "x"), "mallory")
+        if second % 120 == 0:
+            setbacks.accepted("rack")
+
+        assert setbacks.hopeless() == ""
+
+
+def test_a_login_that_floods_after_one_good_batch_ends_no_run_either(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for login in ("rack", "mallory"):
+        setbacks.accepted(login)
+    for _ in range(1000):
+        clock.now_s += 1
+        setbacks.aside("malformed", "no body", "", "mallory")
+
+        # The others have only left.
+        assert setbacks.hopeless() == ""
+
+
+def test_a_run_in_which_every_login_fails_ends(setbacks: Setbacks, clock: Clock) -> None:
+    for login in ("rack", "hall"):
+        setbacks.accepted(login)
+    for _ in range(70):
+        clock.now_s += 1
+        for login in ("rack", "hall"):
+            setbacks.failed(failure(), login)
+
+    assert "no display" in setbacks.hopeless()
+
+
+def test_what_one_login_invents_hides_nothing_of_another(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    for number in range(1000):
+        setbacks.failed(failure(f"kind {number}"), "mallory")
+    setbacks.failed(failure("MissingExtraError", "install it"), "rack")
+
+    assert said[-1].endswith("install it")
+    assert setbacks.counts()["failed: MissingExtraError"] == 1
+
+
+def test_logins_and_their_players_are_remembered_within_bounds(setbacks: Setbacks) -> None:
+    for number in range(10_000):
+        login = f"login {number % 1000}"
+        setbacks.aside("malformed", "no body", f"ghost {number}", login)
+
+    assert len(setbacks._logins) <= MOST_LOGINS + 1
+    players = [len(kind.players) for kind in setbacks._kinds()]
+    assert max(players) <= 64
+    assert sum(setbacks.counts().values()) == 10_000
+
+
+def test_the_share_set_aside_is_warned_of_for_each_login(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    for login in ("rack", "hall"):
+        for number in range(20):
+            setbacks.accepted(login)
+            if login == "hall" and number % 4 == 0:
+                setbacks.aside("reward", "too large", "", login)
+
+    assert [line for line in said if "%" in line] == [
+        "23% of the session batches of login hall are set aside and not learned from; "
+        "`tinyqueue info` counts them by reason"
+    ]
+
+
+@given(st.lists(st.sampled_from(["accepted", "aside", "taken back", "a minute"]), max_size=60))
+def test_batches_may_be_taken_back_that_an_earlier_process_accepted(happened: list[str]) -> None:
+    clock = Clock()
+    setbacks = Setbacks([].append, 60.0, clock)
+    for event in happened:
+        clock.now_s += 60.0 if event == "a minute" else 0.5
+        if event == "accepted":
+            setbacks.accepted("rack")
+        elif event != "a minute":
+            took_back = event == "taken back"
+            setbacks.aside("not-finite", "it", "", "rack", was_accepted=took_back)
+        setbacks.hopeless()
+
+    record = setbacks._of("rack")
+    assert record.accepted >= 0
+    assert min(record.windowed(0.0)) >= 0
+    assert record.aside == sum(event in {"aside", "taken back"} for event in happened)

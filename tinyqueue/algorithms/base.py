@@ -24,7 +24,7 @@ HeadConfig: TypeAlias = Mapping[str, bool | int | float | str]
 
 
 class LossNotFiniteError(TinyqueueError):
-    """The loss or gradient of a step is not a finite number. The step was not applied."""
+    """The loss or gradient of an update is not a finite number. The update was not applied."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,23 @@ class Algorithm(ABC, Generic[C, E]):
             env_steps: Env steps before this experience: the clock of every schedule.
 
         Raises:
-            LossNotFiniteError: A loss or gradient was not finite. The weights are those before
-                the failed step.
+            LossNotFiniteError: A loss or gradient was not finite. Weights, optimiser and schedules
+                are as before.
         """
+
+    def is_sound(self, experience: E, env_steps: int) -> bool | None:
+        """Whether an update on this experience would have a finite loss and gradient.
+
+        Nothing changes. It is asked after an update failed, to find what made it fail.
+
+        Args:
+            experience: As in :meth:`update`, of the same size.
+            env_steps: As in :meth:`update`.
+
+        Returns:
+            None, which is the default, if it cannot tell.
+        """
+        return None
 
     @abstractmethod
     def prepare(self, ticks: int, slots: int) -> None:

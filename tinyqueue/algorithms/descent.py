@@ -5,8 +5,9 @@ Optimiser steps at a scheduled rate, one graph per input shape, and a report.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from tinyqueue.algorithms.base import LossNotFiniteError, Update
 from tinyqueue.algorithms.optimisers import OptimiserName, descend, make_optimiser
@@ -14,7 +15,7 @@ from tinyqueue.data.schedules import Constant, Linear, Schedule
 from tinyqueue.data.spaces import Array
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.network import Network
-from tinyqueue.models.tensors import GradientTape, Variable
+from tinyqueue.models.tensors import GradientTape, Operation, Variable
 from tinyqueue.monitor.metrics import Metric
 
 
@@ -43,6 +44,7 @@ class Descent:
         self._variables = list(trained.values())
         self._optimiser = make_optimiser(optimiser, trained, epsilon)
         self._max_grad_norm = max_grad_norm
+        self._stepped = [*self._variables, *self._optimiser.slots().values()]
         self.kept: dict[str, Variable] = {
             **{f"model/{path}": v for path, v in network.variables.items()},
             **{f"optimiser/{name}": v for name, v in self._optimiser.slots().items()},
@@ -61,6 +63,25 @@ class Descent:
         """
         gradients = tape.gradient(loss, self._variables)
         return descend(self._optimiser, gradients, loss, rate, self._max_grad_norm)
+
+    def values(self) -> list[Tensor]:
+        """The values of all variables that a step changes, inside a graph."""
+        return [variable.read_value() for variable in self._stepped]
+
+    def undo_unless(self, is_sound: Tensor, before: Sequence[Tensor]) -> Operation:
+        """Takes the steps of a failed update back, inside a graph.
+
+        Args:
+            is_sound: A scalar bool: whether every step was taken.
+            before: What :meth:`values` returned before the first.
+        """
+        import tensorflow as tf
+
+        def back() -> Operation:
+            pairs = zip(self._stepped, before, strict=True)
+            return tf.group(*(variable.assign(value) for variable, value in pairs))
+
+        return tf.cond(is_sound, tf.no_op, back)
 
 
 class Compiled:
@@ -99,6 +120,16 @@ class Compiled:
         return graph
 
 
+def is_finite(loss: float, norm: float) -> bool:
+    """Whether a step with this loss and gradient norm can be taken, as a graph decides it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.float32(loss) + np.float32(norm)))
+
+
+NO_RATE = np.float32(np.nan)
+"""A learning rate at which a graph takes no step, but reports loss and gradient as ever."""
+
+
 def sound_update(
     metrics: dict[str, float], rate: float, step: str, priorities: Array | None = None
 ) -> Update:
@@ -114,7 +145,7 @@ def sound_update(
         LossNotFiniteError: The loss or the gradient norm is not finite.
     """
     loss, norm = metrics[Metric.LOSS], metrics[Metric.GRAD_NORM]
-    if not math.isfinite(loss + norm):
+    if not is_finite(loss, norm):
         raise LossNotFiniteError(
             f"{step} was not applied: loss {loss}, gradient norm {norm}. Resume from the last "
             "checkpoint with a smaller algorithm.learning_rate, or look for extreme rewards or "

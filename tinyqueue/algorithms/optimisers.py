@@ -12,18 +12,25 @@ from typing import Literal, Protocol
 from tinyqueue.distributions import Tensor
 from tinyqueue.models.tensors import Variable
 
+_LEAST_SQUARE = 1.0 + 1e-5
+"""Mean square of a gradient as a share of its squared mean, at least; float32 rounds by 1e-7."""
+
 OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
 
 
 class Optimiser(Protocol):
     """Updates variables along gradients, inside a graph."""
 
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+    def apply(
+        self, gradients: Sequence[Tensor], learning_rate: Tensor, is_taken: Tensor | bool = True
+    ) -> None:
         """Takes one step.
 
         Args:
             gradients: In the order of the variables, each of its variable's shape.
             learning_rate: A scalar tensor.
+            is_taken: A scalar bool. Where it is false, gradients and rate must be 0, and neither
+                variables nor slots change.
         """
 
     def slots(self) -> dict[str, Variable]:
@@ -45,12 +52,16 @@ class Adam:
         self._second = _zeros(variables)
         self._powers = (_scalar(0.9), _scalar(0.999))
 
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+    def apply(
+        self, gradients: Sequence[Tensor], learning_rate: Tensor, is_taken: Tensor | bool = True
+    ) -> None:
         """Takes one step with bias correction."""
         import tensorflow as tf
 
         first_power, second_power = self._powers
         one, two = first_power.read_value(), second_power.read_value()
+        # A decay of 1 keeps a moment as it is: much cheaper than a branch.
+        first_decay, second_decay = tf.where(is_taken, 0.9, 1.0), tf.where(is_taken, 0.999, 1.0)
         for name, gradient in zip(self._variables, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=self._variables[name].handle,
@@ -59,13 +70,13 @@ class Adam:
                 beta1_power=one,
                 beta2_power=two,
                 lr=learning_rate,
-                beta1=0.9,
-                beta2=0.999,
+                beta1=first_decay,
+                beta2=second_decay,
                 epsilon=self._epsilon,
                 grad=gradient,
             )
-        first_power.assign(one * 0.9)
-        second_power.assign(two * 0.999)
+        first_power.assign(one * first_decay)
+        second_power.assign(two * second_decay)
 
     def slots(self) -> dict[str, Variable]:
         """Both moments of every variable, and the powers of β₁ and β₂."""
@@ -96,17 +107,20 @@ class RmsProp:
         }
         self._momentum = _zeros(variables)
 
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+    def apply(
+        self, gradients: Sequence[Tensor], learning_rate: Tensor, is_taken: Tensor | bool = True
+    ) -> None:
         """Takes one step, scaled by the mean square of the gradient."""
         import tensorflow as tf
 
+        decay = tf.where(is_taken, 0.99, 1.0)
         for name, gradient in zip(self._variables, gradients, strict=True):
             tf.raw_ops.ResourceApplyRMSProp(
                 var=self._variables[name].handle,
                 ms=self._square[name].handle,
                 mom=self._momentum[name].handle,
                 lr=learning_rate,
-                rho=0.99,
+                rho=decay,
                 momentum=0.0,
                 epsilon=self._epsilon,
                 grad=gradient,
@@ -139,18 +153,26 @@ class CentredRmsProp:
         }
         self._momentum = _zeros(variables)
 
-    def apply(self, gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+    def apply(
+        self, gradients: Sequence[Tensor], learning_rate: Tensor, is_taken: Tensor | bool = True
+    ) -> None:
         """Takes one step, scaled by the variance of the gradient."""
         import tensorflow as tf
 
+        decay = tf.where(is_taken, 0.95, 1.0)
+        least = tf.where(is_taken, _LEAST_SQUARE, 0.0)
         for name, gradient in zip(self._variables, gradients, strict=True):
+            # Rounding would make the variance of a gradient that hardly changes negative, and the
+            # root of that is not a number.
+            square = self._square[name]
+            square.assign(tf.maximum(square, least * tf.square(self._mean[name])))
             tf.raw_ops.ResourceApplyCenteredRMSProp(
                 var=self._variables[name].handle,
                 mg=self._mean[name].handle,
                 ms=self._square[name].handle,
                 mom=self._momentum[name].handle,
                 lr=learning_rate,
-                rho=0.95,
+                rho=decay,
                 momentum=0.0,
                 epsilon=self._epsilon,
                 grad=gradient,
@@ -187,7 +209,8 @@ def descend(
 ) -> Tensor:
     """Takes a step along the clipped gradient, inside a graph.
 
-    Takes none where the loss or the gradient is not finite.
+    Takes none where the loss, the gradient or the rate is not finite: then no variable and no slot
+    of the optimiser changes.
 
     Args:
         optimiser: The optimiser.
@@ -202,13 +225,14 @@ def descend(
     import tensorflow as tf
 
     norm = tf.linalg.global_norm(gradients)
-    is_sound = tf.math.is_finite(loss + norm)
+    is_sound = tf.math.is_finite(loss + norm + rate)
     clip = tf.minimum(1.0, max_norm / norm)
     scale = tf.where(is_sound, clip, 0.0)
     # A zero scale turns even NaN into 0, and a zero rate leaves the weights as they are.
     optimiser.apply(
         [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients],
         tf.where(is_sound, rate, 0.0),
+        is_sound,
     )
     return norm
 

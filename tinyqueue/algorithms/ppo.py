@@ -233,8 +233,7 @@ class Ppo(StreamActorCritic[PpoConfig]):
         """All epochs on the batches, in one graph.
 
         Raises:
-            LossNotFiniteError: The weights include the steps before the failed one, but neither
-                the failed step nor any after it.
+            LossNotFiniteError: A step failed. Those before it are taken back.
             ConfigError: The number of minibatches does not divide the number of slots.
         """
         *numbers, steps = self._run(batches, env_steps)
@@ -253,13 +252,18 @@ class Ppo(StreamActorCritic[PpoConfig]):
         return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
-        """Means of METRICS, then the number of steps; after a failed step, its metrics."""
+        """Means of METRICS, then the number of steps; after a failed step, its metrics.
+
+        After a failed step, variables are as before the first one.
+        """
         import tensorflow as tf
 
         rate, clip, order = settings
+        # Costs nothing but memory: a step copies a variable whose value is still in use.
+        before = self._descent.values()
         whole = self._estimated(batch)
 
-        def step(index: Tensor, sums: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def step(index: Tensor, means: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             part = tf.nest.map_structure(lambda x: tf.gather(x, order[index], axis=1), whole)
             with tf.GradientTape() as tape:
                 outputs, values = self._unroll(part.batch)
@@ -269,16 +273,17 @@ class Ppo(StreamActorCritic[PpoConfig]):
             norm = self._descent.step(tape, loss, rate)
             numbers = tf.stack([loss, norm, *metrics])
             is_sound = tf.math.is_finite(loss + norm)
-            return index + 1, tf.where(is_sound, sums + numbers, numbers), is_sound
+            return index + 1, tf.where(is_sound, means + numbers / count, numbers), is_sound
 
-        steps, sums, is_sound = tf.while_loop(
-            lambda index, _, is_sound: is_sound & (index < order.shape[0]),
+        count = order.shape[0]
+        steps, means, is_sound = tf.while_loop(
+            lambda index, _, is_sound: is_sound & (index < count),
             step,
             (tf.constant(0), tf.zeros(len(METRICS)), tf.constant(True)),
             parallel_iterations=1,
         )
-        made = tf.cast(steps, tf.float32)
-        return tf.concat([sums / tf.where(is_sound, made, 1.0), made[None]], axis=0)
+        self._descent.undo_unless(is_sound, before)
+        return tf.concat([means, tf.cast(steps, tf.float32)[None]], axis=0)
 
     def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
         """All slots, with targets and advantages from the weights before the first step.

@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.descent import Compiled, Descent, schedule
+from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError
+from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, schedule
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
 from tinyqueue.data.session import SessionBatch
@@ -79,6 +79,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         self._descent = Descent(network, config.optimiser, config.epsilon, config.max_grad_norm)
         self.kept = self._descent.kept
         self._graph = Compiled(self._learn)
+        self._takes_steps = True
 
     @classmethod
     def outputs(cls, actions: Space, config: S) -> dict[str, Output]:
@@ -90,7 +91,7 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         return {**policy, "value": Output(1)}
 
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        """What changes between updates: the learning rate, and what a subclass adds."""
+        """What changes between updates: the learning rate first, and what a subclass adds."""
         return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
     @abstractmethod
@@ -101,8 +102,21 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         """The metrics of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         settings = self._settings(batch.rewards.shape[1], env_steps)
+        if not self._takes_steps:
+            settings = (np.asarray(NO_RATE), *settings[1:])
         numbers: list[float] = self._graph(settings, batch).tolist()
         return numbers
+
+    def is_sound(self, batches: Sequence[SessionBatch], env_steps: int) -> bool:
+        """Whether an update on these batches would have a finite loss and gradient."""
+        self._takes_steps = False
+        try:
+            self.update(batches, env_steps)
+        except LossNotFiniteError:
+            return False
+        finally:
+            self._takes_steps = True
+        return True
 
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.

@@ -10,8 +10,10 @@ import numpy as np
 
 from tinyqueue.algorithms.base import Algorithm, HeadConfig, Update
 from tinyqueue.algorithms.descent import (
+    NO_RATE,
     Compiled,
     Descent,
+    is_finite,
     schedule,
     sound_update,
 )
@@ -232,6 +234,11 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         if self._updates % self._config.target_every_updates == 0:
             self._copy()
         return update
+
+    def is_sound(self, sample: E, env_steps: int) -> bool:
+        """Whether an update on this sample would have a finite loss and gradient."""
+        loss, norm = self._graph(NO_RATE, self._given(sample))[:2].tolist()
+        return is_finite(loss, norm)
 
     def _learn(self, rate: Tensor, given: G) -> Tensor:
         """One optimiser step, inside a graph: METRICS, then priorities."""

@@ -45,10 +45,11 @@ def make_experience(
         )
     return ReplayExperience(
         ReplayMemory(experiment, plan, contract),
-        LoggedBatches(sessions, contract, ledger.mend_log),
+        LoggedBatches(sessions, contract, ledger.mend_log, ledger.withdraw),
         accepted_env_steps=lambda: ledger.env_steps,
         trim=ledger.trim,
         updates=updates,
+        withdraw=ledger.withdraw,
         max_env_steps=experiment.stop.max_env_steps,
     )
 

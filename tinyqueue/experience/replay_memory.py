@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.sections import ReplayConfig
 from tinyqueue.replay.limiter import SamplesPerInsert
 from tinyqueue.replay.plan import ReplayPlan
-from tinyqueue.replay.replay import Replay
+from tinyqueue.replay.replay import Replay, Withdrawn
 from tinyqueue.replay.samples import SequenceSample, TransitionSample
 from tinyqueue.run.checkpoint import ReplayState
 from tinyqueue.wire.contract import Contract
@@ -111,6 +111,19 @@ class ReplayMemory:
         if isinstance(sample, SequenceSample):
             return int(np.count_nonzero(sample.mask[self._plan.burn_in :]))
         return len(sample.rows)
+
+    def is_whole(self, sample: Sample) -> bool:
+        """Whether all items of a sample are still held."""
+        return bool(self.replay.holds(sample.rows, sample.births).all())
+
+    def give_back(self, sample: Sample) -> None:
+        """Takes a sample back that was not trained on: another one is due in its place."""
+        self._limiter.sampled(-self.trained_ticks(sample))
+
+    def withdraw(self, sample: Sample, items: Sequence[int]) -> list[Withdrawn]:
+        """Takes out the session batches that these items of a sample read."""
+        chosen = np.asarray(items, np.int64)
+        return self.replay.withdraw(sample.rows[chosen], sample.births[chosen])
 
     def state(self, ahead: Iterable[Sample] = ()) -> ReplayState:
         """What a checkpoint keeps.

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.experience.replay_memory import ReplayMemory, Sample
-from tinyqueue.experience.source import OVER, Arrival, Taken, Waits
+from tinyqueue.experience.source import OVER, Arrival, Refused, Taken, Waits
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
@@ -51,11 +51,15 @@ class ReplayExperience:
         accepted_env_steps: Returns the env steps that the ledger has accepted.
         trim: Called with the lowest number of the log that is still needed.
         updates: Returns the number of updates so far.
+        withdraw: Called with the log's numbers of batches that must not be read again.
         max_env_steps: No batch is accepted once the run has this many; None: no limit.
 
     Attributes:
         error: The error that ended its thread; None while there is none.
     """
+
+    is_own = False
+    counts_failed = True
 
     def __init__(
         self,
@@ -65,8 +69,10 @@ class ReplayExperience:
         accepted_env_steps: Callable[[], int],
         trim: Callable[[int], None],
         updates: Callable[[], int],
+        withdraw: Callable[[Sequence[int]], None],
         max_env_steps: int | None = None,
     ) -> None:
+        self._withdraw = withdraw
         self._memory = memory
         self._stored = stored
         self._accepted_env_steps = accepted_env_steps
@@ -130,6 +136,25 @@ class ReplayExperience:
         self._ahead.popleft()
         if update.priorities is not None:
             self._updated.put((taken.experience, update))
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        """Takes the batches that the culprits read out of the replay, and out of the log."""
+        with self._lock:
+            self._ahead.popleft()
+            found = self._memory.withdraw(taken.experience, culprits)
+            waiting = _drained(self._samples)
+            self._ahead.clear()
+            for sample in waiting:
+                # Others may have the same items.
+                if self._memory.is_whole(sample):
+                    self._ahead.append(sample)
+                    self._samples.put(sample)
+                else:
+                    self._memory.give_back(sample)
+        if found:
+            self._withdraw([batch.number for batch in found])
+        self._wake.set()
+        return [Refused(batch.user, batch.player) for batch in found]
 
     def wait_until_settled(self) -> bool:
         """True at once: batches count only when committed, so a checkpoint is never ahead."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 
 from tinyqueue.algorithms.base import Update
@@ -10,7 +10,7 @@ from tinyqueue.data.session import SessionBatch
 from tinyqueue.errors import EnvironmentFailedError, MessageError
 from tinyqueue.experience.replay_memory import ReplayMemory
 from tinyqueue.experience.setbacks import Setbacks
-from tinyqueue.experience.source import Source, Taken
+from tinyqueue.experience.source import Refused, Source, Taken
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 from tinyqueue.wire.contract import Contract
@@ -72,6 +72,8 @@ class SerialStream(Source):
         batches_per_update: Number of batches per update.
     """
 
+    is_own = True
+
     def __init__(self, play: Play, batches_per_update: int) -> None:
         self._play = play
         self._count = batches_per_update
@@ -86,6 +88,10 @@ class SerialStream(Source):
 
     def trained(self, taken: Taken, update: Update) -> None:
         """Does nothing: batches are not kept."""
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        """Drops the whole experience of the update; the next is played with the same weights."""
+        return [Refused("", taken.arrived[index].header.player) for index in culprits]
 
     def wait_until_settled(self) -> bool:
         """True at once: there is no ledger."""
@@ -113,6 +119,9 @@ class SerialReplay(Source):
         updates: Returns the number of updates so far.
     """
 
+    is_own = True
+    counts_failed = True
+
     def __init__(self, play: Play, memory: ReplayMemory, updates: Callable[[], int]) -> None:
         self._play = play
         self._memory = memory
@@ -134,6 +143,11 @@ class SerialReplay(Source):
         if update.priorities is not None:
             sample = taken.experience
             self._memory.replay.update_priorities(sample.rows, sample.births, update.priorities)
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        """Takes the batches that the culprits read out of the replay."""
+        found = self._memory.withdraw(taken.experience, culprits)
+        return [Refused("", batch.player) for batch in found]
 
     def wait_until_settled(self) -> bool:
         """True at once: there is no ledger."""

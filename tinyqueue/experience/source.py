@@ -42,8 +42,19 @@ class Arrival:
             env_steps=self.batch.env_steps,
             announced=header.dropped,
             body=body,
+            login=self.delivery.login,
         )
         self.settle(self.delivery, mark)
+
+    def set_aside(self, reason: str) -> None:
+        """Marks the batch set aside, and keeps the message among the dead letters.
+
+        Args:
+            reason: A code of ``tinyqueue.wire.limits.REASONS``.
+        """
+        header = self.batch.header
+        mark = Mark(header.batch_id, "set aside", reason, announced=header.dropped)
+        self.settle(self.delivery, mark, set_aside=reason)
 
     def drop(self, reason: str) -> None:
         """Marks the batch dropped.
@@ -52,7 +63,8 @@ class Arrival:
             reason: The policy that says so: a short code.
         """
         header = self.batch.header
-        mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
+        login = self.delivery.login
+        mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped, login=login)
         self.settle(self.delivery, mark)
 
 
@@ -69,18 +81,54 @@ class Taken:
     experience: Any = None
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A session batch that is not trained on any more.
+
+    Attributes:
+        login: The broker login that sent it; empty where that is not known.
+        player: Name of the player.
+    """
+
+    login: str
+    player: str
+
+
+NOT_FINITE = "not-finite"
+"""Reason for setting a batch aside that made the loss of an update infinite or NaN."""
 OVER = "max env steps"
 """Reason for dropping a batch that arrived after the run's last env step."""
 
 
 class Source(Protocol):
-    """Gives the updater its experience, in the updater's thread."""
+    """Gives the updater its experience, in the updater's thread.
+
+    Attributes:
+        is_own: Whether all experience is played by this process, which has no reason to distrust
+            it.
+        counts_failed: Whether :attr:`Taken.arrived` counts even if the update fails.
+    """
+
+    is_own: bool = False
+    counts_failed: bool = False
 
     def take(self, timeout_s: float) -> Taken | None:
         """What to count and train on next; None if nothing came within ``timeout_s``."""
 
     def trained(self, taken: Taken, update: Update) -> None:
         """Tells the source that the algorithm was updated with ``taken``."""
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        """Tells the source that the update with ``taken`` failed, and was not applied.
+
+        Args:
+            taken: What it was to be trained on.
+            culprits: Which session batches of it, or items of a sample, made it fail. They are
+                taken out for good. The other batches of a stream come again in a later update.
+
+        Returns:
+            The session batches that were taken out.
+        """
 
     def wait_until_settled(self) -> bool:
         """Waits until the ledger knows what was trained on, up to a time limit.

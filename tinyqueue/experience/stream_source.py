@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.experience.source import OVER, Arrival, Taken
+from tinyqueue.experience.source import NOT_FINITE, OVER, Arrival, Refused, Taken
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 COMMIT_S = 10.0
@@ -27,6 +27,8 @@ class StreamExperience:
 
     error: BaseException | None = None
     is_ahead = False
+    is_own = False
+    counts_failed = False
 
     def __init__(
         self,
@@ -79,6 +81,15 @@ class StreamExperience:
                 self._stored_s = now_s
             arrival.accept(store=store)
         self._taken = []
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        """Sets the culprits aside; the others are the first batches of the next update."""
+        found = [self._taken[index] for index in culprits]
+        for arrival in found:
+            arrival.set_aside(NOT_FINITE)
+        self._partial = [arrival for arrival in self._taken if arrival not in found]
+        self._taken = []
+        return [Refused(arrival.delivery.login, arrival.batch.header.player) for arrival in found]
 
     def wait_until_settled(self, timeout_s: float = COMMIT_S) -> bool:
         """Waits until the ledger knows the batches of the last update; returns whether it does."""

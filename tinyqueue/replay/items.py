@@ -46,6 +46,10 @@ class Items(Protocol):
         """Ends a track at a gap; row 0 of ``block`` holds its final observations."""
         ...
 
+    def last_rows(self, rows: Array) -> Array:
+        """``[N]`` the last row that each item reads."""
+        ...
+
     def gather(
         self, rows: Array, births: Array, weights: Array
     ) -> TransitionSample | SequenceSample:

@@ -57,6 +57,11 @@ class ReplayPlan:
     reward_clip: float | None = None
 
     @property
+    def reach(self) -> int:
+        """Most ticks from an item's first row to its last."""
+        return self.burn_in + self.unroll if self.is_sequence else self.n_step
+
+    @property
     def is_sequence(self) -> bool:
         """Whether items are sequences of ``burn_in + unroll`` ticks."""
         return self.unroll > 0

@@ -25,6 +25,20 @@ _ROW_BYTES = 48
 """What is kept per row besides the frames: returns or rewards, links, ages, the sum tree."""
 
 
+@dataclass(frozen=True)
+class Withdrawn:
+    """A session batch that was taken out of the replay.
+
+    Attributes:
+        number: Its number in the session log.
+        user, player: Who played it, as its header says.
+    """
+
+    number: int
+    user: str
+    player: str
+
+
 @dataclass
 class _Stage:
     """A stage whose newest batch is held.
@@ -108,6 +122,7 @@ class Replay:
         )
         self._stages: dict[str, _Stage] = {}
         self._stage_of = [""] * blocks
+        self._played_by = [("", "")] * blocks
         self._numbers = np.full(blocks, NONE, np.int64)
         self._env_steps = np.zeros(blocks, np.int64)
         self._stale_priorities = 0
@@ -168,6 +183,7 @@ class Replay:
         block = self._ring.write(NONE if stage is None else stage.block, batch)
         self._numbers[block], self._env_steps[block] = number, batch.env_steps
         self._stage_of[block] = name
+        self._played_by[block] = (batch.header.user, batch.header.player)
         final = {path: rows[-1].copy() for path, rows in batch.observations.items()}
         final_mask = batch.extras[ACTION_MASK][-1].copy() if self._has_masks else None
         self._stages[name] = _Stage(n + 1, block, final, final_mask, track)
@@ -193,6 +209,34 @@ class Replay:
         is_live = self._ring.is_held(rows, births) & self._sampler.is_live(rows)
         self._stale_priorities += len(rows) - int(np.count_nonzero(is_live))
         self._sampler.update(rows[is_live], priorities[is_live])
+
+    def holds(self, rows: Array, births: Array) -> Array:
+        """``[N]`` bool, whether items are still those that were sampled."""
+        return self._ring.is_held(rows, births)
+
+    def withdraw(self, rows: Array, births: Array) -> list[Withdrawn]:
+        """Takes out every session batch that ``[N]`` sampled items read, with all items in reach.
+
+        Their stages go on as after a gap. Items evicted since are left out.
+        """
+        live = np.unique(rows[self._ring.is_held(rows, births)])
+        size = self._ring.block_rows
+        read: set[int] = set()
+        for first, last in zip(live // size, self._items.last_rows(live) // size, strict=True):
+            block = int(first)
+            # A sequence may span more than two batches.
+            while block not in (NONE, int(last)):
+                read.add(block)
+                block = int(self._ring.next_block[block])
+            read.add(int(last))
+        found = [block for block in sorted(read) if self._numbers[block] != NONE]
+        taken_out = [Withdrawn(int(self._numbers[b]), *self._played_by[b]) for b in found]
+        self._sampler.discard(live)
+        for block in found:
+            self._sampler.discard(self._ring.reaching_after(block, self._plan.reach))
+            self._empty(block)
+            self._ring.disown(block)
+        return taken_out
 
     def snapshot(self) -> Arrays:
         """Priorities for a checkpoint; empty without prioritisation.
@@ -236,9 +280,12 @@ class Replay:
 
     def _make_room(self) -> None:
         """Evicts the oldest block when the ring is full."""
-        ring, block = self._ring, self._ring.place
-        if not ring.is_full:
-            return
+        if self._ring.is_full:
+            self._empty(self._ring.place)
+
+    def _empty(self, block: int) -> None:
+        """Removes a block's items, and those whose stacks reach into it."""
+        ring = self._ring
         self._sampler.clear(ring.first_row(block), ring.block_rows)
         self._sampler.discard(ring.reaching_before(int(ring.next_block[block])))
         ring.release(block)

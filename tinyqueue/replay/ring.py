@@ -88,6 +88,10 @@ class Ring:
         """Whether rows still have the generation ``births``, so were not overwritten."""
         return np.equal(self.births(rows), births)
 
+    def disown(self, block: int) -> None:
+        """Gives a block's rows a generation that none had: what began there never completes."""
+        self._serials[block] = -abs(self._serials[block])
+
     def release(self, block: int) -> None:
         """Unlinks a block from the next one; its frames can no longer be reached."""
         following = self.next_block[block]
@@ -165,6 +169,15 @@ class Ring:
             rows = self.block_table(block)
             found.append(rows[np.minimum(self.ages[rows], self.stack - 1) > tick])
             block, tick = int(self.next_block[block]), tick + self.ticks
+        return np.concatenate(found)
+
+    def reaching_after(self, block: int, ticks: int) -> Array:
+        """Rows before ``block`` that are at most ``ticks`` before its first tick, in every slot."""
+        found = [np.empty(0, np.int64)]
+        earlier = int(self.previous_block[block])
+        while earlier != NONE and ticks > 0:
+            found.append(self.block_table(earlier)[-ticks:].ravel())
+            earlier, ticks = int(self.previous_block[earlier]), ticks - self.ticks
         return np.concatenate(found)
 
     def observations(self, rows: Array) -> Arrays:

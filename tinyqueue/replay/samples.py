@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
 
 from tinyqueue.data.spaces import Array, Arrays
 
 
+class _Repeatable:
+    """A sample whose items can be put together anew."""
+
+    _first_axis: tuple[str, ...] | None = None
+    """Fields with the items on their first axis, not the second; None: all."""
+
+    def repeated(self, items: Sequence[int]) -> Self:
+        """A sample of these items of this one, in this order."""
+        chosen = np.asarray(items, np.int64)
+
+        def of(name: str, values: Any) -> Any:
+            if values is None:
+                return None
+            if isinstance(values, dict):
+                return {path: of(name, array) for path, array in values.items()}
+            is_first = self._first_axis is None or name in self._first_axis
+            return values.take(chosen, axis=0 if is_first else 1)
+
+        changes = {f.name: of(f.name, getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True)
-class TransitionSample:
+class TransitionSample(_Repeatable):
     """N transitions with their n-step returns already summed.
 
     The target of one is ``returns + discounts · bootstrap(next_observations)``.
@@ -41,7 +67,7 @@ class TransitionSample:
 
 
 @dataclass(frozen=True)
-class SequenceSample:
+class SequenceSample(_Repeatable):
     """N sequences of L = burn_in + unroll ticks, time-major, each within one episode.
 
     The loss is taken at ticks ≥ burn_in where ``mask``.
@@ -64,6 +90,8 @@ class SequenceSample:
         action_masks: ``[L+1, N, n]`` bool, the valid actions in ``observations``; None if the
             environment has no action masks.
     """
+
+    _first_axis = ("rows", "births", "state", "weights")
 
     rows: Array
     births: Array

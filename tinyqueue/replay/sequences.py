@@ -75,6 +75,10 @@ class Sequences:
         self._learn_errors(self._ring.block_table(block)[:1], track.tail.close(block))
         return self._keep(track.close(), is_cut=True)
 
+    def last_rows(self, rows: Array) -> Array:
+        """``[N]`` the row after each sequence's last tick."""
+        return self._ring.moved(rows, self._lengths[rows].astype(np.int64))
+
     def gather(self, rows: Array, births: Array, weights: Array) -> SequenceSample:
         """A :class:`SequenceSample` of ``[N]`` items."""
         plan, ring = self._plan, self._ring

@@ -44,6 +44,10 @@ class Transitions:
         """Ends a track at a gap; row 0 of ``block`` holds its final observations."""
         return self._keep(track.close(block))
 
+    def last_rows(self, rows: Array) -> Array:
+        """``[N]`` the row that each transition bootstraps from."""
+        return self._next_rows.take(rows)
+
     def gather(self, rows: Array, births: Array, weights: Array) -> TransitionSample:
         """A :class:`TransitionSample` of ``[N]`` items."""
         next_rows = self._next_rows.take(rows)
