@@ -31,8 +31,8 @@ def test_a_serial_run_has_its_answer_at_once_and_once():
     games.request(version(8, FALLS), "second", seed=2, actions="greedy")
 
     answer = games.poll()
-    assert (answer.request, answer.policy_version) == ("second", 8)
-    assert answer.returns.max() < 15
+    assert (answer.request, answer.result.policy_version) == ("second", 8)
+    assert answer.result.returns.max() < 15
     assert games.poll() is None
 
 

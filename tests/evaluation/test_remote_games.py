@@ -3,31 +3,41 @@
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import (
     ConfigError,
     EnvironmentFailedError,
     MissingVersionError,
     ServiceUnreachableError,
 )
+from tinyqueue.evaluation.inbox import Inbox
 from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.wire.evaluation_signs import EvaluationSign
-from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
+from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 
 WEIGHTS = SimpleNamespace(version=12)
 
 
-def result(request, player="worker"):
+def played(request, player="worker"):
     returns, lengths = np.ones(2, np.float32), np.ones(2, np.int32)
-    return EvaluationResult(request, "pole", "r", 12, returns, lengths, 0.1, player)
+    ends: dict[str, Any] = {"asked": 2, "max_steps": 9}
+    return EvaluationResult(request, "pole", "r", 12, returns, lengths, 0.1, player, **ends)
 
 
-def sign(request, player="worker"):
-    return EvaluationSign(request, "pole", "r", player)
+def result(request, player="worker", login="evaluator"):
+    body = encode_evaluation(played(request, player))
+    return Delivery(body, {}, request, EVALUATION_TYPE, login=login)
+
+
+def sign(request, player="worker", login="evaluator"):
+    body = encode_sign(EvaluationSign(request, "pole", "r", player))
+    return Delivery(body, {}, f"{request}:0", SIGN_TYPE, login=login)
 
 
 class Surroundings:
@@ -49,14 +59,15 @@ class Surroundings:
         self.how.append(actions)
         self.sent.append((request, version, seed))
 
-    def play_here(self, weights, request, seed, actions):
+    def play_here(self, weights, request, seed, actions, is_wanted):
         self.how.append(actions)
+        self.is_wanted = is_wanted
         self.played.append((weights, request, seed))
         self.began.set()
         assert self.may_end.wait(5.0)
         if self.play_error:
             raise self.play_error
-        return result(request, "learner")
+        return played(request, "learner")
 
     def pass_s(self, games, seconds):
         """Polls once a second; what was answered."""
@@ -81,9 +92,10 @@ def around():
 @pytest.fixture
 def make_games(around):
     def make(here_after_s=10.0):
-        config = EvaluationConfig(here_after_s=here_after_s)
+        config = EvaluationConfig(episodes=2, here_after_s=here_after_s)
         return RemoteGames(
             config,
+            Inbox("pole", "r", "learner", clock=lambda: around.now_s),
             pin=around.pin,
             send=around.send,
             play_here=around.play_here,
@@ -134,7 +146,7 @@ def test_a_slow_worker_that_tells_of_itself_is_waited_for(games, around):
         games.arrived(sign("ask"))
     games.arrived(result("ask"))
 
-    assert [found.player for found in around.pass_s(games, 1)] == ["worker"]
+    assert [found.result.player for found in around.pass_s(games, 1)] == ["worker"]
     assert around.played == []
 
 
@@ -145,7 +157,7 @@ def test_without_a_word_of_a_worker_the_learner_plays(games, around):
     assert around.played == []
     around.pass_s(games, 1)
 
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
     assert around.played == [(WEIGHTS, "ask", 1)]
 
 
@@ -159,7 +171,7 @@ def test_a_worker_that_tells_no_more_is_replaced(games, around):
     assert around.played == []
     around.pass_s(games, 1)
 
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
 
 def test_a_worker_that_plays_something_else_is_not_waited_for(games, around):
@@ -168,7 +180,7 @@ def test_a_worker_that_plays_something_else_is_not_waited_for(games, around):
         games.arrived(sign("of an earlier learner"))
         around.pass_s(games, 1)
 
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
 
 def test_what_an_update_lasts_is_no_silence(games, around):
@@ -185,11 +197,11 @@ def test_what_an_update_lasts_is_no_silence(games, around):
 def test_without_workers_the_learner_plays_at_once_and_asks_ever_more_rarely(games, around):
     games.request(WEIGHTS, "0", seed=0, actions="greedy")
     around.pass_s(games, 11)
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
     for number in range(1, 18):
         games.request(WEIGHTS, str(number), seed=number, actions="greedy")
-        assert answer(games).player == "learner"
+        assert answer(games).result.player == "learner"
 
     assert [request for _, request, _ in around.played] == [str(n) for n in range(18)]
     assert around.asked == ["0", "1", "2", "4", "8", "16"]
@@ -199,7 +211,7 @@ def test_without_workers_the_learner_plays_at_once_and_asks_ever_more_rarely(gam
 def test_after_a_late_word_of_a_worker_workers_are_asked_and_waited_for_again(games, around, word):
     games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
     games.arrived(word("first"))
     games.request(WEIGHTS, "second", seed=2, actions="greedy")
@@ -207,18 +219,18 @@ def test_after_a_late_word_of_a_worker_workers_are_asked_and_waited_for_again(ga
     assert around.asked == ["first", "second"]
     assert around.pass_s(games, 10) == []
     games.arrived(result("second"))
-    assert answer(games).player == "worker"
+    assert answer(games).result.player == "worker"
     assert [request for _, request, _ in around.played] == ["first"]
 
 
 def test_a_worker_that_is_started_later_is_found(games, around):
     games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
     games.request(WEIGHTS, "second", seed=2, actions="greedy")
     games.arrived(sign("second"))
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
     games.arrived(result("second"))
     games.request(WEIGHTS, "third", seed=3, actions="greedy")
 
@@ -235,7 +247,7 @@ def test_a_late_answer_of_a_worker_is_as_good(games, around):
 
     games.arrived(result("ask", "a slow worker"))
 
-    assert answer(games).player == "a slow worker"
+    assert answer(games).result.player == "a slow worker"
 
 
 def test_what_the_learner_plays_too_late_is_ignored_and_so_is_its_error(games, around):
@@ -244,7 +256,7 @@ def test_what_the_learner_plays_too_late_is_ignored_and_so_is_its_error(games, a
     games.request(WEIGHTS, "first", seed=1, actions="greedy")
     around.pass_s(games, 11)
     games.arrived(result("first"))
-    assert answer(games).player == "worker"
+    assert answer(games).result.player == "worker"
 
     games.request(WEIGHTS, "second", seed=2, actions="greedy")
     around.may_end.set()
@@ -262,7 +274,7 @@ def test_nobody_is_asked_when_the_learner_shall_play(make_games, around):
 
     for request in ("first", "second"):
         games.request(WEIGHTS, request, seed=1, actions="greedy")
-        assert answer(games).player == "learner"
+        assert answer(games).result.player == "learner"
 
     assert around.sent == around.pinned == []
 
@@ -278,7 +290,7 @@ def test_when_nobody_can_be_asked_the_learner_plays(games, around, errors):
     vars(around).update(errors)
     games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
     vars(around).update(dict.fromkeys(errors))
     games.request(WEIGHTS, "again", seed=2, actions="greedy")
@@ -308,18 +320,90 @@ def test_whatever_games_raise_is_an_answer(make_games, around, error):
     assert answer(games).kind == type(error).__name__
 
 
-def test_a_worker_that_tells_for_ever_is_given_up(games, around):
+def test_a_worker_that_tells_for_ever_is_replaced(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+
+    for _ in range(470):
+        games.arrived(sign("ask"))
+        assert around.pass_s(games, 2) == []
+    assert around.played == []
+    games.arrived(sign("ask"))
+    around.pass_s(games, 1)
+
+    assert answer(games).result.player == "learner"
+
+
+def test_a_login_that_has_told_in_vain_is_heeded_again_when_it_has_answered(games, around):
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
+    for _ in range(470):
+        games.arrived(sign("first"))
+        assert around.pass_s(games, 2) == []
+    around.pass_s(games, 1)
+    assert answer(games).result.player == "learner"
+
+    # Its signs are worth nothing now: workers are asked, and the learner plays at once.
+    games.arrived(sign("first"))
+    around.may_end.clear()
+    games.request(WEIGHTS, "second", seed=2, actions="greedy")
+    assert around.asked == ["first", "second"]
+    assert len(around.played) == 2
+
+    # Its answer counts, and then its signs do again.
+    games.arrived(result("second"))
+    assert answer(games).result.player == "worker"
+    games.arrived(sign("second"))
+    games.request(WEIGHTS, "third", seed=3, actions="greedy")
+    assert around.asked == ["first", "second", "third"]
+    assert len(around.played) == 2
+
+
+def test_an_evaluation_ends_whatever_is_told_and_whatever_hangs(games, around):
+    around.may_end.clear()
     games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 
     answers = []
-    for _ in range(500):
+    for _ in range(1000):
         games.arrived(sign("ask"))
         answers += around.pass_s(games, 2)
 
     (given_up,) = answers
     assert given_up.kind == "TimeOver"
-    assert given_up.text.startswith("worker has not finished the games within 930 s")
-    assert around.played == []
+    assert given_up.text.startswith("the learner has not finished the games within 940 s")
+
+
+def test_games_that_nobody_needs_any_more_end(games, around):
+    around.may_end.clear()
+    games.request(WEIGHTS, "first", seed=1, actions="greedy")
+    around.pass_s(games, 11)
+    assert around.began.wait(5.0)
+    assert around.is_wanted()
+
+    games.arrived(result("first"))
+    assert answer(games).result.player == "worker"
+
+    assert not around.is_wanted()
+
+
+def test_games_that_only_the_learner_may_play_are_asked_of_nobody(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy", here=True)
+    games.arrived(result("ask"))
+
+    found = answer(games)
+
+    assert (found.result.player, found.is_own) == ("learner", True)
+    assert around.sent == around.pinned == []
+    # Workers are asked and waited for as before.
+    games.request(WEIGHTS, "next", seed=2, actions="greedy")
+    assert around.asked == ["next"]
+    assert len(around.played) == 1
+
+
+@pytest.mark.parametrize(("login", "is_own"), [("learner", True), ("evaluator", False)])
+def test_whose_games_they_were_is_known(games, login, is_own):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    games.arrived(result("ask", login=login))
+
+    assert answer(games).is_own is is_own
 
 
 def test_games_that_hang_here_are_given_up_and_no_others_are_begun_beside_them(make_games, around):
@@ -340,6 +424,6 @@ def test_games_that_hang_here_are_given_up_and_no_others_are_begun_beside_them(m
 def test_how_actions_are_chosen_is_asked_of_workers_and_of_the_learner(games, around):
     games.request(WEIGHTS, "ask", seed=1, actions="sample")
     around.pass_s(games, 11)
-    assert answer(games).player == "learner"
+    assert answer(games).result.player == "learner"
 
     assert around.how == ["sample", "sample"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import ConfigError
+from tinyqueue.evaluation.answers import Answer
 from tinyqueue.evaluation.threshold import Evaluated, ReturnThreshold
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.run.checkpoint import Checkpoint
@@ -19,7 +20,7 @@ class Games:
         self.requests = []
         self.result = None
 
-    def request(self, weights, request, seed, actions):
+    def request(self, weights, request, seed, actions, here=False):
         self.requests.append((weights, request, seed, actions))
 
     def poll(self):
@@ -27,7 +28,7 @@ class Games:
         return result
 
     def finish(self, mean, request=None):
-        self.result = result(request or self.requests[-1][1], mean)
+        self.result = Answer(result(request or self.requests[-1][1], mean), is_own=True)
 
 
 def result(request, mean):
@@ -183,11 +184,11 @@ def test_nothing_is_due_before_an_episode_has_ended_or_without_a_level(make_thre
     assert not make_threshold(threshold=None).is_due(5.0, None, 10**9, 10.0)
 
 
-def evaluated(*returns, actions="greedy", training_mean=0.0, **ends):
+def evaluated(*returns, actions="greedy", training_mean=0.0, is_own=True, **ends):
     values = np.array(returns, np.float32)
     lengths = np.ones(len(values), np.int32)
     answer = EvaluationResult("x", "pole", "r", 5, values, lengths, 0.1, "me", actions, **ends)
-    return Evaluated(checkpoint(1), answer, training_mean)
+    return Evaluated(checkpoint(1), answer, training_mean, is_own)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,23 @@ def test_fresh_games_confirm_a_level_within_the_smaller_error(
     threshold = make_threshold(threshold=threshold)
 
     assert threshold.is_confirmed(evaluated(*decided), evaluated(*fresh)) is confirmed
+
+
+def test_where_another_played_the_first_set_the_learner_s_must_reach_the_level(make_threshold):
+    threshold = make_threshold(threshold=100.0)
+    theirs = evaluated(1e9, -1e8, is_own=False)
+
+    assert not threshold.is_confirmed(theirs, evaluated(98.0, 101.0))
+    assert threshold.is_confirmed(theirs, evaluated(99.0, 101.0))
+    assert threshold.is_confirmed(evaluated(99.0, 101.0), evaluated(98.0, 101.0))
+
+
+def test_a_few_of_the_games_neither_reach_nor_confirm_a_level(make_threshold):
+    threshold = make_threshold()
+    whole, part = evaluated(500.0, 500.0, asked=2), evaluated(500.0, 500.0, asked=3)
+
+    assert (threshold.is_reached(whole), threshold.is_reached(part)) == (True, False)
+    assert not threshold.is_confirmed(whole, part)
 
 
 def test_games_that_were_cut_neither_reach_nor_confirm_a_level(make_threshold):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.answers import Answer, NoAnswer
 from tinyqueue.evaluation.games import Limits, play_games
 from tinyqueue.evaluation.result import result_of
-from tinyqueue.evaluation.threshold import NoAnswer
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import evaluation_head
@@ -89,12 +89,14 @@ class LocalGames:
         self._spec = spec
         self._modules = modules
         self._graph = graph
-        self._result: EvaluationResult | NoAnswer | None = None
+        self._answer: Answer | NoAnswer | None = None
 
-    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+    def request(
+        self, weights: WeightVersion, request: str, seed: int, actions: str, *, here: bool = False
+    ) -> None:
         """Plays the games before it returns; failures become the answer."""
         try:
-            self._result = play_here(
+            result = play_here(
                 self._experiment,
                 self._spec,
                 self._modules,
@@ -106,9 +108,11 @@ class LocalGames:
             )
         except Exception as error:
             # Nothing that an environment raises may end the training.
-            self._result = NoAnswer.of(request, error)
+            self._answer = NoAnswer.of(request, error)
+        else:
+            self._answer = Answer(result, is_own=True)
 
-    def poll(self) -> EvaluationResult | NoAnswer | None:
-        """The result of the last request, once."""
-        result, self._result = self._result, None
-        return result
+    def poll(self) -> Answer | NoAnswer | None:
+        """The answer to the last request, once."""
+        answer, self._answer = self._answer, None
+        return answer

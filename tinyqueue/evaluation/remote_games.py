@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +9,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import TinyqueueError
-from tinyqueue.evaluation.threshold import NoAnswer
+from tinyqueue.evaluation.answers import Answer, NoAnswer
+from tinyqueue.evaluation.inbox import ADVICE, Inbox
+from tinyqueue.evaluation.wanted import Wanted
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.wire.evaluation_signs import EvaluationSign
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
@@ -26,9 +27,14 @@ LOOK_S = 1.0
 messages wait behind session batches meanwhile."""
 
 GRACE_S = 30.0
-"""How long to wait for an answer after ``evaluation.timeout_s``, when games end by themselves."""
+"""How long to wait for an answer after ``evaluation.here_after_s``, in which a worker begins, and
+``evaluation.timeout_s``, after which its games end by themselves."""
 
 log = structlog.get_logger(__name__)
+
+
+IsWanted = Callable[[], bool]
+"""Whether the result of games that are being played is still wanted."""
 
 
 @dataclass
@@ -40,31 +46,24 @@ class _Asked:
         weights: The weights to evaluate.
         seed: Seed of the games.
         actions: How actions are chosen.
-        asked_s: When it was made, on the clock.
+        since_s: When it was made, or its games were begun in this process, on the clock.
         silent_s: Seconds since the last sign of a worker, or since it was sent, as far as they
             count (:data:`LOOK_S`).
-        player: The worker that gave the last sign; empty without one.
-        here: Whether it is played in this process.
-        thread: The thread that plays it, if so.
+        login: Login of the worker that gave the last sign; None without one.
+        player: Its name.
+        thread: The thread that plays it, if it is played in this process.
     """
 
     request: str
     weights: WeightVersion
     seed: int
     actions: str
-    asked_s: float
+    since_s: float
     silent_s: float = 0.0
+    login: str | None = None
     player: str = ""
     here: bool = False
     thread: threading.Thread | None = None
-
-
-@dataclass(frozen=True)
-class _Played:
-    """The outcome of games in this process."""
-
-    request: str
-    came: EvaluationResult | NoAnswer
 
 
 class RemoteGames:
@@ -76,108 +75,143 @@ class RemoteGames:
     and less often, as the task feed does: so workers that start later are found, and few tasks
     pile up if there are none.
 
+    Signs hold up an evaluation for a bounded time. If there is no answer by then, the learner plays
+    the games, and does not wait for that login again before it has answered.
+
     Args:
-        config: How long games may take, and how long to wait for a sign.
+        config: How many games, how long they may take, and how long to wait for a sign.
+        inbox: Receives what workers send.
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
-        play_here: Plays the games in this process if no worker does.
+        play_here: Plays the games in this process, as long as they are wanted.
         clock: Returns monotonic seconds.
     """
 
     def __init__(
         self,
         config: EvaluationConfig,
+        inbox: Inbox,
         *,
         pin: Callable[[int, float], None],
         send: Callable[[str, int, int, str], None],
-        play_here: Callable[[WeightVersion, str, int, str], EvaluationResult],
+        play_here: Callable[[WeightVersion, str, int, str, IsWanted], EvaluationResult],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._config = config
         self._here_after_s = config.here_after_s
-        self._most_s = config.timeout_s + GRACE_S
+        self._most_s = config.here_after_s + config.timeout_s + GRACE_S
+        self._inbox = inbox
         self._pin = pin
         self._send = send
         self._play_here = play_here
         self._clock = clock
-        self._come: queue.SimpleQueue[EvaluationResult | EvaluationSign | _Played]
-        self._come = queue.SimpleQueue()
         self._asked: _Asked | None = None
         self._unheeded = 0
         """Requests in a row that were played here, since the last sign of a worker."""
         self._looked_s = 0.0
         self._hanging: threading.Thread | None = None
+        self._has_advised = False
 
-    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
-        """Sends the task and returns; without workers, starts the games in a thread."""
-        self._asked = None
-        self._take_in()
+    def request(
+        self, weights: WeightVersion, request: str, seed: int, actions: str, *, here: bool = False
+    ) -> None:
+        """Sends the task and returns; without workers, or if ``here``, plays in a thread."""
+        self._look_for_workers()
         self._looked_s = self._clock()
         self._asked = asked = _Asked(request, weights, seed, actions, self._looked_s)
         # 0, 1, 2, 4, 8 and so on.
-        asks = self._here_after_s > 0 and self._unheeded & (self._unheeded - 1) == 0
+        is_due = self._unheeded & (self._unheeded - 1) == 0
+        asks = is_due and self._here_after_s > 0 and not here
+        self._inbox.expect(self._wanted(asked, asks))
         sent = asks and self._sent(asked)
         if self._unheeded or not sent:
             self._start_here(asked)
-        self._unheeded += self._unheeded > 0
+        self._unheeded += self._unheeded > 0 and not here
 
-    def arrived(self, message: EvaluationResult | EvaluationSign) -> None:
-        """Receives a worker's message. Called in the consumer's thread."""
-        self._come.put(message)
+    def arrived(self, delivery: Delivery) -> None:
+        """Receives a worker's message. Called in the consumer's thread.
 
-    def poll(self) -> EvaluationResult | NoAnswer | None:
+        Raises:
+            MessageError: Its body is neither a result nor a sign.
+        """
+        self._inbox.arrived(delivery)
+
+    def poll(self) -> Answer | NoAnswer | None:
         """The answer to the last request, once; None while there is none."""
-        found = self._take_in()
-        asked = self._asked
+        self._look_for_workers()
+        found, asked = self._inbox.take(), self._asked
         if found is not None or asked is None:
             self._asked = None
             return found
         now_s = self._clock()
-        asked.silent_s += min(now_s - self._looked_s, LOOK_S)
-        self._looked_s = now_s
-        if now_s - asked.asked_s > self._most_s:
-            return self._given_up(asked)
-        if not asked.here and asked.silent_s > self._here_after_s:
-            log.info(
-                "no sign of an evaluating worker; the learner plays the games",
-                request=asked.request,
-                last_heard=asked.player or "nobody",
-            )
-            self._unheeded = 1
-            self._start_here(asked)
+        self._look_for_sign(asked, now_s)
+        if now_s - asked.since_s > self._most_s:
+            if asked.here:
+                return self._given_up(asked)
+            self._has_waited_in_vain(asked)
+        elif not asked.here and asked.silent_s > self._here_after_s:
+            self._has_heard_nobody(asked)
         return None
 
+    def _wanted(self, asked: _Asked, asks_workers: bool) -> Wanted:
+        return Wanted(
+            asked.request,
+            self._inbox.experiment,
+            self._inbox.run,
+            asked.weights.version,
+            asked.actions,
+            self._config.episodes,
+            self._config.timeout_s,
+            asks_workers,
+        )
+
+    def _look_for_workers(self) -> None:
+        if self._inbox.take_heard():
+            self._unheeded = 0
+
+    def _look_for_sign(self, asked: _Asked, now_s: float) -> None:
+        sign = self._inbox.take_sign()
+        if sign is not None:
+            asked.silent_s, asked.login, asked.player = 0.0, sign.login, sign.player
+        asked.silent_s += min(now_s - self._looked_s, LOOK_S)
+        self._looked_s = now_s
+
+    def _has_heard_nobody(self, asked: _Asked) -> None:
+        log.info(
+            "no sign of an evaluating worker; the learner plays the games",
+            request=asked.request,
+            last_heard=asked.player or "nobody",
+        )
+        if self._inbox.own_login and not self._has_advised:
+            self._has_advised = True
+            log.warning(f"no evaluating worker answers: {ADVICE}")
+        self._unheeded = 1
+        self._start_here(asked)
+
+    def _has_waited_in_vain(self, asked: _Asked) -> None:
+        log.warning(
+            f"an evaluating worker has not answered within {self._most_s:.0f} s; the learner plays "
+            "the games. Does the environment hang there? Otherwise give the games more time "
+            "(evaluation.timeout_s)",
+            login=asked.login,
+            player=asked.player,
+        )
+        if asked.login is not None:
+            self._inbox.distrust(asked.login)
+        self._unheeded = 1
+        self._start_here(asked)
+
     def _given_up(self, asked: _Asked) -> NoAnswer:
-        """Neither a worker's signs nor a game that hangs may keep a run from ending."""
+        """A game that hangs may not keep a run from ending."""
         self._asked = None
-        if asked.here:
-            self._hanging = asked.thread
-        who = "the learner" if asked.here else asked.player
+        self._inbox.expect(None)
+        self._hanging = asked.thread
         return NoAnswer(
             asked.request,
             "TimeOver",
-            f"{who} has not finished the games within {self._most_s:.0f} s. Does the environment "
-            "hang? Otherwise give them more time (evaluation.timeout_s).",
+            f"the learner has not finished the games within {self._most_s:.0f} s. Does the "
+            "environment hang? Otherwise give them more time (evaluation.timeout_s).",
         )
-
-    def _take_in(self) -> EvaluationResult | NoAnswer | None:
-        """Handles all messages. Returns the first answer to the current request."""
-        found: EvaluationResult | NoAnswer | None = None
-        asked = self._asked
-        while True:
-            try:
-                message = self._come.get_nowait()
-            except queue.Empty:
-                return found
-            if not isinstance(message, _Played):
-                self._unheeded = 0
-            if asked is None or found is not None or message.request != asked.request:
-                continue
-            if isinstance(message, EvaluationSign):
-                asked.silent_s, asked.player = 0.0, message.player
-            elif isinstance(message, EvaluationResult):
-                found = message
-            else:
-                found = message.came
 
     def _sent(self, asked: _Asked) -> bool:
         """Sends the task to the workers. False if it cannot be sent."""
@@ -190,10 +224,10 @@ class RemoteGames:
         return True
 
     def _start_here(self, asked: _Asked) -> None:
-        asked.here = True
+        asked.here, asked.since_s = True, self._clock()
         if self._hanging is not None and self._hanging.is_alive():
             text = "games that started earlier still hang in this process"
-            self._come.put(_Played(asked.request, NoAnswer(asked.request, "TimeOver", text)))
+            self._inbox.played(asked.request, NoAnswer(asked.request, "TimeOver", text))
             return
         asked.thread = threading.Thread(
             target=self._play, args=(asked,), name="evaluation", daemon=True
@@ -203,8 +237,14 @@ class RemoteGames:
     def _play(self, asked: _Asked) -> None:
         came: EvaluationResult | NoAnswer
         try:
-            came = self._play_here(asked.weights, asked.request, asked.seed, asked.actions)
+            came = self._play_here(
+                asked.weights,
+                asked.request,
+                asked.seed,
+                asked.actions,
+                lambda: self._asked is asked,
+            )
         except Exception as error:
             # Nothing that an environment raises may end the training.
             came = NoAnswer.of(asked.request, error)
-        self._come.put(_Played(asked.request, came))
+        self._inbox.played(asked.request, came)

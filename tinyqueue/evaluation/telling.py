@@ -7,8 +7,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
@@ -19,8 +17,6 @@ EVERY_S = 2.0
 STUCK_S = 120.0
 """No signs are given for games that have stood still for this long. Building a hundred environments
 takes less."""
-
-log = structlog.get_logger(__name__)
 
 
 class Telling:
@@ -44,11 +40,19 @@ class Telling:
         self._body = encode_sign(sign)
         self._every_s = every_s
         self._moved_s = time.monotonic()
+        self._refusal: ConfigError | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="telling", daemon=True)
 
     def moved(self, *_: object) -> None:
-        """Notes that the games are moving. The player of the games calls it."""
+        """Notes that the games are moving. The player of the games calls it.
+
+        Raises:
+            ConfigError: The broker refuses what this login says of evaluations, so nobody would
+                get the result either.
+        """
+        if self._refusal is not None:
+            raise self._refusal
         self._moved_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -76,8 +80,7 @@ class Telling:
                 # The store, which knows the learners, is unreachable: as if the broker were.
                 outcome = PublishOutcome.UNKNOWN
             except ConfigError as error:
-                # The result will be rejected too, unless somebody corrects the setting until then.
-                log.error("cannot send signs of an evaluation", error=str(error))
+                self._refusal = error
                 return
             number += outcome is PublishOutcome.CONFIRMED
             is_full = outcome is PublishOutcome.FULL
@@ -92,4 +95,5 @@ class Telling:
             message_id=f"{self._sign.request}:{number}",
             correlation_id=self._sign.request,
             headers={},
+            is_evaluation=True,
         )

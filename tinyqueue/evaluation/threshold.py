@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinyqueue.data.seeds import seed32
-from tinyqueue.errors import ConfigError, EnvironmentFailedError
+from tinyqueue.errors import ConfigError
+from tinyqueue.evaluation.answers import Answer, NoAnswer
 from tinyqueue.evaluation.score import remarks_on
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.sections import EvaluationConfig
@@ -22,37 +23,12 @@ _ERRORS = 2.0
 # Standard errors by which two means of the same policy differ in 5 of 100 cases.
 
 
-@dataclass(frozen=True)
-class NoAnswer:
-    """An evaluation that could not be played to its end.
-
-    Attributes:
-        request: Id of the evaluation.
-        kind: What went wrong: one word, the same for all failures of this kind.
-        text: The same in a sentence, with the line of the environment if it is known.
-    """
-
-    request: str
-    kind: str
-    text: str
-
-    @classmethod
-    def of(cls, request: str, error: Exception) -> NoAnswer:
-        """The answer for an exception raised while playing.
-
-        Args:
-            request: Id of the evaluation.
-            error: The exception.
-        """
-        name = type(error).__name__
-        kind = error.kind if isinstance(error, EnvironmentFailedError) else name
-        return cls(request, kind, str(error) or name)
-
-
 class GameRequests(Protocol):
     """Has evaluations of one weight version played somewhere, one request at a time."""
 
-    def request(self, weights: WeightVersion, request: str, seed: int, actions: str) -> None:
+    def request(
+        self, weights: WeightVersion, request: str, seed: int, actions: str, *, here: bool = False
+    ) -> None:
         """Requests an evaluation. It may be played before the return, or later.
 
         Args:
@@ -60,9 +36,10 @@ class GameRequests(Protocol):
             request: Id of the evaluation.
             seed: Seed of the games.
             actions: ``greedy`` or ``sample``.
+            here: Only the learner itself may play it.
         """
 
-    def poll(self) -> EvaluationResult | NoAnswer | None:
+    def poll(self) -> Answer | NoAnswer | None:
         """The answer to the last request, once; None while there is none."""
 
 
@@ -74,11 +51,13 @@ class Evaluated:
         checkpoint: The state.
         result: Returns and lengths of the episodes.
         training_mean: Mean return of the last training episodes when it was requested.
+        is_own: Whether the learner played it, or a worker with the learner's own login.
     """
 
     checkpoint: Checkpoint
     result: EvaluationResult
     training_mean: float = math.nan
+    is_own: bool = True
 
     @property
     def mean_return(self) -> float:
@@ -89,6 +68,11 @@ class Evaluated:
     def summary(self) -> GamesSummary:
         """Statistics of the evaluation episodes."""
         return GamesSummary.of(self.result.returns, self.result.lengths)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all games were played to their end, or to the limit of steps."""
+        return not self.result.cut and len(self.result.returns) >= self.result.asked
 
     @property
     def actions(self) -> str:
@@ -221,6 +205,7 @@ class ReturnThreshold:
         *,
         actions: str | None = None,
         training_mean: float = math.nan,
+        here: bool = False,
     ) -> None:
         """Requests an evaluation.
 
@@ -229,6 +214,7 @@ class ReturnThreshold:
             weights: The weights to evaluate.
             actions: ``greedy`` or ``sample``; None: :attr:`actions`.
             training_mean: Mean return of the last training episodes.
+            here: Only the learner itself may play it.
         """
         request = secrets.token_hex(8)
         self._count += 1
@@ -236,33 +222,32 @@ class ReturnThreshold:
         actions = actions or self.actions
         self._waiting = _Waiting(request, checkpoint, actions, training_mean)
         seed = seed32(self._seed, checkpoint.env_steps, self._count)
-        self._games.request(weights, request, seed, actions)
+        self._games.request(weights, request, seed, actions, here=here)
 
     def answer(self) -> Evaluated | NoAnswer | None:
         """The answer to the outstanding request, once; None while there is none."""
         waiting = self._waiting
         if waiting is None:
             return None
-        result = self._games.poll()
-        if result is None or result.request != waiting.request:
+        answer = self._games.poll()
+        if answer is None or answer.request != waiting.request:
             return None
         self._waiting = None
-        if isinstance(result, NoAnswer):
-            return result
+        if isinstance(answer, NoAnswer):
+            return answer
+        result = answer.result
         if result.actions != waiting.actions:
             text = f"{result.player} played {result.actions} games, not {waiting.actions} ones"
             return NoAnswer(waiting.request, "OtherActions", text)
-        return Evaluated(waiting.checkpoint, result, waiting.training_mean)
+        return Evaluated(waiting.checkpoint, result, waiting.training_mean, answer.is_own)
 
     def is_reached(self, evaluated: Evaluated) -> bool:
         """Whether an evaluation reached the target score.
 
-        Never if games were cut for time, since half a game may have any return.
+        Never if the time was over: half a game may have any return, and a few games any mean.
         """
         return (
-            self.value is not None
-            and evaluated.mean_return >= self.value
-            and not evaluated.result.cut
+            self.value is not None and evaluated.mean_return >= self.value and evaluated.is_complete
         )
 
     def is_confirmed(self, decided: Evaluated, fresh: Evaluated) -> bool:
@@ -270,15 +255,18 @@ class ReturnThreshold:
 
         It may lie below by two standard errors, those of the set with the smaller error: a single
         disaster among the fresh games makes their own error as large as the doubt it raises. Games
-        that are all alike have no error, so these must reach the target.
+        that are all alike have no error, so these must reach the target. So must the learner's own
+        games if others played the first set: no other login decides anything.
 
         Args:
             decided: The evaluation that reached the target.
             fresh: The second evaluation.
         """
-        if self.value is None or fresh.result.cut:
+        if self.value is None or not fresh.is_complete:
             return False
         error = min(decided.summary.standard_error, fresh.summary.standard_error)
+        if not decided.is_own:
+            error = 0.0
         return fresh.mean_return >= self.value - _ERRORS * error
 
     def wants_sampled(self, evaluated: Evaluated) -> bool:

@@ -162,6 +162,7 @@ def _publish(publisher: ExperiencePublisher, result: EvaluationResult) -> None:
         message_id=result.request,
         correlation_id=result.request,
         headers={},
+        is_evaluation=True,
     )
     outcome = publisher.publish_patiently(message, for_s=PATIENCE_S)
     if outcome is not PublishOutcome.CONFIRMED:
