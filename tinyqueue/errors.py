@@ -4,18 +4,20 @@
     ├── ConfigError                  a key or value from the user that cannot be used
     │   └── UnknownNameError         … a name that refers to nothing; suggests the nearest
     ├── MissingExtraError            an optional dependency is not installed
-    ├── ServiceUnreachableError      broker or store does not answer
+    ├── NotNowError                  what was asked cannot be done now: try again
+    │   ├── ServiceUnreachableError  … broker or store does not answer, or refuses
+    │   ├── LeaseNotRenewedError     … the learner's lease could not be renewed in time
+    │   └── DiskFullError            … the disk is full: nothing was written
     ├── EnvironmentMismatchError     two sides built different environments
     ├── EnvironmentFailedError       an environment raised, hung, or broke its own spaces
     ├── MessageError                 bytes from the bus that are refused; carries a reason
     ├── LeaseHeldError               another learner trains this experiment
-    ├── LeaseLostError               this learner has been replaced, or could not renew in time
+    ├── LeaseLostError               this learner has been replaced
     ├── StaleEpochError              a weight publish from a learner that has been replaced
     ├── MissingVersionError          a weight version that is no longer kept
     ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
     ├── FilmError                    a film that cannot be made or written
-    ├── RunDirectoryError            a run directory that is missing, in use, or of another schema
-    └── DiskFullError                the disk is full: nothing was written, try again
+    └── RunDirectoryError            a run directory that is missing, in use, or of another schema
 
 Every message says what happened, why, and what to do next. The command line
 prints the message of a ``TinyqueueError`` without a traceback and exits 1.
@@ -94,8 +96,21 @@ class MissingExtraError(TinyqueueError):
         )
 
 
-class ServiceUnreachableError(TinyqueueError):
-    """The broker or the store does not answer. The URL in the text has its password masked."""
+class NotNowError(TinyqueueError):
+    """What was asked cannot be done now. The same call may be tried again."""
+
+
+class ServiceUnreachableError(NotNowError):
+    """The broker or the store does not answer, or refuses.
+
+    Args:
+        text: The message; a URL in it has its password masked.
+        kind: What went wrong, in one word that is the same for every error of that kind.
+    """
+
+    def __init__(self, text: str, *, kind: str = "unreachable") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class EnvironmentMismatchError(TinyqueueError):
@@ -138,7 +153,11 @@ class LeaseHeldError(TinyqueueError):
 
 
 class LeaseLostError(TinyqueueError):
-    """This learner has been replaced, or could not renew its lease in time."""
+    """This learner has been replaced, or has given up its lease: it may do nothing any more."""
+
+
+class LeaseNotRenewedError(NotNowError):
+    """This learner's lease could not be renewed in time, but nobody is known to have taken it."""
 
 
 class StaleEpochError(TinyqueueError):
@@ -161,5 +180,5 @@ class RunDirectoryError(TinyqueueError):
     """A run directory is missing, in use, or of another schema."""
 
 
-class DiskFullError(TinyqueueError):
+class DiskFullError(NotNowError):
     """The disk is full. Nothing was written, and the same call may be tried again."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tinyqueue.errors import ConfigError
@@ -19,7 +21,12 @@ def test_every_key_of_an_experiment_lies_under_its_name() -> None:
     assert keys.weights(7) == "tinyqueue:pong-impala:weights:7"
     assert keys.pin(7) == "tinyqueue:pong-impala:pin:7"
     assert EXPERIMENTS == "tinyqueue:experiments"
-    assert attempts_key("t1") == "tinyqueue:attempts:t1"
+
+
+def test_tasks_are_counted_under_a_fixed_number_of_short_names() -> None:
+    names = {attempts_key(task) for task in ("", "t1", "t" * 10_000, "é\n ", *map(str, range(500)))}
+    assert all(re.fullmatch("tinyqueue:attempts:[0-9a-f]{4}", name) for name in names)
+    assert len(names) > 490
 
 
 @pytest.mark.parametrize("name", ["", "Pong", "a:b", "-a", "a" * 49, "a\n", "../x", "attempts"])

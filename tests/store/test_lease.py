@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,11 +8,22 @@ from typing import Any
 import pytest
 import redis
 
-from tinyqueue.errors import LeaseHeldError, LeaseLostError, ServiceUnreachableError
+from tinyqueue.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    LeaseNotRenewedError,
+    ServiceUnreachableError,
+)
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.keys import Keys
-from tinyqueue.store.lease import LearnerLease, learner_is_alive, read_lease, request_stop
+from tinyqueue.store.lease import (
+    LearnerLease,
+    learner_is_alive,
+    read_lease,
+    request_stop,
+    since_boot_s,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -140,7 +152,7 @@ def test_the_lease_ends_on_the_holders_own_clock_without_asking_redis(make: Make
     lease.check()
     clock.now += 0.1
     assert not lease.is_valid
-    with pytest.raises(LeaseLostError, match="not be renewed within 15 s"):
+    with pytest.raises(LeaseNotRenewedError, match="not be renewed within 15 s"):
         lease.check()
 
 
@@ -153,6 +165,7 @@ def test_an_expired_lease_that_no_one_took_is_valid_again_after_a_renewal(
     client.delete(KEYS.lease)
     clock.now += 60.0
     assert not lease.is_valid
+    assert lease.renewed_ago_s == 60.0
     assert not lease.is_replaced
     assert lease.renew()
     lease.check()
@@ -188,6 +201,15 @@ def test_a_successor_that_has_come_and_gone_still_replaces(
     with pytest.raises(LeaseLostError, match="has since ended"):
         frozen.check()
     assert not client.exists(KEYS.lease)
+
+
+def test_the_default_clock_goes_on_while_the_machine_sleeps(make: MakeLease) -> None:
+    lease = make()
+    lease.acquire(0)
+    before = since_boot_s()
+    assert 0.0 <= lease.renewed_ago_s < 3.0
+    if sys.platform == "linux":
+        assert abs(before - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1.0
 
 
 def test_after_flushall_the_holder_writes_lease_and_epoch_anew(
@@ -234,6 +256,10 @@ def test_a_redis_that_does_not_answer_costs_the_lease_only_after_its_deadline(
         with pytest.raises(ServiceUnreachableError):
             lease.renew()
         assert until(lambda: not lease.is_valid)
+        with pytest.raises(LeaseNotRenewedError, match=r"within 0\.6 s \(Redis at .*not answer"):
+            lease.check()
+        assert not lease.is_replaced
         assert until(lambda: lease.is_valid)
+        assert (lease.trouble, lease.epoch) == ("", 1)
         lease.check()
         lease.release()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 PLAYER = (
     "ACL SETUSER player on >secret -@all +get +mget +hgetall +hello +auth +client|setname +ping "
-    "%R~tinyqueue:* (+incr +expire ~tinyqueue:attempts:*)"
+    "%R~tinyqueue:* (+incr +expire ~tinyqueue:attempts:[0-9a-f][0-9a-f][0-9a-f][0-9a-f])"
 )
 LEARNER = (
     "ACL SETUSER learner on >secret -@all +get +mget +hgetall +hello +auth +ping +eval +set +del "
@@ -63,7 +63,7 @@ def test_a_player_reads_all_it_needs_and_publishes_nothing(
     assert lease.renew()
     WeightStore(learner, "cartpole").publish(weights)
     WeightStore(learner, "cartpole").pin(0, 60)
-    StatusBoard(learner).write("cartpole", {}, 10)
+    StatusBoard(learner).write("cartpole", {"run": "a" * 32}, 10, epoch=1)
 
     assert learner_is_alive(player, "cartpole")
     assert WeightStore(player, "cartpole").fetch().version == 0

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import redis
 
-from tinyqueue.errors import ConfigError, MessageError, MissingVersionError
+from tinyqueue.errors import ConfigError, MessageError, MissingVersionError, StaleEpochError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.keys import Keys
+from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 
 pytestmark = pytest.mark.integration
@@ -100,3 +101,28 @@ def test_a_spec_of_another_schema_asks_for_equal_versions(
     client.set(Keys("cartpole").spec, '{"experiment": "cartpole", "newer": 1}')
     with pytest.raises(ConfigError, match="same tinyqueue version"):
         store.load("cartpole")
+
+
+def test_a_learner_that_was_replaced_publishes_no_spec(
+    store: SpecStore, client: redis.Redis
+) -> None:
+    """Frozen between its own check and the write, or under another run's lease without epochs."""
+    lease = LearnerLease(client, "cartpole", "b" * 32, "successor")
+    epoch = lease.acquire(4)
+    store.publish(spec(run="b" * 32), FIRST, epoch)
+    for run, earlier in (("0" * 32, epoch - 1), ("0" * 32, epoch), ("b" * 32, 0)):
+        with pytest.raises(StaleEpochError, match="spec of 'cartpole' was refused"):
+            store.publish(spec(SECOND, run=run), SECOND, earlier)
+    client.delete(Keys("cartpole").epoch)
+    with pytest.raises(StaleEpochError):
+        store.publish(spec(SECOND), SECOND, epoch)
+    assert store.load("cartpole") == spec(run="b" * 32)
+    assert not client.exists(Keys("cartpole").graph(sha(SECOND)))
+    assert client.ttl(Keys("cartpole").graph(sha(FIRST))) == -1
+    lease.release()
+
+
+def test_a_spec_that_cannot_be_read_is_replaced(store: SpecStore, client: redis.Redis) -> None:
+    client.set(Keys("cartpole").spec, b"{}")
+    store.publish(spec(), FIRST)
+    assert store.load("cartpole") == spec()

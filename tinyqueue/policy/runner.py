@@ -13,6 +13,8 @@ session (1.2 ms for 1.3 MB).
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +22,16 @@ import numpy as np
 from tinyqueue.data.names import REWARD_INPUT, action_of_input
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.errors import ConfigError
+from tinyqueue.policy.graph_check import refuse_foreign_data
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
 INITIALIZERS_FROM_BYTES = 1_000_000
 """Policies with at least this many bytes of weights have them as external initializers."""
+
+_NO_FOLDER = os.path.join(os.devnull, "none")
+# Nothing can exist there.
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -51,7 +57,8 @@ class PolicyRunner:
         threads: Intra-op threads. One is fastest for the batches that a player runs.
 
     Raises:
-        ConfigError: The graph cannot be loaded, or the weights do not fit it.
+        ConfigError: The graph cannot be loaded, would read files of this machine, or the weights do
+            not fit it.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class PolicyRunner:
         self._graph = graph
         self._threads = threads
         self._weights = _values(weights)
+        _checked(graph, tuple(_external_weights(self._weights)))
         self._session = _session(graph, self._weights, threads)
         self._as_initializers = _size(self._weights) >= INITIALIZERS_FROM_BYTES
         self._bind_weights()
@@ -195,10 +203,14 @@ def _session(graph: bytes, weights: dict[str, Any], threads: int) -> ort.Inferen
     options.log_severity_level = 3
     # Spinning threads would take CPU time from the next player.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if _size(weights) >= INITIALIZERS_FROM_BYTES:
-        options.add_external_initializers(
-            [f"weight:{path}" for path in weights], list(weights.values())
-        )
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # A second lock on the door that refuse_foreign_data() has closed.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", _NO_FOLDER
+    )
+    names = _external_weights(weights)
+    if names:
+        options.add_external_initializers(names, list(weights.values()))
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -207,6 +219,19 @@ def _session(graph: bytes, weights: dict[str, Any], threads: int) -> ort.Inferen
             f"the policy graph cannot be loaded with these weights: {error}. "
             "Run the same tinyqueue version on players and learner."
         ) from error
+
+
+def _external_weights(weights: dict[str, Any]) -> list[str]:
+    """Names of the weights that are external initializers."""
+    if _size(weights) < INITIALIZERS_FROM_BYTES:
+        return []
+    return [f"weight:{path}" for path in weights]
+
+
+@functools.lru_cache(maxsize=8)
+def _checked(graph: bytes, weights: tuple[str, ...]) -> None:
+    """Walks through a graph once, not with every version of large weights."""
+    refuse_foreign_data(graph, weights)
 
 
 def _values(weights: Arrays) -> dict[str, ort.OrtValue]:

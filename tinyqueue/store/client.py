@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import PythonRespSerializer
-from redis.exceptions import (
-    ConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TimeoutError,
-)
+from redis.exceptions import RedisClusterException, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import STORE_SCHEMES, check_url, masked, verified_url
 
+FAILURES = (redis.RedisError, RedisClusterException, OSError, ValueError, IndexError)
+"""Everything that a server, or the way to it, can make a command raise. The last two are the
+library's for an answer that it cannot take apart."""
+
 TIMEOUT_S = 5.0
 """The library's defaults may block for a minute on a host that swallows packets."""
 
 _LARGE_BYTES = 6000
 """Values from this size on are sent without a copy; the library's own limit."""
+
+_ADVICE = {
+    "oom": "Give it more memory (maxmemory).",
+    "readonly": "Name a writable primary in TINYQUEUE_REDIS_URL.",
+    "noperm": "Give this login the permissions of its role.",
+    "noauth": "Correct the login in TINYQUEUE_REDIS_URL, or the server's access rules.",
+    "wrongpass": "Correct the login in TINYQUEUE_REDIS_URL, or the server's access rules.",
+    "busy": "Another client's script keeps it from answering: end it with SCRIPT KILL.",
+    "loading": "It reads its data from disk, and answers once it has done so.",
+    "misconf": "It cannot write its data to disk; its log says why.",
+}
+"""Kind of refusal → what to do."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -36,7 +47,7 @@ def connect(url: str) -> redis.Redis:
 
     Raises:
         ConfigError: The URL is not a Redis URL, or cannot be read.
-        ServiceUnreachableError: No answer within 5 s.
+        ServiceUnreachableError: No answer within 5 s, or a refusal.
     """
     check_url(url, "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
     try:
@@ -55,12 +66,12 @@ def connect(url: str) -> redis.Redis:
     _send_uncopied(client.connection_pool)
     try:
         client.ping()
-    except redis.RedisError as error:
+    except FAILURES as error:
         client.close()
-        raise ServiceUnreachableError(
-            f"Redis at {masked(url)} does not answer ({error}). Start it with: "
-            "docker compose up redis, or correct TINYQUEUE_REDIS_URL."
-        ) from error
+        kind = _kind(error)
+        said = f"Redis at {masked(url)} does not answer ({_said(error)}). "
+        advice = "Start it with: docker compose up redis, or correct TINYQUEUE_REDIS_URL."
+        raise ServiceUnreachableError(said + _ADVICE.get(kind, advice), kind=kind) from error
     return client
 
 
@@ -76,19 +87,50 @@ def _send_uncopied(pool: redis.ConnectionPool) -> None:
 
 @contextmanager
 def answering(client: redis.Redis) -> Iterator[None]:
-    """Turns failures and refusals of Redis inside it into ServiceUnreachableError."""
+    """Turns every failure of Redis inside it into ServiceUnreachableError: try again later.
+
+    None of them says anything about the caller. A server that is busy with a script, loads its
+    data, has become a replica or wants another password is well again at some time.
+    """
     try:
         yield
-    except (ConnectionError, TimeoutError) as error:
+    except FAILURES as error:
+        kind = _kind(error)
+        if _is_refusal(error):
+            does, advice = "refuses", _ADVICE.get(kind, "It will be asked again.")
+        else:
+            does = "does not answer"
+            advice = "Check that it runs; the request may or may not have been carried out."
         raise ServiceUnreachableError(
-            f"Redis at {address(client)} does not answer ({error}). Check that it runs; "
-            "the request may or may not have been carried out."
+            f"Redis at {address(client)} {does} ({_said(error)}). {advice}", kind=kind
         ) from error
-    except (OutOfMemoryError, ReadOnlyError, NoPermissionError) as error:
-        raise ServiceUnreachableError(
-            f"Redis at {address(client)} refuses ({error}). Give it more memory, a writable "
-            "primary, or this login the permissions of its role."
-        ) from error
+
+
+def misread(client: redis.Redis, answer: object) -> ServiceUnreachableError:
+    """The error for an answer that no script gives."""
+    return ServiceUnreachableError(
+        f"Redis at {address(client)} gave an answer to something else ({repr(answer)[:60]}). Is "
+        "there a proxy in between that mixes up connections?",
+        kind="protocol",
+    )
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, ResponseError) or _kind(error) in _ADVICE
+
+
+def _kind(error: BaseException) -> str:
+    """The server's own word for an error, in small letters, else the name of its class."""
+    # In a pipeline the library puts "Command # 1 (…) of pipeline caused error: " before it.
+    said = str(error).rpartition("caused error: ")[2]
+    code = getattr(error, "status_code", None) or said.partition(" ")[0]
+    if isinstance(error, redis.RedisError) and re.fullmatch("[A-Z]{3,24}", str(code)):
+        return str(code).lower()
+    return type(error).__name__
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def read(client: redis.Redis, key: str) -> bytes | None:

@@ -1,8 +1,12 @@
 """The right to train an experiment: one learner at a time, fenced by a rising epoch.
 
 The lease is a hash in Redis with a time to live. Its holder extends it from a thread, and
-may have no outside effect once its own deadline has passed. The deadline counts from *before*
+may have no outside effect while its own deadline has passed. The deadline counts from *before*
 the renewal was sent, so it is never later than the expiry in Redis.
+
+A lease that could not be renewed is not lost. The thread keeps trying, however long Redis is away,
+and the lease is valid again as soon as it was renewed. It is over only once another learner has
+been seen to hold it or to have held it.
 
 A run directory is locked to one process. A process that finds the lease held in the name of its
 own run therefore knows that the holder is dead, and takes the lease over at once, under a new
@@ -20,10 +24,16 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+import structlog
 
-from tinyqueue.errors import LeaseHeldError, LeaseLostError, ServiceUnreachableError
+from tinyqueue.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    LeaseNotRenewedError,
+    ServiceUnreachableError,
+)
 from tinyqueue.settings import host_name
-from tinyqueue.store.client import answering
+from tinyqueue.store.client import answering, misread
 from tinyqueue.store.keys import Keys
 from tinyqueue.store.lease_info import LeaseInfo, learner_is_alive, read_lease, request_stop
 
@@ -31,6 +41,20 @@ __all__ = ["LearnerLease", "LeaseInfo", "learner_is_alive", "read_lease", "reque
 
 RETRY_S = 0.5
 """Pause after a failed renewal."""
+_RENEWALS = 5
+"""Renewals within the time to live: trouble is known well before the lease is at stake."""
+
+log = structlog.get_logger(__name__)
+
+
+def since_boot_s() -> float:
+    """Seconds since the machine was started, those that it slept included.
+
+    Redis goes on counting while a learner's machine is suspended. Linux's monotonic clock stops
+    then; that of macOS does not.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
 
 _WRITE = """
 local function write(epoch)
@@ -72,8 +96,8 @@ class LearnerLease:
         client: May be shared with other threads.
         experiment, run: The run that is trained.
         holder: A name for people to read, such as the process id and run directory.
-        ttl_s: How long the lease lasts without renewal; it is renewed every third of that.
-        clock: Monotonic seconds.
+        ttl_s: How long the lease lasts without renewal; it is renewed every fifth of that.
+        clock: Seconds that never go back.
     """
 
     def __init__(
@@ -83,7 +107,7 @@ class LearnerLease:
         run: str,
         holder: str,
         ttl_s: float = 15.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = since_boot_s,
     ) -> None:
         self._client = client
         self._experiment = experiment
@@ -96,6 +120,9 @@ class LearnerLease:
         self._deadline = -math.inf
         self._replaced_by = ""
         self._stop_requested = False
+        self._renewed_s = -math.inf
+        self.trouble = ""
+        """Why the last renewal failed; empty while renewals succeed."""
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -113,6 +140,11 @@ class LearnerLease:
     def is_replaced(self) -> bool:
         """Whether another learner has or had the lease since: this one is over for good."""
         return bool(self._replaced_by)
+
+    @property
+    def renewed_ago_s(self) -> float:
+        """Seconds since the last renewal that succeeded."""
+        return self._clock() - self._renewed_s
 
     @property
     def stop_requested(self) -> bool:
@@ -133,12 +165,15 @@ class LearnerLease:
             ServiceUnreachableError: Redis does not answer.
         """
         sent = self._clock()
-        epoch: int = self._run(_ACQUIRE, at_least_epoch)
+        epoch = self._run(_ACQUIRE, at_least_epoch)
+        if not isinstance(epoch, int):
+            raise misread(self._client, epoch)
         if epoch < 0:
             raise LeaseHeldError(self._held())
         self._epoch = epoch
-        self._deadline = sent + self._ttl_s
+        self._renewed_s, self._deadline = sent, sent + self._ttl_s
         self._replaced_by, self._stop_requested = "", False
+        self.trouble = ""
         self._ending.clear()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
@@ -148,18 +183,23 @@ class LearnerLease:
         """Does nothing while the lease is valid; costs a microsecond.
 
         Raises:
-            LeaseLostError: It is no longer valid: do not ack, record, save or publish anything.
+            LeaseLostError: Another learner has it, or it was given up: end.
+            LeaseNotRenewedError: It could not be renewed in time: do not ack, record or publish
+                anything until it is.
         """
         if self.is_valid:
             return
+        lease = f"the lease on {self._experiment!r} (epoch {self._epoch})"
         if self._replaced_by:
             raise LeaseLostError(
-                f"the lease on {self._experiment!r} (epoch {self._epoch}) was taken over by "
-                f"{self._replaced_by}. This learner stops."
+                f"{lease} was taken over by {self._replaced_by}. This learner stops."
             )
-        raise LeaseLostError(
-            f"the lease on {self._experiment!r} (epoch {self._epoch}) could not be renewed within "
-            f"{self._ttl_s:g} s. Check that Redis answers and that this machine was not frozen."
+        if self._thread is None:
+            raise LeaseLostError(f"{lease} is not held.")
+        why = f" ({self.trouble})" if self.trouble else ""
+        raise LeaseNotRenewedError(
+            f"{lease} could not be renewed within {self._ttl_s:g} s{why}. Check that Redis answers "
+            "and that this machine was not frozen."
         )
 
     def renew(self) -> bool:
@@ -174,12 +214,17 @@ class LearnerLease:
             ServiceUnreachableError: Redis does not answer; the deadline is unchanged.
         """
         sent = self._clock()
-        held, stop = self._run(_RENEW, self._epoch)
+        answer = self._run(_RENEW, self._epoch)
+        if not isinstance(answer, list) or len(answer) != 2:
+            raise misread(self._client, answer)
+        held, stop = answer
         if not held:
-            info = read_lease(self._client, self._experiment)
-            self._replaced_by = str(info) if info else "a learner that has since ended"
+            self._deadline = -math.inf
+            self._replaced_by = self._successor()
             return False
+        self._renewed_s = sent
         self._deadline = max(self._deadline, sent + self._ttl_s)
+        self.trouble = ""
         self._stop_requested = self._stop_requested or stop == b"%d" % self._epoch
         return True
 
@@ -194,20 +239,31 @@ class LearnerLease:
             self._client.eval(_RELEASE, 1, self._keys.lease, self._token)
 
     def _keep(self) -> None:
-        pause_s = self._ttl_s / 3
+        every_s = pause_s = self._ttl_s / _RENEWALS
         while not self._ending.wait(pause_s):
             try:
                 if not self.renew():
                     return
-                pause_s = self._ttl_s / 3
-            except ServiceUnreachableError:
-                pause_s = min(RETRY_S, self._ttl_s / 3)
+                pause_s = every_s
+            except Exception as error:
+                if not self.trouble:
+                    # Anything but an answer: this thread may not end while there is hope.
+                    log.warning("lease not renewed; trying again", error=repr(error))
+                self.trouble = str(error) or repr(error)
+                pause_s = min(RETRY_S, every_s)
 
     def _run(self, script: str, epoch: int) -> Any:
         keys = self._keys
         arguments = (self._token, round(self._ttl_s * 1000), epoch, *self._who)
         with answering(self._client):
             return self._client.eval(script, 3, keys.lease, keys.epoch, keys.stop, *arguments)
+
+    def _successor(self) -> str:
+        try:
+            info = read_lease(self._client, self._experiment)
+        except (ServiceUnreachableError, KeyError, ValueError):
+            return "another learner"
+        return str(info) if info else "a learner that has since ended"
 
     def _held(self) -> str:
         info = read_lease(self._client, self._experiment)

@@ -73,6 +73,17 @@ def learner_is_alive(client: redis.Redis, experiment: str) -> bool:
         return bool(client.hgetall(Keys(experiment).lease))
 
 
+def trained_run(client: redis.Redis, experiment: str) -> str | None:
+    """Id of the run that is being trained; None if no learner holds the lease. One HGETALL.
+
+    Raises:
+        ServiceUnreachableError: Redis does not answer.
+    """
+    with answering(client):
+        run = client.hgetall(Keys(experiment).lease).get(b"run")
+    return run.decode(errors="replace") if isinstance(run, bytes) else None
+
+
 def request_stop(client: redis.Redis, experiment: str) -> LeaseInfo | None:
     """Asks the learner that holds the lease to stop; it sees the request at its next renewal.
 

@@ -6,13 +6,27 @@ import hashlib
 
 import redis
 
-from tinyqueue.errors import MessageError, MissingVersionError
+from tinyqueue.errors import ConfigError, MessageError, MissingVersionError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.client import answering, read
+from tinyqueue.store.fence import FENCE, stale
 from tinyqueue.store.keys import EXPERIMENTS, Keys
 
 OLD_GRAPH_S = 600
 """How long a graph is kept after a spec with a new one, for players that hold the old spec."""
+
+_PUBLISH = (
+    FENCE
+    + """
+local newer = replaced_by(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
+if newer then return newer end
+redis.call('SET', KEYS[3], ARGV[3])
+redis.call('SET', KEYS[4], ARGV[4])
+redis.call('SADD', KEYS[5], ARGV[5])
+if KEYS[6] then redis.call('EXPIRE', KEYS[6], ARGV[6]) end
+return false
+"""
+)
 
 
 class SpecStore:
@@ -21,30 +35,46 @@ class SpecStore:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def publish(self, spec: PlaySpec, graph: bytes) -> None:
-        """Makes this spec and its graph the current ones.
+    def publish(self, spec: PlaySpec, graph: bytes, epoch: int = 0) -> None:
+        """Makes this spec and its graph the current ones, in one atomic step.
+
+        Args:
+            spec: The spec.
+            graph: The graph that it names.
+            epoch: Epoch of the learner's lease; 0 where no learner has had one.
 
         Raises:
             MessageError: ``hash``: the graph's sha256 is not the one in the spec.
+            StaleEpochError: A learner with a higher epoch, or of another run, has the lease.
         """
         _verify(graph, spec.graph_sha256)
-        keys = Keys(spec.experiment)
-        before = self.load(spec.experiment)
-        with answering(self._client), self._client.pipeline(transaction=True) as batch:
-            batch.set(keys.graph(spec.graph_sha256), graph)
-            batch.set(keys.spec, spec.to_json())
-            batch.sadd(EXPERIMENTS, spec.experiment)
-            if before and before.graph_sha256 != spec.graph_sha256:
-                batch.expire(keys.graph(before.graph_sha256), OLD_GRAPH_S)
-            batch.execute()
+        of = Keys(spec.experiment)
+        keys = [of.epoch, of.lease, of.graph(spec.graph_sha256), of.spec, EXPERIMENTS]
+        keys += self._leaving(spec)
+        arguments = (epoch, spec.run, graph, spec.to_json(), spec.experiment, OLD_GRAPH_S)
+        with answering(self._client):
+            newer: bytes | None = self._client.eval(_PUBLISH, len(keys), *keys, *arguments)
+        if newer is not None:
+            raise stale("the spec", spec.experiment, epoch, newer)
 
-    def load(self, experiment: str) -> PlaySpec | None:
+    def load(self, experiment: str, most_bytes: int | None = None) -> PlaySpec | None:
         """The current spec; None if no learner has ever published one.
+
+        Args:
+            experiment: Name of the experiment.
+            most_bytes: A larger one is refused; without it, none is.
 
         Raises:
             ConfigError: Another tinyqueue version wrote it.
+            MessageError: ``too-large``.
         """
         text = read(self._client, Keys(experiment).spec)
+        if text is not None and most_bytes is not None and len(text) > most_bytes:
+            raise MessageError(
+                "too-large",
+                f"the spec of {experiment!r} has {len(text)} bytes, and at most {most_bytes} are "
+                "read; find out who published it",
+            )
         return None if text is None else PlaySpec.from_json(text)
 
     def graph(self, experiment: str, sha256: str) -> bytes:
@@ -62,6 +92,16 @@ class SpecStore:
             )
         _verify(graph, sha256)
         return graph
+
+    def _leaving(self, spec: PlaySpec) -> list[str]:
+        """The key of the graph that a new spec replaces, if it is another one."""
+        try:
+            before = self.load(spec.experiment)
+        except ConfigError:
+            return []
+        if before is None or before.graph_sha256 == spec.graph_sha256:
+            return []
+        return [Keys(spec.experiment).graph(before.graph_sha256)]
 
     def experiments(self) -> list[str]:
         """Names of all experiments that have ever had a spec, in alphabetical order."""

@@ -9,7 +9,18 @@ from typing import Any
 import redis
 
 from tinyqueue.store.client import answering, read
+from tinyqueue.store.fence import FENCE, stale
 from tinyqueue.store.keys import Keys
+
+_WRITE = (
+    FENCE
+    + """
+local newer = replaced_by(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
+if newer then return newer end
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+return false
+"""
+)
 
 
 class StatusBoard:
@@ -18,11 +29,30 @@ class StatusBoard:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def write(self, experiment: str, document: dict[str, Any], ttl_s: float) -> None:
-        """Replaces the JSON document, which expires after ``ttl_s`` seconds."""
-        text = json.dumps(document)
+    def write(
+        self, experiment: str, document: dict[str, Any], ttl_s: float, epoch: int = 0
+    ) -> None:
+        """Replaces the JSON document, which expires after ``ttl_s`` seconds.
+
+        Args:
+            experiment: The experiment.
+            document: What to write; its ``run`` is the learner's.
+            ttl_s: How long it stays.
+            epoch: Epoch of the learner's lease; 0 where no learner has had one.
+
+        Raises:
+            StaleEpochError: A learner with a higher epoch, or of another run, has the lease.
+        """
+        keys, run = Keys(experiment), str(document.get("run", ""))
+        ttl_ms = math.ceil(ttl_s * 1000)
         with answering(self._client):
-            self._client.set(Keys(experiment).status, text, px=math.ceil(ttl_s * 1000))
+            newer: bytes | None = self._client.eval(
+                _WRITE,
+                *(3, keys.epoch, keys.lease, keys.status),
+                *(epoch, run, json.dumps(document), ttl_ms),
+            )
+        if newer is not None:
+            raise stale("the status", experiment, epoch, newer)
 
     def read(self, experiment: str) -> dict[str, Any] | None:
         """The document; None if no learner has written one lately."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import redis
 
 from tinyqueue.errors import MessageError, MissingVersionError, StaleEpochError
-from tinyqueue.store.client import answering, read
+from tinyqueue.store.client import answering, misread, read
+from tinyqueue.store.fence import FENCE, stale
 from tinyqueue.store.keys import Keys
 from tinyqueue.wire.weights import WeightVersion, decode_weights, encode_weights
 
@@ -14,13 +15,13 @@ KEPT_VERSIONS = 8
 LEAVING_S = 30
 """How long a version is kept after it has left the newest, for players that are reading it."""
 
-_PUBLISH = """
+_PUBLISH = (
+    FENCE
+    + """
 local head, epoch, versions = KEYS[1], KEYS[2], KEYS[3]
 local version = tonumber(ARGV[1])
-local seen = redis.call('GET', epoch)
-if seen and tonumber(ARGV[2]) < tonumber(seen) then return {'epoch', seen} end
-local lease = redis.call('HMGET', KEYS[5], 'epoch', 'run')
-if lease[1] and (lease[1] ~= ARGV[2] or lease[2] ~= ARGV[8]) then return {'epoch', lease[1]} end
+local newer = replaced_by(epoch, KEYS[5], ARGV[2], ARGV[8])
+if newer then return {'epoch', newer} end
 local newest = redis.call('GET', head)
 if newest and version <= tonumber(newest) then
   if version == tonumber(newest) and redis.call('GET', KEYS[4]) == ARGV[3] then return {'ok'} end
@@ -37,6 +38,7 @@ while redis.call('LLEN', versions) > tonumber(ARGV[4]) do
 end
 return {'ok'}
 """
+)
 
 _PIN = """
 local left_ms = redis.call('PTTL', KEYS[1])
@@ -71,22 +73,21 @@ class WeightStore:
             StaleEpochError: A learner with a higher epoch has published, another run holds the
                 lease (Redis may have lost the epochs), or the version is not above the head.
         """
-        keys = self._keys
+        keys, body = self._keys, encode_weights(weights)
         with answering(self._client):
             said: list[bytes] = self._client.eval(
                 _PUBLISH,
                 *(5, keys.head, keys.epoch, keys.versions, keys.weights(weights.version)),
                 keys.lease,
-                *(weights.version, weights.epoch, encode_weights(weights)),
+                *(weights.version, weights.epoch, body),
                 *(KEPT_VERSIONS, LEAVING_S * 1000, keys.pin(""), keys.weights("")),
                 weights.run,
             )
+        if not isinstance(said, list):
+            raise misread(self._client, said)
         if said[0] == b"epoch":
-            raise StaleEpochError(
-                f"weight version {weights.version} of {self._experiment!r} was refused: this "
-                f"learner's epoch is {weights.epoch}, and one of epoch {int(said[1])} has "
-                "replaced it. Stop this learner."
-            )
+            what = f"weight version {weights.version}"
+            raise stale(what, self._experiment, weights.epoch, said[1])
         if said[0] == b"version":
             raise StaleEpochError(
                 f"weight version {weights.version} of {self._experiment!r} was refused: the head "
