@@ -249,3 +249,35 @@ def test_rewards_and_lengths_of_episodes_are_measured(tried: Any) -> None:
     assert trial.rewards[1] == 1.0
     assert trial.episode_steps == pytest.approx(10, abs=3)
     assert Trial.from_json(trial.to_json()) == trial
+
+
+class Growing(Sound):
+    """Its observations become larger with every step."""
+
+    observation_space = spaces.Dict(  # type: ignore[assignment]
+        {
+            "far": spaces.Box(-np.inf, np.inf, (2,), np.float32),
+            "near": spaces.Box(0, 255, (2,), np.uint8),
+        }
+    )
+
+    def _seen(self) -> dict[str, Any]:
+        return {
+            "far": np.array([1.0, -100.0 * self.steps], np.float32),
+            "near": np.array([self.steps, 0], np.uint8),
+        }
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self._seen(), {}
+
+    def step(self, action: Any) -> Any:
+        super().step(action)
+        return self._seen(), 1.0, self.steps >= 10, False, {}
+
+
+def test_the_largest_observations_are_known(tried: Any) -> None:
+    trial = tried(Growing)
+
+    assert trial.observed == {"far": 1000.0, "near": 10.0}
+    assert Trial.from_json(trial.to_json()).observed == trial.observed

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
@@ -13,15 +14,22 @@ from tinyqueue.data.session import Drop
 from tinyqueue.errors import LeaseLostError
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.stream_source import StreamExperience
-from tinyqueue.learner.ingest import Ingest
+from tinyqueue.learner.ingest import LOGGED_AT_ONCE, Ingest
 from tinyqueue.ledger.ledger import Ledger
-from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_sign
-from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign, encode_sign
+from tinyqueue.wire.evaluations import (
+    EVALUATION_TYPE,
+    EvaluationResult,
+    decode_evaluation,
+    encode_evaluation,
+)
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
 HEAD = 50
 RUN = "c" * 32
+DECODE = {EVALUATION_TYPE: decode_evaluation, SIGN_TYPE: decode_sign}
+STAGE = "a" * 32
 
 
 class Consumer:
@@ -97,10 +105,10 @@ def ingest(lease, contract, ledger, experience, consumer, heard, evaluated, fail
         experience,
         max_policy_lag=10,
         head=lambda: HEAD,
-        heard=lambda player, ended, play_s: heard.append((player, ended)),
-        failed=failed.append,
+        heard=lambda login, player, ended, play_s: heard.append((player, ended)),
+        failed=lambda failure, login: failed.append(failure),
         setbacks=Setbacks(said.append, 60.0),
-        evaluated=evaluated.append,
+        evaluated=lambda delivery: evaluated.append(DECODE[delivery.content_type](delivery.body)),
         check_lease=lease.check,
     )
     ingest.on_delivery = partial(ingest.on_delivery, settle=consumer.settle)
@@ -171,7 +179,7 @@ def test_an_experience_is_told_what_was_committed_and_where_it_is_logged(
 
     experience = Told(1, ledger.knows, log_every_s=1e-9)
     ingest = Ingest(contract, ledger, experience, max_policy_lag=10, head=lambda: HEAD,
-                    heard=lambda *_: None, failed=lambda _: None,
+                    heard=lambda *_: None, failed=lambda *_: None,
                     setbacks=Setbacks(lambda _: None, 60.0), evaluated=lambda _: None,
                     check_lease=lambda: None)  # fmt: skip
     for n in range(2):
@@ -363,8 +371,8 @@ def test_what_is_set_aside_is_said_with_its_value_setting_and_player(
         "a session batch is set aside: reward -1e+09 in slot 1: learner.max_abs_reward is 10 "
         "(player host:1)"
     ]
-    # The player is there, and its task is over, all the same.
-    assert heard == [("host:1", ("t1",))]
+    # Its task is over all the same, though nothing says that the player is one.
+    assert heard == [("", ("t1",))]
 
 
 def test_a_clipped_batch_is_trained_on_and_told(
@@ -389,3 +397,104 @@ def test_faults_of_environments_are_told_and_their_batch_is_trained_on(
     (line,) = said
     assert "Maze-v3 failed in step 3 in slot 1" in line
     assert "host:1" in line
+
+
+def sent_by(delivery, login):
+    return replace(delivery, login=login)
+
+
+def test_a_batch_in_the_name_of_another_login_is_set_aside(
+    ingest, consumer, ledger, heard, failed, delivered
+):
+    ingest.on_delivery(sent_by(delivered(0, user="rack"), "mallory"))
+    in_its_name = encode_failure(failure())
+    ingest.on_delivery(Delivery(in_its_name, {}, "id", FAILURE_TYPE, login="mallory"))
+    commit_all(ingest, consumer)
+
+    assert [aside for *_, aside in consumer.settled] == ["login", "login"]
+    assert (heard, failed) == ([], [])
+    assert not ledger.knows(f"{STAGE}:0", "rack")
+
+
+def test_a_login_cannot_settle_drop_or_announce_batches_of_anothers_stage(
+    ingest, consumer, experience, ledger, delivered
+):
+    ingest.on_delivery(sent_by(delivered(0, user="rack"), "rack"))
+    # Before the first is recorded, and after; sound, stale, of another run, and rubbish.
+    for commits in (False, True):
+        for n, changes in ((0, {}), (1, {"version": 0}), (5, {"dropped": (Drop(1, "x", 4),)})):
+            ingest.on_delivery(sent_by(delivered(n, user="mallory", **changes), "mallory"))
+        ingest.on_delivery(sent_by(delivered(2, user="mallory", run="d" * 32), "mallory"))
+        ingest.on_delivery(Delivery(b"x", {}, f"{STAGE}:3", "text/plain", login="mallory"))
+        if commits:
+            continue
+        train_one(experience)
+        commit_all(ingest, consumer)
+        consumer.settled.clear()
+    assert [mark.batch_id for _, mark, _ in consumer.settled] == 5 * [None]
+    assert {aside for *_, aside in consumer.settled} == {"login"}
+    commit_all(ingest, consumer)
+    consumer.settled.clear()
+
+    for n in range(1, 6):
+        ingest.on_delivery(sent_by(delivered(n, user="rack"), "rack"))
+        assert train_one(experience).header.n == n
+    commit_all(ingest, consumer)
+
+    count = ledger.count()
+    assert (count.accepted, count.set_aside, count.dropped) == (6, {"login": 10}, {})
+    assert (count.missing, count.duplicates, count.unbalanced) == (0, 0, 0)
+
+
+def test_without_logins_a_header_may_name_any(ingest, experience, delivered):
+    # As on Redis, where all share one.
+    ingest.on_delivery(delivered(0, user="whoever"))
+
+    assert train_one(experience) is not None
+
+
+def test_a_number_that_no_id_can_hold_is_set_aside(ingest, consumer, experience, delivered):
+    ingest.on_delivery(delivered(10**18))
+
+    assert train_one(experience) is None
+    assert [aside for *_, aside in consumer.settled] == ["range"]
+    commit_all(ingest, consumer)
+
+
+def test_batches_of_another_run_make_no_player(ingest, heard, delivered):
+    for number in range(100):
+        ingest.on_delivery(delivered(number, run="d" * 32, player=f"ghost-{number}"))
+
+    assert heard == []
+
+
+def test_what_was_set_aside_first_is_not_missing_as_well(
+    ingest, consumer, experience, ledger, make_batch, delivered
+):
+    ingest.on_delivery(delivered(batch=with_reward(make_batch(0, version=HEAD), np.nan)))
+    commit_all(ingest, consumer)
+    consumer.settled.clear()
+    ingest.on_delivery(delivered(1))
+    train_one(experience)
+    commit_all(ingest, consumer)
+
+    count = ledger.count()
+    assert (count.attempted, count.accepted, count.set_aside) == (2, 1, {"reward": 1})
+    assert count.missing == 0
+
+
+def test_faults_that_no_batch_can_have_are_refused(ingest, consumer, delivered):
+    ingest.on_delivery(delivered(0, faults=2**62, fault="x"))
+
+    assert [aside for *_, aside in consumer.settled] == ["range"]
+
+
+def test_a_flood_of_one_login_neither_fills_the_log_nor_hides_another(ingest, delivered):
+    with capture_logs() as lines:
+        for number in range(1000):
+            junk = Delivery(b"x", {}, str(number), "text/plain", login="mallory")
+            ingest.on_delivery(junk)
+        ingest.on_delivery(sent_by(delivered(0, user="x"), "rack"))
+
+    assert len([line for line in lines if line["login"] == "mallory"]) <= LOGGED_AT_ONCE + 10
+    assert lines[-1]["login"] == "rack"

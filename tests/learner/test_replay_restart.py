@@ -45,7 +45,7 @@ class Learner:
             max_policy_lag=10,
             head=lambda: 0,
             heard=lambda *_: None,
-            failed=lambda _: None,
+            failed=lambda *_: None,
             setbacks=Setbacks(lambda _: None, 60.0),
             evaluated=lambda _: None,
             check_lease=lambda: None,
@@ -325,7 +325,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_with_its_priorities(
     def training_of(learner):
         updater = make_updater()
         threshold = ReturnThreshold(None, experiment.evaluation, no_games, 0)
-        reporter: Any = SimpleNamespace(message=said.append)
+        reporter: Any = SimpleNamespace(message=said.append, refused=said.append)
         return TrainingRun(
             experiment, updater, checkpoints, threshold, reporter, learner.experience
         )

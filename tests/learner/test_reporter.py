@@ -10,6 +10,7 @@ from stateless_source import taken
 
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.learner.reporter import Reporter
+from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
 from tinyqueue.run.checkpoint import Checkpoint
@@ -229,6 +230,7 @@ def test_the_status_is_json_from_the_start(reporter, run):
         "missing": 1,
         "duplicates": 0,
         "late_drops": 0,
+        "withdrawn": 0,
         "env_steps": 0,
         "unbalanced": 0,
     }
@@ -242,6 +244,21 @@ def test_scalars_reach_tensorboard(reporter, run, make_batch):
     assert b"train/env_steps" in events.read_bytes()
     # A mean that is not there yet is left out.
     assert b"train/return_mean" not in events.read_bytes()
+
+
+def test_a_day_of_points_is_some_thousands(tmp_path, monkeypatch):
+    board = TensorBoard(tmp_path)
+    written = []
+    monkeypatch.setattr(board, "write", lambda *point: written.append(point))
+    for second in range(0, 30 * 86_400, 2):
+        board.write_rarely("train", {"loss": 1.0}, second, float(second))
+        if second == 86_400:
+            assert len(written) < 5_000
+
+    assert len(written) < 9_000
+    steps = [point[2] for point in written]
+    assert max(np.diff(steps)) < 0.002 * 30 * 86_400
+    board.close()
 
 
 def test_rates_are_those_between_updates_however_often_the_view_looks(

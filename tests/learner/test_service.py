@@ -10,12 +10,13 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
-from tinyqueue.errors import LeaseHeldError
+from tinyqueue.errors import LeaseHeldError, LeaseLostError
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 from tinyqueue.store.client import connect
+from tinyqueue.store.keys import Keys
 from tinyqueue.store.lease import LearnerLease, read_lease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
@@ -121,6 +122,73 @@ def test_a_second_learner_is_refused_with_the_name_of_the_first(make_service, cl
     assert not run.path.exists()
     assert read_lease(client, "pole").epoch == 4
     first.release()
+
+
+@pytest.fixture
+def running(make_service, view):
+    """A learner in a thread, whose lease lasts a second; gives it, its run, and how it ended."""
+    service, run = make_service()
+    service._lease._ttl_s = 1.0
+    ends = []
+
+    def work():
+        try:
+            ends.append(service.run())
+        except Exception as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert eventually(lambda: view.snapshots), "it waits for session batches"
+    yield service, run, ends
+    service.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_learner_whose_redis_is_silent_rests_and_goes_on_under_the_same_epoch(
+    running, client, view
+):
+    _, run, ends = running
+    published = WeightStore(client, "pole").head()
+
+    client.client_pause(7000)
+    assert eventually(lambda: any("nothing is accepted or published" in m for m in view.messages))
+    assert eventually(lambda: any("Redis works again" in m for m in view.messages))
+    client.flushall()
+
+    assert eventually(lambda: WeightStore(client, "pole").head() == published)
+    assert eventually(lambda: read_lease(client, "pole") is not None)
+    assert read_lease(client, "pole").epoch == run.epoch == 1
+    assert ends == []
+
+
+def test_a_learner_that_is_replaced_ends_and_has_saved(running, client):
+    _, run, ends = running
+    client.delete(Keys("pole").lease)
+    successor = LearnerLease(client, "pole", "f" * 32, "a successor")
+    successor.acquire(0)
+
+    assert eventually(lambda: ends)
+    successor.release()
+
+    (error,) = ends
+    assert isinstance(error, LeaseLostError)
+    assert "taken over by a successor" in str(error)
+    assert len(list((run.path / "checkpoints").iterdir())) == 1
+
+
+def test_a_learner_that_is_stopped_while_redis_is_gone_saves(running, server, view):
+    service, run, ends = running
+    server.stop()
+    assert eventually(lambda: any("nothing is accepted or published" in m for m in view.messages))
+    assert ends == []
+
+    service.stop()
+    assert eventually(lambda: ends)
+
+    assert ends[0].ended == "stopped"
+    assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
 def test_a_learner_takes_an_epoch_above_all_before_it(make_service, client):

@@ -51,7 +51,7 @@ def test_a_task_that_ended_is_replaced(spec):
     feed = task_feed(tasks, spec, is_ahead=lambda: False)
     feed.tick()
 
-    feed.heard("host:1", list(tasks.played)[:1])
+    feed.heard("", "host:1", list(tasks.played)[:1])
     feed.tick()
 
     assert len(tasks.played) == 3
@@ -83,7 +83,7 @@ def test_evaluations_name_version_games_and_seed(spec):
 def test_games_played_here_use_spec_and_graph_of_the_run(spec):
     used = []
 
-    def play_here(weights, spec, graph, request, seed, actions):
+    def play_here(weights, spec, graph, request, seed, actions, is_wanted):
         used.append((spec, graph))
         one = np.ones(1, np.int32)
         return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "me")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stateless_source import StatelessSource, taken
 
+from tinyqueue.evaluation.answers import Answer
 from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.run.checkpoints import Checkpoints
@@ -21,7 +22,7 @@ class Games:
         self.weights = []
         self._asked = None
 
-    def request(self, weights, request, seed, actions):
+    def request(self, weights, request, seed, actions, here=False):
         self.weights.append(weights)
         self._asked = request
 
@@ -31,14 +32,16 @@ class Games:
         request, self._asked = self._asked, None
         returns = np.full(4, self.means.pop(0), np.float32)
         version = self.weights[-1].version
-        return EvaluationResult(
+        result = EvaluationResult(
             request, "pole", "r", version, returns, np.ones(4, np.int32), 0.1, "me"
         )
+        return Answer(result, is_own=True)
 
 
 class Reporter:
     def __init__(self):
         self.messages, self.updates, self.evaluations = [], 0, []
+        self.refusals = []
         self.is_evaluating = False
 
     def message(self, text):
@@ -46,6 +49,9 @@ class Reporter:
 
     def trained(self, batches):
         self.updates += 1
+
+    def refused(self, batch):
+        self.refusals.append(batch)
 
     def evaluated(self, evaluated, threshold):
         self.evaluations.append((evaluated.mean_return, threshold))

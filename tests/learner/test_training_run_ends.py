@@ -7,7 +7,8 @@ import pytest
 from stateless_source import StatelessSource, taken
 
 from tinyqueue.errors import LeaseLostError
-from tinyqueue.evaluation.threshold import NoAnswer, ReturnThreshold
+from tinyqueue.evaluation.answers import Answer, NoAnswer
+from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -16,12 +17,13 @@ from tinyqueue.wire.evaluations import EvaluationResult
 class Games:
     """Answers with the next of ``answers``: a mean, an exception, or None for nothing yet."""
 
-    def __init__(self, *answers):
-        self.answers, self.asked = list(answers), []
+    def __init__(self, *answers, is_own=True):
+        self.answers, self.asked, self.here, self.is_own = list(answers), [], [], is_own
         self._request = None
 
-    def request(self, weights, request, seed, actions):
+    def request(self, weights, request, seed, actions, here=False):
         self.asked.append((weights.version, actions))
+        self.here.append(here)
         self._request, self._how = request, actions
 
     def poll(self):
@@ -35,9 +37,10 @@ class Games:
             return NoAnswer.of(request, answer)
         returns = np.full(4, answer, np.float32)
         version, lengths = self.asked[-1][0], np.ones(4, np.int32)
-        return EvaluationResult(
+        result = EvaluationResult(
             request, "pole", "r", version, returns, lengths, 0.1, "me", self._how
         )
+        return Answer(result, self.is_own)
 
 
 class Reporter:
@@ -47,6 +50,9 @@ class Reporter:
 
     def message(self, text):
         self.messages.append(text)
+
+    def refused(self, batch):
+        raise AssertionError("every update is sound")
 
     def trained(self, batches):
         pass
@@ -132,6 +138,32 @@ def test_fresh_games_that_contradict_decide_nothing(make_training, play, reporte
     assert len(games.asked) == 3
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+def test_what_another_has_played_ends_a_run_only_with_games_of_the_learner(
+    make_training, play, is_own
+):
+    games = Games(104.0, 103.0, is_own=is_own)
+    training = make_training(games)
+
+    assert play(training, 120)
+
+    assert training.finish().ended == "solved"
+    assert games.here == [False, not is_own]
+
+
+@pytest.mark.parametrize("forged", [1e9, float(np.finfo(np.float32).max)])
+def test_what_another_invents_ends_nothing_and_is_not_the_best(
+    make_training, play, checkpoints, forged
+):
+    games = Games(forged, 20.0, is_own=False)
+    training = make_training(games)
+
+    assert not play(training, 120)
+
+    assert games.here[:2] == [False, True]
+    assert checkpoints.best().score == 20.0
+
+
 def test_without_fresh_games_a_level_is_not_reached(make_training, play, checkpoints):
     training = make_training(Games(104.0))
 
@@ -195,6 +227,23 @@ def test_the_last_weights_may_solve_a_run(make_training, make_batch, reporter):
     assert over == [False, False, True]
     outcome = training.finish()
     assert (outcome.ended, outcome.remarks) == ("solved", ("the environment failed",))
+
+
+def test_the_last_state_is_saved_before_its_games_and_not_again_after_them(
+    make_training, make_batch, checkpoints
+):
+    training = make_training(Games(None, None, 40.0), stop={"max_env_steps": 8})
+    training.update(taken([make_batch(0)]))
+
+    assert not training.is_over()
+    assert [path.name for path in checkpoints.paths()] == ["000000000008"]
+    while not training.is_over():
+        pass
+    training.finish()
+
+    # The second holds the score of its evaluation.
+    assert [path.name for path in checkpoints.paths()] == ["000000000008", "000000000008-2"]
+    assert checkpoints.best().score == 40.0
 
 
 def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
@@ -293,10 +342,9 @@ def test_every_exception_passes_after_the_state_has_been_saved(
     assert checkpoints.newest().updates == 1
 
 
-@pytest.mark.parametrize(
-    ("error", "is_ours"), [(LeaseLostError("gone"), True), (OSError("x"), False)]
-)
-def test_a_run_that_is_anothers_now_is_not_written(
+@pytest.mark.parametrize("error", [LeaseLostError("gone"), OSError("x"), KeyError("a defect")])
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_whatever_ends_a_run_it_is_saved_unless_it_is_anothers_now(
     make_training, make_batch, checkpoints, error, is_ours
 ):
     training = make_training(Games())
@@ -306,7 +354,7 @@ def test_a_run_that_is_anothers_now_is_not_written(
     with pytest.raises(type(error)), training.saving(lambda: is_ours):
         raise error
 
-    assert checkpoints.newest() is None
+    assert (checkpoints.newest() is not None) == is_ours
 
 
 def test_what_cannot_be_saved_does_not_hide_what_ended_the_run(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from tinyqueue.errors import LeaseLostError, ServiceUnreachableError
+from tinyqueue.errors import (
+    LeaseLostError,
+    LeaseNotRenewedError,
+    ServiceUnreachableError,
+    StaleEpochError,
+)
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.store.client import connect
+from tinyqueue.store.keys import Keys
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.weights import WeightVersion
@@ -26,11 +35,16 @@ def client(redis_url):
 
 @pytest.fixture
 def make_publisher(spec):
-    def make(client, check=lambda: None):
+    def make(client, check=lambda: None, replaced=lambda error: None):
         weights, specs = WeightStore(client, "pole"), SpecStore(client)
-        return WeightPublisher(weights, specs, spec, GRAPH, check)
+        return WeightPublisher(weights, specs, spec, GRAPH, epoch=1, check=check, replaced=replaced)
 
     return make
+
+
+def suppressed(call):
+    with contextlib.suppress(ServiceUnreachableError):
+        call()
 
 
 def version(number, epoch=1):
@@ -90,20 +104,124 @@ def test_a_store_that_is_away_does_not_stop_training_and_is_healed_when_back(
         with pytest.raises(ServiceUnreachableError):
             publisher.heal()
 
+        # From here on training does not even ask, and the newest is published when it is back.
+        for number in range(8, 500):
+            publisher.publish(version(number))
+        with pytest.raises(ServiceUnreachableError):
+            publisher.pin(499, 60.0)
         server.start()
+        publisher.publish(version(500))
+        assert WeightStore(client, "pole").head() == -1
         publisher.heal()
-        assert WeightStore(client, "pole").head() == 7
+        assert WeightStore(client, "pole").head() == 500
+        publisher.publish(version(501))
+        publisher.pin(501, 60.0)
+        assert WeightStore(client, "pole").fetch().version == 501
         client.close()
+
+
+def test_a_store_that_hangs_holds_up_training_once_and_not_while_it_is_healed(
+    client, make_publisher, redis_url, monkeypatch
+):
+    monkeypatch.setattr("tinyqueue.store.client.TIMEOUT_S", 0.5)
+    with connect(redis_url) as hurried:
+        publisher = make_publisher(hurried)
+        publisher.publish_spec()
+        client.client_pause(1500)
+        healing = threading.Thread(target=lambda: suppressed(publisher.heal))
+        healing.start()
+        began_s = time.monotonic()
+        for number in range(1, 2000):
+            publisher.publish(version(number))
+        took_s = time.monotonic() - began_s
+        healing.join()
+        client.client_unpause()
+
+        assert took_s < 1.0
+        publisher.heal()
+        assert WeightStore(client, "pole").head() == 1999
+
+
+def test_versions_that_two_threads_publish_rise_and_none_is_called_stale(client, make_publisher):
+    """Training publishes and rests in turn, while housekeeping heals."""
+    publisher = make_publisher(client)
+    publisher.publish_spec()
+    stop, failed = threading.Event(), []
+
+    def heal():
+        while not stop.is_set():
+            try:
+                publisher.heal()
+            except Exception as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=heal)
+    thread.start()
+    for number in range(300):
+        publisher.publish(version(number))
+    stop.set()
+    thread.join()
+    publisher.heal()
+
+    assert failed == []
+    assert WeightStore(client, "pole").head() == 299
+
+
+def test_while_the_lease_is_not_renewed_publishing_rests_and_then_the_newest_comes(
+    client, make_publisher
+):
+    renewed = [True]
+
+    def check():
+        if not renewed[0]:
+            raise LeaseNotRenewedError("not now")
+
+    publisher = make_publisher(client, check)
+    publisher.publish_spec()
+    publisher.publish(version(1))
+    renewed[0] = False
+    publisher.publish(version(2))
+    publisher.publish(version(3))
+    with pytest.raises(LeaseNotRenewedError):
+        publisher.heal()
+    assert WeightStore(client, "pole").head() == 1
+    renewed[0] = True
+    publisher.heal()
+    assert WeightStore(client, "pole").head() == 3
+
+
+def test_a_spec_that_nobody_can_read_is_published_again(client, make_publisher, spec):
+    publisher = make_publisher(client)
+    publisher.publish_spec()
+    client.set(Keys("pole").spec, b"{}")
+    publisher.heal()
+    assert SpecStore(client).load("pole") == spec
 
 
 def test_nothing_is_published_after_the_lease(client, make_publisher):
     def check():
         raise LeaseLostError("replaced")
 
-    publisher = make_publisher(client, check)
+    told = []
+    publisher = make_publisher(client, check, told.append)
 
-    for publish in (publisher.publish_spec, lambda: publisher.publish(version(1)), publisher.heal):
+    # Not raised where an update would be left half done.
+    publisher.publish(version(1))
+    for publish in (publisher.publish_spec, publisher.heal):
         with pytest.raises(LeaseLostError):
             publish()
 
+    assert [str(error) for error in told] == ["replaced"]
     assert client.keys() == []
+
+
+def test_a_version_that_the_store_refuses_is_told_and_not_raised(client, make_publisher):
+    told = []
+    publisher = make_publisher(client, replaced=told.append)
+    publisher.publish(version(1))
+    client.set(Keys("pole").epoch, 2)
+
+    publisher.publish(version(2))
+
+    assert [type(error) for error in told] == [StaleEpochError]
+    assert WeightStore(client, "pole").head() == 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gymnasium
@@ -61,6 +61,7 @@ class Trial:
         slot_bytes: Memory that each additional one takes.
         rewards: Smallest and largest reward.
         episode_steps: Mean length of the episodes that ended; None if none did.
+        observed: Path → the largest magnitude of an observation.
         single: Why a second one could not exist next to the first; empty if it could.
         remarks: What a person should know, in sentences.
     """
@@ -73,6 +74,7 @@ class Trial:
     slot_bytes: int
     rewards: tuple[float, float]
     episode_steps: float | None = None
+    observed: Mapping[str, float] = field(default_factory=dict)
     single: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -202,6 +204,7 @@ def _play(
             observed.write(first, rows)
         _require_finite(config.id, "reset", rows)
         steps = _Steps(config.id, vector, observed, seed)
+        steps.look(rows)
         hint = _mask_hint(config, vector, acted.space)
         with _hinted(hint):
             steps.play(telling)
@@ -226,6 +229,7 @@ def _play(
             slot_bytes=slot_bytes,
             rewards=(steps.lowest, steps.highest),
             episode_steps=steps.count * slots / steps.ended if steps.ended else None,
+            observed=steps.largest,
             single=single,
             remarks=tuple(remarks),
         )
@@ -271,6 +275,7 @@ class _Steps:
         self.count = self.ended = 0
         self.seconds = self.slowest_s = 0.0
         self.lowest, self.highest = np.inf, -np.inf
+        self.largest: dict[str, float] = {}
 
     def play(self, telling: Telling) -> None:
         rows = empty(self._observed.space, self._vector.num_envs)
@@ -287,10 +292,18 @@ class _Steps:
             self.slowest_s = max(self.slowest_s, taken_s)
             self.count += 1
             _require_finite(self._name, doing, rows)
+            self.look(rows)
             self._see(doing, np.asarray(rewards, np.float64))
             self.ended += int(np.count_nonzero(terminated | truncated))
             if taken_s > STEPPING_S:
                 telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
+
+    def look(self, rows: dict[str, Array]) -> None:
+        """Remembers how large observations are."""
+        for path, values in rows.items():
+            if values.dtype.kind != "b":
+                largest = max(abs(float(values.max())), abs(float(values.min())))
+                self.largest[path] = max(self.largest.get(path, 0.0), largest)
 
     def _sample(self) -> Any:
         """Random actions among the valid ones."""

@@ -63,7 +63,12 @@ class LearnerConfig(Section):
         "than one pays off for convolutions on idle cores.",
     )
     publish_every_updates: int = Field(1, gt=0, description="Updates between weight versions.")
-    checkpoint_every_s: float = Field(60.0, gt=0, description="Seconds between checkpoints.")
+    checkpoint_every_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds between checkpoints. From 10 on they are stretched, to 60 at most, "
+        "where writing checkpoints would take more than a hundredth of the time.",
+    )
     keep_checkpoints: int = Field(
         3, gt=0, description="Newest checkpoints to keep; the best is kept too."
     )

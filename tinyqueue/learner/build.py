@@ -17,6 +17,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
+from tinyqueue.models.registry import build_network
 from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.heads import make_head
@@ -124,7 +125,8 @@ def build(
     algorithm_class = find(experiment.algorithm_name)
     outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
     stack = experiment.environment.stack
-    network = find_model(experiment.model_name).build(
+    network = build_network(
+        find_model(experiment.model_name),
         stacked(info.observation_space, stack),
         info.action_space,
         outputs,
@@ -174,6 +176,7 @@ def build(
         state={path: Leaf("float32", shape) for path, shape in network.state.items()},
         needs_carry=network.uses_previous or algorithm.replay is not None,
         stack=stack,
+        seen=info.trial.observed if info.trial else {},
     )
     return Built(algorithm, export, spec, contract, threshold)
 

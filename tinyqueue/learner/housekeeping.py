@@ -10,6 +10,11 @@ import structlog
 
 from tinyqueue.errors import TinyqueueError
 
+MOST_UNEXPECTED = 30
+"""A chore that raises something unexpected so many times in a row has a defect."""
+UNEXPECTED_PAUSE_S = 1.0
+"""The shortest pause after an unexpected error, so that this many take half a minute."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,29 +33,47 @@ class Chore:
         self._do = do
         self._due_s = 0.0
         self._failing = False
+        self._unexpected = 0
 
     def run_if_due(self, now_s: float) -> None:
-        """Runs the job if its time has come; ``now_s`` is on the monotonic clock."""
+        """Runs the job if its time has come.
+
+        Args:
+            now_s: Seconds on the monotonic clock.
+
+        Raises:
+            Exception: The job has raised something unexpected :data:`MOST_UNEXPECTED` times in a
+                row; this is the last.
+        """
         if now_s < self._due_s:
             return
         self._due_s = now_s + self.every_s
         try:
             self._do()
         except TinyqueueError as error:
+            self._unexpected = 0
             if not self._failing:
                 log.warning("will be tried again", chore=self.name, error=str(error))
             self._failing = True
+        except Exception:
+            self._unexpected += 1
+            if self._unexpected >= MOST_UNEXPECTED:
+                raise
+            if self._unexpected == 1:
+                log.exception("unexpected; will be tried again", chore=self.name)
+            self._failing = True
+            self._due_s = now_s + max(self.every_s, UNEXPECTED_PAUSE_S)
         else:
             if self._failing:
                 log.info("works again", chore=self.name)
-            self._failing = False
+            self._failing, self._unexpected = False, 0
 
 
 class Housekeeping:
     """Runs chores in turn until stopped.
 
     Attributes:
-        error: The unexpected error that ended it; None while there is none.
+        error: The defect that ended it; None while there is none.
     """
 
     def __init__(self, chores: list[Chore]) -> None:

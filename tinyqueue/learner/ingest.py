@@ -1,14 +1,17 @@
 """From delivery to experience to ack: each batch is accepted once.
 
-Runs in the consumer's thread.
+Runs in the consumer's thread. Who sent a message is what the broker has checked, never what the
+message says: whatever a login sends can cost its own batches, and nobody else's.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from tinyqueue.bus.allowance import Allowance
 from tinyqueue.bus.messages import Delivery, Settle
 from tinyqueue.data.identity import parse_batch_id
 from tinyqueue.data.session import Header, SessionBatch
@@ -18,14 +21,18 @@ from tinyqueue.experience.source import Arrival, Experience
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
 from tinyqueue.wire.contract import Contract
-from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, decode_sign
-from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, decode_evaluation
+from tinyqueue.wire.evaluation_signs import SIGN_TYPE
+from tinyqueue.wire.evaluations import EVALUATION_TYPE
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, decode_failure
-from tinyqueue.wire.limits import Limits
+from tinyqueue.wire.session_limits import session_limits
 from tinyqueue.wire.sessions import SESSION_TYPE, decode_session
 
 Settling = Settle[Mark | None]
 """Mark None: the message is no session batch, so the ledger records nothing."""
+
+LOGGED_AT_ONCE, LOGGED_PER_S = 20, 1.0
+"""Lines in the log, for each login, about messages that are set aside; all are counted."""
+_MOST_LOGINS = 256
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +46,13 @@ class Ingest:
         experience: Receives valid batches.
         max_policy_lag: Batches with a larger lag are dropped as stale; None: none are.
         head: Returns the newest published version.
-        heard: Called with the player's name, the tasks that it has ended, and the seconds that
-            its batch took.
-        failed: Called with every task that a player could not play.
+        heard: Called with the login, the player's name, the tasks that it has ended, and the
+            seconds that its batch took. The name is empty if its batch is set aside: a task is
+            over then, but nothing says that the player is one.
+        failed: Called with every task that a player could not play, and the player's login.
         setbacks: Counts what is set aside, clipped and accepted.
-        evaluated: Called with every evaluation result, and every sign that one is being played.
+        evaluated: Called with every message of a worker about an evaluation; raises MessageError
+            if it is to be set aside.
         check_lease: Raises if this learner may not accept anything any more.
     """
 
@@ -55,10 +64,10 @@ class Ingest:
         *,
         max_policy_lag: int | None,
         head: Callable[[], int],
-        heard: Callable[[str, Sequence[str], float], None],
-        failed: Callable[[TaskFailure], None],
+        heard: Callable[[str, str, Sequence[str], float], None],
+        failed: Callable[[TaskFailure, str], None],
         setbacks: Setbacks,
-        evaluated: Callable[[EvaluationResult | EvaluationSign], None],
+        evaluated: Callable[[Delivery], None],
         check_lease: Callable[[], None],
     ) -> None:
         self._contract = contract
@@ -71,7 +80,8 @@ class Ingest:
         self._setbacks = setbacks
         self._evaluated = evaluated
         self._check_lease = check_lease
-        self._limits = Limits()
+        self._limits = session_limits(contract)
+        self._may_log: dict[str, Allowance] = {}
 
     def on_delivery(self, delivery: Delivery, settle: Settling) -> None:
         """Handles one message, in the consumer's thread.
@@ -86,36 +96,68 @@ class Ingest:
         if delivery.content_type == FAILURE_TYPE:
             self._take_failure(delivery, settle)
             return
-        batch_id = delivery.message_id
-        # The consumer ensures that a batch that is not settled yet does not come here again.
-        if self._ledger.knows(batch_id):
-            settle(delivery, Mark(batch_id, "duplicate"))
+        batch_id, login = delivery.message_id, delivery.login
+        if not self._ledger.may_use(batch_id, login):
+            told = f"the stage of {batch_id} is not one of login {login!r}"
+            self._set_aside(delivery, settle, MessageError("login", told))
             return
-        player = ""
+        # The consumer ensures that a batch that is not settled yet does not come here again.
+        if self._ledger.knows(batch_id, login):
+            settle(delivery, Mark(batch_id, "duplicate", login=login))
+            return
+        batch = self._checked(delivery, settle)
+        if batch is not None:
+            self._take_session(batch, delivery, settle)
+
+    def _checked(self, delivery: Delivery, settle: Settling) -> SessionBatch | None:
+        """The batch, as the contract wants it; None if it was set aside."""
+        header: Header | None = None
         try:
             if delivery.content_type != SESSION_TYPE:
                 raise MessageError("type", f"content type {delivery.content_type!r}")
             batch = decode_session(delivery.body, delivery.headers, self._limits)
+            self._check_sender(batch.header, delivery)
             header = batch.header
             if header.run == self._contract.run:
-                # Even if the batch is rejected: the task is over, and the player is alive.
-                player = header.player
-                self._heard(player, header.ended_tasks, header.play_s)
+                self._ledger.claim(header.batch_id, delivery.login)
             batch, clipped, count = self._contract.clipped(batch)
-            self._check(batch, batch_id)
+            self._check(batch)
         except MessageError as error:
-            self._set_aside(delivery, settle, error, player)
+            if header is not None and header.run == self._contract.run:
+                self._heard(delivery.login, "", header.ended_tasks, 0.0)
+            self._set_aside(delivery, settle, error, header.player if header else "")
+            return None
+        if clipped and header.run == self._contract.run and not self._is_stale(header):
+            self._setbacks.clipped(count, clipped, header.player, delivery.login)
+        return batch
+
+    def _take_session(self, batch: SessionBatch, delivery: Delivery, settle: Settling) -> None:
+        header, login = batch.header, delivery.login
+        if header.run != self._contract.run:
+            # The stage belongs to another run's ledger: only this message is counted here.
+            settle(delivery, Mark(None, "dropped", "other run", login=login))
             return
-        reason = self._reason_to_drop(header)
-        if reason:
-            self._drop(delivery, settle, header, reason)
+        batch_id = header.batch_id
+        self._heard(login, header.player, header.ended_tasks, header.play_s)
+        if self._is_stale(header):
+            announced = header.dropped
+            settle(delivery, Mark(batch_id, "dropped", "stale", announced=announced, login=login))
             return
         if header.faults:
-            self._setbacks.fault(player, header.fault, header.faults)
-        if clipped:
-            self._setbacks.clipped(count, clipped, player)
-        self._setbacks.accepted()
+            self._setbacks.fault(header.player, header.fault, header.faults, login)
+        self._setbacks.accepted(login)
         self._experience.offer(Arrival(batch, delivery, settle))
+
+    def refused(self, delivery: Delivery, error: MessageError) -> Mark | None:
+        """Counts a message that the consumer sets aside by itself; returns its mark."""
+        self._setbacks.aside(error.reason, error.detail, "", delivery.login)
+        if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE, FAILURE_TYPE):
+            return None
+        mark = self._mark_aside(delivery, error.reason)
+        if error.reason == "error" and mark.batch_id is not None:
+            # A replay that has admitted it must not wait for its commit.
+            self._experience.committed(mark.batch_id, 0)
+        return mark
 
     def commit(self, settled: Sequence[tuple[Delivery, Mark | None]]) -> None:
         """Records a group in one ledger transaction before it is acked, in the consumer's thread.
@@ -134,10 +176,14 @@ class Ingest:
             if mark.fate == "accepted" and mark.batch_id is not None:
                 self._experience.committed(mark.batch_id, recorded.number)
 
-    def _check(self, batch: SessionBatch, batch_id: str) -> None:
+    def _check_sender(self, header: Header, delivery: Delivery) -> None:
+        if header.batch_id != delivery.message_id:
+            told = f"message id {delivery.message_id!r} is not the batch's id"
+            raise MessageError("malformed", told)
+        require_own_name(header.user, delivery.login)
+
+    def _check(self, batch: SessionBatch) -> None:
         header = batch.header
-        if header.batch_id != batch_id:
-            raise MessageError("malformed", f"message id {batch_id!r} is not the batch's id")
         if header.experiment == self._contract.experiment and header.run != self._contract.run:
             # In flight from an earlier run's players, which is no fault: dropped, unchecked.
             return
@@ -145,43 +191,70 @@ class Ingest:
         if header.policy_version > self._head():
             raise MessageError("version", f"policy version {header.policy_version} is unknown")
 
-    def _reason_to_drop(self, header: Header) -> str:
-        if header.run != self._contract.run:
-            return "other run"
+    def _is_stale(self, header: Header) -> bool:
         lag = self._head() - header.policy_version
-        return "stale" if self._max_policy_lag is not None and lag > self._max_policy_lag else ""
-
-    def _drop(self, delivery: Delivery, settle: Settling, header: Header, reason: str) -> None:
-        if header.run == self._contract.run:
-            mark = Mark(header.batch_id, "dropped", reason, announced=header.dropped)
-        else:
-            # The stage belongs to another run's ledger: only this message is counted here.
-            mark = Mark(None, "dropped", reason)
-        settle(delivery, mark)
+        return self._max_policy_lag is not None and lag > self._max_policy_lag
 
     def _set_aside(
-        self, delivery: Delivery, settle: Settling, error: MessageError, player: str
+        self, delivery: Delivery, settle: Settling, error: MessageError, player: str = ""
     ) -> None:
-        self._setbacks.aside(error.reason, error.detail, player)
-        log.warning("message set aside", batch=delivery.message_id, reason=str(error))
-        batch_id = delivery.message_id if parse_batch_id(delivery.message_id) else None
-        settle(delivery, Mark(batch_id, "set aside", error.reason), set_aside=error.reason)
+        self._setbacks.aside(error.reason, error.detail, player, delivery.login)
+        if self._is_worth_a_line(delivery.login):
+            log.warning(
+                "message set aside",
+                batch=delivery.message_id,
+                login=delivery.login,
+                reason=str(error),
+            )
+        settle(delivery, self._mark_aside(delivery, error.reason), set_aside=error.reason)
+
+    def _is_worth_a_line(self, login: str) -> bool:
+        """Whether another message of this login may be logged: a flood must not fill the disk."""
+        now_s = time.monotonic()
+        if login not in self._may_log and len(self._may_log) >= _MOST_LOGINS:
+            login = "*"
+        allowance = self._may_log.setdefault(login, Allowance(LOGGED_AT_ONCE, now_s))
+        return allowance.take(now_s, LOGGED_AT_ONCE, LOGGED_PER_S)
+
+    def _mark_aside(self, delivery: Delivery, reason: str) -> Mark:
+        """The mark of a message that is set aside: with its id only if that is its sender's."""
+        batch_id, login = delivery.message_id, delivery.login
+        is_own = parse_batch_id(batch_id) and self._ledger.may_use(batch_id, login)
+        return Mark(batch_id if is_own else None, "set aside", reason, login=login)
 
     def _take_failure(self, delivery: Delivery, settle: Settling) -> None:
         try:
             failure = decode_failure(delivery.body)
+            require_own_name(failure.user, delivery.login)
         except MessageError as error:
             settle(delivery, None, set_aside=error.reason)
             return
         if (failure.experiment, failure.run) == (self._contract.experiment, self._contract.run):
-            self._failed(failure)
+            self._failed(failure, delivery.login)
         settle(delivery, None)
 
     def _take_evaluation(self, delivery: Delivery, settle: Settling) -> None:
-        decode = decode_sign if delivery.content_type == SIGN_TYPE else decode_evaluation
         try:
-            self._evaluated(decode(delivery.body))
+            self._evaluated(delivery)
         except MessageError as error:
             settle(delivery, None, set_aside=error.reason)
             return
         settle(delivery, None)
+
+
+def require_own_name(user: str, login: str) -> None:
+    """Refuses a message that names another login than its sender's.
+
+    Args:
+        user: The login that it names.
+        login: The one that the broker has checked; empty where there are no logins.
+
+    Raises:
+        MessageError: They differ.
+    """
+    if login and user != login:
+        raise MessageError(
+            "login",
+            f"login {login!r} sent it in the name of {user!r}. TINYQUEUE_USER must be the login "
+            "of the broker's URL.",
+        )

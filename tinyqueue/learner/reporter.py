@@ -12,6 +12,7 @@ import numpy as np
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.experience.source import NOT_FINITE, Refused
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.environment_faults import EnvironmentFaults
 from tinyqueue.learner.rates import Rate
@@ -159,6 +160,13 @@ class Reporter:
             self._view.message(f"no session batch has arrived for {silent_s:.0f} s. {players}")
         self.look()
 
+    def refused(self, batch: Refused) -> None:
+        """Reports a session batch that was taken out because its update failed."""
+        player = f"{batch.player}, login {batch.login}" if batch.login else batch.player
+        detail = "it made the loss of an update infinite or NaN; training goes on without it"
+        if self._setbacks is not None:
+            self._setbacks.aside(NOT_FINITE, detail, player, batch.login, was_accepted=True)
+
     def look(self) -> None:
         """Shows the current state if the view is due for one."""
         if self._setbacks is not None:
@@ -287,7 +295,8 @@ class Reporter:
         self._logged_s = now_s
         numbers = self._numbers(self._snapshot())
         self._run.append("metrics", numbers)
-        self._board.write("train", numbers, self._updater.clock.env_steps)
+        clock = self._updater.clock
+        self._board.write_rarely("train", numbers, clock.env_steps, clock.trained_s)
 
     def _write_episodes(self, now_s: float) -> None:
         self._wrote_episodes_s = now_s

@@ -17,6 +17,11 @@ from tinyqueue.run.checkpoints import Checkpoints
 
 RETRY_S = 60.0
 """Time between two attempts to write the final state of a run."""
+SHARE = 0.01
+"""Share of the time that checkpoints may take."""
+STRETCHED_FROM_S, STRETCHED_TO_S = 10.0, 60.0
+"""An interval in between is stretched for the sake of :data:`SHARE`. Shorter ones were asked for
+explicitly."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +35,7 @@ class Saver:
         updater: Has the state to write.
         source: Has the experience's part of it, and knows when the ledger has caught up.
         checkpoints: Writes them.
-        every_s: Seconds between two checkpoints.
+        every_s: Seconds between two checkpoints, if writing one takes less than a hundredth of it.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Saver:
         self._checkpoints = checkpoints
         self._every_s = every_s
         self._saved_s = time.monotonic()
+        self._cost_s = 0.0
         self._retry_s = -math.inf
+        self._saved: tuple[int, int] | None = None
         self.unwritten: Checkpoint | None = None
         """The final state of the run, until it is on disk."""
 
@@ -51,13 +58,24 @@ class Saver:
 
     def save(self) -> None:
         """Writes the current state."""
-        self._write(self.present())
+        began_s = time.monotonic()
+        state = self.present()
+        if self._write(state):
+            self._saved = state.env_steps, state.updates
         self._saved_s = time.monotonic()
+        self._cost_s = self._saved_s - began_s
 
     def save_if_due(self) -> None:
-        """Writes the current state if the last write was at least ``every_s`` ago."""
-        if time.monotonic() >= self._saved_s + self._every_s:
+        """Writes the current state if the last write was at least :attr:`interval_s` ago."""
+        if time.monotonic() >= self._saved_s + self.interval_s:
             self.save()
+
+    @property
+    def interval_s(self) -> float:
+        """Time between two checkpoints, by what the last one cost."""
+        if self._every_s < STRETCHED_FROM_S:
+            return self._every_s
+        return max(self._every_s, min(self._cost_s / SHARE, STRETCHED_TO_S))
 
     def keep(self, evaluated: Evaluated) -> None:
         """Writes an evaluated state, with its mean return as its score."""
@@ -73,9 +91,13 @@ class Saver:
         """Sets the final state of the run, without writing it.
 
         Args:
-            evaluated: The state; None: the current one.
+            evaluated: The state; None: the current one, unless the last checkpoint holds it.
         """
-        self.unwritten = self.present() if evaluated is None else _scored(evaluated)
+        if evaluated is not None:
+            self.unwritten = _scored(evaluated)
+            return
+        state = self.present()
+        self.unwritten = None if self._saved == (state.env_steps, state.updates) else state
 
     def write_last(self, *, at_once: bool = False) -> None:
         """Tries to write the final state, at most once per :data:`RETRY_S`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -11,12 +12,7 @@ import structlog
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
-from tinyqueue.errors import (
-    LeaseHeldError,
-    LeaseLostError,
-    ServiceUnreachableError,
-    TinyqueueError,
-)
+from tinyqueue.errors import LeaseHeldError, LeaseLostError, TinyqueueError
 from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.setbacks import Setbacks
@@ -27,6 +23,7 @@ from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.reporter import Reporter
+from tinyqueue.learner.standing import Standing
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
 from tinyqueue.learner.tasks_of_run import remote_games, task_feed
 from tinyqueue.learner.training_run import TrainingRun
@@ -35,12 +32,14 @@ from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
 from tinyqueue.monitor.metrics import Metric
+from tinyqueue.run.log_files import rotate_all
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.run.versions import Versions
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
+from tinyqueue.store.memory import memory_advice
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
@@ -53,6 +52,8 @@ FEED_S = 0.05
 HEAL_S = 1.0
 """Seconds between two checks that the store still has what was published."""
 STATUS_S = 1.0
+LOGS_S = 10.0
+"""Seconds between two looks at the size of the run's logs."""
 STATUS_TTL_S = 7 * 86_400.0
 """The last status stays for a week after its learner has ended."""
 _TAKE_S = 0.05
@@ -85,6 +86,7 @@ class LearnerService:
         self._lease = LearnerLease(
             self._redis, experiment.name, run.run_id, holder=f"{host_name()} run {run.path}"
         )
+        self._standing = Standing(self._lease, run, surroundings.view.message)
 
     @property
     def experiment(self) -> Experiment:
@@ -110,6 +112,7 @@ class LearnerService:
             self._run.discard_unless_begun()
             raise
         try:
+            self._advise()
             self._experiment, info = self._around.prepared()
             built = build(self._experiment, info, self._run.run_id)
             with Ledger(
@@ -122,6 +125,12 @@ class LearnerService:
         finally:
             self.is_over = True
             self._lease.release()
+
+    def _advise(self) -> None:
+        """Tells whoever runs the services what to change in Redis, unless it is a private one."""
+        advice = memory_advice(self._redis) if self._around.players_log is None else ""
+        if advice:
+            self._around.view.message(advice)
 
     def _train(self, built: Built, ledger: Ledger, epoch: int) -> Outcome:
         experiment, around, clock = self._experiment, self._around, Clock()
@@ -140,15 +149,18 @@ class LearnerService:
             SpecStore(self._redis),
             built.spec,
             built.export.graph,
-            self._lease.check,
+            epoch=epoch,
+            check=self._standing.require_lease,
+            replaced=self._standing.replaced,
         )
         games = remote_games(
             around.tasks,
             built.spec,
             built.export.graph,
             experiment.evaluation,
-            pin=self._weights.pin,
+            pin=publisher.pin,
             play_here=around.play_here,
+            own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
         )
         feed = task_feed(around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
         setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
@@ -193,7 +205,7 @@ class LearnerService:
             # Done while the first players open their stages.
             session, learner = experiment.session, experiment.learner
             built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
-            with made.training.saving(is_ours=self._is_ours):
+            with made.training.saving(is_ours=lambda: self._standing.owns_run):
                 return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
     def _ingest(
@@ -206,10 +218,10 @@ class LearnerService:
         games: RemoteGames,
         setbacks: Setbacks,
     ) -> Ingest:
-        def failed(failure: TaskFailure) -> None:
+        def failed(failure: TaskFailure, login: str) -> None:
             if failure.ended:
-                feed.failed(failure.task)
-            setbacks.failed(failure)
+                feed.failed(login, failure.task)
+            setbacks.failed(failure, login)
 
         return Ingest(
             built.contract,
@@ -221,12 +233,8 @@ class LearnerService:
             failed=failed,
             setbacks=setbacks,
             evaluated=games.arrived,
-            check_lease=self._lease.check,
+            check_lease=self._standing.require_record,
         )
-
-    def _is_ours(self) -> bool:
-        """Whether the run is still ours to write: no other learner has replaced us."""
-        return not self._lease.is_replaced
 
     def _loop(
         self,
@@ -236,14 +244,34 @@ class LearnerService:
         housekeeping: Housekeeping,
         setbacks: Setbacks,
     ) -> Outcome:
-        reason = ""
-        while not self._stopping.is_set() and not self._lease.stop_requested:
-            self._lease.check()
+        def require_all() -> None:
+            self._standing.require_not_replaced()
             for error in (consumer.error, housekeeping.error, experience.error):
+                if isinstance(error, LeaseLostError):
+                    raise error
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot continue: {error}") from error
+
+        try:
+            reason = self._train_on(training, experience, setbacks, require_all)
+        finally:
+            self._standing.end()
+        training.count(experience.drain())
+        outcome = training.finish()
+        return replace(outcome, ended="failed", reason=reason) if reason else outcome
+
+    def _train_on(
+        self,
+        training: TrainingRun,
+        experience: Experience,
+        setbacks: Setbacks,
+        require_all: Callable[[], None],
+    ) -> str:
+        """Trains until the run is over; returns why it failed, if it did."""
+        while not self._stopping.is_set() and not self._lease.stop_requested:
+            require_all()
+            self._standing.tell()
             taken = self._taken(training, experience)
-            self._lease.check()
             if taken is not None:
                 training.update(taken)
                 training.saver.save_if_due()
@@ -251,18 +279,12 @@ class LearnerService:
                 training.waited()
             if training.is_over():
                 break
-            # After the last env step, failures do not matter any more.
-            reason = "" if training.is_spent else setbacks.hopeless()
+            # After the last env step, failures do not matter any more; nor while Redis is away.
+            is_calm = training.is_spent or self._standing.rests
+            reason = "" if is_calm else setbacks.hopeless()
             if reason:
-                break
-        try:
-            self._lease.check()
-        except LeaseLostError:
-            log.error("replaced by another learner; nothing more is saved")
-            raise
-        training.count(experience.drain())
-        outcome = training.finish()
-        return replace(outcome, ended="failed", reason=reason) if reason else outcome
+                return reason
+        return ""
 
     def _taken(self, training: TrainingRun, experience: Experience) -> Taken | None:
         """What to train on next; nothing after the last env step, during the final evaluation."""
@@ -297,7 +319,7 @@ class LearnerService:
     ) -> Housekeeping:
         def send_tasks() -> None:
             # After the last env step nothing is trained on, and evaluation needs the cores.
-            if not training.is_spent:
+            if not (training.is_spent or self._standing.rests):
                 feed.tick()
 
         return Housekeeping(
@@ -305,18 +327,19 @@ class LearnerService:
                 Chore("feed", FEED_S, send_tasks),
                 Chore("heal", HEAL_S, publisher.heal),
                 Chore("status", STATUS_S, lambda: self._write_status(reporter)),
+                Chore("logs", LOGS_S, lambda: rotate_all(self._run.path)),
             ]
         )
 
     def _write_status(self, reporter: Reporter) -> None:
         board = StatusBoard(self._redis)
-        board.write(self._experiment.name, reporter.status(), STATUS_TTL_S)
+        board.write(self._experiment.name, reporter.status(), STATUS_TTL_S, self._run.epoch)
 
     def _write_last_status(self, reporter: Reporter) -> None:
-        """Writes the final status. If the store is unreachable, that is only logged."""
-        if not self._lease.is_valid:
+        """Writes the final status. If that is not possible, it is only logged."""
+        if self._standing.rests:
             return
         try:
             self._write_status(reporter)
-        except ServiceUnreachableError as error:
+        except TinyqueueError as error:
             log.warning("the last status was not written", error=str(error))

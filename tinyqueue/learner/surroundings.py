@@ -75,9 +75,11 @@ class Tasks(Protocol):
         """Closes the connection to the broker."""
 
 
-PlayHere = Callable[[WeightVersion, PlaySpec, bytes, str, int, str], EvaluationResult]
-"""Plays an evaluation in this process: weights, spec, acting graph, request id, seed, and how
-actions are chosen."""
+PlayHere = Callable[
+    [WeightVersion, PlaySpec, bytes, str, int, str, Callable[[], bool]], EvaluationResult
+]
+"""Plays an evaluation in this process: weights, spec, acting graph, request id, seed, how actions
+are chosen, and whether its result is still wanted."""
 
 
 @dataclass(frozen=True)

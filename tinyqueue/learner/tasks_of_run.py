@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
-from tinyqueue.evaluation.remote_games import RemoteGames
+from tinyqueue.evaluation.inbox import Inbox
+from tinyqueue.evaluation.remote_games import IsWanted, RemoteGames
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
@@ -36,7 +37,7 @@ def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> Tas
         )
         return task_id
 
-    return TaskFeed(send, budget_s=spec.task_budget_s, is_ahead=is_ahead)
+    return TaskFeed(send, budget_s=spec.task_budget_s, limit_s=spec.task_limit_s, is_ahead=is_ahead)
 
 
 def remote_games(
@@ -47,6 +48,7 @@ def remote_games(
     *,
     pin: Callable[[int, float], None],
     play_here: PlayHere,
+    own_login: str = "",
 ) -> RemoteGames:
     """Has workers play this run's evaluations; without workers, ``play_here`` does.
 
@@ -57,6 +59,7 @@ def remote_games(
         config: Settings of evaluations.
         pin: Keeps a weight version in the store for some seconds.
         play_here: Plays an evaluation in this process.
+        own_login: The learner's broker login; empty on Redis, where all share one.
     """
 
     def send(request: str, version: int, seed: int, actions: str) -> None:
@@ -78,7 +81,10 @@ def remote_games(
             **others,
         )
 
-    def play(weights: WeightVersion, request: str, seed: int, actions: str) -> EvaluationResult:
-        return play_here(weights, spec, graph, request, seed, actions)
+    def play(
+        weights: WeightVersion, request: str, seed: int, actions: str, is_wanted: IsWanted
+    ) -> EvaluationResult:
+        return play_here(weights, spec, graph, request, seed, actions, is_wanted)
 
-    return RemoteGames(config, pin=pin, send=send, play_here=play)
+    inbox = Inbox(spec.experiment, spec.run, own_login)
+    return RemoteGames(config, inbox, pin=pin, send=send, play_here=play)

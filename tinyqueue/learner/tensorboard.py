@@ -12,6 +12,13 @@ import structlog
 RETRY_S = 60.0
 """Time until a new event file is tried after a failure."""
 
+EVERY_S = 2.0
+"""Time between two points of a curve, at least."""
+
+POINTS_PER_E_FOLD = 1_000
+"""After this many points the time between two grows with the run, so that a day is 4,000 points
+of a curve and a month 8,000: some 30 MB for all curves."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,6 +39,21 @@ class TensorBoard:
         self._folder = folder
         self._writer = tf.summary.create_file_writer(str(folder))
         self._broken_s: float | None = None
+        self._wrote_s: float | None = None
+
+    def write_rarely(
+        self, group: str, numbers: Mapping[str, float], env_steps: int, trained_s: float
+    ) -> None:
+        """As :meth:`write`, at a rate that bounds the size of the files.
+
+        Args:
+            group, numbers, env_steps: As of :meth:`write`.
+            trained_s: Seconds of training, over all starts of the run.
+        """
+        every_s = max(EVERY_S, trained_s / POINTS_PER_E_FOLD)
+        if self._wrote_s is None or trained_s - self._wrote_s >= every_s:
+            self._wrote_s = trained_s
+            self.write(group, numbers, env_steps)
 
     def write(self, group: str, numbers: Mapping[str, float], env_steps: int) -> None:
         """Writes a point for every finite number.

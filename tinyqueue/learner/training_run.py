@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import structlog
 
+from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.errors import LeaseLostError
-from tinyqueue.evaluation.threshold import Evaluated, NoAnswer, ReturnThreshold
+from tinyqueue.evaluation.answers import NoAnswer
+from tinyqueue.evaluation.threshold import Evaluated, ReturnThreshold
 from tinyqueue.experience.source import Source, Taken
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.learner.failed_updates import FailedUpdates
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.saver import Saver
 from tinyqueue.learner.updater import Updater
@@ -60,6 +62,7 @@ class TrainingRun:
             updater, source, checkpoints, every_s=experiment.learner.checkpoint_every_s
         )
         """Decides which states are written. Call it after the batches were handed back."""
+        self._failed = FailedUpdates(updater.algorithm, source, reporter.refused)
         self._decided: Evaluated | None = None
         self._decided_at_s: float | None = None
         self._fresh: Evaluated | None = None
@@ -125,11 +128,17 @@ class TrainingRun:
             taken: From the source.
 
         Raises:
-            TinyqueueError: The loss is not finite.
+            TinyqueueError: The loss has not been finite for several updates, or a weight is not.
         """
-        update = self._updater.update(taken)
+        try:
+            update = self._updater.update(taken)
+        except LossNotFiniteError as error:
+            self._failed.failed(taken, self._updater.clock.env_steps, error)
+            self.count(taken.arrived if self._source.counts_failed else ())
+            return
         self._reporter.trained(taken.arrived)
         if update is not None:
+            self._failed.succeeded(taken.experience)
             self._source.trained(taken, update)
         clock, returns = self._updater.clock, self._updater.recent.returns
         if self._decided is None and self._threshold.is_due(
@@ -138,7 +147,7 @@ class TrainingRun:
             self._evaluate()
 
     def count(self, rest: Sequence[SessionBatch]) -> None:
-        """At the end, counts batches that were accepted but not trained on."""
+        """Counts batches that were accepted but not trained on."""
         self._updater.update(Taken(rest))
         self._reporter.trained(rest)
 
@@ -183,6 +192,8 @@ class TrainingRun:
                     "the last env step is reached; waiting for evaluation games, at most "
                     f"{LAST_GAMES_S:.0f} s"
                 )
+                # Nothing changes any more, and the games may be the last thing that happens.
+                self.saver.save()
         if not self._threshold.is_waiting:
             if not self._is_unjudged:
                 return True
@@ -254,8 +265,6 @@ class TrainingRun:
         """
         try:
             yield
-        except LeaseLostError:
-            raise
         except Exception:
             if is_ours():
                 try:
@@ -287,11 +296,18 @@ class TrainingRun:
         self._ask(checkpoint, self._updater.recent.returns.mean_return)
 
     def _ask(
-        self, checkpoint: Checkpoint, training_mean: float, actions: str | None = None
+        self,
+        checkpoint: Checkpoint,
+        training_mean: float,
+        actions: str | None = None,
+        *,
+        here: bool = False,
     ) -> None:
         weights = replace(self._updater.weights(checkpoint.version), arrays=checkpoint.weights)
         self._reporter.is_evaluating = True
-        self._threshold.ask(checkpoint, weights, actions=actions, training_mean=training_mean)
+        self._threshold.ask(
+            checkpoint, weights, actions=actions, training_mean=training_mean, here=here
+        )
 
     def _say_no_answer(self, answer: NoAnswer) -> None:
         """Reports each kind once, and whatever the run ends without.
@@ -331,7 +347,9 @@ class TrainingRun:
             threshold.compared(greedy, evaluated)
         if threshold.is_reached(evaluated):
             self._decided, self._decided_at_s = evaluated, time.time()
-            self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions)
+            # Another's games end no run alone: the learner then plays the second set itself.
+            here = not evaluated.is_own
+            self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions, here=here)
             return
         if threshold.wants_sampled(evaluated):
             self._greedy = evaluated

@@ -7,16 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tinyqueue.algorithms.base import Algorithm, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
+from tinyqueue.errors import TinyqueueError
 from tinyqueue.experience.source import Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 from tinyqueue.wire.weights import WeightVersion
+
+
+class WeightsNotFiniteError(TinyqueueError):
+    """A weight, or a slot of the optimiser, is infinite or NaN: it is neither published nor saved.
+
+    No update makes one so. It means that an algorithm, or a variable of a model, is at fault.
+    """
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Updater:
     Attributes:
         clock: The run's clock.
         recent: Statistics of the last updates.
+        algorithm: The algorithm.
     """
 
     def __init__(
@@ -76,7 +87,7 @@ class Updater:
         self.clock = clock
         self.recent = RecentUpdates()
         self._experiment = experiment
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         self._export = export
         self._spec = spec
         self._epoch = epoch
@@ -95,12 +106,13 @@ class Updater:
             The report of the update; None if there was nothing to train on.
 
         Raises:
-            TinyqueueError: The loss is not finite. The weights are those before the failed step.
+            LossNotFiniteError: The loss is not finite. Nothing has changed, nothing was counted.
+            WeightsNotFiniteError: As :meth:`weights`.
         """
         clock = self.clock
         update = None
         if taken.experience is not None:
-            update = self._algorithm.update(taken.experience, clock.env_steps)
+            update = self.algorithm.update(taken.experience, clock.env_steps)
             self.recent.metrics = update.metrics
             clock.updates += 1
         self._count(taken.arrived)
@@ -122,7 +134,11 @@ class Updater:
         self._last_s = now_s
 
     def publish(self) -> WeightVersion:
-        """Publishes the current weights under the next version number."""
+        """Publishes the current weights under the next version number.
+
+        Raises:
+            WeightsNotFiniteError: As :meth:`weights`.
+        """
         weights = self.weights(self._next_version())
         self._publish(weights)
         self.clock.version = weights.version
@@ -135,7 +151,13 @@ class Updater:
             self.publish()
 
     def weights(self, version: int) -> WeightVersion:
-        """The current acting weights under a version number; nothing is published."""
+        """The current acting weights under a version number; nothing is published.
+
+        Raises:
+            WeightsNotFiniteError: One of them is infinite or NaN.
+        """
+        arrays = self._export.arrays()
+        require_finite(arrays)
         return WeightVersion(
             version=version,
             epoch=self._epoch,
@@ -143,7 +165,7 @@ class Updater:
             updates=self.clock.updates,
             env_steps=self.clock.env_steps,
             graph_sha256=self._export.sha256,
-            arrays=self._export.arrays(),
+            arrays=arrays,
         )
 
     def checkpoint(self, replay: ReplayState) -> Checkpoint:
@@ -151,14 +173,19 @@ class Updater:
 
         Args:
             replay: The experience's part.
+
+        Raises:
+            WeightsNotFiniteError: A number in it is infinite or NaN.
         """
         clock = self.clock
+        state = _copied(self.algorithm.state())
+        require_finite(state)
         return Checkpoint(
             env_steps=clock.env_steps,
             updates=clock.updates,
             version=clock.version,
             weights=self._export.arrays(),
-            state=_copied(self._algorithm.state()),
+            state=state,
             graph=self._export.graph,
             spec=self._spec.model_dump(),
             clock={"trained_s": clock.trained_s, "first_mean": clock.first_mean},
@@ -172,13 +199,28 @@ class Updater:
             CheckpointError: It was trained with another environment, model or optimiser.
         """
         checkpoint.require_same(self._spec.model_dump())
-        self._algorithm.restore(checkpoint.state)
+        self.algorithm.restore(checkpoint.state)
         clock = self.clock
         clock.env_steps = checkpoint.env_steps
         clock.updates = checkpoint.updates
         clock.version = checkpoint.version
         clock.trained_s = float(checkpoint.clock.get("trained_s", 0.0))
         clock.first_mean = checkpoint.clock.get("first_mean")
+
+
+def require_finite(arrays: Arrays) -> None:
+    """Returns if every number is finite.
+
+    Raises:
+        WeightsNotFiniteError: One is not.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise WeightsNotFiniteError(
+                f"the weights are not finite any more: {name} holds NaN or infinity. They are "
+                "neither published nor saved. Resume from the last checkpoint with a smaller "
+                "algorithm.learning_rate."
+            )
 
 
 def _copied(arrays: Arrays) -> Arrays:

@@ -7,11 +7,21 @@ from collections.abc import Callable
 
 import structlog
 
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import (
+    ConfigError,
+    LeaseLostError,
+    NotNowError,
+    ServiceUnreachableError,
+    StaleEpochError,
+    TinyqueueError,
+)
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.weights import WeightVersion
+
+PATIENCE_S = 0.1
+"""How long a publish waits for :meth:`WeightPublisher.heal`, which takes a millisecond."""
 
 log = structlog.get_logger(__name__)
 
@@ -19,11 +29,18 @@ log = structlog.get_logger(__name__)
 class WeightPublisher:
     """Publishes versions, and publishes spec and newest version again if the store has lost them.
 
+    The thread that trains publishes. Once that has failed, publishing rests: training only leaves
+    the newest version here, without asking the store, until :meth:`heal` has published it from
+    another thread. So a store that does not answer holds up training once, for one time-out.
+
     Args:
         weights: Store of this experiment's weight versions.
         specs: Store of the spec and the acting graph.
         spec, graph: What players play.
-        check: Raises if this learner's lease is over; nothing is published then.
+        epoch: Epoch of the learner's lease.
+        check: Raises while this learner may not publish.
+        replaced: Told that another learner has taken over. It is not raised in :meth:`publish`:
+            the update before it must first be marked as trained on.
     """
 
     def __init__(
@@ -32,63 +49,93 @@ class WeightPublisher:
         specs: SpecStore,
         spec: PlaySpec,
         graph: bytes,
+        *,
+        epoch: int,
         check: Callable[[], None],
+        replaced: Callable[[TinyqueueError], None],
     ) -> None:
         self._weights = weights
         self._specs = specs
         self._spec = spec
         self._graph = graph
+        self._epoch = epoch
         self._check = check
+        self._replaced = replaced
         self._newest: WeightVersion | None = None
-        self._lock = threading.Lock()
-        self._failing = False
+        self._sending = threading.Lock()
+        self._rests = False
 
     def publish_spec(self) -> None:
         """Publishes the spec and the acting graph.
 
         Raises:
-            ServiceUnreachableError: The store did not accept them.
-            LeaseLostError: Another learner has taken over.
+            NotNowError: The store did not accept them, or the lease is not renewed.
+            LeaseLostError, StaleEpochError: Another learner has taken over.
         """
         self._check()
-        self._specs.publish(self._spec, self._graph)
+        self._specs.publish(self._spec, self._graph, self._epoch)
 
     def publish(self, weights: WeightVersion) -> None:
-        """Publishes a version.
+        """Publishes a version, or leaves it to :meth:`heal` if that is not possible now."""
+        self._newest = weights
+        if self._rests:
+            return
+        if not self._sending.acquire(timeout=PATIENCE_S):
+            self._rest("the store is slow to answer")
+            return
+        try:
+            self._check()
+            self._weights.publish(weights)
+        except NotNowError as error:
+            self._rest(str(error))
+        except (LeaseLostError, StaleEpochError) as error:
+            self._rest(str(error))
+            self._replaced(error)
+        finally:
+            self._sending.release()
 
-        If the store is unreachable, training goes on: this is logged once, and :meth:`heal`
-        publishes the newest version when the store is back.
+    def pin(self, version: int, ttl_s: float) -> None:
+        """Keeps a version in the store for some seconds.
 
         Raises:
+            ServiceUnreachableError: The store does not answer; at once while publishing rests.
+            MissingVersionError: The version is not in the store.
+        """
+        if self._rests:
+            raise ServiceUnreachableError("the store does not answer; weights wait to be published")
+        self._weights.pin(version, ttl_s)
+
+    def heal(self) -> None:
+        """Publishes what the store has lost, or could not take before. For one thread.
+
+        Raises:
+            NotNowError: The store does not answer, or the lease is not renewed; try again later.
             LeaseLostError, StaleEpochError: Another learner has taken over.
         """
         self._check()
-        with self._lock:
-            self._newest = weights
-            try:
-                self._weights.publish(weights)
-                self._failing = False
-            except ServiceUnreachableError as error:
-                if not self._failing:
-                    log.warning("weights not published; training goes on", error=str(error))
-                self._failing = True
-
-    def heal(self) -> None:
-        """Publishes again what the store has lost.
-
-        Raises:
-            ServiceUnreachableError: The store does not answer; try again later.
-            LeaseLostError, StaleEpochError: Another learner has taken over.
-        """
-        if self._specs.load(self._spec.experiment) != self._spec:
+        if not self._has_spec():
             log.warning("the store has lost the spec; published again")
             self.publish_spec()
-        with self._lock:
+        with self._sending:
+            was_resting = self._rests
             newest = self._newest
-            if newest is not None and self._weights.head() < newest.version:
-                log.warning(
-                    "the store has lost the weights; published again", version=newest.version
-                )
+            while newest is not None and self._weights.head() < newest.version:
+                if not was_resting:
+                    log.warning("the store has lost the weights; published again")
                 self._check()
                 self._weights.publish(newest)
-                self._failing = False
+                # Training goes on meanwhile.
+                newest = self._newest
+            self._rests = False
+        if was_resting and newest is not None:
+            log.info("weights are published again", version=newest.version)
+
+    def _has_spec(self) -> bool:
+        try:
+            return self._specs.load(self._spec.experiment) == self._spec
+        except ConfigError:
+            return False
+
+    def _rest(self, why: str) -> None:
+        self._rests = True
+        log.warning("weights not published", error=why)

@@ -1,0 +1,140 @@
+"""Leading, resting, replaced: what each may do, and what the user reads."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from tinyqueue.errors import LeaseLostError, LeaseNotRenewedError, StaleEpochError
+from tinyqueue.learner.standing import Standing
+from tinyqueue.run.run_directory import RunDirectory
+
+
+class Lease:
+    """Held until a test says otherwise."""
+
+    is_valid, is_replaced, trouble, renewed_ago_s = True, False, "", 0.0
+
+    def check(self):
+        if self.is_replaced:
+            raise LeaseLostError("replaced")
+        if not self.is_valid:
+            raise LeaseNotRenewedError("not now")
+
+
+@pytest.fixture
+def lease():
+    return Lease()
+
+
+@pytest.fixture
+def run(tmp_path, make_experiment_of):
+    run = RunDirectory.create(tmp_path, make_experiment_of().document(), {})
+    run.reserve_epoch(7)
+    yield run
+    run.close()
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def now():
+    return SimpleNamespace(s=100.0)
+
+
+@pytest.fixture
+def standing(lease, run, said, now):
+    return Standing(lease, run, said.append, clock=lambda: now.s)
+
+
+def test_a_leader_may_do_everything(standing, said):
+    standing.require_lease()
+    standing.require_record()
+    standing.require_not_replaced()
+    standing.tell()
+
+    assert (standing.rests, standing.owns_run, said) == (False, True, [])
+
+
+def test_a_resting_learner_goes_on_and_has_no_effect_until_it_ends(standing, lease):
+    lease.is_valid = False
+
+    standing.require_not_replaced()
+    for act in (standing.require_lease, standing.require_record):
+        with pytest.raises(LeaseNotRenewedError):
+            act()
+    standing.end()
+
+    standing.require_record()
+    with pytest.raises(LeaseNotRenewedError):
+        standing.require_lease()
+    assert standing.owns_run
+
+
+def test_one_whose_publish_was_refused_ends_and_records_what_it_has(standing):
+    standing.replaced(StaleEpochError("refused"))
+
+    assert standing.rests
+    with pytest.raises(StaleEpochError, match="refused"):
+        standing.require_not_replaced()
+    standing.end()
+    standing.require_record()
+
+
+def test_one_replaced_by_another_run_ends_and_records_what_it_has_in_its_own_directory(
+    standing, lease
+):
+    lease.is_valid, lease.is_replaced = False, True
+
+    with pytest.raises(LeaseLostError):
+        standing.require_not_replaced()
+    # Not an error that would end the consumer, which is needed for the last record.
+    with pytest.raises(LeaseNotRenewedError):
+        standing.require_record()
+    standing.end()
+
+    standing.require_record()
+    assert standing.owns_run
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_one_whose_directory_was_taken_writes_nothing_any_more(standing, lease, run, is_known):
+    """Known or not: Redis may be away."""
+    lease.is_valid, lease.is_replaced = False, is_known
+    state = json.loads((run.path / "run.json").read_bytes())
+    (run.path / "run.json").write_text(json.dumps({**state, "epoch": 8}))
+
+    for end in (lambda: None, standing.end):
+        end()
+        with pytest.raises(LeaseLostError if is_known else LeaseNotRenewedError):
+            standing.require_record()
+    assert not standing.owns_run
+
+
+def test_an_outage_is_told_at_once_when_rest_begins_and_every_twenty_seconds_and_so_is_its_end(
+    standing, lease, said, now
+):
+    lease.trouble = "Redis at store:6379 does not answer (timed out)."
+    for second in range(50):
+        now.s, lease.renewed_ago_s = 100.0 + second, 8.0 + second
+        lease.is_valid = lease.renewed_ago_s < 15
+        standing.tell()
+    lease.trouble, lease.is_valid = "", True
+    now.s = math.nextafter(150.0, 151.0)
+    standing.tell()
+    standing.tell()
+
+    assert said == [
+        "Redis at store:6379 does not answer (timed out). Since 8 s: weights are published when it "
+        "works again; training goes on",
+        *(
+            f"Redis at store:6379 does not answer (timed out). Since {s} s: nothing is accepted or "
+            "published until it works again; training waits for that"
+            for s in (15, 35, 55)
+        ),
+        "Redis works again after 50 s; training goes on",
+    ]

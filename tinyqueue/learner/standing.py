@@ -1,0 +1,127 @@
+"""What a learner may do while Redis is away, and what it says about that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tinyqueue.errors import LeaseNotRenewedError, TinyqueueError
+from tinyqueue.run.run_directory import RunDirectory
+from tinyqueue.store.lease import LearnerLease
+
+SAY_AGAIN_S = 20.0
+"""Between two messages about the same outage."""
+
+
+class Standing:
+    """A learner's standing: whether it leads its experiment, rests, or has been replaced.
+
+    While its lease cannot be renewed it *rests*: it trains on what it has in hand, and neither
+    publishes, records nor acks anything until the lease is renewed.
+
+    Args:
+        lease: The lease.
+        run: The run directory, locked by this process.
+        say: Shows the user a message.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        lease: LearnerLease,
+        run: RunDirectory,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lease = lease
+        self._run = run
+        self._say = say
+        self._clock = clock
+        self._is_ending = False
+        self._replaced: TinyqueueError | None = None
+        self._away_since_s: float | None = None
+        self._say_at_s = 0.0
+        self._said_rests = False
+
+    @property
+    def rests(self) -> bool:
+        """Whether the lease waits to be renewed, or is over."""
+        return self._replaced is not None or not self._lease.is_valid
+
+    def replaced(self, error: TinyqueueError) -> None:
+        """Notes that the store has refused a write, because another learner has taken over."""
+        self._replaced = error
+
+    def require_lease(self) -> None:
+        """Does nothing while this learner may publish.
+
+        Raises:
+            LeaseNotRenewedError: Not now.
+            LeaseLostError: Another learner has replaced this one.
+        """
+        self._lease.check()
+
+    def require_not_replaced(self) -> None:
+        """Does nothing while this learner may go on, if only to wait.
+
+        Raises:
+            LeaseLostError, StaleEpochError: Another learner has replaced this one.
+        """
+        if self._replaced is not None:
+            raise self._replaced
+        if self._lease.is_replaced:
+            self._lease.check()
+
+    def require_record(self) -> None:
+        """Does nothing while this learner may record in the ledger what it has trained on.
+
+        That is while its lease is valid, and once more when it ends: the ledger is in the run
+        directory, which is locked, so no other learner can have accepted these batches. Without
+        them in the ledger, the last checkpoint could not be written.
+
+        Raises:
+            LeaseNotRenewedError: Not now.
+            LeaseLostError: Another learner has taken the run directory.
+        """
+        if self._lease.is_valid or (self._is_ending and self.owns_run):
+            return
+        if self.owns_run:
+            raise LeaseNotRenewedError(
+                "the lease is not renewed: nothing is recorded until it is, or this learner ends"
+            )
+        self._lease.check()
+
+    @property
+    def owns_run(self) -> bool:
+        """Whether the run directory is still this learner's to write.
+
+        A learner of another run may have replaced it. One of the same run can only where the
+        directory's lock does not hold; it has reserved a higher epoch there.
+        """
+        return self._lease.is_valid or not self._run.is_taken
+
+    def end(self) -> None:
+        """Notes that training is over: what is in hand is recorded now, or never."""
+        self._is_ending = True
+
+    def tell(self) -> None:
+        """Tells the user while the lease cannot be renewed, and when it is again."""
+        trouble, now_s = self._lease.trouble, self._clock()
+        if not trouble:
+            if self._away_since_s is not None:
+                self._say(
+                    f"Redis works again after {now_s - self._away_since_s:.0f} s; training goes on"
+                )
+                self._away_since_s = None
+            return
+        rests = self.rests
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        elif now_s < self._say_at_s and rests == self._said_rests:
+            return
+        self._say_at_s, self._said_rests = now_s + SAY_AGAIN_S, rests
+        if rests:
+            does = "nothing is accepted or published until it works again; training waits for that"
+        else:
+            does = "weights are published when it works again; training goes on"
+        self._say(f"{trouble.rstrip('.')}. Since {self._lease.renewed_ago_s:.0f} s: {does}")
