@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from tinyqueue.celery import configuration, make_app, refuse_shared_stages
 from tinyqueue.settings import Settings
+from tinyqueue.tasks import LIMITS_S
 
 LOADS = """
 import json, sys
@@ -34,6 +36,29 @@ def test_a_worker_knows_two_tasks_and_loads_nothing_that_only_learners_need():
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [["evaluate-policy", "play-episode"], []]
+
+
+def test_the_log_of_a_worker_on_a_terminal_has_no_escape_sequences():
+    terminal, of_worker = pty.openpty()
+    command = ["-m", "celery", "-A", "tinyqueue", "worker", "-Q", "play", "-P", "solo"]
+    worker = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "TINYQUEUE_BROKER_URL": "amqp://127.0.0.1:1//"},
+        stdout=subprocess.DEVNULL,
+        stderr=of_worker,
+    )
+    try:
+        said = b""
+        while b"no connection to the broker" not in said:
+            said += os.read(terminal, 4096)
+    finally:
+        worker.kill()
+        worker.wait()
+        os.close(of_worker)
+        os.close(terminal)
+
+    assert b"\x1b" not in said
+    assert rb"\x1b" not in said
 
 
 def test_a_misspelt_queue_ends_a_worker_at_once():
@@ -107,7 +132,10 @@ def test_tasks_survive_their_worker_and_bring_no_code():
     assert given["accept_content"] == ["json"]
     assert given["task_serializer"] == "json"
     assert given["worker_prefetch_multiplier"] == 1
-    assert given["task_soft_time_limit"] < given["task_time_limit"]
+    # A limit there could strike an idle process after an outage of the broker.
+    assert not {"task_time_limit", "task_soft_time_limit"} & set(given)
+    hard_s, soft_s = LIMITS_S
+    assert 600 < soft_s < hard_s
 
 
 @pytest.mark.parametrize(
@@ -124,7 +152,16 @@ def test_each_broker_gets_the_options_that_it_has(url, options):
 def test_a_requeued_task_on_redis_comes_later_than_any_time_limit():
     given = configuration(Settings(broker_url="redis://localhost"))
 
-    assert given["broker_transport_options"]["visibility_timeout"] > given["task_time_limit"]
+    assert given["broker_transport_options"]["visibility_timeout"] > max(LIMITS_S)
+
+
+def test_workers_are_not_controlled_from_afar_unless_asked_for():
+    assert not configuration(Settings())["worker_enable_remote_control"]
+    assert configuration(Settings(remote_control=True))["worker_enable_remote_control"]
+
+
+def test_learners_send_no_events_of_the_tasks_they_send():
+    assert not configuration(Settings())["task_send_sent_event"]
 
 
 def test_every_play_queue_of_the_settings_is_declared():

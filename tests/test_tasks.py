@@ -49,7 +49,7 @@ def deliver():
 def test_a_task_for_an_experiment_nobody_runs_ends_and_says_so(deliver):
     (line,) = deliver(tasks.play_episode, PLAY)
 
-    assert (line["event"], line["reason"], line["task"]) == ("task ended", "no spec", "a-task")
+    assert (line["event"], line["reason"], line["task"]) == ("task ended", "no learner", "a-task")
 
 
 def test_an_evaluation_nobody_wants_ends_and_says_so(deliver):

@@ -9,6 +9,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run
+from tinyqueue.cli.logs import log_as_before
 from tinyqueue.cli.views import view_beside
 from tinyqueue.envs.reentry import refuse_nested_training
 from tinyqueue.experiment.values import assignments, number, whole
@@ -54,6 +55,7 @@ def train(
             registers environments calls this while it is imported.
     """
     refuse_nested_training()
+    log_as_before()
     environment = load_settings()
     typed = list(assignments(settings or {}))
     document, source = chosen_for(*find_document(os.fspath(target)), typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import sys
@@ -10,28 +11,28 @@ from urllib.parse import parse_qsl
 
 import structlog
 from billiard import current_process
-from celery import Celery, bootsteps
+from celery import Celery
 from celery.concurrency import ALIASES, get_implementation  # type: ignore[attr-defined]
+from celery.events.event import event_exchange
 from celery.signals import (
-    celeryd_after_setup,
+    after_setup_logger,
+    after_setup_task_logger,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
 )
+from celery.utils.log import ColorFormatter
 
 from tinyqueue.bus.topology import (
     EVALUATE_QUEUE,
     TASKS_EXCHANGE,
-    dead_letter_queue,
     task_queues,
 )
 from tinyqueue.envs.slot_numbers import PLAYER_INDEX
 from tinyqueue.local.children import allow_children, bind_children, end_children
+from tinyqueue.printable import make_printable, printable_event
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 from tinyqueue.urls import TLS_FILES
-
-MAX_BUDGET_S = 600.0
-"""The longest play task that a spec may ask for."""
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A task that dies with its worker is played again; sessions carry their own ids.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        # A task that raises has reported why and is over. One over its time limit has a hanging
+        # A task that raises has reported why and is over. One that has to be killed has a hanging
         # environment, and is requeued until its redeliveries send it to the dead letters.
         "task_acks_on_failure": True,
         "task_acks_on_timeout": False,
@@ -61,10 +62,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         # Results travel as messages on the experience exchange.
         "task_ignore_result": True,
-        # Players outlive their broker: keep trying rather than give up after 100 attempts, and
-        # survive a channel error such as a queue declared with other arguments.
+        # Players outlive their broker, and survive a channel error such as a queue declared with
+        # other arguments: how they reconnect is in their consumer.
+        "worker_consumer": "tinyqueue.bus.worker_consumer:WorkerConsumer",
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
         "broker_heartbeat": 20,
         "broker_transport_options": _transport_options(settings),
@@ -73,14 +74,15 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "worker_hijack_root_logger": False,
         "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
-        # Flower sees workers and tasks without further options, but no task-sent events: a
+        # Whoever reaches a worker's control queue can end all workers.
+        "worker_enable_remote_control": settings.remote_control,
+        # Flower sees the workers of a login that may send events, but no task-sent events: a
         # learner's login may not declare the event exchange, so each would cost a channel and
         # stay in the sender's memory.
         "worker_send_task_events": True,
         "task_send_sent_event": False,
-        # A backstop for tasks sent without limits of their own.
-        "task_soft_time_limit": 3 * MAX_BUDGET_S,
-        "task_time_limit": 5 * MAX_BUDGET_S,
+        # RabbitMQ 4.3 refuses transient queues that are not exclusive.
+        "event_queue_exclusive": True,
         # Warm shutdown has no bound of its own: after this a task is cancelled and requeued.
         "worker_soft_shutdown_timeout": 5.0,
     }
@@ -88,25 +90,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 def make_app(settings: Settings) -> Celery:
     """A Celery app for the services that the settings name."""
-    app = Celery("tinyqueue", amqp="tinyqueue.bus.tls:VerifiedAmqp")
+    app = Celery(
+        "tinyqueue",
+        amqp="tinyqueue.bus.tls:VerifiedAmqp",
+        control="tinyqueue.bus.remote_control:RemoteControl",
+    )
     app.conf.update(configuration(settings))
-    if settings.declare:
-        app.steps["consumer"].add(DeclareDeadLetters)
     return app
-
-
-class DeclareDeadLetters(bootsteps.StartStopStep):
-    """Declares the dead letters at every connect of a worker.
-
-    RabbitMQ drops a dead letter whose exchange does not exist.
-    """
-
-    requires = ("celery.worker.consumer.connection:Connection",)
-
-    def start(self, consumer: Any) -> None:
-        """Called by Celery once the connection is open."""
-        with consumer.connection.channel() as channel:
-            dead_letter_queue()(channel).declare()
 
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
@@ -127,10 +117,13 @@ def _flowers_tls(settings: Settings) -> dict[str, Any] | bool:
     }
 
 
-@celeryd_after_setup.connect
-def without_neighbours(instance: Any, **_: Any) -> None:
-    """Saves a second at every start: players share no revocations and no logical clock."""
-    instance.options.update(without_mingle=True, without_gossip=True)
+@worker_init.connect
+def without_neighbours(sender: Any, **_: Any) -> None:
+    """Saves a second at every start: players share no revocations and no logical clock.
+
+    A player's login may not reach the queues that this needs, either.
+    """
+    sender.options.update(without_mingle=True, without_gossip=True)
 
 
 @worker_init.connect
@@ -159,12 +152,26 @@ def log_through_celery(**_: Any) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.processors.format_exc_info,
+            printable_event,
             structlog.processors.LogfmtRenderer(key_order=["event"], bool_as_flag=False),
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def escape_log_lines(logger: logging.Logger, **_: Any) -> None:
+    """Escapes Celery's own lines too: they quote ids and bodies of tasks as they came.
+
+    Without colours, which are such characters too; a setting for that has no effect on a terminal.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler.formatter, ColorFormatter):
+            handler.formatter.use_color = False
+    make_printable(logger)
 
 
 @worker_init.connect
@@ -189,4 +196,14 @@ def end_what_environments_left(**_: Any) -> None:
     end_children()
 
 
+def leave_events_declared(settings: Settings) -> None:
+    """Makes this process use Celery's exchange of events without declaring it.
+
+    Celery declares it at every use. A login that may do that may also delete it.
+    """
+    if not settings.declare and settings.broker.startswith(("amqp", "pyamqp")):
+        event_exchange.no_declare = True
+
+
 app = make_app(load_settings())
+leave_events_declared(load_settings())

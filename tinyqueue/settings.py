@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         description="With Redis as broker, seconds after which a task that its worker has not "
         "ended is given to another. The default is twice the longest time limit.",
     )
+    remote_control: bool = Field(
+        False,
+        description="1: let whoever may write to the broker's pidbox exchange grow, query and end "
+        "this worker, as Flower's buttons do. No login for players may.",
+    )
     publish_journal: Path | None = Field(
         None,
         description="Folder in which a player writes every publish and its outcome, for audits.",

@@ -7,7 +7,6 @@ and inference sessions must not exist before a pool forks.
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -15,23 +14,30 @@ from typing import Any
 import structlog
 from celery import Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.signals import worker_init, worker_shutting_down
 
+from tinyqueue.bus.worker_request import UnfitWorkerError, WorkerRequest
 from tinyqueue.celery import app
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
 from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
+from tinyqueue.local.time_limits import time_limits
+from tinyqueue.local.worker_wide import WorkerWide
 from tinyqueue.player.player import Player, PlayTask
+from tinyqueue.player.rests import Rests, growth_of, is_unfit
 from tinyqueue.settings import load_settings
 from tinyqueue.store.attempts import count_attempt
 from tinyqueue.store.client import connect
 
 MAX_DELIVERIES = 3
 """A task that was delivered this many times again has crashed its workers, and is put aside."""
+LIMITS_S = (3000.0, 1800.0)
+"""Hard and soft time limit of a task that was sent without: several times the longest budget."""
 
 log = structlog.get_logger(__name__)
 
 
-@app.task(name="play-episode", bind=True)
+@app.task(name="play-episode", bind=True, Request=WorkerRequest, throws=(UnfitWorkerError,))
 def play_episode(
     self: Task[Any, Any], experiment: str, run: str, spec_version: int, budget_s: float
 ) -> None:
@@ -39,26 +45,33 @@ def play_episode(
 
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
+        UnfitWorkerError: This machine has refused many tasks and played none.
     """
     task = PlayTask(str(self.request.id), experiment, run, spec_version, budget_s)
+    hard_s, soft_s = _limits(self)
     player: Player | None = None
     try:
-        player = _player(os.getpid())
-        _refuse_poison(self, lambda is_over: player.lost(task, ended=is_over))
-        player.play(task)
+        with time_limits(soft_s, hard_s):
+            player = _player(os.getpid())
+            _refuse_poison(self, lambda is_over: player.lost(task, ended=is_over))
+            report = player.play(task)
     except (Reject, SystemExit, KeyboardInterrupt):
         raise
     except Exception as error:
-        _, soft_limit_s = self.request.timelimit or (None, None)
         if not isinstance(error, TinyqueueError | SoftTimeLimitExceeded):
             log.exception("play task failed", task=task.id)
         if player is None:
             log.error("play task refused", task=task.id, error=str(error))
-            return
-        player.failed(task, error, soft_limit_s or math.inf)
+        else:
+            player.failed(task, error, soft_s)
+        _rest(experiment, error)
+        return
+    if report.batches:
+        _rests(os.getpid()).played(experiment)
+        _worker_wide().played()
 
 
-@app.task(name="evaluate-policy", bind=True)
+@app.task(name="evaluate-policy", bind=True, Request=WorkerRequest, throws=(UnfitWorkerError,))
 def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by argument
     self: Task[Any, Any],
     request: str,
@@ -76,17 +89,45 @@ def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by ar
 
     Raises:
         Reject: The task has been delivered too often; its queue dead-letters it.
+        UnfitWorkerError: This machine has refused many tasks and played none.
     """
     task = EvaluateTask(
         request, experiment, run, version, episodes, slots, seed, actions, max_steps, timeout_s
     )
+    hard_s, soft_s = _limits(self)
     try:
-        _refuse_poison(self, lambda is_over: None)
-        _evaluator(os.getpid()).evaluate(task)
+        with time_limits(soft_s, hard_s):
+            _refuse_poison(self, lambda is_over: None)
+            _evaluator(os.getpid()).evaluate(task)
     except SoftTimeLimitExceeded:
         log.error("evaluation over its time limit", request=request, experiment=experiment)
     except TinyqueueError as error:
         log.error("evaluation refused", request=request, experiment=experiment, error=str(error))
+        _rest(experiment, error)
+    else:
+        _worker_wide().played()
+
+
+@worker_init.connect
+def share(**_: Any) -> None:
+    """Makes what the worker's processes share, before the pool forks."""
+    _worker_wide()
+
+
+@worker_shutting_down.connect
+def end_rests(**_: Any) -> None:
+    """Lets a worker that is told to stop do so at once."""
+    _worker_wide().end_rests()
+
+
+@functools.cache
+def _worker_wide() -> WorkerWide:
+    return WorkerWide()
+
+
+@functools.cache
+def _rests(process: int) -> Rests:
+    return Rests()
 
 
 @functools.cache
@@ -97,6 +138,28 @@ def _player(process: int) -> Player:
 @functools.cache
 def _evaluator(process: int) -> Evaluator:
     return Evaluator(load_settings(), make_room=lambda: _player(process).close())
+
+
+def _limits(task: Task[Any, Any]) -> tuple[float, float]:
+    """Hard and soft time limit in seconds, as its sender wishes."""
+    hard_s, soft_s = task.request.timelimit or (None, None)
+    return hard_s or LIMITS_S[0], soft_s or LIMITS_S[1]
+
+
+def _rest(experiment: str, error: Exception) -> None:
+    """Rests before a failed task is acked, or ends a worker that can play nothing.
+
+    Raises:
+        UnfitWorkerError: This machine has refused many tasks and played none.
+    """
+    _worker_wide().rest(_rests(os.getpid()).failed(experiment, growth_of(error)))
+    if is_unfit(error) and _worker_wide().refused():
+        _worker_wide().end_rests()
+        raise UnfitWorkerError(
+            f"this worker has played nothing and refused every task, most recently one of "
+            f"{experiment!r}: {error} It ends itself, so that the tasks go to workers that can "
+            "play them. Correct this and start it again, or let it serve other queues (-Q)."
+        )
 
 
 def _refuse_poison(task: Task[Any, Any], tell: Callable[[bool], None]) -> None:

@@ -174,3 +174,14 @@ def test_without_rabbitmq_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     with pytest.raises(ConfigError, match="Install the package rabbitmq-server"):
         find_sbin()
+
+
+def test_the_files_of_a_system_node_are_not_read(tmp_path, monkeypatch):
+    """Files in /etc/rabbitmq/conf.d may open ports, which are the system's."""
+    monkeypatch.setenv("RABBITMQ_CONFIG_FILES", "/etc/rabbitmq/conf.d")
+
+    environment = RabbitmqNode(tmp_path)._environment()
+
+    named = [environment[f"RABBITMQ_{name}"] for name in ("CONFIG_FILE", "CONFIG_FILES")]
+    assert all(path.startswith(str(tmp_path)) for path in named)
+    assert environment["RABBITMQ_ENABLED_PLUGINS_FILE"].startswith(str(tmp_path))

@@ -1,4 +1,4 @@
-"""What a player says of a task that it could not play, and how long it rests after it."""
+"""What a player says of a task that it could not play."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from tinyqueue.bus.messages import Outgoing, PublishOutcome
 from tinyqueue.envs.faults import failed
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
-from tinyqueue.player.failing import MOST_REST_S, FailureTeller, failure_text
+from tinyqueue.player.failing import FailureTeller, failure_text
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, decode_failure
 
 FAILURE = TaskFailure("t", "pole", "r", "OSError", "no display", "host:1", "me")
@@ -33,8 +33,8 @@ class Publisher:
         return self.outcome
 
 
-def teller_of(make: Callable[[], Any], **rest: Any) -> FailureTeller:
-    return FailureTeller(make, **rest)
+def teller_of(make: Callable[[], Any]) -> FailureTeller:
+    return FailureTeller(make)
 
 
 def raised(raise_it: Callable[[], Any]) -> BaseException:
@@ -109,17 +109,3 @@ def test_a_broker_that_cannot_be_made_out_raises_nothing_and_is_tried_again() ->
         teller.tell(FAILURE)
 
     assert (len(made), len(publisher.published)) == (2, 2)
-
-
-def test_rests_grow_with_failures_in_a_row_up_to_a_bound_and_begin_anew() -> None:
-    rests: list[float] = []
-    teller = teller_of(Publisher, sleep=rests.append)
-    for _ in range(40):
-        teller.rest()
-    teller.played()
-    teller.rest()
-
-    assert rests[0] <= 0.1
-    assert all(0.05 <= rest <= MOST_REST_S for rest in rests)
-    assert rests[-2] >= MOST_REST_S / 2
-    assert rests[-1] <= 0.1

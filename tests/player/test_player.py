@@ -1,28 +1,34 @@
 """The play loop: a task's budget, what becomes of every batch, and what is kept between tasks."""
 
+import functools
 import hashlib
 import json
+import threading
 import time
 from collections import deque
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from tinyqueue.bus.messages import PublishOutcome
 from tinyqueue.data.session import Drop
-from tinyqueue.errors import EnvironmentFailedError, EnvironmentMismatchError
+from tinyqueue.errors import EnvironmentFailedError, EnvironmentMismatchError, MessageError
+from tinyqueue.player import open_stages
 from tinyqueue.player import player as player_module
 from tinyqueue.player.player import Player, PlayTask
 from tinyqueue.settings import Settings
+from tinyqueue.store import weights as weights_module
 from tinyqueue.store.client import connect
-from tinyqueue.store.lease import LearnerLease
+from tinyqueue.store.keys import Keys
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.limits import Limits
 from tinyqueue.wire.sessions import decode_session
-from tinyqueue.wire.weights import WeightVersion
+from tinyqueue.wire.weights import WeightVersion, decode_weights
 
+EPOCH = 1
 CONFIRMED, FULL, NO_LEARNER, UNKNOWN = PublishOutcome
 
 
@@ -66,9 +72,16 @@ class Learners:
         sha256 = hashlib.sha256(graph).hexdigest()
         changes = {"experiment": experiment, "run": run, "graph_sha256": sha256}
         spec = played.model_copy(update=changes)
-        SpecStore(self.client).publish(spec, graph)
+        SpecStore(self.client).publish(spec, graph, EPOCH)
+        self.hold_lease(experiment, run)
         self.publish(spec)
         return spec
+
+    def hold_lease(self, experiment, run):
+        self.client.hset(Keys(experiment).lease, "run", run)
+
+    def release_lease(self, experiment):
+        self.client.delete(Keys(experiment).lease)
 
     def publish(self, spec):
         self.versions += 1
@@ -77,6 +90,16 @@ class Learners:
             WeightVersion(self.versions, 1, spec.run, 0, 0, spec.graph_sha256, weights)
         )
         return self.versions
+
+
+def reading_graph(path):
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[16])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=path)
+    node = helper.make_node("Identity", ["w"], ["output:logits"])
+    output = helper.make_tensor_value_info("output:logits", TensorProto.FLOAT, [16])
+    graph = helper.make_graph([node], "policy", [], [output], [tensor])
+    return helper.make_model(graph, ir_version=9).SerializeToString()
 
 
 @pytest.fixture
@@ -244,23 +267,22 @@ def test_what_a_dropped_header_would_have_told_is_told_by_the_next(player, learn
         player.play(task(spec, name))
 
     assert broker.confirmed[0].n == 2
-    assert broker.confirmed[0].dropped == (Drop(0, "no learner"), Drop(1, "no learner"))
+    assert broker.confirmed[0].dropped == (Drop(0, "no learner", 2),)
     assert broker.confirmed[0].ended_tasks == ("t1", "t2")
 
 
 @pytest.mark.parametrize(("alive", "ended"), [(False, "no learner"), (True, "full")])
 def test_a_full_queue_is_left_alone_when_its_learner_is_gone(
-    player, learners, broker, client, monkeypatch, alive, ended
+    player, learners, broker, monkeypatch, alive, ended
 ):
     monkeypatch.setattr(player_module, "_LEASE_CHECK_S", 0.01)
     spec = learners.start()
-    lease = LearnerLease(client, spec.experiment, spec.run, "a learner")
-    if alive:
-        lease.acquire(1)
+    player.play(task(spec))
+    if not alive:
+        learners.release_lease(spec.experiment)
     broker.otherwise = FULL
 
     report = player.play(task(spec))
-    lease.release()
 
     assert report.ended == ended
 
@@ -271,7 +293,7 @@ def test_tasks_of_nobody_and_of_an_earlier_run_end_and_play_nothing(player, lear
     nobody = player.play(PlayTask("t1", "unheard-of", "a-run", 1, 5.0))
     earlier = player.play(PlayTask("t2", spec.experiment, "b-run", spec.version, 5.0))
 
-    assert (nobody.ended, earlier.ended) == ("no spec", "other run")
+    assert (nobody.ended, earlier.ended) == ("no learner", "other run")
     assert broker.offered == []
 
 
@@ -309,28 +331,77 @@ def test_a_task_of_a_spec_that_has_changed_plays_the_present_one(player, learner
     assert {header.spec_version for header in broker.confirmed} == {present.version}
 
 
-def test_a_fifth_experiment_takes_the_place_of_the_one_played_longest_ago(player, learners, broker):
-    specs = [learners.start(experiment=f"maze-{i}") for i in range(5)]
-    for spec in specs[:4]:
-        player.play(task(spec))
-    player.play(task(specs[0]))
-    player.play(task(specs[4]))
+@pytest.mark.parametrize("experiments", [5, 16])
+def test_experiments_in_turn_keep_their_stages(player, learners, broker, experiments):
+    specs = [learners.start(experiment=f"maze-{i}") for i in range(experiments)]
 
-    for spec in specs:
+    for spec in 2 * specs:
+        player.play(task(spec, budget_s=0.05))
+
+    assert len({header.stage for header in broker.confirmed}) == experiments
+
+
+def test_tasks_of_an_ended_run_play_nothing_though_its_stage_is_open(player, learners, broker):
+    old = learners.start()
+    player.play(task(old))
+    played = len(broker.offered)
+    new = learners.start(run="b-run")
+    time.sleep(0.5)
+
+    began_s = time.monotonic()
+    ended = {player.play(task(old, f"t{i}", budget_s=5.0)).ended for i in range(100)}
+
+    assert ended == {"other run"}
+    assert time.monotonic() - began_s < 5.0
+    assert len(broker.offered) == played
+    assert player.play(task(new)).ended == "budget"
+
+
+def test_a_run_that_is_replaced_ends_in_the_middle_of_a_task(player, learners, broker):
+    spec = learners.start()
+    player.play(task(spec))
+    threading.Timer(0.3, learners.hold_lease, (spec.experiment, "b-run")).start()
+
+    began_s = time.monotonic()
+    report = player.play(task(spec, "t2", budget_s=60.0))
+
+    assert report.ended == "other run"
+    assert time.monotonic() - began_s < 30.0
+
+
+def test_a_spec_and_weights_beyond_any_size_are_refused_with_a_sentence(
+    player, learners, monkeypatch
+):
+    spec = learners.start()
+    monkeypatch.setattr(player_module, "MOST_SPEC_BYTES", 100)
+    with pytest.raises(MessageError, match=r"the spec of 'maze' has \d+ bytes"):
         player.play(task(spec))
 
-    stages = {}
-    for header in broker.confirmed:
-        stages.setdefault(header.experiment, set()).add(header.stage)
-    # maze-1 went for maze-4; coming back it took maze-2's place, and so on.
-    assert len(stages["maze-0"]) == 1
-    assert len(stages["maze-1"]) == 2
+    monkeypatch.undo()
+    small = functools.partial(decode_weights, limits=Limits(body_bytes=50))
+    monkeypatch.setattr(weights_module, "decode_weights", small)
+    with pytest.raises(MessageError, match="bytes of weights; at most 50"):
+        player.play(task(spec, budget_s=10.0))
+
+
+def test_a_graph_that_reads_files_is_refused_and_never_loaded(player, learners, broker, tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(64))
+    spec = learners.start()
+    sha256 = hashlib.sha256(malicious := reading_graph(str(tmp_path / "secret"))).hexdigest()
+    spec = spec.model_copy(update={"graph_sha256": sha256})
+    SpecStore(learners.client).publish(spec, malicious, EPOCH)
+    learners.publish(spec)
+
+    with pytest.raises(MessageError, match="files or memory of this machine"):
+        player.play(task(spec, budget_s=10.0))
+
+    assert broker.offered == []
 
 
 def test_an_idle_stage_is_closed(player, learners, broker, monkeypatch):
     spec = learners.start()
     player.play(task(spec))
-    monkeypatch.setattr(player_module, "IDLE_STAGE_S", 0.05)
+    monkeypatch.setattr(open_stages, "IDLE_STAGE_S", 0.05)
     time.sleep(0.1)
 
     player.play(task(spec, "t2"))
@@ -359,7 +430,7 @@ def test_an_environment_unlike_the_learners_is_refused_and_others_are_played(
     wrong = learners.start(experiment="wrong").model_copy(
         update={"environment": learners.make_spec("CartPole-v1", 4, 2).environment}
     )
-    SpecStore(learners.client).publish(wrong, learners.make_graph(right))
+    SpecStore(learners.client).publish(wrong, learners.make_graph(right), EPOCH)
 
     with pytest.raises(EnvironmentMismatchError):
         player.play(task(wrong))

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.errors import ConfigError, MessageError, MissingVersionError, ServiceUnreachableError
 from tinyqueue.player import policies
 from tinyqueue.player.policies import NewestPolicy
@@ -19,6 +20,7 @@ class Store:
         self.newest = None
         self.error = None
         self.asked = 0
+        self.run = "a-run"
 
     def fetch_if_newer(self, than):
         self.asked += 1
@@ -54,7 +56,10 @@ def make_version(spec, graph):
 @pytest.fixture
 def policy(spec, graph, store):
     acting = graph(spec("Countdown-v0", 4, 2))
-    policy = NewestPolicy(acting, hashlib.sha256(acting).hexdigest(), "a-run", store.fetch_if_newer)
+    policy = NewestPolicy(
+        acting, hashlib.sha256(acting).hexdigest(), "a-run", store.fetch_if_newer, lambda: store.run
+    )
+    policy._retries = Reconnects(0.01, 0.01)
     yield policy
     policy.close()
 
@@ -79,8 +84,7 @@ def test_a_newer_version_is_taken_without_waiting(policy, store, make_version):
 
 
 @pytest.mark.parametrize("error", [ServiceUnreachableError, MissingVersionError])
-def test_trouble_keeps_the_weights_at_hand(policy, store, make_version, monkeypatch, error):
-    monkeypatch.setattr(policies, "_RETRY_S", 0.01)
+def test_trouble_keeps_the_weights_at_hand(policy, store, make_version, error):
     store.newest = make_version(3)
     policy.newest(timeout_s=5.0)
 
@@ -93,10 +97,7 @@ def test_trouble_keeps_the_weights_at_hand(policy, store, make_version, monkeypa
     assert eventually(lambda: policy.newest(0).version == 4)
 
 
-def test_bytes_that_cannot_be_read_keep_the_weights_at_hand(
-    policy, store, make_version, monkeypatch
-):
-    monkeypatch.setattr(policies, "_RETRY_S", 0.01)
+def test_bytes_that_cannot_be_read_keep_the_weights_at_hand(policy, store, make_version):
     store.newest = make_version(3)
     policy.newest(timeout_s=5.0)
 
@@ -107,10 +108,7 @@ def test_bytes_that_cannot_be_read_keep_the_weights_at_hand(
     assert policy.newest(0).version == 3
 
 
-def test_weights_that_do_not_fit_the_graph_are_passed_over(
-    policy, store, make_version, monkeypatch
-):
-    monkeypatch.setattr(policies, "_RETRY_S", 0.01)
+def test_weights_that_do_not_fit_the_graph_are_passed_over(policy, store, make_version):
     store.newest = make_version(3)
     policy.newest(timeout_s=5.0)
 
@@ -145,6 +143,51 @@ def test_the_store_is_left_alone_while_nobody_plays(policy, store, make_version,
 
     store.newest = make_version(4)
     assert eventually(lambda: policy.newest(0).version == 4)
+
+
+def test_a_first_version_that_cannot_be_used_is_not_waited_for(policy, store):
+    store.error = MessageError("too-large", "600000000 bytes of weights")
+    began_s = time.monotonic()
+
+    assert policy.newest(timeout_s=30.0) is None
+    assert "600000000 bytes" in str(policy.refused)
+    assert time.monotonic() - began_s < 10
+
+
+def test_another_run_is_noticed_within_half_a_second_and_so_is_its_end(policy, store):
+    assert policy.ended() == ""
+
+    store.run = "b-run"
+    assert eventually(lambda: policy.ended() == "other run")
+    store.run = "a-run"
+    assert eventually(lambda: policy.ended() == "")
+
+
+def test_a_lease_that_is_missing_for_a_moment_ends_nothing(policy, store, monkeypatch):
+    monkeypatch.setattr(policies, "GONE_S", 0.6)
+    store.run = None
+    began_s = time.monotonic()
+
+    assert eventually(lambda: policy.ended() == "no learner")
+    assert time.monotonic() - began_s > 0.3
+
+
+def test_after_a_rest_the_learner_is_looked_at_before_anything_is_played(
+    policy, store, monkeypatch
+):
+    monkeypatch.setattr(policies, "IDLE_S", 0.05)
+    assert eventually(lambda: policy._is_resting)
+    store.run = "b-run"
+
+    assert policy.ended() == "other run"
+
+
+def test_a_store_that_does_not_answer_ends_nothing(policy, store):
+    store.run = "b-run"
+    store.error = ServiceUnreachableError("away")
+    policy._trained_run = store.fetch_if_newer.__get__(store)
+
+    assert policy.ended() == ""
 
 
 def test_closing_ends_the_thread(policy, store):

@@ -40,6 +40,8 @@ class RabbitmqNode:
         directory: Holds the node's data, log and cookie; created if missing.
     """
 
+    start_s = START_S
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._sbin = find_sbin()
@@ -78,7 +80,7 @@ class RabbitmqNode:
         epmd = ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"]
         server = [str(self._sbin / "rabbitmq-server"), "-noinput"]
         self._guard = start_guarded([epmd, server], output, self._environment())
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + self.start_s
         while not _speaks_amqp(self._port):
             if self._guard.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -187,6 +189,8 @@ class RabbitmqNode:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
             "RABBITMQ_CONFIG_FILE": str(here / "absent"),
+            # Otherwise the files in /etc/rabbitmq/conf.d are read, with listeners of their own.
+            "RABBITMQ_CONFIG_FILES": str(here / "absent.d"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             # The script then execs the VM instead of waiting for it in a shell.
             "RABBITMQ_ALLOW_INPUT": "true",

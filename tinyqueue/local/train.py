@@ -34,6 +34,7 @@ from tinyqueue.local.services import Choice, local_services, resolve
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
+from tinyqueue.run.network_folder import network_advice
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
@@ -92,7 +93,7 @@ def _train(
     interruption: Interruption,
 ) -> Outcome:
     _check(experiment, settings, where)
-    _remark(experiment, view)
+    _remark(experiment, run, view)
     with _described(experiment, settings, view) as environment:
         if where.serial:
             info = environment.result()
@@ -153,11 +154,12 @@ def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
         )
 
 
-def _remark(experiment: Experiment, view: View) -> None:
-    """Says what makes training slower or pointless than it has to be."""
+def _remark(experiment: Experiment, run: RunDirectory, view: View) -> None:
+    """Says what makes training slower, pointless, or less safe than it has to be."""
     remarks = (
         bytecode_advice(),
         slower_form(experiment.environment),
+        network_advice(run.path),
         beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
     )
     for remark in remarks:
@@ -243,7 +245,15 @@ def make_learner(
         ServiceUnreachableError: The broker or the store does not answer.
     """
 
-    def games(weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str) -> Any:
+    def games(
+        weights: Any,
+        spec: Any,
+        graph: bytes,
+        request: str,
+        seed: int,
+        actions: str,
+        is_wanted: Callable[[], bool],
+    ) -> Any:
         modules = settings.environment_modules
         return play_here(
             service.experiment,
@@ -254,7 +264,7 @@ def make_learner(
             request,
             seed,
             actions,
-            is_wanted=lambda: not service.is_over,
+            is_wanted=lambda: is_wanted() and not service.is_over,
         )
 
     broker = Broker(settings.broker)

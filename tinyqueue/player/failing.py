@@ -1,14 +1,11 @@
-"""A task that cannot be played is reported to the learner, and a growing rest follows.
+"""A task that cannot be played is reported to the learner.
 
 The person who started the run watches the learner's terminal, not the log of a player that
-may be on another machine. The rest keeps a player that fails at once from using up tasks
-that others could play.
+may be on another machine.
 """
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 
 import structlog
@@ -19,8 +16,6 @@ from tinyqueue.envs.faults import is_time_limit, user_place
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
 
-FIRST_REST_S, MOST_REST_S = 0.1, 5.0
-"""Rest before a failed task is acked; doubled by every failure in a row."""
 TELL_S = 2.0
 """How long to keep offering a failure to a learner whose queue is full."""
 WAITING = 64
@@ -58,22 +53,11 @@ class FailureTeller:
 
     Args:
         publisher: Makes the publisher; called at the first failure.
-        sleep: Waits for a number of seconds.
     """
 
-    def __init__(
-        self,
-        publisher: Callable[[], ExperiencePublisher],
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, publisher: Callable[[], ExperiencePublisher]) -> None:
         self._make_publisher = publisher
         self._publisher: ExperiencePublisher | None = None
-        self._sleep = sleep
-        self._in_a_row = 0
-
-    def played(self) -> None:
-        """Notes that a task was played, so that the next failure is the first in a row."""
-        self._in_a_row = 0
 
     def tell(self, failure: TaskFailure) -> None:
         """Publishes a failure. Trouble is only logged, since nothing depends on its arrival."""
@@ -93,9 +77,3 @@ class FailureTeller:
             return
         if outcome is not PublishOutcome.CONFIRMED:
             log.warning("the learner was not told of a failure", outcome=outcome.value)
-
-    def rest(self) -> None:
-        """Waits, longer after every failure in a row."""
-        longest_s = min(MOST_REST_S, FIRST_REST_S * 2**self._in_a_row)
-        self._in_a_row = min(self._in_a_row + 1, 32)
-        self._sleep(longest_s * random.uniform(0.5, 1.0))

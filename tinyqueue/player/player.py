@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import MessageError, TinyqueueError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.failing import WAITING, FailureTeller, failure_text
 from tinyqueue.player.journal import PublishJournal
+from tinyqueue.player.learners import Learners
 from tinyqueue.player.open_stage import OpenStage
+from tinyqueue.player.open_stages import OpenStages
+from tinyqueue.player.play_task import PlayReport, PlayTask
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
+from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
-from tinyqueue.store.lease_info import learner_is_alive
+from tinyqueue.store.lease_info import learner_is_alive, trained_run
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.failures import LOST, TaskFailure
 
-MAX_STAGES = 4
-IDLE_STAGE_S = 300.0
+if TYPE_CHECKING:
+    import redis
+
+__all__ = ["PlayReport", "PlayTask", "Player"]
+
 GIVE_UP_S = 30.0
 """How long to keep offering an unconfirmed batch before it is dropped."""
+MOST_SPEC_BYTES = 4 * 2**20
+"""A spec is a few kB: names, settings and spaces."""
 _LEASE_CHECK_S = 1.0
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class PlayTask:
-    """The arguments of a ``play-episode`` task."""
-
-    id: str
-    experiment: str
-    run: str
-    spec_version: int
-    budget_s: float
-
-
-@dataclass
-class PlayReport:
-    """The outcome of a task.
-
-    Attributes:
-        ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
-            ``no weights`` or ``broker``.
-        batches: Batches confirmed.
-        refused: Publishes that were not accepted at once.
-        play_cpu_s: CPU seconds of this thread spent on playing.
-        bus_cpu_s: CPU seconds of this thread spent on encoding and publishing.
-    """
-
-    ended: str = "budget"
-    batches: int = 0
-    refused: int = 0
-    play_cpu_s: float = 0.0
-    bus_cpu_s: float = 0.0
-
-
 class Player:
-    """One pool child. Create it with the first task, after the fork: it connects at once.
+    """One pool child. It connects with its first task: create it after the fork.
 
     Args:
         settings: Where the services are.
@@ -84,12 +64,11 @@ class Player:
         self.name = player_name()
         self._settings = settings
         self._random = random.Random(seed if seed is not None else secrets.randbits(64))
-        self._redis = connect(settings.redis)
-        self._specs = SpecStore(self._redis)
+        self._learners = Learners(lambda experiment: trained_run(self._redis, experiment))
         self._broker = Broker(settings.broker)
         self._make_publisher = publisher
         self._publishers: dict[str, ExperiencePublisher] = {}
-        self._stages: dict[str, OpenStage] = {}
+        self._stages = OpenStages(self._close_publisher)
         self._failing = FailureTeller(lambda: self._new_publisher(WAITING))
 
     def play(self, task: PlayTask) -> PlayReport:
@@ -100,7 +79,7 @@ class Player:
             TinyqueueError: The environment or the spec cannot be used here.
         """
         deadline_s = time.monotonic() + task.budget_s
-        self._close_idle()
+        self._stages.close_idle()
         opened = self._open(task)
         if isinstance(opened, str):
             log.info("task ended", task=task.id, experiment=task.experiment, reason=opened)
@@ -112,17 +91,16 @@ class Player:
             # The time limit can strike anywhere: in the middle of a tick, or of a publish.
             self._close_publisher(task.experiment)
             if opened.stage.interrupted:
-                self._close(task.experiment, "its last task did not end by itself")
+                self._stages.close(task.experiment, "its last task did not end by itself")
             raise
         if task.id not in opened.ended_tasks and report.ended != "budget":
             opened.ended_tasks.append(task.id)
         opened.used_s = time.monotonic()
-        self._failing.played()
         log.info("task played", task=task.id, experiment=task.experiment, **asdict(report))
         return report
 
     def failed(self, task: PlayTask, error: BaseException, limit_s: float) -> None:
-        """Tells the learner why a task was not played, and rests.
+        """Tells the learner, and the worker's terminal, why a task was not played.
 
         Args:
             task: The task, which is over.
@@ -134,7 +112,6 @@ class Player:
         log.error(
             "play task refused", task=task.id, experiment=task.experiment, kind=kind, error=text
         )
-        self._failing.rest()
 
     def lost(self, task: PlayTask, *, ended: bool) -> None:
         """Tells the learner that a task was delivered again after somebody had begun it.
@@ -165,8 +142,15 @@ class Player:
 
     def close(self) -> None:
         """Closes all stages, with their environments and publishers."""
-        for experiment in list(self._stages):
-            self._close(experiment, "the player ends")
+        self._stages.close_all("the player ends")
+
+    @functools.cached_property
+    def _redis(self) -> redis.Redis:
+        return connect(self._settings.redis)
+
+    @functools.cached_property
+    def _specs(self) -> SpecStore:
+        return SpecStore(self._redis)
 
     def _play_until(
         self, opened: OpenStage, task: PlayTask, deadline_s: float, report: PlayReport
@@ -191,7 +175,10 @@ class Player:
                 if not last:
                     opened.ended_tasks.append(task.id)
                 return
-            runner = opened.policy.newest(timeout_s=task.budget_s)
+            if ended := opened.policy.ended():
+                report.ended = ended
+                return
+            runner = _newest(opened.policy, task.budget_s)
             if runner is None:
                 report.ended = "no weights"
                 return
@@ -227,23 +214,28 @@ class Player:
                     return "no learner"
             if opened.pending is None or now_s >= deadline_s:
                 return "full" if outcome is PublishOutcome.FULL else "broker"
-            time.sleep(publisher.pause_s())
+            time.sleep(min(publisher.pause_s(), deadline_s - now_s))
 
     def _open(self, task: PlayTask) -> OpenStage | str:
+        """The stage to play on, or why there is nothing to play for."""
         opened = self._stages.get(task.experiment)
+        if opened and opened.spec.run == task.run:
+            ended = opened.policy.ended()
+        else:
+            ended = self._learners.ended(task.experiment, task.run)
+        if ended:
+            return ended
         if opened and opened.spec.run == task.run and opened.spec.version == task.spec_version:
             return opened
-        spec = self._specs.load(task.experiment)
+        spec = self._specs.load(task.experiment, MOST_SPEC_BYTES)
         if spec is None:
             return "no spec"
         if spec.run != task.run:
             return "other run"
-        if opened and opened.spec.version == spec.version:
+        if opened and opened.spec.run == spec.run and opened.spec.version == spec.version:
             return opened
-        self._close(task.experiment, "its experiment has changed")
-        self._make_room()
-        self._stages[task.experiment] = self._build(spec)
-        return self._stages[task.experiment]
+        self._stages.close(task.experiment, "its experiment has changed")
+        return self._stages.open(task.experiment, lambda: self._build(spec))
 
     def _build(self, spec: PlaySpec) -> OpenStage:
         graph = self._specs.graph(spec.experiment, spec.graph_sha256)
@@ -252,6 +244,7 @@ class Player:
             spec.graph_sha256,
             spec.run,
             WeightStore(self._redis, spec.experiment).fetch_if_newer,
+            lambda: trained_run(self._redis, spec.experiment),
         )
         try:
             stage = Stage(
@@ -289,27 +282,20 @@ class Player:
             # A store that does not answer says nothing about the learner.
             return True
 
-    def _close_idle(self) -> None:
-        oldest_s = time.monotonic() - IDLE_STAGE_S
-        for experiment in [e for e, opened in self._stages.items() if opened.used_s < oldest_s]:
-            self._close(experiment, "idle for five minutes")
-
-    def _make_room(self) -> None:
-        while len(self._stages) >= MAX_STAGES:
-            least = min(self._stages, key=lambda experiment: self._stages[experiment].used_s)
-            self._close(least, f"more than {MAX_STAGES} experiments are played in turn")
-
-    def _close(self, experiment: str, reason: str) -> None:
-        opened = self._stages.pop(experiment, None)
-        if opened is None:
-            return
-        if opened.pending is not None:
-            log.warning("unconfirmed batch given up", batch=opened.pending.message_id)
-        opened.close()
-        self._close_publisher(experiment)
-        log.info("stage closed", experiment=experiment, stage=opened.stage.id, reason=reason)
-
     def _close_publisher(self, experiment: str) -> None:
         publisher = self._publishers.pop(experiment, None)
         if publisher:
             publisher.close()
+
+
+def _newest(policy: NewestPolicy, timeout_s: float) -> PolicyRunner | None:
+    """The newest policy, waited for if it is the first.
+
+    Raises:
+        MessageError: What the store holds cannot be played with.
+    """
+    runner = policy.newest(timeout_s)
+    if runner is None and policy.refused is not None:
+        # Somebody else's fault, whatever it was: it must not count against this machine.
+        raise MessageError("malformed", str(policy.refused)) from policy.refused
+    return runner

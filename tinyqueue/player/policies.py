@@ -1,26 +1,35 @@
-"""The newest policy, fetched in the background: a slow store never holds up play."""
+"""The newest policy and its learner, watched in the background: a slow store holds up no play."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 
 import structlog
 
+from tinyqueue.bus.backoff import Reconnects
+from tinyqueue.errors import MissingVersionError, ServiceUnreachableError, TinyqueueError
+from tinyqueue.player.learners import FRESH_S
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.weights import WeightVersion
 
 POLL_S = 0.01
-IDLE_S = 30.0
-_RETRY_S = 0.5
+LOOK_S = 0.25
+"""How often the learner's lease is looked at."""
+GONE_S = 10.0
+"""A learner whose lease has been missing for so long is gone. For less, the store may have lost the
+lease, or the learner its store; it will be back."""
+IDLE_S = 5.0
+"""Nobody plays: with many experiments in turn, only those being played are worth asking about."""
 _REST_S = 60.0
 
 log = structlog.get_logger(__name__)
 
 
 class NewestPolicy:
-    """Follows the head version of one experiment.
+    """Follows the head version of one experiment, and whether its run is still trained.
 
     A thread asks for weights newer than the present ones, prepares them, and swaps them in; the
     play loop reads :meth:`newest` between session batches. After any error the present weights
@@ -30,6 +39,10 @@ class NewestPolicy:
         graph: The acting graph, ONNX without weights.
         graph_sha256, run: Weights for another graph or run are ignored.
         fetch_if_newer: Asks the store for a version above the given one.
+        trained_run: Asks the store which run is trained; None if there is no learner.
+
+    Attributes:
+        refused: Why the newest version cannot be used, if it cannot.
     """
 
     def __init__(
@@ -38,11 +51,19 @@ class NewestPolicy:
         graph_sha256: str,
         run: str,
         fetch_if_newer: Callable[[int], WeightVersion | None],
+        trained_run: Callable[[], str | None],
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
         self._run = run
         self._fetch_if_newer = fetch_if_newer
+        self._trained_run = trained_run
+        self.refused: TinyqueueError | None = None
+        self._ended = ""
+        self._looked_s = self._alive_s = time.monotonic()
+        self._looked = threading.Event()
+        self._is_resting = self._is_failing = False
+        self._retries = Reconnects(first_s=1.0)
         self._runner: PolicyRunner | None = None
         self._seen = -1
         self._used_s = time.monotonic()
@@ -57,11 +78,25 @@ class NewestPolicy:
 
         Waits up to ``timeout_s`` seconds for the first one; returns None if none came.
         """
-        self._used_s = time.monotonic()
-        self._wake.set()
+        self._use()
         if self._runner is None:
             self._arrived.wait(timeout_s)
         return self._runner
+
+    def ended(self) -> str:
+        """Why there is nothing to play for: ``other run``, ``no learner``; empty if there is.
+
+        What is said was true at most half a second ago, unless the store does not answer.
+        """
+        if self._is_resting:
+            self._looked.clear()
+            self._use()
+            self._looked.wait(FRESH_S)
+        return self._ended
+
+    def _use(self) -> None:
+        self._used_s = time.monotonic()
+        self._wake.set()
 
     def close(self) -> None:
         """Ends the thread, without waiting for it."""
@@ -69,25 +104,51 @@ class NewestPolicy:
         self._wake.set()
 
     def _follow(self) -> None:
-        failing = False
         while not self._closed:
             # Cleared before looking, so that a call in between is not missed.
             self._wake.clear()
             if time.monotonic() - self._used_s > IDLE_S and not self._closed:
+                self._is_resting = True
                 self._wake.wait(_REST_S)
+                self._looked_s = -math.inf
                 continue
             try:
+                self._look()
                 self._take(self._fetch_if_newer(self._seen))
-                failing = False
+                self._is_failing = False
+                self._retries.succeeded()
+                self._is_resting = False
+                self._looked.set()
                 time.sleep(POLL_S)
             except Exception as error:
                 # Whatever it was, bad weights must not end the thread that fetches better ones.
-                if not failing:
-                    log.warning(
-                        "weights not fetched; playing on with the present ones", error=repr(error)
-                    )
-                failing = True
-                time.sleep(_RETRY_S)
+                self._note(error)
+                self._is_resting = False
+                time.sleep(self._retries.failed())
+
+    def _note(self, error: Exception) -> None:
+        if not self._is_failing:
+            log.warning("weights not fetched; playing on with the present ones", error=repr(error))
+        self._is_failing = True
+        away = isinstance(error, ServiceUnreachableError | MissingVersionError)
+        if isinstance(error, TinyqueueError) and not away:
+            self.refused = error
+            # A first version is not waited for in vain.
+            self._arrived.set()
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        run = self._trained_run()
+        self._looked_s = now_s
+        if run == self._run:
+            self._alive_s = now_s
+            self._ended = ""
+        elif run is not None:
+            self._ended = "other run"
+        elif now_s - self._alive_s > GONE_S:
+            self._ended = "no learner"
 
     def _take(self, weights: WeightVersion | None) -> None:
         if weights is None:
@@ -103,4 +164,5 @@ class NewestPolicy:
             self._runner = self._runner.with_weights(
                 weights.arrays, weights.version, weights.env_steps
             )
+        self.refused = None
         self._arrived.set()

@@ -8,6 +8,10 @@ password=$(read_secret "${FLOWER_WEB_PASSWORD_FILE:-}")
 
 if [ -n "${FLOWER_API_HOST:-}" ]; then
     password=$(read_secret "${FLOWER_API_PASSWORD_FILE:-}")
-    export FLOWER_BROKER_API="http://monitor:$password@$FLOWER_API_HOST/api/tinyqueue"
+    case $FLOWER_API_HOST in
+    https://* | http://*) scheme=${FLOWER_API_HOST%%://*} ;;
+    *) scheme=http ;;
+    esac
+    export FLOWER_BROKER_API="$scheme://monitor:$password@${FLOWER_API_HOST#*://}/api/tinyqueue"
 fi
 exec celery -A tinyqueue flower
