@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Declares the exchange and the players' queues, and on request the queues of learners.
 
-    scripts/declare-queues.py [EXPERIMENT:QUEUE_BATCHES …]
+    scripts/declare-queues.py [EXPERIMENT:QUEUE_BATCHES[:BATCHES_PER_UPDATE] …]
 
 Processes with TINYQUEUE_DECLARE=0 declare nothing. Run this once with the learner's
 TINYQUEUE_BROKER_URL, so that players can start before any learner. For a learner with
-TINYQUEUE_DECLARE=0, add its experiment and its learner.queue_batches: ``cartpole-impala:2``.
+TINYQUEUE_DECLARE=0, add its experiment, its learner.queue_batches and, where it differs from that,
+its learner.batches_per_update: ``cartpole-impala:2:1``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from typing import NamedTuple
 
 from amqp.exceptions import PreconditionFailed
+from celery.events.event import event_exchange
 from kombu import Queue
 
 from tinyqueue.bus.broker import Broker
@@ -34,31 +36,39 @@ class Wanted(NamedTuple):
 
     experiment: str
     queue_batches: int
+    batches_per_update: int
 
 
 def wanted(text: str) -> Wanted:
-    """Parses ``EXPERIMENT:QUEUE_BATCHES``.
+    """Parses ``EXPERIMENT:QUEUE_BATCHES[:BATCHES_PER_UPDATE]``.
 
     Raises:
         argparse.ArgumentTypeError: The text has another form.
     """
-    experiment, _, number = text.partition(":")
+    experiment, *numbers = text.split(":")
     if not EXPERIMENT_PATTERN.match(experiment):
         raise argparse.ArgumentTypeError(f"{experiment!r} is not an experiment name")
-    if not (number.isascii() and number.isdigit() and int(number) > 0):
+    if len(numbers) not in (1, 2) or not all(map(is_number, numbers)):
         raise argparse.ArgumentTypeError(
-            f"{text!r} must be EXPERIMENT:QUEUE_BATCHES, such as cartpole-impala:2, with the "
-            "experiment's learner.queue_batches"
+            f"{text!r} must be EXPERIMENT:QUEUE_BATCHES or "
+            "EXPERIMENT:QUEUE_BATCHES:BATCHES_PER_UPDATE, such as cartpole-impala:2:1, with the "
+            "experiment's learner.queue_batches and learner.batches_per_update"
         )
-    return Wanted(experiment, int(number))
+    return Wanted(experiment, int(numbers[0]), int(numbers[-1]))
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number above 0."""
+    return text.isascii() and text.isdigit() and int(text) > 0
 
 
 def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
     """All queues to declare, in order."""
     found = [dead_letter_queue(), *task_queues(settings)]
-    for experiment, queue_batches in experiments:
-        # First, because the other queue may dead-letter to it from the start.
-        found.append(kept_queue(experiment))
+    for experiment, queue_batches, batches_per_update in experiments:
+        if settings.queue_type == "classic":
+            # First, because the other queue may dead-letter to it from the start.
+            found.append(kept_queue(experiment, queue_batches, batches_per_update + 1))
         found.append(experience_queue(experiment, queue_batches, settings.queue_type))
     return found
 
@@ -66,12 +76,16 @@ def queues(settings: Settings, experiments: list[Wanted]) -> list[Queue]:
 def main() -> None:
     """Declares the queues and prints the name of each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES")
+    parser.add_argument(
+        "experiments", nargs="*", type=wanted, metavar="EXPERIMENT:QUEUE_BATCHES[:…]"
+    )
     experiments = parser.parse_args().experiments
     settings = load_settings()
     with Broker(settings.broker).open() as connection:
         channel = connection.channel()
         experience_exchange()(channel).declare()
+        # By which workers are seen in Flower.
+        event_exchange(channel).declare()
         for queue in queues(settings, experiments):
             try:
                 queue(channel).declare()

@@ -17,6 +17,10 @@ for user in "$@"; do
     file=${user#*:}
     role=${user#*=}
     role=${role%%:*}
+    case $login in
+    # A routing key of this login would end as those of evaluators do.
+    *.evaluations) echo "a login's name must not end in .evaluations" >&2; exit 1 ;;
+    esac
     row=$(grep "^$role$tab" "$table") || { echo "no role '$role' in $table" >&2; exit 1; }
     field() { printf '%s\n' "$row" | cut -f"$1"; }
 
@@ -31,5 +35,5 @@ for user in "$@"; do
     $ctl set_user_tags "$login" $tags --quiet
     $ctl set_permissions --vhost "$vhost" "$login" "$(field 3)" "$(field 4)" "$(field 5)" --quiet
     $ctl set_topic_permissions --vhost "$vhost" "$login" experience "$(field 6)" '.*' --quiet
-    echo "$login now has the permissions of a $role in vhost $vhost."
+    echo "$login now has the permissions of the role $role in vhost $vhost."
 done

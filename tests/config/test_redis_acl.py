@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,10 @@ import redis
 
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.store.attempts import count_attempt
+from tinyqueue.store.keys import attempts_key
 from tinyqueue.store.lease import LearnerLease, read_lease
+from tinyqueue.store.memory import memory_advice
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.weights import WeightVersion
@@ -23,7 +28,7 @@ from tinyqueue.wire.weights import WeightVersion
 ROOT = Path(__file__).parents[2]
 RUN = "a" * 32
 GRAPH = b"a graph"
-PASSWORDS = {"player": "play", "learner": "learn", "monitor": "watch"}
+PASSWORDS = {"player": "play", "learner": "learn", "monitor": "watch", "admin": "admin"}
 Connect = Callable[[str], redis.Redis]
 
 pytestmark = pytest.mark.integration
@@ -49,27 +54,27 @@ def a_spec() -> PlaySpec:
 def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connect]:
     """A server with config/services/redis.conf and the rules; gives a client per role."""
     directory = tmp_path_factory.mktemp("acl")
-    for role, password in PASSWORDS.items():
-        (directory / f"{role}-password").write_text(password)
+    for role in ("player", "learner", "monitor"):
+        (directory / f"{role}-password").write_text(PASSWORDS[role])
     script = ROOT / "scripts" / "redis-acl.sh"
     rules = subprocess.run(["sh", script, directory], check=True, capture_output=True).stdout
-    (directory / "users.acl").write_bytes(rules)
+    (directory / "users.acl").write_bytes(rules + b"user admin on >admin allcommands allkeys\n")
     program = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     assert program is not None, "these rules need Redis 7; `make services` installs it"
-    socket = directory / "s"
+    path = directory / "s"
     configuration = ROOT / "config/services/redis.conf"
     options: list[str | Path] = ["--aclfile", directory / "users.acl"]
-    options += ["--port", "0", "--unixsocket", socket, "--dir", directory]
+    options += ["--port", "0", "--unixsocket", path, "--dir", directory]
     server = subprocess.Popen([program, configuration, *options], stdout=subprocess.DEVNULL)
     clients: list[redis.Redis] = []
 
     def client(role: str) -> redis.Redis:
-        made = redis.Redis(unix_socket_path=str(socket), username=role, password=PASSWORDS[role])
+        made = redis.Redis(unix_socket_path=str(path), username=role, password=PASSWORDS[role])
         clients.append(made)
         return made
 
     deadline = time.monotonic() + 10
-    while not socket.exists() and server.poll() is None and time.monotonic() < deadline:
+    while not path.exists() and server.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert server.poll() is None, "redis-server refused the configuration or the rules"
     yield client
@@ -77,6 +82,11 @@ def connect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connect]:
         made.close()
     server.kill()
     server.wait()
+
+
+@pytest.fixture
+def admin(connect: Connect) -> redis.Redis:
+    return connect("admin")
 
 
 def test_a_stranger_is_refused(connect: Connect) -> None:
@@ -98,14 +108,76 @@ def test_a_player_reads_what_a_learner_has_published(connect: Connect) -> None:
 def test_a_player_counts_the_deliveries_of_a_task_and_writes_nothing_else(connect: Connect) -> None:
     player = connect("player")
 
-    assert player.incr("tinyqueue:attempts:task-1") == 1
-    assert player.expire("tinyqueue:attempts:task-1", 60)
+    assert count_attempt(player, "task-1") == 1
+    assert count_attempt(player, "task-1") == 2
+    assert 0 < connect("monitor").ttl(attempts_key("task-1")) <= 3600
     with pytest.raises(redis.exceptions.NoPermissionError):
-        player.incr("tinyqueue:cartpole:head")
+        player.execute_command("INCR", "tinyqueue:cartpole:head")
     with pytest.raises(redis.exceptions.NoPermissionError):
-        player.set("tinyqueue:attempts:task-1", "0")
+        player.set(attempts_key("task-1"), "0")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        player.incrby(attempts_key("task-1"), 10**9)
     with pytest.raises(redis.exceptions.NoPermissionError):
         player.get("somebody-else")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"", b"0", b"00000", b"GGGG", b"000g", b"????", b"\0\0\0\0", bytes(1_000_000), b"0000:1"],
+)
+def test_a_player_makes_no_key_of_another_name(connect: Connect, name: bytes) -> None:
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        connect("player").execute_command("INCR", b"tinyqueue:attempts:" + name)
+
+
+def test_all_that_a_player_can_leave_behind_is_a_few_megabytes(
+    connect: Connect, admin: redis.Redis
+) -> None:
+    player = connect("player")
+    before = used_bytes(admin)
+
+    with player.pipeline(transaction=False) as batch:
+        for number in range(65_536):
+            batch.execute_command("INCR", f"tinyqueue:attempts:{number:04x}")
+        batch.execute()
+    for number in range(50):
+        for command in ("INCR", "GET"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                player.execute_command(command, f"{number}".zfill(1_000_000))
+
+    assert used_bytes(admin) - before < 12_000_000
+
+
+def test_a_player_that_asks_without_reading_is_disconnected(
+    connect: Connect, admin: redis.Redis
+) -> None:
+    learner = connect("learner")
+    learner.set("tinyqueue:cartpole:weights:1", bytes(1_000_000))
+    admin.config_set("maxmemory", "64mb")
+    try:
+        path = connect("player").connection_pool.connection_kwargs["path"]
+        with socket.socket(socket.AF_UNIX) as greedy, contextlib.suppress(OSError):
+            greedy.connect(path)
+            greedy.sendall(b"AUTH player play\r\n" + 200 * b"GET tinyqueue:cartpole:weights:1\r\n")
+            deadline = time.monotonic() + 10
+            while not admin.info("stats")["evicted_clients"] and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+        assert admin.info("stats")["evicted_clients"] == 1
+        assert learner.set("tinyqueue:cartpole:weights:2", bytes(1_000_000))
+    finally:
+        admin.config_set("maxmemory", "2gb")
+
+
+def used_bytes(admin: redis.Redis) -> int:
+    return int(admin.info("memory")["used_memory"])
+
+
+def test_the_server_has_a_bound_and_evicts_nothing(admin: redis.Redis) -> None:
+    memory = admin.info("memory")
+    assert memory["maxmemory"] == 2 << 30
+    assert memory["maxmemory_policy"] == "noeviction"
+    assert memory_advice(admin) == ""
 
 
 @pytest.mark.parametrize("role", ["learner", "monitor", "player"])
@@ -144,7 +216,7 @@ def test_a_learner_leads_and_publishes_while_a_monitor_and_a_player_look_on(
     epoch = lease.acquire(at_least_epoch=3)
     try:
         held = lease.renew()
-        SpecStore(learner).publish(a_spec(), GRAPH)
+        SpecStore(learner).publish(a_spec(), GRAPH, epoch)
         weights = {"w": np.ones((3, 2), np.float32)}
         WeightStore(learner, "acrobot").publish(
             WeightVersion(0, epoch, RUN, 0, 0, a_spec().graph_sha256, weights)
