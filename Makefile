@@ -24,7 +24,7 @@ IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" * (sys.version_info >= (3, 12)))')
 TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 2 --dist load --maxschedchunk 1)
 
-.PHONY: help demo install check test unit faults cases services lint format bench docs wheel \
+.PHONY: help demo install check test unit faults kills cases services lint format bench docs wheel \
     constraints clean
 .NOTPARALLEL:
 
@@ -47,7 +47,10 @@ test: $(INSTALLED) services lint  ## everything: what check does with coverage, 
 unit: $(INSTALLED)  ## the unit tests, on all cores
 	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)"
 
-faults: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
+faults: $(INSTALLED) services  ## 300 random faults against two experiments, 40 minutes; SEED=N repeats one
+	$(WITH_VENV) python tests/faults/campaign.py --faults 300 $(if $(SEED),--seed $(SEED)) --json faults.json
+
+kills: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
 	TINYQUEUE_TEST_KILLS=50 $(PYTEST) -m faults
 
 cases: $(INSTALLED)  ## what users bring: every case, and a hundred of a grammar of faults

@@ -104,6 +104,8 @@ BAD = [
     ),
     Bad("no log-probabilities", "missing", batch=lambda b: replace(b, extras={})),
     Bad("NaN in observations", "not-finite", batch=array("observations", first_is(np.nan))),
+    Bad("an observation that overflows", "too-far", batch=array("observations", first_is(3e38))),
+    Bad("a log-probability of no policy", "too-far", batch=array("extras", first_is(-1e30))),
     Bad("a NaN reward", "reward", batch=array("rewards", first_is(np.nan))),
     Bad("an action outside the space", "range", batch=array("actions", first_is(7))),
     Bad("a probability above 1", "probability", batch=array("extras", first_is(0.7))),
@@ -132,7 +134,9 @@ def test_bad_messages_are_set_aside_with_their_reasons_and_neighbours_are_traine
         outgoing = bad.message(as_message(bad.batch(stage.play(runner, new_id()))))
         assert publisher.publish_patiently(outgoing, for_s=20) is PublishOutcome.CONFIRMED
         published[bad.what] = outgoing
-    no_evaluation = replace(as_message(stage.play(runner, new_id())), content_type=EVALUATION_TYPE)
+    no_evaluation = replace(
+        as_message(stage.play(runner, new_id())), content_type=EVALUATION_TYPE, is_evaluation=True
+    )
     assert publisher.publish_patiently(no_evaluation, for_s=20) is PublishOutcome.CONFIRMED
     other_run = as_message(header(run=new_id())(stage.play(runner, new_id())))
     assert publisher.publish_patiently(other_run, for_s=20) is PublishOutcome.CONFIRMED

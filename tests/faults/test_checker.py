@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from checker import judge, read_history
+from checker import judge, read_books, read_env_steps, read_history
 
 from tinyqueue.data.session import Drop
 from tinyqueue.ledger.ledger import Ledger
@@ -71,12 +71,22 @@ def test_a_confirmed_batch_without_a_fate_is_lost(tmp_path: Path) -> None:
 
 def test_a_fate_without_an_attempt_is_invented(tmp_path: Path) -> None:
     journal(tmp_path / "j", "1", *attempted(f"{A}:0"))
-    marks = [Mark(f"{A}:0", "accepted", env_steps=64), Mark(f"{B}:0", "set aside", "dtype")]
-    books(tmp_path / "run", *marks, clock=64)
+    marks = [Mark(f"{batch}:0", "accepted", env_steps=64) for batch in (A, B)]
+    books(tmp_path / "run", *marks, clock=128)
 
     with pytest.raises(AssertionError, match="1 never attempted"):
         judge(tmp_path / "j", tmp_path / "run").must_balance()
     judge(tmp_path / "j", tmp_path / "run", others=frozenset({f"{B}:0"})).must_balance()
+
+
+def test_stages_that_no_journal_has_count_without_being_listed(tmp_path: Path) -> None:
+    marks = [Mark(batch_id, "accepted", env_steps=64) for batch_id in (f"{A}:0", f"{B}:{10**9}")]
+    books(tmp_path / "run", *marks, clock=128)
+
+    found = read_books(tmp_path / "run", without="b")
+
+    assert found.settled == {f"{A}:0"}
+    assert found.env_steps == read_env_steps(tmp_path / "run") == 128
 
 
 def test_what_was_trained_on_again_shows_in_the_clock(tmp_path: Path) -> None:

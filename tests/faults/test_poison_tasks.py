@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import ENDLESS, PRESET, Cluster
+from fault_campaign.poison import lethal_task
 from kombu import Connection
 
-from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.task_connection import TaskConnection
-from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import dead_letter_queue
-from tinyqueue.celery import make_app
-from tinyqueue.data.identity import new_id
-from tinyqueue.experiment.environment import EnvironmentConfig
-from tinyqueue.settings import Settings
-from tinyqueue.store.specs import SpecStore
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -33,32 +25,13 @@ def test_a_task_that_kills_its_worker_each_time_is_dead_lettered_after_three_del
     cluster.learner(*ENDLESS)
     cluster.trains_on(1)
 
-    task = send_lethal_task(cluster)
-    cluster.until(lambda: "delivered too often" in worker.printed, "the task is put aside")
+    with lethal_task(cluster.broker_url, cluster.redis_url, like=PRESET) as task:
+        cluster.until(lambda: "delivered too often" in worker.printed, "the task is put aside")
 
     assert worker.printed.count("exited with 'signal 9 (SIGKILL)'") == 3
     cluster.trains_on()
     assert worker.is_running
     assert dead_tasks(cluster) == [(task, "rejected")]
-
-
-def send_lethal_task(cluster: Cluster) -> str:
-    store = SpecStore(cluster.redis)
-    spec = store.load(PRESET)
-    assert spec is not None
-    graph = store.graph(PRESET, spec.graph_sha256)
-    lethal = spec.model_copy(
-        update={"experiment": "lethal", "environment": EnvironmentConfig(id="Lethal-v0")}
-    )
-    store.publish(lethal, graph)
-    settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
-    task = new_id()
-    connection = TaskConnection(Broker(settings.broker))
-    with closing(TaskSender(make_app(settings), connection, "play")) as sender:
-        sender.play(
-            task, experiment="lethal", run=lethal.run, spec_version=lethal.version, budget_s=2.0
-        )
-    return task
 
 
 def dead_tasks(cluster: Cluster) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from tinyqueue.run.checkpoints import CheckpointReader
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 KILLS = int(os.environ.get("TINYQUEUE_TEST_KILLS", "5"))
-"""``make faults`` does 50."""
+"""``make kills`` does 50."""
 NAME = "cartpole-dqn"
 EPSILON = Linear(1.0, 0.05, 2_000_000)
 TARGET_EVERY = 600

@@ -13,7 +13,6 @@ from struct import pack
 from types import SimpleNamespace
 
 import pytest
-from amqp.exceptions import NotFound
 from bus_ends import EXPERIMENT, Bus, eventually
 
 from tinyqueue.bus.publisher import PublishOutcome
@@ -63,7 +62,7 @@ def test_a_memory_alarm_makes_a_publish_unknown_in_time_and_acks_go_on(bus, alar
 
 
 def test_under_a_memory_alarm_other_batches_are_acked_and_set_asides_wait(bus, monkeypatch) -> None:
-    monkeypatch.setattr("tinyqueue.bus.dead_letters.CONFIRM_S", 0.2)
+    monkeypatch.setattr("tinyqueue.bus.letter_links.CONFIRM_S", 0.2)
     monkeypatch.setattr("tinyqueue.bus.dead_letters.RETRY_S", 0.2)
     consumer = bus.started()
     bus.publish(bus.publisher(), "a:0", "a:1")
@@ -95,7 +94,7 @@ def test_a_queue_with_other_arguments_is_emptied_then_deleted_and_loses_nothing(
 
     names = {f"a:{n}" for n in range(6)} | {"b:0"}
     assert eventually(lambda: {name for name, _ in bus.committed} == names)
-    assert eventually(lambda: not exists(bus, QUEUE))
+    assert eventually(lambda: not bus.exists(QUEUE))
     assert bus.waiting(f"{QUEUE}.next") == 0
     consumer.stop(timeout_s=5)
     assert consumer.error is None
@@ -103,7 +102,7 @@ def test_a_queue_with_other_arguments_is_emptied_then_deleted_and_loses_nothing(
     bus.started(queue_batches=3, prefetch=1)
     bus.publish(bus.publisher(), "c:0", "c:1")
     assert bus.waiting(QUEUE) == 1
-    assert not exists(bus, f"{QUEUE}.next")
+    assert not bus.exists(f"{QUEUE}.next")
 
 
 def test_an_empty_queue_with_other_arguments_is_replaced_by_the_next_but_one(bus) -> None:
@@ -154,7 +153,7 @@ def test_a_restart_loses_nothing_though_more_was_unacked_than_the_queue_may_hold
 
 def test_a_learner_that_may_not_declare_uses_what_is_there(bus) -> None:
     with bus.broker.connection() as connection:
-        for queue in (kept_queue(EXPERIMENT), experience_queue(EXPERIMENT, 2)):
+        for queue in (kept_queue(EXPERIMENT, 2, 3), experience_queue(EXPERIMENT, 2)):
             queue(connection.channel()).declare()
 
     consumer = bus.started(declare=False)
@@ -197,7 +196,7 @@ def test_a_learner_that_may_not_declare_lives_on_what_the_script_declares(bus, q
     made = declare_queues(bus, f"{EXPERIMENT}:2", "other:5", TINYQUEUE_QUEUE_TYPE=queue_type)
     assert made.returncode == 0, made.stderr
 
-    consumer = bus.started(declare=False)
+    consumer = bus.started(declare=False, queue_type=queue_type)
     bus.publish(bus.publisher(), "a:0", "a:1")
     consumer.settle(bus.take(1)[0], "mark", set_aside="type")
     consumer.settle(bus.take(1)[0], "mark")
@@ -208,7 +207,7 @@ def test_a_learner_that_may_not_declare_lives_on_what_the_script_declares(bus, q
     consumer.stop(timeout_s=5)
     # A learner that does declare finds its own arguments.
     bus.started(queue_type=queue_type)
-    assert not exists(bus, f"{QUEUE}.next")
+    assert not bus.exists(f"{QUEUE}.next")
 
 
 def test_the_script_says_what_it_cannot_declare(bus) -> None:
@@ -217,7 +216,7 @@ def test_the_script_says_what_it_cannot_declare(bus) -> None:
     other = declare_queues(bus, f"{EXPERIMENT}:3")
 
     assert other.returncode == 1
-    assert other.stderr.startswith(f"error: {QUEUE} exists with other arguments")
+    assert other.stderr.startswith(f"error: {QUEUE}.kept exists with other arguments")
     assert "Traceback" not in other.stderr
     for word in (EXPERIMENT, f"{EXPERIMENT}:0", f"{EXPERIMENT}:two", "Cart Pole:2"):
         refused = declare_queues(bus, word)
@@ -301,11 +300,3 @@ def test_a_routing_key_and_a_compression_header_are_only_bytes(bus) -> None:
     assert poison.body == b"poison"
     assert eventually(lambda: len(bus.committed) == 2)
     assert eventually(lambda: consumer.ready == 0)
-
-
-def exists(bus: Bus, queue: str) -> bool:
-    try:
-        bus.waiting(queue)
-    except NotFound:
-        return False
-    return True

@@ -193,7 +193,7 @@ def test_a_frozen_server_makes_a_publish_unknown_and_the_batch_is_published_agai
 
 
 def test_dead_letters_are_bounded_in_number_and_age(bus, monkeypatch) -> None:
-    monkeypatch.setattr("tinyqueue.bus.dead_letters.MAX_DEAD_LETTERS", 3)
+    monkeypatch.setattr("tinyqueue.bus.letter_links.MAX_DEAD_LETTERS", 3)
     consumer = bus.started()
     publisher = bus.publisher()
     for n in range(5):

@@ -20,6 +20,7 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import tasks_exchange
 from tinyqueue.celery import make_app
+from tinyqueue.evaluation.answers import Answer
 from tinyqueue.evaluation.remote_games import RemoteGames
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.sections import EvaluationConfig
@@ -29,6 +30,7 @@ from tinyqueue.settings import Settings
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
+from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluations import EvaluationResult
 
 pytestmark = pytest.mark.integration
@@ -49,7 +51,7 @@ def worker(cluster: Cluster) -> Process:
 
 
 @pytest.fixture
-def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
+def games(cluster: Cluster, worker: Process, contract: Contract) -> Iterator[RemoteGames]:
     """What a learner evaluates with, without what it trains with."""
     settings = Settings(broker_url=cluster.broker_url, redis_url=cluster.redis_url)
     broker = Broker(settings.broker)
@@ -64,7 +66,7 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
     games = remote_games(tasks, SPEC, graph(), LONG, pin=weights.pin, play_here=played_here)
     unused: Any = None
     ingest = Ingest(
-        unused,
+        contract,
         unused,
         unused,
         max_policy_lag=None,
@@ -90,7 +92,7 @@ def games(cluster: Cluster, worker: Process) -> Iterator[RemoteGames]:
 
 
 def played_here(
-    weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str
+    weights: Any, spec: Any, graph: bytes, request: str, seed: int, actions: str, is_wanted: Any
 ) -> EvaluationResult:
     one = np.ones(1, np.int32)
     return EvaluationResult(request, "pole", "r", 1, one.astype(np.float32), one, 0.1, "learner")
@@ -102,9 +104,9 @@ def test_a_worker_is_waited_for_while_it_plays_and_replaced_when_it_is_killed(
     games.request(WEIGHTS, "first", seed=1, actions="greedy")
     first = answer(cluster, games)
 
-    assert first.player != "learner"
-    assert first.returns.tolist() == [500.0]
-    assert first.seconds > 2 * HERE_AFTER_S
+    assert first.result.player != "learner"
+    assert first.result.returns.tolist() == [500.0]
+    assert first.result.seconds > 2 * HERE_AFTER_S
 
     games.request(WEIGHTS, "second", seed=2, actions="greedy")
     played_s = time.monotonic() + HERE_AFTER_S
@@ -113,10 +115,10 @@ def test_a_worker_is_waited_for_while_it_plays_and_replaced_when_it_is_killed(
         time.sleep(0.05)
     worker.kill()
 
-    assert answer(cluster, games).player == "learner"
+    assert answer(cluster, games).result.player == "learner"
 
 
-def answer(cluster: Cluster, games: RemoteGames) -> EvaluationResult:
+def answer(cluster: Cluster, games: RemoteGames) -> Answer:
     found = cluster.until(games.poll, "an answer")
-    assert isinstance(found, EvaluationResult)
+    assert isinstance(found, Answer)
     return found

@@ -44,7 +44,7 @@ def test_two_experiments_share_players_and_outlive_each_other(cluster: Cluster) 
     cluster.until(
         lambda: "experiment=nobody" in worker.printed, "a task for nobody's experiment ends"
     )
-    assert 'reason="no spec"' in worker.printed
+    assert 'experiment=nobody reason="no learner"' in worker.printed
     cluster.trains_on(experiment="two")
 
     assert cluster.tinyqueue("learner", "stop", "two").returncode == 0

@@ -98,6 +98,7 @@ def workers_pool(url: str) -> None:
 
 def remote_control(url: str) -> None:
     app = make_app(Settings(broker_url=url))
+    app.conf.worker_enable_remote_control = True
     with app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
         assert app.control.inspect(timeout=0.1, connection=connection).ping() is None
@@ -213,7 +214,7 @@ def test_a_check_is_only_left_out_by_name(world: World, scheme: str) -> None:
 def celery(url: str, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "tinyqueue", *arguments],
-        env={**os.environ, "TINYQUEUE_BROKER_URL": url},
+        env={**os.environ, "TINYQUEUE_BROKER_URL": url, "TINYQUEUE_REMOTE_CONTROL": "1"},
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -243,7 +244,7 @@ def test_a_worker_passes_by_the_wrong_host_and_is_seen_at_the_right_one(
         url = f"{world.url(scheme, listener.port)};{world.right(scheme)}"
         worker = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "tinyqueue", *WORKER],
-            env={**os.environ, "TINYQUEUE_BROKER_URL": url},
+            env={**os.environ, "TINYQUEUE_BROKER_URL": url, "TINYQUEUE_REMOTE_CONTROL": "1"},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -261,4 +262,37 @@ def test_a_worker_passes_by_the_wrong_host_and_is_seen_at_the_right_one(
 
     assert "1 node online" in seen.stdout
     assert listener.calls
+    assert listener.heard == b""
+
+
+@pytest.mark.parametrize("wrong", ["other_name", "unknown_authority"])
+@pytest.mark.parametrize("scheme", ["amqps", "rediss"])
+def test_a_learner_sends_no_login_to_another_host(
+    world: World, scheme: str, wrong: str, tmp_path: Path
+) -> None:
+    with Listener(getattr(world, wrong)) as listener:
+        urls = {kind: world.right(kind) for kind in ("amqps", "rediss")}
+        urls[scheme] = world.url(scheme, listener.port)
+        learner = subprocess.Popen(
+            [sys.executable, "-m", "tinyqueue.cli.main", "learner", "start", "cartpole-impala"],
+            env={
+                **os.environ,
+                "TINYQUEUE_BROKER_URL": urls["amqps"],
+                "TINYQUEUE_REDIS_URL": urls["rediss"],
+                "TINYQUEUE_RUNS_DIR": str(tmp_path),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline_s = time.monotonic() + 120
+            while not listener.calls:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            time.sleep(1.0)
+        finally:
+            learner.terminate()
+            learner.wait(60)
+
     assert listener.heard == b""

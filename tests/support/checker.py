@@ -63,8 +63,14 @@ class Books:
     duplicates: int
 
 
-def read_books(run: Path) -> Books:
-    """Reads ``sessions.db``, also while its learner writes or after it was killed."""
+def read_books(run: Path, without: str = "") -> Books:
+    """Reads ``sessions.db``, also while its learner writes or after it was killed.
+
+    Args:
+        run: The run directory.
+        without: How stages begin whose ids are not listed, since no player's journal has them;
+            they count in all else.
+    """
     with contextlib.closing(sqlite3.connect(f"file:{run / 'sessions.db'}?mode=ro", uri=True)) as db:
         db.execute("BEGIN")
         stages = db.execute(
@@ -72,19 +78,39 @@ def read_books(run: Path) -> Books:
         ).fetchall()
         gaps = db.execute("SELECT stage, first, last FROM gaps").fetchall()
         again = dict(db.execute("SELECT kind, messages FROM again"))
+        counted = [row[2:] for row in stages]
+        if _has_logins(db):
+            # Messages without an id, and stages that are counted without a row.
+            counted += db.execute("SELECT accepted, set_aside, dropped, env_steps FROM logins")
+    if without:
+        gaps = [gap for gap in gaps if not gap[0].startswith(without)]
+    named = [row for row in stages if row[0] and not (without and row[0].startswith(without))]
     missing = {f"{stage}:{n}" for stage, first, last in gaps for n in range(first, last + 1)}
-    reached = {f"{stage}:{n}" for stage, next_n, *_ in stages if stage for n in range(next_n)}
+    reached = {f"{stage}:{n}" for stage, next_n, *_ in named for n in range(next_n)}
     return Books(
         settled=frozenset(reached - missing),
         by_fate={
-            "accepted": sum(row[2] for row in stages),
-            "set aside": sum(row[3] for row in stages),
-            "dropped": sum(row[4] for row in stages),
+            "accepted": sum(row[0] for row in counted),
+            "set aside": sum(row[1] for row in counted),
+            "dropped": sum(row[2] for row in counted),
         },
         missing=len(missing),
-        env_steps=sum(row[5] for row in stages),
+        env_steps=sum(row[3] for row in counted),
         duplicates=again.get("duplicates", 0),
     )
+
+
+def read_env_steps(run: Path) -> int:
+    """Env steps of what was accepted, in a query that takes no time."""
+    with contextlib.closing(sqlite3.connect(f"file:{run / 'sessions.db'}?mode=ro", uri=True)) as db:
+        db.execute("BEGIN")
+        tables = ("stages", "logins") if _has_logins(db) else ("stages",)
+        sums = [db.execute(f"SELECT total(env_steps) FROM {table}") for table in tables]
+        return sum(int(found.fetchone()[0]) for found in sums)
+
+
+def _has_logins(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'logins'").fetchall())
 
 
 @dataclass(frozen=True)
@@ -139,12 +165,12 @@ def judge(journal: Path, run: Path, others: frozenset[str] = frozenset()) -> Ver
         lost=history.confirmed - books.settled,
         # Read again: what was attempted in between is in the books and not in the history.
         invented=books.settled - read_history(journal).attempted - others,
-        trained_twice_steps=_clock(run) - books.env_steps,
+        trained_twice_steps=clock(run) - books.env_steps,
         recovered=len(history.unknown & books.settled),
     )
 
 
-def _clock(run: Path) -> int:
+def clock(run: Path) -> int:
     """Env steps by the trainer's clock, as the learner last wrote them; at its end, the truth."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return int(json.loads(lines[-1])["env_steps"])

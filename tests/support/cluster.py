@@ -120,13 +120,25 @@ class Cluster:
         self.redis = connect(redis_url)
         self._processes: list[Process] = []
 
-    def worker(self, *, name: str = "", children: int = 1, **env: str) -> Process:
+    def worker(
+        self,
+        *options: str,
+        name: str = "",
+        children: int = 1,
+        queues: str = "play,evaluate",
+        **env: str,
+    ) -> Process:
         """``celery -A tinyqueue worker``, for play and evaluation tasks."""
         name = name or f"worker-{len(self._processes)}"
-        command = [*_PYTHON, "-m", "celery", "-A", "tinyqueue", "worker", "-Q", "play,evaluate"]
+        command = [*_PYTHON, "-m", "celery", "-A", "tinyqueue", "worker", "-Q", queues]
         command += ["-c", str(children), "-n", f"{name}@%h", "--loglevel", "INFO"]
-        command += ["--without-gossip", "--without-mingle"]
+        command += ["--without-gossip", "--without-mingle", *options]
         return self._start(name, command, env)
+
+    def celery(self, *args: str, **env: str) -> Process:
+        """``celery -A tinyqueue``, with no options but these."""
+        command = [*_PYTHON, "-m", "celery", "-A", "tinyqueue", *args]
+        return self._start(f"celery-{len(self._processes)}", command, env)
 
     def learner(self, *args: str, target: str = PRESET, **env: str) -> Process:
         """``tinyqueue learner start``."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.experience.source import Source, Taken
+from tinyqueue.experience.source import Refused, Source, Taken
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
 
 
@@ -25,6 +25,9 @@ class StatelessSource(Source):
 
     def trained(self, taken: Taken, update: Update) -> None:
         self.updates.append(update)
+
+    def refuse(self, taken: Taken, culprits: Sequence[int]) -> Sequence[Refused]:
+        return [Refused("", taken.arrived[index].header.player) for index in culprits]
 
     def wait_until_settled(self) -> bool:
         return self._is_settled()

@@ -1,0 +1,406 @@
+"""What a player's login can send to RabbitMQ to harm a learner, and what comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from bus_ends import EXPERIMENT, Bus, eventually
+
+from tinyqueue.bus.broker import new_channel
+from tinyqueue.bus.messages import PublishOutcome
+from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
+from tinyqueue.bus.rabbitmq_queues import (
+    ExperienceQueues,
+    QueueDownError,
+    State,
+    delete_unused,
+    look,
+)
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    dead_letter_queue,
+    experience_queue,
+    kept_queue,
+)
+
+pytestmark = pytest.mark.integration
+
+QUEUE = f"experience.{EXPERIMENT}"
+FRAME = 131_072 - 8
+"""What a frame of RabbitMQ's default size holds."""
+
+
+@pytest.fixture
+def bus(rabbitmq) -> Iterator[Bus]:
+    vhost = f"test-{secrets.token_hex(4)}"
+    url = rabbitmq.add_vhost(vhost)
+    both_ends = Bus(SimpleNamespace(kind="rabbitmq", broker_url=url, node=rabbitmq))
+    yield both_ends
+    both_ends.close()
+    rabbitmq.delete_vhost(vhost)
+
+
+@pytest.fixture
+def send(bus):
+    """Publishes as a player could with a client of its own, until there is room."""
+    link = RabbitmqPublishing(bus.broker)
+
+    def send(message_id: str, headers: Any = None, body: bytes = b"", **properties: Any) -> None:
+        give_up_s = time.monotonic() + 20
+        while True:
+            outcome = link.publish(
+                body,
+                exchange=EXPERIENCE_EXCHANGE,
+                routing_key=f"{EXPERIMENT}.guest",
+                timeout_s=5.0,
+                application_headers=headers or {},
+                message_id=message_id,
+                content_type="application/x-test",
+                user_id="guest",
+                **properties,
+            )
+            if outcome is not PublishOutcome.FULL:
+                assert outcome is PublishOutcome.CONFIRMED
+                return
+            assert time.monotonic() < give_up_s
+            time.sleep(0.005)
+
+    yield send
+    link.close()
+
+
+def sets_aside(bus: Bus, consumer: Any, name: str) -> None:
+    (delivery,) = bus.take(1)
+    assert delivery.message_id == name
+    consumer.settle(delivery, "mark", set_aside="type")
+
+
+def goes_on(bus: Bus, consumer: Any, name: str, within_s: float = 5.0) -> float:
+    """Seconds until an honest message published now has been committed."""
+    began_s = time.monotonic()
+    bus.publish(bus.publisher(), name)
+    deadline_s = began_s + within_s
+    while True:
+        try:
+            (delivery,) = bus.take(1, within_s=max(0.01, deadline_s - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"{name} has not come") from None
+        consumer.settle(delivery, "mark")
+        if delivery.message_id == name:
+            break
+    assert eventually(lambda: (name, "mark") in bus.committed, deadline_s - time.monotonic())
+    return time.monotonic() - began_s
+
+
+def test_headers_that_fill_a_frame_hold_up_nothing(bus, send) -> None:
+    consumer = bus.started(prefetch=3)
+    room = FRAME - 12 - 2 - 5 - len("application/x-test") - 60
+    for n in range(4):
+        send(f"bad:{n}", {"x": "A" * room})
+        sets_aside(bus, consumer, f"bad:{n}")
+
+    assert goes_on(bus, consumer, "a:0") < 2.0
+    consumer.stop(timeout_s=5)
+    assert consumer.error is None
+    letters = bus.dead_letters()
+    assert [headers["reason"] for _, headers in letters] == ["type"] * 4
+    assert all(headers.keys() == {"reason", "experiment", "login"} for _, headers in letters)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"\xff": "x"},
+        {"ticks": b"\xff\xfe"},
+        {"ticks": {"nested": [1, {"deep": "x" * 1000}]}},
+        {"x" * 255: "y" * 60_000, "player": "z" * 60_000},
+        {"player": "\x1b]0;pwned\x07", "codec": "\u202e"},
+        {f"k{n}": n for n in range(3000)},
+    ],
+    ids=lambda headers: str(headers)[:30],
+)
+def test_only_known_headers_as_short_text_and_counts_arrive(bus, send, headers) -> None:
+    bus.started()
+    send("bad:0", {**headers, "slots": 4})
+
+    (delivery,) = bus.take(1)
+    assert delivery.headers == {"slots": 4}
+    assert delivery.login == "guest"
+
+
+def test_a_letter_that_the_broker_refuses_for_its_size_is_told_and_let_go(bus, send) -> None:
+    consumer = bus.started()
+    names = [f"bad:{n}" for n in range(3)]
+    for name in names:
+        send(name, body=bytes(60_000))
+    deliveries = bus.take(3)
+    node = bus.services.node
+    node.eval("application:set_env(rabbit, max_message_size, 50000).")
+    try:
+        for delivery in deliveries:
+            consumer.settle(delivery, "mark", set_aside="shape")
+        assert eventually(lambda: len(bus.committed) == 3, within_s=4)
+        assert goes_on(bus, consumer, "a:0") < 2.0
+    finally:
+        node.eval("application:set_env(rabbit, max_message_size, 134217728).")
+    consumer.stop(timeout_s=5)
+
+    letters = bus.dead_letters()
+    assert [(body, headers["reason"]) for body, headers in letters] == [(b"", "shape")] * 3
+    assert all(headers["left_out"].startswith("60000 bytes") for _, headers in letters)
+
+
+def test_two_bad_messages_after_a_quiet_minute_do_not_stop_the_stream(bus, send, monkeypatch):
+    # RabbitMQ closes the idle connection of the dead letters after two heartbeats: here 2 s.
+    monkeypatch.setattr("tinyqueue.bus.rabbitmq_publishing.PUBLISHER_HEARTBEAT_S", 1)
+    consumer = bus.started(prefetch=2)
+    send("bad:0")
+    sets_aside(bus, consumer, "bad:0")
+    assert eventually(lambda: len(bus.committed) == 1)
+    time.sleep(4.0)
+
+    for n in (1, 2):
+        send(f"bad:{n}")
+        sets_aside(bus, consumer, f"bad:{n}")
+
+    assert goes_on(bus, consumer, "a:0") < 1.0
+    assert eventually(lambda: len(bus.committed) == 4)
+
+
+def test_messages_that_expire_fill_no_disk_and_are_set_aside(bus, send) -> None:
+    consumer = bus.started(prefetch=3, queue_batches=2)
+    bus.publish(bus.publisher(), "a:0", "a:1", "a:2")
+    held = bus.take(3)  # the learner takes no more for now
+    for n in range(200):
+        send(f"bad:{n}", body=bytes(100_000), expiration="0")
+
+    with bus.broker.open() as connection:
+        kept = look(connection, f"{QUEUE}.kept")
+    assert kept is not None
+    assert kept.messages <= 8 * (2 + 3)
+    for delivery in held:
+        consumer.settle(delivery, "mark")
+    assert goes_on(bus, consumer, "b:0") < 5.0
+    assert eventually(lambda: bus.waiting(f"{QUEUE}.kept") == 0)
+    # None of them came as far as the handler.
+    assert bus.taken.empty()
+    consumer.stop(timeout_s=5)
+    reasons = {headers["reason"] for _, headers in bus.dead_letters()}
+    assert reasons == {"expiration"}
+
+
+def test_a_learner_that_has_vanished_is_noticed_within_15_seconds(bus) -> None:
+    # It reads nothing and sends no heartbeat any more, and its socket stays open.
+    vanished = RabbitmqConsuming(
+        bus.broker, EXPERIMENT, queue_batches=2, prefetch=3, queue_type="classic", declare=True
+    )
+    with contextlib.closing(vanished):
+        bus.publish(bus.publisher(), "a:0")
+        began_s = time.monotonic()
+        bus.started()
+
+        (delivery,) = bus.take(1, within_s=20)
+        assert delivery.message_id == "a:0"
+        assert time.monotonic() - began_s < 15
+
+
+def test_a_disk_that_hangs_for_seconds_does_not_cost_the_connection(bus) -> None:
+    def commit(group: Any) -> None:
+        time.sleep(6.0)
+        bus.commit(group)
+
+    consumer = bus.started(commit=commit)
+    bus.publish(bus.publisher(), "a:0")
+    consumer.settle(bus.take(1)[0], "mark")
+
+    assert eventually(lambda: len(bus.committed) == 1)
+    assert eventually(lambda: bus.waiting() == 0)
+    assert bus.taken.empty()
+    assert consumer.links == 1
+
+
+def test_the_queues_of_an_ended_run_are_gone(bus) -> None:
+    for queue_type in ("classic", "quorum"):
+        consumer = bus.started(queue_type=queue_type)
+        goes_on(bus, consumer, f"{queue_type}:0")
+        consumer.stop(timeout_s=5)
+
+        assert not bus.exists(QUEUE)
+        assert not bus.exists(f"{QUEUE}.kept")
+        assert bus.publisher().publish(bus.message("a:1")) is PublishOutcome.NO_LEARNER
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_the_queues_of_a_run_that_left_something_stay(bus, queue_type) -> None:
+    consumer = bus.started(queue_type=queue_type)
+    bus.publish(bus.publisher(), "a:0", "a:1")
+    bus.take(2)
+    consumer.stop(timeout_s=5)
+    assert bus.waiting() == 2
+    publisher = bus.publisher()
+    # A quorum queue takes one or two more than it should.
+    outcomes = [publisher.publish(bus.message(f"b:{n}")) for n in range(20)]
+    assert outcomes.count(PublishOutcome.FULL) > 16
+
+    bus.started(queue_type=queue_type)
+    assert {"a:0", "a:1"} == {delivery.message_id for delivery in bus.take(2)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("quorum", 8), ("quorum", 3)),
+        (("classic", 8), ("quorum", 3)),
+        (("quorum", 3), ("classic", 3)),
+    ],
+    ids=str,
+)
+def test_queues_of_any_type_are_replaced_and_lose_nothing(bus, before, after) -> None:
+    names = [f"a:{n}" for n in range(5)]
+    earlier = bus.started(queue_type=before[0], queue_batches=before[1], prefetch=3)
+    bus.publish(bus.publisher(), *names)
+    bus.take(3)
+    earlier.stop(timeout_s=5)
+
+    while not bus.taken.empty():
+        bus.taken.get()
+    consumer = bus.started(queue_type=after[0], queue_batches=after[1], prefetch=3)
+    for count in (3, 2):
+        for delivery in bus.take(count):
+            consumer.settle(delivery, "mark")
+    assert eventually(lambda: sorted(name for name, _ in bus.committed) == names)
+    assert eventually(lambda: not bus.exists(QUEUE))
+    goes_on(bus, consumer, "b:0")
+    if after[0] == "quorum":
+        assert eventually(lambda: not bus.exists(f"{QUEUE}.kept"))
+    assert consumer.error is None
+
+
+def test_an_unbounded_queue_of_an_earlier_version_is_emptied_and_deleted(bus) -> None:
+    with bus.broker.open() as connection:
+        channel = new_channel(connection)
+        channel.exchange_declare(EXPERIENCE_EXCHANGE, "topic", durable=True, auto_delete=False)
+        arguments = {"x-single-active-consumer": True}
+        kept = f"{QUEUE}.kept"
+        channel.queue_declare(kept, durable=True, auto_delete=False, arguments=arguments)
+        channel.queue_bind(kept, EXPERIENCE_EXCHANGE, f".kept.{EXPERIMENT}")
+        link = RabbitmqPublishing(bus.broker)
+        for n in range(3):
+            link.publish(
+                b"body",
+                exchange=EXPERIENCE_EXCHANGE,
+                routing_key=f".kept.{EXPERIMENT}",
+                timeout_s=5,
+                message_id=f"a:{n}",
+            )
+        link.close()
+
+    consumer = bus.started(prefetch=3)
+    for delivery in bus.take(3):
+        consumer.settle(delivery, "mark")
+
+    assert eventually(lambda: not bus.exists(kept))
+    with bus.broker.open() as connection:
+        assert look(connection, f"{kept}.next") == State(0, 1)
+
+
+def test_a_queue_that_is_deleted_before_it_is_consumed_is_declared_again(bus, monkeypatch) -> None:
+    declare, calls = ExperienceQueues.declare, []
+
+    def declare_and_lose(queues: ExperienceQueues) -> None:
+        declare(queues)
+        calls.append(queues.main)
+        if len(calls) == 1:  # by a learner that this one replaces, and that ends now
+            assert delete_unused(bus.broker, queues.main, is_bound=True)
+
+    monkeypatch.setattr(ExperienceQueues, "declare", declare_and_lose)
+    consumer = bus.started()
+
+    goes_on(bus, consumer, "a:0")
+    assert len(calls) == 2
+
+
+def test_a_quorum_queue_needs_no_queue_of_what_a_restart_drops(bus) -> None:
+    bus.started(queue_type="quorum")
+
+    assert bus.exists(QUEUE)
+    assert not bus.exists(f"{QUEUE}.kept")
+
+
+class DownNode:
+    """Makes one queue look as RabbitMQ 3 has it while the queue's node is down."""
+
+    def __init__(self, bus: Bus, queue_name: str) -> None:
+        vhost = urlsplit(bus.services.broker_url).path[1:]
+        name = f'{{resource, <<"{vhost}">>, queue, <<"{queue_name}">>}}'
+        self._eval = bus.services.node.eval
+        self._kept = f"[Q] = mnesia:dirty_read(rabbit_queue, {name}), persistent_term:put(tq, Q)."
+        self._down = f"mnesia:dirty_delete(rabbit_queue, {name})."
+        self._up = "mnesia:dirty_write(rabbit_queue, persistent_term:get(tq))."
+
+    def __enter__(self) -> DownNode:
+        self._eval(self._kept)
+        self._eval(self._down)
+        return self
+
+    def up(self) -> None:
+        self._eval(self._up)
+
+    def __exit__(self, *_: object) -> None:
+        self.up()
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+@pytest.mark.parametrize("declare", [True, False])
+def test_a_learner_goes_on_while_the_node_of_what_a_restart_drops_is_down(
+    bus, monkeypatch, queue_type, declare
+) -> None:
+    monkeypatch.setattr("tinyqueue.bus.rabbitmq_consuming.LOOK_AGAIN_S", 0.5)
+    kept = f"{QUEUE}.kept"
+    with bus.broker.open() as connection:
+        kept_queue(EXPERIMENT, 2, 3)(new_channel(connection)).declare()
+        experience_queue(EXPERIMENT, 2, queue_type)(new_channel(connection)).declare()
+    with DownNode(bus, kept) as node:
+        with pytest.raises(QueueDownError), bus.broker.open() as connection:
+            look(connection, kept)
+
+        consumer = bus.started(queue_type=queue_type, declare=declare)
+        goes_on(bus, consumer, "a:0")
+        node.up()
+        if declare and queue_type == "classic":
+            with bus.broker.open() as connection:
+                assert eventually(lambda: look(connection, kept) == State(0, 1))
+        goes_on(bus, consumer, "a:1")
+    assert consumer.error is None
+
+
+def test_a_learner_goes_on_while_the_node_of_the_dead_letters_is_down(bus, monkeypatch) -> None:
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.RETRY_S", 0.2)
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.PATIENCE_S", 2.0)
+    consumer = bus.started(prefetch=2)
+    publisher = bus.publisher()
+    with bus.broker.open() as connection:
+        dead_letter_queue()(new_channel(connection)).declare()
+    with DownNode(bus, "tinyqueue.dead"):
+        bus.publish(publisher, "bad:0", "bad:1")
+        for delivery in bus.take(2):
+            consumer.settle(delivery, "mark", set_aside="shape")
+        # It has room for no other message before these have their fate.
+        goes_on(bus, consumer, "a:0", within_s=15)
+        assert consumer.letters_dropped == 2
+    assert consumer.error is None
+
+    time.sleep(0.5)  # until the next letter is tried
+    bus.publish(publisher, "bad:2")
+    (delivery,) = bus.take(1)
+    consumer.settle(delivery, "mark", set_aside="shape")
+    assert eventually(lambda: bus.waiting("tinyqueue.dead") == 1)
