@@ -30,6 +30,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], choices=FAULTS, metavar="NAME")
     parser.add_argument("--short", action="store_true", help="no fault lasts longer than 3 s")
     parser.add_argument(
+        "--lasts", type=float, metavar="S", help="how long each fault lasts that lasts at all"
+    )
+    parser.add_argument(
         "--patience",
         type=float,
         default=PATIENCE_S,
@@ -47,7 +50,7 @@ def main() -> int:
     seed = random.randrange(2**31) if given.seed is None else given.seed
     folder = (given.folder or Path(tempfile.mkdtemp(prefix="tinyqueue-faults-"))).absolute()
     print(f"--faults {given.faults} --seed {seed}; logs in {folder}", flush=True)
-    planned = schedule(given.faults, seed, given.only, short=given.short)
+    planned = schedule(given.faults, seed, given.only, short=given.short, lasts_s=given.lasts)
     report = run_campaign(
         planned, seed, folder, lambda line: print(line, flush=True), patience_s=given.patience
     )

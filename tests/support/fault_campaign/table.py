@@ -37,7 +37,14 @@ class Planned:
     seed: int
 
 
-def schedule(count: int, seed: int, names: list[str], *, short: bool = False) -> list[Planned]:
+def schedule(
+    count: int,
+    seed: int,
+    names: list[str],
+    *,
+    short: bool = False,
+    lasts_s: float | None = None,
+) -> list[Planned]:
     """Faults in rounds, each of which has every fault once, in an order of its own.
 
     Args:
@@ -45,18 +52,21 @@ def schedule(count: int, seed: int, names: list[str], *, short: bool = False) ->
         seed: Decides everything.
         names: Which; all of them if empty.
         short: Whether none lasts longer than :data:`SHORT_S`.
+        lasts_s: How long each lasts that lasts at all; a random time of its own if None.
     """
     rng = random.Random(seed)
     faults = [FAULTS[name] for name in names] or list(FAULTS.values())
     planned: list[Planned] = []
     while len(planned) < count:
         for fault in rng.sample(faults, len(faults)):
-            lasts_s = _drawn(rng, fault)
+            drawn_s = _drawn(rng, fault)
+            if lasts_s is not None and drawn_s:
+                drawn_s = lasts_s
             planned.append(
                 Planned(
                     len(planned) + 1,
                     fault,
-                    min(lasts_s, SHORT_S) if short else lasts_s,
+                    min(drawn_s, SHORT_S) if short else drawn_s,
                     rng.uniform(0.0, 1.0),
                     rng.getrandbits(32),
                 )
