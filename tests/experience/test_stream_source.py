@@ -30,7 +30,9 @@ def known():
 def arrive(make_batch, settled):
     def make(n):
         batch = make_batch(n)
-        delivery = Delivery(b"body", {"codec": "none"}, batch.header.batch_id, "type")
+        delivery = Delivery(
+            b"body", {"codec": "none"}, batch.header.batch_id, "type", login="rack"
+        )
         return Arrival(batch, delivery, settled)
 
     return make
@@ -78,3 +80,18 @@ def test_one_batch_in_a_while_is_kept_in_the_session_log(arrive, settled, known)
         stream.trained(taken, Update({}))
 
     assert [mark.body and mark.body.body for mark in settled] == [b"body", None, None, None]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda arrival: arrival.accept(store=False),
+        lambda arrival: arrival.set_aside("not-finite"),
+        lambda arrival: arrival.drop("max env steps"),
+    ],
+    ids=["accepted", "set aside", "dropped"],
+)
+def test_every_fate_is_marked_with_the_login_of_its_sender(arrive, settled, end):
+    end(arrive(0))
+
+    assert [mark.login for mark in settled] == ["rack"]

@@ -115,6 +115,15 @@ def test_messages_without_a_readable_id_are_attempted_and_set_aside(ledger):
     assert (count.attempted, count.set_aside, count.missing) == (2, {"malformed": 2}, 0)
 
 
+def test_a_mark_without_a_login_changes_nothing_in_a_logins_stage(ledger):
+    ledger.record([Mark(f"{STAGE}:0", "accepted", env_steps=10, login="rack")])
+
+    assert not ledger.may_use(f"{STAGE}:1", "")
+    assert ledger.record([accepted(1)]) == [Recorded(False)]
+    assert not ledger.knows(f"{STAGE}:1", "rack")
+    assert ledger.record([Mark(f"{STAGE}:1", "accepted", env_steps=10, login="rack")])[0].decided
+
+
 def test_nothing_can_be_accepted_without_an_id(ledger):
     with pytest.raises(ValueError, match="not a batch id"):
         ledger.record([accepted(0), Mark(None, "accepted")])

@@ -52,8 +52,8 @@ class Arrival:
         Args:
             reason: A code of ``tinyqueue.wire.limits.REASONS``.
         """
-        header = self.batch.header
-        mark = Mark(header.batch_id, "set aside", reason, announced=header.dropped)
+        header, login = self.batch.header, self.delivery.login
+        mark = Mark(header.batch_id, "set aside", reason, announced=header.dropped, login=login)
         self.settle(self.delivery, mark, set_aside=reason)
 
     def drop(self, reason: str) -> None:

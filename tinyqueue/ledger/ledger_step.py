@@ -240,5 +240,8 @@ class LedgerStep:
 
 
 def belongs(owner: str, login: str) -> bool:
-    """Whether a login may use a stage of this owner. Without logins, as on Redis, all may."""
-    return not owner or not login or owner == login
+    """Whether a login may use a stage of this owner; on Redis, where all are "", all may.
+
+    A mark that has lost its login must not pass for everybody's where there are logins.
+    """
+    return not owner or owner == login
