@@ -23,7 +23,7 @@ from tinyqueue.wire.evaluation_signs import SIGN_TYPE, EvaluationSign, encode_si
 from tinyqueue.wire.evaluations import EVALUATION_TYPE, EvaluationResult, encode_evaluation
 
 GAMES, MOST_STEPS, TIMEOUT_S = 6, 50, 100.0
-WANTED = Wanted("ask", "pole", "run", 12, "greedy", GAMES, TIMEOUT_S)
+WANTED = Wanted("ask", "pole", "run", 12, "greedy", GAMES, TIMEOUT_S, MOST_STEPS)
 
 Change = dict[str, Any]
 
@@ -104,7 +104,7 @@ DIFFERENT: st.SearchStrategy[Change] = st.one_of(
     st.integers(GAMES + 1, 2**63 - 1).map(lambda n: {"capped": n}),
     # No game has the length at which games end.
     st.integers(1, GAMES).map(lambda n: {"capped": n}),
-    st.integers(0, GAMES - 1).map(lambda n: {"max_steps": n}),
+    other(COUNTS, "max_steps", MOST_STEPS),
     st.integers(5 * GAMES + 6, 2**63 - 1).map(lambda n: {"failures": n}),
     st.builds(games, st.integers(1, 10_000).filter(lambda n: n != GAMES), RETURNS),
     st.builds(games, st.just(GAMES), RETURNS, st.integers(MOST_STEPS + 1, 2**31 - 1)),

@@ -276,6 +276,18 @@ def test_once_sampled_play_is_better_it_stays(games):
     assert [request[3] for request in games.requests] == ["greedy", "sample"]
 
 
+@pytest.mark.parametrize("own", [(True, False), (False, True), (False, False)])
+def test_what_another_played_does_not_choose_the_actions_of_later_games(games, own):
+    weights: Any = "weights"
+    threshold = ReturnThreshold(475.0, EvaluationConfig(), games, 0, can_sample=True)
+    greedy = evaluated(10.0, is_own=own[0])
+
+    threshold.compared(greedy, evaluated(11.0, actions="sample", is_own=own[1]))
+    threshold.ask(checkpoint(1), weights)
+
+    assert [request[3] for request in games.requests] == ["greedy"]
+
+
 def test_a_policy_without_probabilities_cannot_be_sampled(games):
     with pytest.raises(ConfigError, match=r"evaluation\.actions"):
         ReturnThreshold(475.0, EvaluationConfig(actions="sample"), games, 0)

@@ -17,8 +17,9 @@ from tinyqueue.wire.evaluations import EvaluationResult
 class Games:
     """Answers with the next of ``answers``: a mean, an exception, or None for nothing yet."""
 
-    def __init__(self, *answers, is_own=True):
-        self.answers, self.asked, self.here, self.is_own = list(answers), [], [], is_own
+    def __init__(self, *answers, is_own=True, **ends):
+        self.answers, self.asked, self.here, self.ends = list(answers), [], [], ends
+        self.is_own = is_own if isinstance(is_own, list) else [is_own] * len(answers)
         self._request = None
 
     def request(self, weights, request, seed, actions, here=False):
@@ -29,7 +30,7 @@ class Games:
     def poll(self):
         if self._request is None or not self.answers:
             return None
-        answer = self.answers.pop(0)
+        is_own, answer = self.is_own.pop(0), self.answers.pop(0)
         if answer is None:
             return None
         request, self._request = self._request, None
@@ -38,9 +39,9 @@ class Games:
         returns = np.full(4, answer, np.float32)
         version, lengths = self.asked[-1][0], np.ones(4, np.int32)
         result = EvaluationResult(
-            request, "pole", "r", version, returns, lengths, 0.1, "me", self._how
+            request, "pole", "r", version, returns, lengths, 0.1, "me", self._how, **self.ends
         )
-        return Answer(result, self.is_own)
+        return Answer(result, is_own)
 
 
 class Reporter:
@@ -162,6 +163,51 @@ def test_what_another_invents_ends_nothing_and_is_not_the_best(
 
     assert games.here[:2] == [False, True]
     assert checkpoints.best().score == 20.0
+
+
+FORGED = [120.0, 1e9, float(np.finfo(np.float32).max)]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("then", [RuntimeError("lost"), None], ids=["failed", "not yet there"])
+def test_what_another_claims_is_neither_best_nor_reported_before_the_learner_confirms_it(
+    make_training, play, checkpoints, forged, then
+):
+    training = make_training(Games(20.0, forged, then, is_own=[True, False, True]))
+
+    assert not play(training, 120)
+    outcome = training.finish()
+
+    assert checkpoints.best().score == 20.0
+    assert (outcome.ended, outcome.deciding_mean, outcome.deciding_games) == ("stopped", None, 0)
+    assert outcome.last_mean == 20.0
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_cut_games_of_another_beyond_the_level_are_no_result(
+    make_training, make_batch, checkpoints, reporter, forged
+):
+    games = Games(forged, is_own=False, cut=1)
+    training = make_training(games, stop={"max_env_steps": 8})
+
+    training.update(taken([make_batch(0)]))
+    over = [training.is_over() for _ in range(2)]
+    outcome = training.finish()
+
+    assert over == [False, True]
+    assert checkpoints.best() is None
+    assert (outcome.last_mean, outcome.deciding_mean) == (None, None)
+    assert outcome.reason.startswith("a worker reports a mean return of")
+    assert reporter.messages[-1].endswith("the run ends without it.")
+
+
+def test_what_another_reports_below_the_level_counts(make_training, play, checkpoints):
+    training = make_training(Games(60.0, is_own=False))
+
+    play(training, 120)
+
+    assert checkpoints.best().score == 60.0
+    assert training.finish().last_mean == 60.0
 
 
 def test_without_fresh_games_a_level_is_not_reached(make_training, play, checkpoints):

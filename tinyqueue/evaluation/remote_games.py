@@ -84,6 +84,7 @@ class RemoteGames:
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
         play_here: Plays the games in this process, as long as they are wanted.
+        max_steps: Env steps at which a game is ended; None if only workers know.
         clock: Returns monotonic seconds.
     """
 
@@ -95,12 +96,14 @@ class RemoteGames:
         pin: Callable[[int, float], None],
         send: Callable[[str, int, int, str], None],
         play_here: Callable[[WeightVersion, str, int, str, IsWanted], EvaluationResult],
+        max_steps: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._here_after_s = config.here_after_s
         self._most_s = config.here_after_s + config.timeout_s + GRACE_S
         self._inbox = inbox
+        self._max_steps = max_steps
         self._pin = pin
         self._send = send
         self._play_here = play_here
@@ -162,6 +165,7 @@ class RemoteGames:
             asked.actions,
             self._config.episodes,
             self._config.timeout_s,
+            self._max_steps,
             asks_workers,
         )
 

@@ -250,6 +250,14 @@ class ReturnThreshold:
             self.value is not None and evaluated.mean_return >= self.value and evaluated.is_complete
         )
 
+    def is_credible(self, evaluated: Evaluated) -> bool:
+        """Whether an evaluation counts as it is: its score and its mean may be kept and reported.
+
+        Another login's does not if its mean is at or beyond the target: no other login decides
+        anything, and the learner's own games tell soon whether it is so.
+        """
+        return evaluated.is_own or self.value is None or evaluated.mean_return < self.value
+
     def is_confirmed(self, decided: Evaluated, fresh: Evaluated) -> bool:
         """Whether a fresh evaluation of the same weights confirms that the target is reached.
 
@@ -284,6 +292,10 @@ class ReturnThreshold:
         return evaluated.training_mean >= self.value and (is_below or result.capped > 0)
 
     def compared(self, greedy: Evaluated, sampled: Evaluated) -> None:
-        """Sets :attr:`actions` to those of the better of two evaluations of the same weights."""
-        if sampled.mean_return > greedy.mean_return:
+        """Sets :attr:`actions` to those of the better of two evaluations of the same weights.
+
+        Only by the learner's own games: it is for the rest of the run.
+        """
+        is_own = greedy.is_own and sampled.is_own
+        if is_own and sampled.mean_return > greedy.mean_return:
             self.actions = "sample"

@@ -24,6 +24,8 @@ class Wanted:
         actions: ``greedy`` or ``sample``.
         episodes: Number of games.
         timeout_s: Wall time for all of them; only after it may some be cut or missing.
+        max_steps: Env steps at which a game is ended; None where only workers know the
+            environment, and so its own limit.
         asks_workers: Whether a worker may answer; if not, only the learner itself.
     """
 
@@ -34,6 +36,7 @@ class Wanted:
     actions: str
     episodes: int
     timeout_s: float
+    max_steps: int | None = None
     asks_workers: bool = True
 
     def fault(self, result: EvaluationResult, since_s: float) -> str:
@@ -55,6 +58,8 @@ class Wanted:
         ):
             if came != wanted:
                 return f"the {name} is {came}, not {wanted}"
+        if self.max_steps is not None and result.max_steps != self.max_steps:
+            return f"its games end at {result.max_steps} steps, not at {self.max_steps}"
         return _fault_of_ends(result) or self._fault_of_time(result, since_s)
 
     def _fault_of_time(self, result: EvaluationResult, since_s: float) -> str:

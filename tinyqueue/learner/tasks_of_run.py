@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.data.identity import new_id
+from tinyqueue.errors import TinyqueueError
+from tinyqueue.evaluation.games import most_steps
 from tinyqueue.evaluation.inbox import Inbox
 from tinyqueue.evaluation.remote_games import IsWanted, RemoteGames
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
+from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.surroundings import PlayHere, Tasks
@@ -87,4 +90,19 @@ def remote_games(
         return play_here(weights, spec, graph, request, seed, actions, is_wanted)
 
     inbox = Inbox(spec.experiment, spec.run, own_login)
-    return RemoteGames(config, inbox, pin=pin, send=send, play_here=play)
+    return RemoteGames(
+        config,
+        inbox,
+        pin=pin,
+        send=send,
+        play_here=play,
+        max_steps=_most_steps(spec.environment, config.max_steps_per_game),
+    )
+
+
+def _most_steps(environment: EnvironmentConfig, without: int) -> int | None:
+    try:
+        return most_steps(environment, without)
+    except TinyqueueError:
+        # Only workers have it.
+        return None

@@ -218,7 +218,10 @@ class TrainingRun:
         self._save_all()
         if self._decided is not None and self._fresh is not None:
             return self._solved(self._decided, self._fresh)
-        decided, last = self._decided, self._decided or self._last
+        decided = self._decided
+        if decided is not None and not self._threshold.is_credible(decided):
+            decided = None
+        last = decided or self._last
         is_judged = last is not None and last.checkpoint.updates == self._judged_update
         return Outcome(
             "max env steps" if self.is_spent else "stopped",
@@ -276,7 +279,7 @@ class TrainingRun:
     def _save_all(self) -> None:
         """Writes the final state, and tells the user if that failed."""
         if self._fresh is None:
-            if self._decided is not None:
+            if self._decided is not None and self._threshold.is_credible(self._decided):
                 self.saver.keep(self._decided)
             self.saver.end_with()
         self.saver.write_last(at_once=True)
@@ -317,7 +320,7 @@ class TrainingRun:
         self._reporter.is_evaluating = False
         decided, self._decided, self._greedy = self._decided, None, None
         if decided is not None:
-            self.saver.keep_if_best(decided)
+            self._keep_if_best(decided)
         why = answer.text.rstrip(".")
         if self.is_spent:
             self._reporter.message(f"the evaluation has no result: {why}; {self._after_the_last()}")
@@ -338,7 +341,9 @@ class TrainingRun:
         return "the run ends without it."
 
     def _judge(self, evaluated: Evaluated) -> None:
-        threshold, self._last = self._threshold, evaluated
+        threshold = self._threshold
+        if threshold.is_credible(evaluated):
+            self._last = evaluated
         greedy, self._greedy = self._greedy, None
         if self._decided is not None:
             self._confirm(self._decided, evaluated)
@@ -351,6 +356,9 @@ class TrainingRun:
             here = not evaluated.is_own
             self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions, here=here)
             return
+        if not threshold.is_credible(evaluated):
+            self._say_no_answer(_unconfirmed(evaluated))
+            return
         if threshold.wants_sampled(evaluated):
             self._greedy = evaluated
             self._reporter.message(
@@ -358,7 +366,11 @@ class TrainingRun:
                 "the same weights are judged by sampled actions (evaluation.actions)"
             )
             self._ask(evaluated.checkpoint, evaluated.training_mean, "sample")
-        self.saver.keep_if_best(evaluated)
+        self._keep_if_best(evaluated)
+
+    def _keep_if_best(self, evaluated: Evaluated) -> None:
+        if self._threshold.is_credible(evaluated):
+            self.saver.keep_if_best(evaluated)
 
     def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
         if self._threshold.is_confirmed(decided, fresh):
@@ -366,7 +378,7 @@ class TrainingRun:
             self.saver.end_with(decided)
             return
         self._decided = None
-        self.saver.keep_if_best(fresh)
+        self._keep_if_best(fresh)
         wanted = self._threshold.value
         self._reporter.message(
             f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
@@ -374,3 +386,14 @@ class TrainingRun:
             f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
             f"goes on; the next evaluation is in {self._threshold.interval:,} env steps."
         )
+
+
+def _unconfirmed(evaluated: Evaluated) -> NoAnswer:
+    """What becomes of another's games that are beyond the target, and not all played."""
+    result = evaluated.result
+    return NoAnswer(
+        result.request,
+        "Unconfirmed",
+        f"a worker reports a mean return of {number(evaluated.mean_return)}, but played only "
+        f"{len(result.returns) - result.cut} of {result.asked} games to their end",
+    )
