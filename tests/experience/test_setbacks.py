@@ -272,10 +272,15 @@ def test_the_share_set_aside_is_warned_of_for_each_login(
     ]
 
 
-@given(st.lists(st.sampled_from(["accepted", "aside", "taken back", "a minute"]), max_size=60))
-def test_batches_may_be_taken_back_that_an_earlier_process_accepted(happened: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(["accepted", "aside", "taken back", "a minute"]), max_size=60),
+    st.sampled_from([1e-3, 0.4, 1.0, 60.0]),
+)
+def test_batches_may_be_taken_back_that_an_earlier_process_accepted(
+    happened: list[str], give_up_after_s: float
+) -> None:
     clock = Clock()
-    setbacks = Setbacks(lambda _: None, 60.0, clock)
+    setbacks = Setbacks(lambda _: None, give_up_after_s, clock)
     for event in happened:
         clock.now_s += 60.0 if event == "a minute" else 0.5
         if event == "accepted":

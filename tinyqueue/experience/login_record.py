@@ -97,7 +97,7 @@ class LoginRecord:
             self.window.append((at_s, before + accepted, before_aside + aside))
         else:
             self.window.append((now_s, accepted, aside))
-        while now_s - self.window[0][0] > window_s:
+        while self.window and now_s - self.window[0][0] > window_s:
             self.window.popleft()
 
     def windowed(self, since_s: float) -> tuple[int, int]:
