@@ -13,6 +13,7 @@ from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.logged_batches import LoggedBatches
 from tinyqueue.ledger.marks import Mark, StoredBody
 from tinyqueue.ledger.session_log import SessionLog
+from tinyqueue.wire.contract import Extra
 from tinyqueue.wire.sessions import encode_session
 
 STATE = {"hidden": Leaf("float32", (3,))}
@@ -135,6 +136,19 @@ def test_without_room_the_log_is_mended_another_time(path, contract, damage):
         3,
         4,
     ]
+
+
+def test_extras_that_are_no_longer_recorded_do_not_matter(path, contract):
+    batches = LoggedBatches(path, replace(contract, extras={}), no_mending, no_withdrawal)
+
+    assert [number for number, _ in batches] == [1, 2, 3, 4]
+
+
+def test_extras_that_were_not_recorded_yet_do_not_matter(path, contract):
+    extras = {**contract.extras, "entropy": Extra("float32")}
+    batches = LoggedBatches(path, replace(contract, extras=extras), no_mending, no_withdrawal)
+
+    assert [number for number, _ in batches] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, 1e30, np.nan, -np.inf])

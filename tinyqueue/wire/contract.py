@@ -192,9 +192,11 @@ class Contract:
             _check_number(f"carry/{carried_state(path)}", leaf, batch.carry[carried_state(path)])
         # A value is a sum of rewards, whose magnitude the experiment bounds.
         most_value = max(LEAST_LIMIT, BEYOND * self.max_abs_reward)
-        for name, array in batch.extras.items():
-            kind = self.extras[name].kind
-            is_log = kind in ("log-probability", "log-density")
+        for name, extra in self.extras.items():
+            # A logged batch may have been played with other extras than those recorded now.
+            if (array := batch.extras.get(name)) is None:
+                continue
+            is_log = extra.kind in ("log-probability", "log-density")
             require_within(f"extras/{name}", array, MOST_LOG_PROBABILITY if is_log else most_value)
         if len(batch.episodes):
             require_within("an episode's return", batch.episodes.returns, MOST_RETURN)
