@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.data.session import Drop
-from tinyqueue.errors import LeaseLostError
+from tinyqueue.errors import LeaseLostError, MessageError
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.stream_source import StreamExperience
 from tinyqueue.learner.ingest import LOGGED_AT_ONCE, Ingest
@@ -498,3 +498,14 @@ def test_a_flood_of_one_login_neither_fills_the_log_nor_hides_another(ingest, de
 
     assert len([line for line in lines if line["login"] == "mallory"]) <= LOGGED_AT_ONCE + 10
     assert lines[-1]["login"] == "rack"
+
+
+@pytest.mark.parametrize("content_type", [EVALUATION_TYPE, SIGN_TYPE, FAILURE_TYPE])
+def test_only_session_batches_count_as_such_where_the_consumer_sets_them_aside(
+    ingest, said, content_type
+):
+    delivery = Delivery(b"", {}, "", content_type, login="rack")
+
+    assert ingest.refused(delivery, MessageError("malformed", "it expires")) is None
+
+    assert said == []

@@ -150,9 +150,9 @@ class Ingest:
 
     def refused(self, delivery: Delivery, error: MessageError) -> Mark | None:
         """Counts a message that the consumer sets aside by itself; returns its mark."""
-        self._setbacks.aside(error.reason, error.detail, "", delivery.login)
         if delivery.content_type in (EVALUATION_TYPE, SIGN_TYPE, FAILURE_TYPE):
             return None
+        self._setbacks.aside(error.reason, error.detail, "", delivery.login)
         mark = self._mark_aside(delivery, error.reason)
         if error.reason == "error" and mark.batch_id is not None:
             # A replay that has admitted it must not wait for its commit.
