@@ -235,6 +235,69 @@ def test_a_run_in_which_every_login_fails_ends(setbacks: Setbacks, clock: Clock)
     assert "no display" in setbacks.hopeless()
 
 
+def test_a_login_that_has_left_keeps_a_failing_run_alive_for_a_bounded_time(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for _ in range(200):
+        clock.now_s += 1
+        for login in ("rack", "hall"):
+            setbacks.accepted(login)
+    # The hall is switched off.
+    ended_after_s = 0
+    while not setbacks.hopeless():
+        clock.now_s += 1
+        ended_after_s += 1
+        setbacks.aside("dtype", "observations are float64", "rack:1", "rack")
+
+    assert ended_after_s == 3600
+
+
+def test_rubbish_ends_no_run_whose_players_still_build_their_environments(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for _ in range(299):
+        clock.now_s += 1
+        setbacks.aside("malformed", "no body", "", "mallory")
+        setbacks.failed(failure(), "mallory", was_sent=False)
+        assert setbacks.hopeless() == ""
+    setbacks.accepted("rack")
+    for _ in range(1000):
+        clock.now_s += 1
+        setbacks.aside("malformed", "no body", "", "mallory")
+        assert setbacks.hopeless() == ""
+
+
+def test_rubbish_alone_ends_a_run_in_the_end(setbacks: Setbacks, clock: Clock) -> None:
+    for _ in range(302):
+        clock.now_s += 1
+        setbacks.aside("schema", "schema 1", "", "old")
+
+    assert "schema 1" in setbacks.hopeless()
+
+
+def test_rubbish_hides_no_failure_of_real_players(setbacks: Setbacks, clock: Clock) -> None:
+    for second in range(62):
+        clock.now_s += 1
+        setbacks.failed(failure(), "rack")
+        if second < 10:
+            setbacks.aside("malformed", "no body", "", "mallory")
+
+    assert setbacks.hopeless()
+
+
+def test_before_the_first_batch_every_login_with_players_must_fail(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    setbacks.failed(failure(), "hall")
+    clock.now_s += 30
+    for second in range(1000):
+        clock.now_s += 1
+        setbacks.aside("dtype", "observations are float64", "x:1", "rack")
+
+        # From second 31 on the hall does not fail: it may be building. In the end it has left.
+        assert bool(setbacks.hopeless()) == (second in {29, 30} or second >= 269)
+
+
 def test_what_one_login_invents_hides_nothing_of_another(
     setbacks: Setbacks, said: list[str]
 ) -> None:

@@ -44,6 +44,8 @@ class LoginRecord:
         lost: How many of its tasks came again.
         first_s, latest_s: When its first and latest setback was; None and 0 before.
         last_accepted_s: When its last batch was accepted.
+        has_played: Whether anything that failed shows that it has players: a task that was sent,
+            or a batch with a readable header.
         warned: Whether its share of batches set aside was warned of.
         window: Seconds, accepted and set aside, at most one entry per second.
     """
@@ -55,8 +57,14 @@ class LoginRecord:
     first_s: float | None = None
     latest_s: float = 0.0
     last_accepted_s: float = 0.0
+    has_played: bool = False
     warned: bool = False
     window: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    @property
+    def heard_s(self) -> float:
+        """When its latest setback was, or its last batch was accepted."""
+        return max(self.latest_s, self.last_accepted_s)
 
     @property
     def setbacks(self) -> list[Kind]:

@@ -24,6 +24,9 @@ WARN_SHARE, END_SHARE = 0.05, 0.5
 """Shares of session batches set aside above which the user is warned, and the run ends."""
 GOING_PATIENCE = 5
 """Factor on the patience with a run that had made progress for a while."""
+AWAY_S = 3600.0
+"""A login that has played counts as failing neither nor well after so long a silence: it has left,
+and keeps a run in which all others fail no longer alive."""
 LEAST_BATCHES = 20
 """Shares of fewer batches mean nothing."""
 MOST_LOGINS = 64
@@ -54,10 +57,17 @@ class Setbacks:
         self._logins: dict[str, LoginRecord] = {}
         self._first_accepted_s = self._last_accepted_s = 0.0
 
-    def failed(self, failure: TaskFailure, login: str = "") -> None:
-        """Counts a task that a player of this login could not play."""
+    def failed(self, failure: TaskFailure, login: str = "", *, was_sent: bool = True) -> None:
+        """Counts a task that a player of this login could not play.
+
+        Args:
+            failure: The player's report.
+            login: The player's login; empty without one.
+            was_sent: Whether this learner has sent the task. Anybody can invent one.
+        """
         with self._lock:
             record = self._of(login)
+            record.has_played |= was_sent
             if failure.kind == LOST:
                 record.lost += 1
                 if record.accepted and record.lost < 3:
@@ -103,7 +113,10 @@ class Setbacks:
         """
         accepted = -1 if was_accepted else 0
         with self._lock:
-            self._of(login).count(accepted, 1, self._clock(), self._give_up_after_s)
+            record = self._of(login)
+            # A player is known only where the header was readable, and its sender's own.
+            record.has_played |= bool(player)
+            record.count(accepted, 1, self._clock(), self._give_up_after_s)
         by = f" (player {player})" if player else ""
         told = f"a session batch is set aside: {detail}{by}"
         self._note(f"set aside: {reason}", told, player, login)
@@ -148,25 +161,41 @@ class Setbacks:
         """Why the run cannot make progress; empty while it can.
 
         It can while any login does: of those whose batches have been accepted before, every one
-        must fail. Only if there are none, anybody's failures count.
+        must fail that has not been silent for :data:`AWAY_S`. Only if there are none, failures of
+        others count, and all of these must fail. Whoever sends only what no player does (tasks
+        that were not sent, or messages without a readable header) is waited for as long as a run
+        that was going: players that still build their environments are silent.
         """
         with self._lock:
             now_s = self._clock()
-            have_played = [record for record in self._logins.values() if record.accepted]
-            records = have_played or list(self._logins.values())
+            records = [record for record in self._logins.values() if record.accepted]
+            have_played = bool(records)
+            if have_played:
+                away_s = max(AWAY_S, 2 * self._patience_s)
+                present = [each for each in records if now_s - each.heard_s < away_s]
+                records = present or records
+            else:
+                records = [each for each in self._logins.values() if each.first_s is not None]
+                # Not one of those who only send rubbish hides what real players report.
+                records = [each for each in records if each.has_played] or records
+                away_s = GOING_PATIENCE * self._give_up_after_s
+                records = [each for each in records if now_s - each.heard_s < away_s]
             first_s = min((r.first_s for r in records if r.first_s is not None), default=None)
             if first_s is None:
                 return ""
-            since_s = max(first_s, self._last_accepted_s) if have_played else first_s
-            failing = [r.is_failing(now_s, self._give_up_after_s + 1.0) for r in records]
-            fails = all(failing) if have_played else any(failing)
-            if now_s - since_s >= self._patience_s and fails:
+            since_s, patience_s = first_s, self._patience_s
+            if have_played:
+                since_s = max(first_s, *(each.last_accepted_s for each in records))
+            elif not any(each.has_played for each in records):
+                patience_s = GOING_PATIENCE * self._give_up_after_s
+            fails = all(r.is_failing(now_s, self._give_up_after_s + 1.0) for r in records)
+            if now_s - since_s >= patience_s and fails:
                 worst = _worst(kind for record in records for kind in record.setbacks)
                 return (
                     f"no session batch was accepted within {now_s - since_s:.0f} s: {worst.text} "
                     f"[{worst.count:,} times]"
                 )
-            return self._mostly_aside(records, now_s)
+            return self._mostly_aside(records, now_s) if have_played else ""
 
     def document(self) -> dict[str, Any]:
         """For ``tinyqueue info``: message → how often it happened."""

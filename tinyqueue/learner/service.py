@@ -25,7 +25,7 @@ from tinyqueue.learner.ingest import Ingest
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.standing import Standing
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
-from tinyqueue.learner.tasks_of_run import remote_games, task_feed
+from tinyqueue.learner.tasks_of_run import SentTasks, remote_games, task_feed
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import Clock
 from tinyqueue.learner.weight_publisher import WeightPublisher
@@ -162,10 +162,13 @@ class LearnerService:
             play_here=around.play_here,
             own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
         )
-        feed = task_feed(around.tasks, built.spec, is_ahead=lambda: experience.is_ahead)
+        sent = SentTasks()
+        feed = task_feed(
+            around.tasks, built.spec, is_ahead=lambda: experience.is_ahead, note=sent.note
+        )
         setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
         consumer = self._consumer(
-            self._ingest(built, ledger, experience, clock, feed, games, setbacks)
+            self._ingest(built, ledger, experience, clock, feed, sent, games, setbacks)
         )
         ends = Ends(
             clock=clock,
@@ -215,13 +218,14 @@ class LearnerService:
         experience: Experience,
         clock: Clock,
         feed: TaskFeed,
+        sent: SentTasks,
         games: RemoteGames,
         setbacks: Setbacks,
     ) -> Ingest:
         def failed(failure: TaskFailure, login: str) -> None:
             if failure.ended:
                 feed.failed(login, failure.task)
-            setbacks.failed(failure, login)
+            setbacks.failed(failure, login, was_sent=failure.task in sent)
 
         return Ingest(
             built.contract,

@@ -19,17 +19,44 @@ from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
 
-def task_feed(tasks: Tasks, spec: PlaySpec, is_ahead: Callable[[], bool]) -> TaskFeed:
+_MOST_SENT = 4096
+"""Task ids remembered: far more than are outstanding at a time."""
+
+
+class SentTasks:
+    """The ids of the newest tasks that this learner has sent. Safe in two threads."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def note(self, task: str) -> None:
+        """Notes a task that is being sent."""
+        self._ids[task] = None
+        if len(self._ids) > _MOST_SENT:
+            del self._ids[next(iter(self._ids))]
+
+    def __contains__(self, task: object) -> bool:
+        return task in self._ids
+
+
+def task_feed(
+    tasks: Tasks,
+    spec: PlaySpec,
+    is_ahead: Callable[[], bool],
+    note: Callable[[str], None] = lambda _: None,
+) -> TaskFeed:
     """Keeps play tasks for this spec outstanding, fewer while players are ahead of training.
 
     Args:
         tasks: Sends them.
         spec: What they play.
         is_ahead: Whether players are ahead of training.
+        note: Called with the id of every task before it is sent.
     """
 
     def send() -> str:
         task_id = new_id()
+        note(task_id)
         tasks.play(
             task_id,
             experiment=spec.experiment,
