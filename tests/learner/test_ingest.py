@@ -509,3 +509,15 @@ def test_only_session_batches_count_as_such_where_the_consumer_sets_them_aside(
     assert ingest.refused(delivery, MessageError("malformed", "it expires")) is None
 
     assert said == []
+
+
+def test_what_a_batch_that_is_set_aside_announces_is_dropped_and_not_missing(
+    ingest, consumer, ledger, make_batch, delivered
+):
+    # Given the first message of a stage, whose batch is wrong and whose header is not
+    batch = make_batch(2, version=HEAD, dropped=(Drop(0, "queue full", 2),))
+    ingest.on_delivery(delivered(batch=with_reward(batch, float("nan"))))
+    commit_all(ingest, consumer)
+
+    count = ledger.count()
+    assert (count.dropped, count.set_aside, count.missing) == ({"queue full": 2}, {"reward": 1}, 0)

@@ -146,11 +146,39 @@ def test_all_is_there_after_reopening(tmp_path):
 
 
 def test_a_player_cannot_make_the_ledger_grow_with_its_own_reasons(ledger):
-    ledger.record([Mark(None, "dropped", f"reason {i}\ud800" + "x" * 1000) for i in range(500)])
+    drops = [Drop(i, f"reason {i}\ud800" + "x" * 1000) for i in range(500)]
+    for drop in drops:
+        mark = Mark(f"{STAGE}:{drop.n + 1}", "duplicate", announced=(drop,))
+        ledger.record([mark])
     dropped = ledger.count().dropped
     assert len(dropped) <= 65
     assert sum(dropped.values()) == 500
     assert max(len(reason) for reason in dropped) <= 48
+
+
+def test_reasons_that_a_player_invents_push_out_none_of_the_learner(ledger):
+    # Given a header that names 64 reasons of its own
+    drops = tuple(Drop(n, f"reason {n}") for n in range(64))
+    mark = Mark(f"{STAGE}:64", "accepted", env_steps=1, login="mallory", announced=drops)
+    ledger.record([mark])
+
+    own = [Mark(None, "set aside", reason, login="rack") for reason in ("dtype", "not-finite")]
+    own.append(Mark(None, "dropped", "other run", login="rack"))
+    ledger.record(own)
+
+    count = ledger.count()
+    assert count.set_aside == {"dtype": 1, "not-finite": 1}
+    assert count.dropped["other run"] == 1
+
+
+def test_announced_drops_of_a_stage_s_first_message_that_is_set_aside_are_not_missing(ledger):
+    drops = (Drop(0, "queue full", 5),)
+    ledger.record([Mark(f"{STAGE}:5", "set aside", "dtype", announced=drops)])
+    ledger.record([accepted(6)])
+
+    count = ledger.count()
+    assert (count.dropped, count.set_aside, count.missing) == ({"queue full": 5}, {"dtype": 1}, 0)
+    assert (count.attempted, count.unbalanced) == (7, 0)
 
 
 def test_twenty_thousand_batches_out_of_order_balance(tmp_path):

@@ -86,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
         is_over = mark.batch_id in self.fate or mark.batch_id in self.elsewhere
         if owner is None:
             is_over = (mark.login, mark.batch_id) in self.refused
-        if mark.fate == "set aside" and owner is None and not is_over:
+        if mark.fate == "set aside" and owner is None and not is_over and not mark.announced:
             self.refused.add((mark.login, mark.batch_id))
             self.without_stage[mark.fate] += 1
             return True

@@ -14,7 +14,7 @@ import structlog
 from tinyqueue.bus.allowance import Allowance
 from tinyqueue.bus.messages import Delivery, Settle
 from tinyqueue.data.identity import parse_batch_id
-from tinyqueue.data.session import Header, SessionBatch
+from tinyqueue.data.session import Drop, Header, SessionBatch
 from tinyqueue.errors import MessageError
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Arrival, Experience
@@ -123,9 +123,15 @@ class Ingest:
             batch, clipped, count = self._contract.clipped(batch)
             self._check(batch)
         except MessageError as error:
-            if header is not None and header.run == self._contract.run:
-                self._heard(delivery.login, "", header.ended_tasks, 0.0)
-            self._set_aside(delivery, settle, error, header.player if header else "")
+            player = ""
+            announced: tuple[Drop, ...] = ()
+            if header is not None:
+                player = header.player
+                if header.run == self._contract.run:
+                    self._heard(delivery.login, "", header.ended_tasks, 0.0)
+                    # Nobody tells of them again.
+                    announced = header.dropped
+            self._set_aside(delivery, settle, error, player, announced)
             return None
         if clipped and header.run == self._contract.run and not self._is_stale(header):
             self._setbacks.clipped(count, clipped, header.player, delivery.login)
@@ -196,7 +202,12 @@ class Ingest:
         return self._max_policy_lag is not None and lag > self._max_policy_lag
 
     def _set_aside(
-        self, delivery: Delivery, settle: Settling, error: MessageError, player: str = ""
+        self,
+        delivery: Delivery,
+        settle: Settling,
+        error: MessageError,
+        player: str = "",
+        announced: tuple[Drop, ...] = (),
     ) -> None:
         self._setbacks.aside(error.reason, error.detail, player, delivery.login)
         if self._is_worth_a_line(delivery.login):
@@ -206,7 +217,8 @@ class Ingest:
                 login=delivery.login,
                 reason=str(error),
             )
-        settle(delivery, self._mark_aside(delivery, error.reason), set_aside=error.reason)
+        mark = self._mark_aside(delivery, error.reason, announced)
+        settle(delivery, mark, set_aside=error.reason)
 
     def _is_worth_a_line(self, login: str) -> bool:
         """Whether another message of this login may be logged: a flood must not fill the disk."""
@@ -216,11 +228,15 @@ class Ingest:
         allowance = self._may_log.setdefault(login, Allowance(LOGGED_AT_ONCE, now_s))
         return allowance.take(now_s, LOGGED_AT_ONCE, LOGGED_PER_S)
 
-    def _mark_aside(self, delivery: Delivery, reason: str) -> Mark:
+    def _mark_aside(
+        self, delivery: Delivery, reason: str, announced: tuple[Drop, ...] = ()
+    ) -> Mark:
         """The mark of a message that is set aside: with its id only if that is its sender's."""
         batch_id, login = delivery.message_id, delivery.login
         is_own = parse_batch_id(batch_id) and self._ledger.may_use(batch_id, login)
-        return Mark(batch_id if is_own else None, "set aside", reason, login=login)
+        if not is_own:
+            return Mark(None, "set aside", reason, login=login)
+        return Mark(batch_id, "set aside", reason, announced=announced, login=login)
 
     def _take_failure(self, delivery: Delivery, settle: Settling) -> None:
         try:

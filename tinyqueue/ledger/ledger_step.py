@@ -23,6 +23,7 @@ topic permissions write any name into its routing keys."""
 OTHERS = "*"
 """The account of further logins; no login is called so."""
 _MOST_REASONS = 64
+"""Reasons from which on new ones of players are counted together."""
 _REASON_CHARACTERS = 48
 
 
@@ -102,7 +103,8 @@ class LedgerStep:
             self._announce(name, mark)
             self._see_again("duplicates")
             return Recorded(False)
-        if mark.fate == "set aside" and self._stage(name) is None:
+        is_known = self._stage(name) is not None or bool(mark.announced)
+        if mark.fate == "set aside" and not is_known:
             self.refused.append((mark.login, name, n))
             return Recorded(self._count_without_stage(mark))
         row = self._row(mark)
@@ -147,7 +149,7 @@ class LedgerStep:
             missed += settled.missed
             stage.dropped += settled.batches
             self.added += stage.tally - before
-            self._count_reason("dropped", drop.reason, settled.batches)
+            self._count("dropped", self._announced_reason(drop.reason), settled.batches)
             self._see_again("late_drops", drop.count - settled.batches)
         return missed
 
@@ -166,7 +168,7 @@ class LedgerStep:
             stage.dropped += 1
         self.added += stage.tally - before
         if mark.fate != "accepted":
-            self._count_reason(mark.fate, mark.reason)
+            self._count(mark.fate, mark.reason)
         return True
 
     def _changed(self, name: str, login: str) -> StageCount | None:
@@ -205,7 +207,7 @@ class LedgerStep:
         one = Tally(set_aside=1) if mark.fate == "set aside" else Tally(dropped=1)
         self.add_to_login(mark.login, one)
         self.added += one
-        self._count_reason(mark.fate, mark.reason)
+        self._count(mark.fate, mark.reason)
         return True
 
     def add_to_login(self, login: str, tally: Tally) -> None:
@@ -221,22 +223,20 @@ class LedgerStep:
     def _stage(self, name: str) -> StageCount | None:
         return self.stages.get(name) or self._before.stages.get(name)
 
-    def _count_reason(self, fate: Fate, reason: str, batches: int = 1) -> None:
+    def _count(self, fate: Fate, reason: str, batches: int = 1) -> None:
         if batches:
-            key = self._reason_key(fate, reason)
+            key = ReasonKey(fate, reason)
             self.reasons[key] = self.reasons.get(key, self._before.reasons.get(key, 0)) + batches
 
-    def _reason_key(self, fate: Fate, reason: str) -> ReasonKey:
-        """The key to count under. Reasons may come from players, so their number is limited."""
-        key = ReasonKey(fate, reason)
+    def _announced_reason(self, reason: str) -> str:
+        """What to count a player's reason under. The learner's own are few, and need no limit."""
         known: Mapping[ReasonKey, int] = self._before.reasons | self.reasons
-        if key in known or reason in _PLAYERS_REASONS:
-            return key
+        if ReasonKey("dropped", reason) in known or reason in _PLAYERS_REASONS:
+            return reason
         shown = "".join(c if c.isascii() and c.isprintable() else "?" for c in reason)
-        key = ReasonKey(fate, shown[:_REASON_CHARACTERS] or "unstated")
-        if key not in known and len(known) >= _MOST_REASONS:
-            key = ReasonKey(fate, "other")
-        return key
+        shown = shown[:_REASON_CHARACTERS] or "unstated"
+        is_new = ReasonKey("dropped", shown) not in known
+        return "other" if is_new and len(known) >= _MOST_REASONS else shown
 
 
 def belongs(owner: str, login: str) -> bool:
