@@ -67,7 +67,16 @@ def test_nothing_reads_what_was_withdrawn(plan: str, stack: int, seed: int) -> N
         if rng.random() < 0.2:
             items = rng.choice(16, 2)
             # And the same items withdrawn again are no others
+            ahead = replay.sample(rng, 0)
             taken_out = replay.withdraw(sample.rows[items], sample.births[items])
+            # And a sample that was drawn ahead is not trained on with what has gone
+            held = replay.holds(ahead.rows, ahead.births)
+            if not isinstance(ahead, SequenceSample):
+                lost = {batch.number for batch in taken_out}
+                for read in (ahead.observations[""], ahead.next_observations[""]):
+                    assert lost.isdisjoint(np.unique(read[held]).astype(int).tolist())
+            # And nothing is withdrawn for the sake of items that went with it
+            assert replay.withdraw(ahead.rows[~held], ahead.births[~held]) == []
             assert replay.withdraw(sample.rows[items], sample.births[items]) == []
             chosen = sample.repeated(items.tolist())
             axis = 1 if isinstance(sample, SequenceSample) else 0

@@ -206,20 +206,23 @@ class Replay:
 
     def update_priorities(self, rows: Array, births: Array, priorities: Array) -> None:
         """Writes back ``[N]`` |δ| of sampled items; those evicted since are skipped and counted."""
-        is_live = self._ring.is_held(rows, births) & self._sampler.is_live(rows)
+        is_live = self.holds(rows, births)
         self._stale_priorities += len(rows) - int(np.count_nonzero(is_live))
         self._sampler.update(rows[is_live], priorities[is_live])
 
     def holds(self, rows: Array, births: Array) -> Array:
-        """``[N]`` bool, whether items are still those that were sampled."""
-        return self._ring.is_held(rows, births)
+        """``[N]`` bool, whether items are still those that were sampled, with all that they read.
+
+        An item's own row may stay where a batch that it reads has gone.
+        """
+        return self._ring.is_held(rows, births) & self._sampler.is_live(rows)
 
     def withdraw(self, rows: Array, births: Array) -> list[Withdrawn]:
         """Takes out every session batch that ``[N]`` sampled items read, with all items in reach.
 
-        Their stages go on as after a gap. Items evicted since are left out.
+        Their stages go on as after a gap. Items that have gone since are left out.
         """
-        live = np.unique(rows[self._ring.is_held(rows, births)])
+        live = np.unique(rows[self.holds(rows, births)])
         size = self._ring.block_rows
         read: set[int] = set()
         for first, last in zip(live // size, self._items.last_rows(live) // size, strict=True):
