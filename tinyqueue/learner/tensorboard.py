@@ -16,8 +16,8 @@ EVERY_S = 2.0
 """Time between two points of a curve, at least."""
 
 POINTS_PER_E_FOLD = 1_000
-"""After this many points the time between two grows with the run, so that a day is 4,000 points
-of a curve and a month 8,000: some 30 MB for all curves."""
+"""After this many points the time between two grows with the run, so that a day is 4,800 points
+of a curve and a month 8,200: some 30 MB for all curves."""
 
 log = structlog.get_logger(__name__)
 

@@ -6,23 +6,29 @@ import re
 from pathlib import Path
 
 KINDS = frozenset(
-    (
-        *(
-            "nfs",
-            "nfs4",
-            "cifs",
-            "smb3",
-            "smbfs",
-            "ncpfs",
-            "afs",
-            "9p",
-            "vboxsf",
-            "prl_fs",
-            "drvfs",
-        ),
-        *("lustre", "beegfs", "gpfs", "glusterfs", "fuse.glusterfs", "fuse.sshfs"),
-        *("drvfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.smbnetfs"),
-    )
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "afs",
+        "9p",
+        "vboxsf",
+        "prl_fs",
+        "drvfs",
+        "lustre",
+        "beegfs",
+        "gpfs",
+        "glusterfs",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "fuse.smbnetfs",
+    }
 )
 """Types of file systems that other machines may write to, or that promise less than a disk."""
 _MOUNTS = Path("/proc/self/mounts")
