@@ -129,3 +129,17 @@ def test_what_is_thinned_on_a_full_disk_is_thinned_later(tmp_path, monkeypatch):
 
 def test_the_bound_is_a_part_of_any_disk():
     assert MOST_BYTES < 100_000_000
+
+
+def test_a_thinned_file_that_cannot_be_opened_is_an_error_of_the_run_directory(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "metrics.jsonl"
+    file = LineFile(path, most_bytes=200)
+    monkeypatch.setattr(LineFile, "_open", lambda _: os.open(tmp_path / "absent" / "x", os.O_RDWR))
+
+    with pytest.raises(RunDirectoryError, match="cannot be written"):
+        for number in range(100):
+            file.append([{"n": number}])
+
+    file.close()

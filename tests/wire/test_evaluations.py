@@ -65,10 +65,10 @@ def test_a_result_comes_back() -> None:
     assert plain == {key: value for key, value in (VALUES | OF_ENDS).items() if key != "schema"}
 
 
-def test_what_an_earlier_version_sent_were_greedy_games_that_ended_by_themselves() -> None:
-    found = decode_evaluation(pack(VALUES, {"returns": RETURNS, "lengths": LENGTHS}))
-
-    assert found == replace(_result(), returns=found.returns, lengths=found.lengths)
+def test_a_result_without_how_its_games_ended_is_refused() -> None:
+    # It could not be the answer to any request.
+    with pytest.raises(MessageError):
+        decode_evaluation(pack(VALUES, {"returns": RETURNS, "lengths": LENGTHS}))
 
 
 def test_how_games_ended_comes_back() -> None:

@@ -140,7 +140,7 @@ class ReturnThreshold:
         if config.actions == "sample" and not can_sample:
             raise ConfigError(
                 'evaluation.actions = "sample" needs a policy with probabilities (impala, a3c, '
-                'ppo). Write evaluation.actions = "greedy", or leave it out.'
+                'ppo, sac). Write evaluation.actions = "greedy", or leave it out.'
             )
         self.value = threshold
         self.actions = "sample" if config.actions == "sample" else "greedy"

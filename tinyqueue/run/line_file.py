@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tinyqueue.run.json_text import json_line
 MOST_BYTES = 32_000_000
 """CartPole's episodes come to a gigabyte a day: this is reached after three quarters of an hour."""
 ONE_OF = "one_of"
-"""Key of a line that stands for so many; the others were left out."""
+"""Key of a line's rate when it was written: one in so many. It may stand for more by now, since
+earlier lines are thinned later."""
 _TAIL_BYTES = 1 << 16
 _MOST_WAITING_BYTES = 1 << 22
 _SAY_AGAIN_S = 60.0
@@ -82,8 +84,13 @@ class LineFile:
             os.close(self._descriptor)
 
     def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._size = _end_of_last_line(self._descriptor)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._size = _end_of_last_line(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
 
     def _is_due(self, row: Mapping[str, Any]) -> bool:
         is_due = self._passed % self._one_of == 0
@@ -116,8 +123,11 @@ class LineFile:
         if time.monotonic() < self._thin_from_s:
             return
         lines = os.pread(self._descriptor, self._size, 0).splitlines(keepends=True)
+        before = self._descriptor
         try:
             replace_file(self._path, b"".join(lines[::-2][::-1]))
+            # Until the new file is open, the old one can still be closed, or thinned again.
+            self._open()
         except OSError as error:
             if not has_no_room(error):
                 raise self._refusal(error) from error
@@ -126,8 +136,8 @@ class LineFile:
             return
         self._one_of *= 2
         self._passed = 1
-        os.close(self._descriptor)
-        self._open()
+        with suppress(OSError):
+            os.close(before)
 
     def _say_full(self) -> None:
         now_s = time.monotonic()

@@ -106,8 +106,7 @@ def decode_evaluation(
         raise MessageError("not-finite", "a return is NaN or infinite")
     if lengths.min() < 1:
         raise MessageError("range", "an episode has no steps")
-    # Workers of earlier versions play only greedy episodes, and all of them to their end.
-    actions = fields.text("actions") if "actions" in fields else "greedy"
+    actions = fields.text("actions")
     if actions not in ACTIONS:
         raise MessageError("malformed", f"actions = {actions!r} is not one of {', '.join(ACTIONS)}")
     return EvaluationResult(
@@ -120,6 +119,6 @@ def decode_evaluation(
         seconds=fields.number("seconds"),
         player=fields.text("player"),
         actions=actions,
-        **{name: fields.integer(name) for name in _COUNTS if name in fields},
-        failure=fields.text("failure") if "failure" in fields else "",
+        **{name: fields.integer(name) for name in _COUNTS},
+        failure=fields.text("failure"),
     )
