@@ -124,6 +124,21 @@ def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):
     assert list(built.contract.extras) == ["behaviour_log_prob", "entropy"]
 
 
+def test_entropies_of_sac_come_back_when_they_are_asked_for(make_experiment_of):
+    experiment = make_experiment_of(
+        environment={"id": "Arm-v0"},
+        algorithm={"name": "sac"},
+        session={"record_entropy": True},
+        replay={},
+        model={"hidden": [4]},
+    )
+
+    built = build(experiment, replace(INFO, action_space=BOX), "f" * 32)
+
+    assert built.spec.head_config["record_entropy"]
+    assert "entropy" in built.contract.extras
+
+
 @pytest.mark.parametrize("algorithm", ["dqn", "apex", "q-nstep", "r2d2"])
 def test_entropies_of_q_values_are_refused_by_the_name_of_the_setting(
     make_experiment_of, algorithm

@@ -121,6 +121,7 @@ class Sac(Algorithm[SacConfig, TransitionSample]):
 
     Config = SacConfig
     head = "squashed"
+    records_entropy = True
 
     def __init__(
         self, config: SacConfig, network: Network, actions: Space, mask_size: int = 0
