@@ -133,7 +133,9 @@ def test_the_two_q_networks_begin_apart() -> None:
 
 
 def test_it_continues_from_its_state_bit_for_bit() -> None:
+    # With the run's seed, and other initial weights
     one, other = made(hidden=(8,)), made(hidden=(8,), seed=5)
+    other._network.seed = one._network.seed
     one.update(sampled(), 0)
     other.restore(one.state())
     for trained in (one, other):
@@ -213,3 +215,16 @@ def test_it_learns_to_reach_what_it_sees() -> None:
     head.begin(1, 200, rng, 0)
     acted = head.act(0, outputs)[""]
     assert np.abs(acted - fresh[:, :2]).mean() < 0.1
+
+
+def test_runs_of_different_seeds_draw_different_actions() -> None:
+    observations = {path: np.zeros((4, *leaf.shape), np.float32) for path, leaf in STATES.items()}
+    drawn = []
+    for seed in (0, 0, 1):
+        sac = made(seed=seed)
+        for variable in sac._network.variables.values():
+            variable.assign(np.zeros(variable.shape, np.float32))
+        drawn.append(np.asarray(sac._drawn(observations, np.int32(7), 0)[0]))
+
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])

@@ -29,6 +29,7 @@ from tinyqueue.algorithms.ranges import (
     PositiveShare,
     Share,
 )
+from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Arrays, Leaf, Space, described
 from tinyqueue.distributions import Factored, Tensor, squashed_gaussian
 from tinyqueue.errors import ConfigError
@@ -287,7 +288,9 @@ class Sac(Algorithm[SacConfig, TransitionSample]):
 
         outputs = self._network.apply(observations)
         mean, log_std = (outputs[name] for name in self.acting_outputs)
-        noise = tf.random.stateless_normal(tf.shape(mean), seed=tf.stack([updates, purpose]))
+        # Runs of different seeds draw differently at the same update.
+        seed = tf.stack([updates, seed32(self._network.seed, purpose)])
+        noise = tf.random.stateless_normal(tf.shape(mean), seed=seed)
         actions, log_prob = squashed_gaussian.reparametrised(ops, mean, log_std, noise)
         return actions, tf.reduce_sum(log_prob, axis=-1)
 

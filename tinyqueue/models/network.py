@@ -74,6 +74,7 @@ class Network:
         state: Recurrent state: path → shape for one slot. Empty without recurrence.
         uses_previous: Whether the previous action and reward are inputs.
         variables, trainable_variables: ``tf.Variable`` by path.
+        seed: The run's seed, for what an algorithm draws with this network.
         another: Builds a further network of the same model, for algorithms that need several.
     """
 
@@ -89,6 +90,7 @@ class Network:
         self.variables = {v.path: v.value for v in step.variables}
         self.trainable_variables = {v.path: v.value for v in step.trainable_variables}
         self._recurrence = recurrence
+        self.seed = 0
         self.another: Another = _no_other
 
     def apply(

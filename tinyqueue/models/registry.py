@@ -67,6 +67,7 @@ def build_network(
 
     network = entry.build(observations, actions, outputs, config, seed)
     network.another = another
+    network.seed = seed
     return network
 
 
