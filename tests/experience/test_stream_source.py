@@ -30,9 +30,7 @@ def known():
 def arrive(make_batch, settled):
     def make(n):
         batch = make_batch(n)
-        delivery = Delivery(
-            b"body", {"codec": "none"}, batch.header.batch_id, "type", login="rack"
-        )
+        delivery = Delivery(b"body", {"codec": "none"}, batch.header.batch_id, "type", login="rack")
         return Arrival(batch, delivery, settled)
 
     return make

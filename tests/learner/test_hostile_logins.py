@@ -364,6 +364,6 @@ def check_small(database: sqlite3.Connection) -> None:
     )
     assert owned.fetchone() == (0,)
     # 64 that players may invent, and the learner's own.
-    most = 64 + len(REASONS) + 8
-    assert database.execute("SELECT count(*) FROM reasons").fetchone()[0] <= most
+    bound = 64 + len(REASONS) + 8
+    assert database.execute("SELECT count(*) FROM reasons").fetchone()[0] <= bound
     assert database.execute("SELECT count(*) FROM logins").fetchone()[0] <= 3

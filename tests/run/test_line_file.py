@@ -139,7 +139,6 @@ def test_a_thinned_file_that_cannot_be_opened_is_an_error_of_the_run_directory(
     monkeypatch.setattr(LineFile, "_open", lambda _: os.open(tmp_path / "absent" / "x", os.O_RDWR))
 
     with pytest.raises(RunDirectoryError, match="cannot be written"):
-        for number in range(100):
-            file.append([{"n": number}])
+        file.append([{"n": number} for number in range(100)])
 
     file.close()

@@ -18,7 +18,6 @@ from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
 
-
 _MOST_SENT = 4096
 """Task ids remembered: far more than are outstanding at a time."""
 
