@@ -179,6 +179,19 @@ def test_a_run_whose_level_is_far_is_looked_at_all_the_same_now_and_then(make_th
     assert due == [False, False, True]
 
 
+@pytest.mark.parametrize("first_mean", [None, 1e28, -1e30])
+@pytest.mark.parametrize("mean", [1e30, -1e30, 20.0])
+def test_whatever_returns_and_lengths_players_report_a_run_is_evaluated_in_the_end(
+    make_threshold, mean, first_mean
+):
+    threshold = make_threshold(every_env_steps=1000, episodes=10, max_steps_per_game=500)
+
+    threshold.is_due(mean, first_mean, 0, 2.0**31)
+
+    # The limit of a game counts at most, whatever they say.
+    assert threshold.is_due(mean, first_mean, 10_000, 2.0**31)
+
+
 def test_nothing_is_due_before_an_episode_has_ended_or_without_a_level(make_threshold):
     assert not make_threshold().is_due(float("nan"), None, 10**9, float("nan"))
     assert not make_threshold(threshold=None).is_due(5.0, None, 10**9, 10.0)

@@ -196,6 +196,8 @@ class ReturnThreshold:
             self._began_at = env_steps
         since = env_steps - (self._began_at if self._asked_at is None else self._asked_at)
         pause = self.interval * (1 if first_mean is None else _FAR)
+        # Players report lengths: a false one must not put evaluations off for ever.
+        length = min(length, self._config.max_steps_per_game)
         return since >= max(pause, self._config.episodes * length) if length > 0 else False
 
     def ask(
