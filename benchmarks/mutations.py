@@ -53,6 +53,8 @@ from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
 EXPERIMENT, RUN, STAGE, LOGIN = "pole", "c" * 32, "a" * 32, "ann"
 TICKS, SLOTS = 8, 4
+TAG = "1"
+"""Of the consumer."""
 GROUP = 64
 """Messages between two commits, as a busy learner has them."""
 WARM_UP = 2_000
@@ -63,6 +65,7 @@ ODD: tuple[Any, ...] = (
     float("nan"), float("inf"), "", "x", "x" * 300, "\x00", "\x1b]0;pwned\x07", "\u202e", "lz4",
     "zstd", "none", [], [0], [[]], [1, 2, 3], {}, {"": {}}, [2**32, 2**32], [0, 0], [-1], "a" * 40,
     64 * 1024, 64 * 2**20, STAGE, RUN, f"{STAGE}:1", SESSION_TYPE, EVALUATION_TYPE,
+    "punycode", "latin-1", "utf-16",
 )  # fmt: skip
 ODD_NAMES: tuple[Any, ...] = (b"\xff", "x", "schema", "x-death", "compression", "\u202e", "k" * 255)
 
@@ -176,7 +179,8 @@ class Corpus:
         return message[0], self._lied(message[1], ODD_NAMES), message[2]
 
     def _lie_in_properties(self, message: Message) -> Message:
-        return message[0], message[1], self._lied(message[2], ("expiration", "reply_to"))
+        names = ("expiration", "reply_to", "content_encoding")
+        return message[0], message[1], self._lied(message[2], names)
 
     def _lied(self, values: dict[Any, Any], others: tuple[Any, ...]) -> dict[Any, Any]:
         names = (*values, *others)
@@ -242,7 +246,8 @@ class Bench:
         consumer: Any = self
         self.in_hand = InHand(consumer, consumer, self._settle)
         self.on_delivery, self.refused = self.ingest.on_delivery, self.ingest.refused
-        self._read = tolerant_frame_handler(SimpleNamespace(bytes_recv=0), self._arrive)
+        self._channel = _channel(self._arrive)
+        self._read = tolerant_frame_handler(self._channel.connection, self._dispatch)
         self._arrived: list[Delivery] = []
         self.sent = self.acked = self.marks = self.others = 0
 
@@ -285,20 +290,20 @@ class Bench:
     def _send(self) -> None:
         message = self.corpus.message()
         self.sent += 1
-        arguments = dumps("sLbss", ("1", self.sent, False, "experience", f"{EXPERIMENT}.{LOGIN}"))
+        arguments = dumps("sLbss", (TAG, self.sent, False, "experience", f"{EXPERIMENT}.{LOGIN}"))
         self._read((1, 1, pack(">HH", *spec.Basic.Deliver) + arguments))
         is_whole = self._read((2, 1, self.corpus.frame(message)))
         if message[0] and not is_whole:
             self._read((3, 1, message[0]))
 
-    def _arrive(self, channel: int, method: tuple[int, int], payload: bytes, content: Any) -> None:
-        info = {
-            "delivery_tag": self.sent,
-            "redelivered": False,
-            "exchange": "experience",
-            "routing_key": f"{EXPERIMENT}.{LOGIN}",
-        }
-        self._arrived.append(delivery_of(content.body, content.properties, info))
+    def _dispatch(
+        self, channel: int, method: tuple[int, int], payload: bytes, content: Any
+    ) -> None:
+        self._channel.dispatch_method(method, payload, content)
+
+    def _arrive(self, message: Any) -> None:
+        delivery = delivery_of(message.body, message.properties, message.delivery_info)
+        self._arrived.append(delivery)
 
     def _settle(self, delivery: Delivery, mark: Any, set_aside: str | None = None) -> None:
         self.in_hand.settle(delivery, mark, set_aside)
@@ -340,6 +345,16 @@ def measure(count: int, seed: int, folder: Path) -> dict[str, Any]:
         "without_fate": bench.sent - fates,
         "off_balance": bench.marks - known,
     }
+
+
+def _channel(arrive: Callable[[Any], object]) -> Any:
+    """py-amqp's channel as a connection opens it, without that connection."""
+    connection: Any = SimpleNamespace(
+        bytes_recv=0, channels={}, confirm_publish=False, _claim_channel_id=lambda _: None
+    )
+    channel: Any = amqp.Channel(connection, 1)
+    channel.callbacks[TAG] = arrive
+    return channel
 
 
 def as_amqp(message: Message) -> Any:

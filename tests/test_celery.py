@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tinyqueue.bus.amqp_frames import tolerant_frame_handler
 from tinyqueue.celery import configuration, make_app, refuse_shared_stages
 from tinyqueue.settings import Settings
 from tinyqueue.tasks import LIMITS_S
@@ -138,10 +139,13 @@ def test_tasks_survive_their_worker_and_bring_no_code():
     assert 600 < soft_s < hard_s
 
 
+RABBITMQ = {"confirm_publish": True, "frame_handler": tolerant_frame_handler}
+
+
 @pytest.mark.parametrize(
     ("url", "options"),
     [
-        ("amqp://localhost", {"confirm_publish": True}),
+        *((f"{scheme}://localhost", RABBITMQ) for scheme in ("amqp", "amqps", "pyamqp")),
         ("redis://localhost", {"visibility_timeout": 6000}),
     ],
 )

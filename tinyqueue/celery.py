@@ -23,6 +23,8 @@ from celery.signals import (
 )
 from celery.utils.log import ColorFormatter
 
+from tinyqueue.bus.amqp_frames import tolerant_frame_handler
+from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.topology import (
     EVALUATE_QUEUE,
     TASKS_EXCHANGE,
@@ -100,8 +102,8 @@ def make_app(settings: Settings) -> Celery:
 
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
-    if settings.broker.startswith("amqp"):
-        return {"confirm_publish": True}
+    if Broker(settings.broker).kind == "rabbitmq":
+        return {"confirm_publish": True, "frame_handler": tolerant_frame_handler}
     return {"visibility_timeout": settings.task_visibility_s}
 
 
@@ -201,7 +203,7 @@ def leave_events_declared(settings: Settings) -> None:
 
     Celery declares it at every use. A login that may do that may also delete it.
     """
-    if not settings.declare and settings.broker.startswith(("amqp", "pyamqp")):
+    if not settings.declare and Broker(settings.broker).kind == "rabbitmq":
         event_exchange.no_declare = True
 
 

@@ -4,11 +4,18 @@ import socket
 from collections.abc import Iterator
 from struct import pack
 from types import SimpleNamespace
+from typing import Any
 
+import amqp
 import pytest
+from amqp import spec
 from amqp.exceptions import UnexpectedFrame
+from amqp.serialization import dumps
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.transport import pyamqp
 
-from tinyqueue.bus.amqp_frames import FrameReader
+from tinyqueue.bus.amqp_frames import FrameReader, tolerant_frame_handler
 
 
 def frame(payload: bytes, kind: int = 3, channel: int = 1) -> bytes:
@@ -106,3 +113,55 @@ def test_bytes_that_are_no_frame_are_an_error(wire: Wire) -> None:
 
     with pytest.raises(UnexpectedFrame):
         wire.reader.read_available()
+
+
+class Reading:
+    """A channel as kombu opens it, with its connection's frame handler and no connection."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        connection: Any = SimpleNamespace(
+            bytes_recv=0, channels={}, confirm_publish=False, _claim_channel_id=lambda _: None
+        )
+        self.channel: Any = pyamqp.Channel(connection, 1)
+        self.channel.callbacks["tag"] = self.got.append
+        self._read = tolerant_frame_handler(connection, self._dispatch)
+
+    def _dispatch(
+        self, channel: int, method: tuple[int, int], payload: bytes, content: Any
+    ) -> None:
+        self.channel.dispatch_method(method, payload, content)
+
+    def receive(self, message: amqp.Message) -> Any:
+        arguments = dumps("sLbss", ("tag", 1, False, "experience", "pole.ann"))
+        self._read((1, 1, pack(">HH", *spec.Basic.Deliver) + arguments))
+        size = len(message.body)
+        self._read((2, 1, pack(">HHQ", 60, 0, size) + message._serialize_properties()))
+        self._read((3, 1, message.body))
+        return self.got.pop()
+
+
+CODECS = ("punycode", "idna", "latin-1", "rot13", "zlib_codec", "utf-16", "utf-8", "none such")
+
+
+@given(
+    codec=st.one_of(st.sampled_from(CODECS), st.text(max_size=20)),
+    body=st.one_of(st.just(b"a" * 200 + b"-" + b"b" * 200), st.binary(min_size=1, max_size=50)),
+)
+def test_a_sender_chooses_no_codec_for_the_body(codec: str, body: bytes) -> None:
+    reading = Reading()
+
+    message = reading.receive(amqp.Message(body, content_encoding=codec, message_id="a:0"))
+
+    assert message.body == body
+    assert message.properties == {"message_id": "a:0"}
+
+
+def test_kombu_unpacks_no_body_because_a_header_says_so() -> None:
+    reading = Reading()
+    headers = {"compression": "application/x-gzip", "ticks": 8}
+
+    raw = reading.receive(amqp.Message(b"packed", application_headers=headers))
+
+    message = reading.channel.message_to_python(raw)
+    assert (message.body, message.headers, message.errors) == (b"packed", {"ticks": 8}, [])

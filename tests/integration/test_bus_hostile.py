@@ -137,6 +137,25 @@ def test_only_known_headers_as_short_text_and_counts_arrive(bus, send, headers) 
     assert delivery.login == "guest"
 
 
+def test_a_body_stays_bytes_in_whatever_codec_its_sender_names(bus, send) -> None:
+    consumer = bus.started(prefetch=3)
+    # By punycode these take more than a minute.
+    body = b"a" * 400_000 + b"-" + b"b" * 400_000
+    codecs = ("punycode", "idna", "latin-1", "rot13", "zlib_codec", "utf-16", "utf-8", "none such")
+    began_s = time.process_time()
+    for codec in codecs:
+        send(codec, body=body, content_encoding=codec)
+        (delivery,) = bus.take(1)
+        assert (delivery.message_id, delivery.body == body) == (codec, True)
+        consumer.settle(delivery, "mark", set_aside="type")
+
+    assert eventually(lambda: len(bus.committed) == len(codecs))
+    assert time.process_time() - began_s < 5.0
+    consumer.stop(timeout_s=5)
+    assert consumer.error is None
+    assert [letter == body for letter, _ in bus.dead_letters()] == [True] * len(codecs)
+
+
 def test_a_letter_that_the_broker_refuses_for_its_size_is_told_and_let_go(bus, send) -> None:
     consumer = bus.started()
     names = [f"bad:{n}" for n in range(3)]

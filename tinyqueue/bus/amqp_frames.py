@@ -99,12 +99,26 @@ class FrameReader:
 def tolerant_frame_handler(
     connection: Any, callback: Callable[..., None]
 ) -> Callable[[Frame], bool]:
-    """A ``frame_handler`` for py-amqp that drops undecodable properties and routing keys.
+    """A ``frame_handler`` for py-amqp that takes no order from what a sender wrote.
 
-    py-amqp decodes strings as UTF-8 and timestamps as datetimes, and an error there loses the
-    connection. RabbitMQ, which checks neither, would then redeliver the same message for ever.
+    It drops undecodable properties and routing keys: py-amqp decodes strings as UTF-8 and
+    timestamps as datetimes, and an error there loses the connection. RabbitMQ, which checks
+    neither, would then redeliver the same message for ever.
+
+    It also drops the sender's choice of a codec. py-amqp decodes a body by any codec of Python's
+    that ``content_encoding`` names, of which ``punycode`` takes 17 s for 400 kB; and kombu unpacks
+    it, without a bound, by the one that a header names.
     """
-    read = frame_handler(connection, callback)
+
+    def on_content(channel: int, method: tuple[int, int], arguments: bytes, content: Any) -> None:
+        if content is not None:
+            content.properties.pop("content_encoding", None)
+            headers = content.properties.get("application_headers")
+            if headers:
+                headers.pop("compression", None)
+        callback(channel, method, arguments, content)
+
+    read = frame_handler(connection, on_content)
 
     def on_frame(frame: Frame) -> bool:
         kind, channel, payload = frame
