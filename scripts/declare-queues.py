@@ -21,11 +21,13 @@ from kombu import Queue
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.topology import (
+    KEPT_EXCHANGE,
     dead_letter_queue,
     experience_exchange,
     experience_queue,
     kept_queue,
     task_queues,
+    unbind_from_players,
 )
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
 from tinyqueue.settings import Settings, load_settings
@@ -86,7 +88,8 @@ def main() -> None:
         experience_exchange()(channel).declare()
         # By which workers are seen in Flower.
         event_exchange(channel).declare()
-        for queue in queues(settings, experiments):
+        found = queues(settings, experiments)
+        for queue in found:
             try:
                 queue(channel).declare()
             except PreconditionFailed as error:
@@ -95,6 +98,8 @@ def main() -> None:
                     "Let it drain and delete it, then run this again."
                 )
             print(f"declared {queue.name}")
+        for kept in (queue for queue in found if queue.exchange.name == KEPT_EXCHANGE):
+            unbind_from_players(channel, kept)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def test_the_experience_queue_is_bounded_and_for_one_learner() -> None:
         "x-max-length": 2,
         "x-overflow": "reject-publish",
         "x-single-active-consumer": True,
-        "x-dead-letter-exchange": "experience",
-        "x-dead-letter-routing-key": ".kept.pong",
+        "x-dead-letter-exchange": "experience.kept",
+        "x-dead-letter-routing-key": "pong",
     }
 
 
@@ -63,7 +63,8 @@ def test_what_a_restart_drops_is_kept_within_bounds_of_its_experiment() -> None:
     queue = kept_queue("pong", 2, 3)
 
     assert queue.name == "experience.pong.kept"
-    assert queue.routing_key == ".kept.pong"
+    assert (queue.exchange.name, queue.exchange.type) == ("experience.kept", "direct")
+    assert queue.routing_key == "pong"
     assert queue.durable
     assert queue.queue_arguments == {
         "x-single-active-consumer": True,

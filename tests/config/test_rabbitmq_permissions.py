@@ -20,6 +20,7 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import (
     EXPERIENCE_EXCHANGE,
+    KEPT_EXCHANGE,
     TASKS_EXCHANGE,
     dead_letter_queue,
     evaluation_routing_key,
@@ -91,6 +92,30 @@ def test_a_player_publishes_sessions_under_its_own_name_only(node: RabbitmqNode,
         message = experience_queue("cartpole", 2)(connection.channel()).get(no_ack=True)
         assert message is not None
         assert message.body == b"x"
+
+
+@pytest.mark.parametrize("role", ["player", "visible-player", "evaluator"])
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+def test_a_player_reaches_no_queue_of_what_a_restart_drops(
+    node: RabbitmqNode, role: str, header: str
+) -> None:
+    keys = [".kept.cartpole", "cartpole", "experience.cartpole.kept", "nobody.another"]
+    with login(node, role) as connection:
+        channel: Any = connection.channel()
+        message = Message(b"x", user_id=role, application_headers={header: keys})
+        channel.basic_publish_confirm(message, EXPERIENCE_EXCHANGE, f"nobody.{role}")
+    for exchange in ("", KEPT_EXCHANGE):
+        with login(node, role) as connection, pytest.raises(AccessRefused):
+            publish(connection, exchange, "cartpole", role)
+
+    with login(node, "learner") as connection:
+        of_learner: Any = connection.channel()
+        kept = kept_queue("cartpole", 2, 3)(of_learner)
+        assert kept.get(no_ack=True) is None
+        # Which the plain name of the experiment matches: a message of its own login.
+        copy = of_learner.basic_get("experience.cartpole", no_ack=True)
+        assert copy.properties["user_id"] == role
+        assert copy.delivery_info["routing_key"] == f"nobody.{role}"
 
 
 @pytest.mark.parametrize("role", ["player", "visible-player"])
@@ -165,7 +190,14 @@ QUEUES = [
     "play",
     "evaluate",
 ]
-EXCHANGES = [EXPERIENCE_EXCHANGE, TASKS_EXCHANGE, "tinyqueue.dead", "celeryev", "celery.pidbox"]
+EXCHANGES = [
+    EXPERIENCE_EXCHANGE,
+    KEPT_EXCHANGE,
+    TASKS_EXCHANGE,
+    "tinyqueue.dead",
+    "celeryev",
+    "celery.pidbox",
+]
 ON_A_QUEUE: dict[str, Callable[[Any, str], object]] = {
     "get": lambda channel, queue: channel.basic_get(queue, no_ack=True),
     "consume": lambda channel, queue: channel.basic_consume(queue, callback=print),

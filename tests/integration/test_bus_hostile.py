@@ -332,6 +332,43 @@ def test_an_unbounded_queue_of_an_earlier_version_is_emptied_and_deleted(bus) ->
         assert look(connection, f"{kept}.next") == State(0, 1)
 
 
+@pytest.mark.parametrize("held", [0, 3])
+def test_queues_that_players_could_reach_by_other_keys_are_bound_anew(bus, send, held) -> None:
+    """An earlier version dead-lettered through the exchange to which players publish."""
+    kept = kept_queue(EXPERIMENT, 2, 3)
+    with bus.broker.open() as connection:
+        channel = new_channel(connection)
+        kept(channel).declare()
+        channel.exchange_declare(EXPERIENCE_EXCHANGE, "topic", durable=True, auto_delete=False)
+        channel.queue_bind(kept.name, EXPERIENCE_EXCHANGE, f".kept.{EXPERIMENT}")
+        arguments = experience_queue(EXPERIMENT, 2).queue_arguments or {}
+        arguments |= {
+            "x-max-length": 8,
+            "x-dead-letter-exchange": EXPERIENCE_EXCHANGE,
+            "x-dead-letter-routing-key": f".kept.{EXPERIMENT}",
+        }
+        channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=arguments)
+        channel.queue_bind(QUEUE, EXPERIENCE_EXCHANGE, f"{EXPERIMENT}.#")
+        for n in range(held):
+            send(f"a:{n}")
+        if held:
+            # As a restart does: by the binding of that version, while messages are left.
+            send("a:dropped", expiration="0")
+
+        consumer = bus.started()
+        for delivery in bus.take(held):
+            consumer.settle(delivery, "mark")
+        assert eventually(lambda: look(connection, QUEUE) is None)
+        send("b:0", {"CC": [f".kept.{EXPERIMENT}"]})
+        bus.take(1)
+        assert bus.taken.empty()
+        assert look(connection, kept.name) == State(0, 1)
+        if held:
+            assert ("a:dropped", "refused: expiration") in bus.committed
+    assert consumer.error is None
+    assert consumer.duplicates == 0
+
+
 def test_a_queue_that_is_deleted_before_it_is_consumed_is_declared_again(bus, monkeypatch) -> None:
     declare, calls = ExperienceQueues.declare, []
 

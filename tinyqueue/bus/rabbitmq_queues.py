@@ -15,7 +15,7 @@ from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFaile
 from kombu import Connection, Queue
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
-from tinyqueue.bus.topology import experience_queue, kept_queue
+from tinyqueue.bus.topology import experience_queue, kept_queue, unbind_from_players
 from tinyqueue.errors import ConfigError
 
 _IN_FLIGHT_S = 0.2
@@ -90,6 +90,7 @@ class ExperienceQueues:
         if not self._has_kept:
             # Of a time when the experience queue was a classic one.
             self.retiring += [queue for queue in self._kepts if self._is_there(queue)]
+        self._unbind_from_players()
 
     def find(self) -> None:
         """Expects what an operator has declared, whatever its arguments."""
@@ -132,6 +133,7 @@ class ExperienceQueues:
             return False
         log.info("queue deleted", queue=queue.name)
         self.retiring.remove(queue)
+        self._unbind_from_players()
         return True
 
     def delete_empty(self) -> None:
@@ -180,6 +182,14 @@ class ExperienceQueues:
         except QueueDownError as error:
             _tell_down(queue, error)
             return False
+
+    def _unbind_from_players(self) -> None:
+        # An experience queue of an earlier version still dead-letters by that binding.
+        if self.kept is None or any(queue in self._mains for queue in self.retiring):
+            return
+        channel = new_channel(self._connection)
+        unbind_from_players(channel, self.kept)
+        channel.close()
 
     def _unbind(self, queue: Queue) -> None:
         channel = new_channel(self._connection)

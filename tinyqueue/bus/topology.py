@@ -12,6 +12,8 @@ from tinyqueue.wire.limits import SESSION_LIMITS
 TASKS_EXCHANGE = "tinyqueue.tasks"
 EVALUATE_QUEUE = "evaluate"
 EXPERIENCE_EXCHANGE = "experience"
+KEPT_EXCHANGE = "experience.kept"
+"""By which RabbitMQ itself moves what a restart drops; no player's login may publish to it."""
 DEAD_LETTERS = "tinyqueue.dead"
 """Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
@@ -116,8 +118,8 @@ def experience_queue(
         arguments |= {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
     else:
         arguments |= {
-            "x-dead-letter-exchange": EXPERIENCE_EXCHANGE,
-            "x-dead-letter-routing-key": f".kept.{experiment}",
+            "x-dead-letter-exchange": KEPT_EXCHANGE,
+            "x-dead-letter-routing-key": experiment,
         }
     return Queue(
         f"{name}{SUCCESSOR}" if successor else name,
@@ -138,6 +140,9 @@ def kept_queue(
     before ``reject-publish``. But it dead-letters what it drops, and this queue receives that. A
     quorum queue drops nothing, and has no such queue.
 
+    It has an exchange of its own. RabbitMQ compares a player's permission with the routing key of
+    its message, and not with those in the headers ``CC`` and ``BCC``, by which it delivers too.
+
     A restart drops at most ``prefetch`` messages. This queue has room for :data:`KEPT_RESTARTS`
     times everything that the experiment may have at the broker, and for all of it once at the
     largest size. It is bounded because messages whose sender lets them expire come here too: the
@@ -153,9 +158,8 @@ def kept_queue(
     name = f"{EXPERIENCE_EXCHANGE}.{experiment}{KEPT}"
     return Queue(
         f"{name}{SUCCESSOR}" if successor else name,
-        experience_exchange(),
-        # No experiment has an empty name, so no player can publish here by its own key.
-        routing_key=f".kept.{experiment}",
+        Exchange(KEPT_EXCHANGE, "direct", durable=True),
+        routing_key=experiment,
         durable=True,
         queue_arguments={
             "x-single-active-consumer": True,
@@ -164,6 +168,14 @@ def kept_queue(
             "x-overflow": "drop-head",
         },
     )
+
+
+def unbind_from_players(channel: Any, kept: Queue) -> None:
+    """Undoes the binding of a kept queue of an earlier version, by which players could reach it.
+
+    Nothing may dead-letter by it any more.
+    """
+    channel.queue_unbind(kept.name, EXPERIENCE_EXCHANGE, f".kept.{kept.routing_key}")
 
 
 def dead_letter_queue() -> Queue:
