@@ -12,7 +12,7 @@ from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.dead_letters import PATIENCE_S, RETRY_S, TRIES, DeadLetters
 from tinyqueue.bus.letter_links import Letter
 from tinyqueue.bus.messages import Delivery, PublishOutcome
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 Answer = Callable[[Letter], PublishOutcome]
 
@@ -193,6 +193,48 @@ def test_an_absence_of_the_whole_broker_counts_for_no_letter(
 
     assert not letters.put(delivery, "shape")
     assert letters.dropped == 0
+
+
+def test_trouble_of_long_ago_does_not_cost_the_next_letter(
+    letters: DeadLetters, post: Post, now_s: list[float]
+) -> None:
+    post.answer = raises(TimeoutError("no confirm"))
+    while not letters.put(bad(), "shape"):
+        now_s[0] += 1.0
+    now_s[0] += 3600.0
+
+    delivery = bad(name="a:1")
+    assert not letters.put(delivery, "shape")
+    post.answer = lambda letter: PublishOutcome.CONFIRMED
+    now_s[0] += RETRY_S
+    assert letters.put(delivery, "shape")
+    assert (letters.dropped, len(post.kept)) == (1, 1)
+
+
+def test_a_queue_that_has_gone_costs_letters_and_no_learner(
+    letters: DeadLetters, post: Post, now_s: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_there = False
+
+    def connect() -> Post:
+        if not is_there:
+            raise ConfigError("there is no queue tinyqueue.dead")
+        return post
+
+    monkeypatch.setattr(letters, "_connect", connect)
+    with pytest.raises(ConfigError):
+        letters.check()
+    began_s = now_s[0]
+    delivery = bad()
+    while not letters.put(delivery, "shape"):
+        now_s[0] += 1.0
+    assert PATIENCE_S <= now_s[0] - began_s <= PATIENCE_S + RETRY_S
+    assert letters.dropped == 1
+
+    is_there = True
+    now_s[0] += RETRY_S
+    assert letters.put(bad(), "shape")
+    assert len(post.kept) == 1
 
 
 def test_the_log_is_told_once_a_minute(

@@ -154,6 +154,28 @@ def test_while_nothing_can_be_recorded_nothing_is_acked_and_then_all_is_committe
     assert link.acked == [1, 3]
 
 
+def test_an_error_while_a_message_is_set_aside_loses_none_that_was_settled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Link()
+    desk.in_hand.hand_over([delivery("a", 1), delivery("bad", 2), delivery("b", 3)], link)
+    for taken, reason in zip(desk.taken, (None, "shape", None), strict=True):
+        desk.in_hand.settle(taken, "mark", reason)
+
+    def fail(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as at_first:
+        at_first.setattr(desk.shelf, "put", fail)
+        with pytest.raises(ZeroDivisionError):
+            desk.in_hand.finish(link)
+    desk.in_hand.finish(link)
+
+    assert desk.shelf.kept == [("bad", "shape")]
+    assert desk.groups == [[("a", "mark"), ("bad", "mark"), ("b", "mark")]]
+    assert link.acked == [1, 2, 3]
+
+
 def test_a_redelivery_on_a_new_link_lends_its_ack_to_the_one_in_hand(desk: Desk) -> None:
     old, new = Link(), Link()
     desk.in_hand.hand_over([delivery("a", 7)], old)

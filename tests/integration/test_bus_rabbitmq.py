@@ -16,7 +16,12 @@ import pytest
 from bus_ends import EXPERIMENT, Bus, eventually
 
 from tinyqueue.bus.publisher import PublishOutcome
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, experience_queue, kept_queue
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    dead_letter_queue,
+    experience_queue,
+    kept_queue,
+)
 from tinyqueue.errors import ConfigError
 
 pytestmark = pytest.mark.integration
@@ -153,20 +158,51 @@ def test_a_restart_loses_nothing_though_more_was_unacked_than_the_queue_may_hold
 
 def test_a_learner_that_may_not_declare_uses_what_is_there(bus) -> None:
     with bus.broker.connection() as connection:
-        for queue in (kept_queue(EXPERIMENT, 2, 3), experience_queue(EXPERIMENT, 2)):
+        for queue in (
+            kept_queue(EXPERIMENT, 2, 3),
+            experience_queue(EXPERIMENT, 2),
+            dead_letter_queue(),
+        ):
             queue(connection.channel()).declare()
 
     consumer = bus.started(declare=False)
-    bus.publish(bus.publisher(), "a:0")
+    bus.publish(bus.publisher(), "a:0", "a:1")
     consumer.settle(bus.take(1)[0], "mark", set_aside="type")
+    consumer.settle(bus.take(1)[0], "mark")
 
-    # Nobody has declared where to set it aside, so it stays unacked.
-    assert eventually(lambda: isinstance(consumer.error, ConfigError))
-    assert eventually(lambda: bus.waiting() == 1)
+    assert eventually(lambda: len(bus.committed) == 2)
+    assert len(bus.dead_letters()) == 1
 
 
-@pytest.mark.parametrize("there", [(), (experience_queue(EXPERIMENT, 2),)])
-def test_a_queue_that_a_learner_may_not_declare_is_named_when_it_is_not_there(bus, there) -> None:
+def test_a_queue_of_dead_letters_that_is_deleted_ends_no_learner(bus, monkeypatch) -> None:
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.RETRY_S", 0.2)
+    monkeypatch.setattr("tinyqueue.bus.dead_letters.PATIENCE_S", 2.0)
+    assert declare_queues(bus, f"{EXPERIMENT}:2").returncode == 0
+    consumer = bus.started(declare=False, prefetch=2)
+    with bus.broker.connection() as connection:
+        connection.channel().queue_delete("tinyqueue.dead")
+    bus.publish(bus.publisher(), "bad:0", "bad:1", "a:0")
+    for _ in range(2):
+        consumer.settle(bus.take(1)[0], "mark", set_aside="type")
+
+    # It has room for no other message before these have their fate.
+    consumer.settle(bus.take(1, within_s=15)[0], "mark")
+    assert eventually(lambda: ("a:0", "mark") in bus.committed)
+    assert consumer.letters_dropped == 2
+    assert consumer.error is None
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        ((), QUEUE),
+        ((experience_queue(EXPERIMENT, 2),), f"{QUEUE}.kept"),
+        ((experience_queue(EXPERIMENT, 2), kept_queue(EXPERIMENT, 2, 3)), "tinyqueue.dead"),
+    ],
+)
+def test_a_queue_that_a_learner_may_not_declare_is_named_when_it_is_not_there(
+    bus, there, missing
+) -> None:
     with bus.broker.connection() as connection:
         for queue in there:
             queue(connection.channel()).declare()
@@ -175,8 +211,8 @@ def test_a_queue_that_a_learner_may_not_declare_is_named_when_it_is_not_there(bu
         bus.started(declare=False)
 
     said = str(refusal.value)
-    assert f"no queue '{QUEUE + '.kept' if there else QUEUE}'" in said
-    assert f"scripts/declare-queues.py {EXPERIMENT}:2" in said
+    assert f"no queue '{missing}'" in said
+    assert "scripts/declare-queues.py" in said
     assert "TINYQUEUE_DECLARE=1" in said
 
 

@@ -97,7 +97,8 @@ class ExperienceConsumer(Generic[Mark]):
 
         Raises:
             ServiceUnreachableError: The broker does not answer.
-            ConfigError: The queue cannot be declared or consumed.
+            ConfigError: The queue cannot be declared or consumed, or there is none for what is set
+                aside and this process may not declare it.
         """
         self._thread.start()
         if not self._first_try.wait(_START_S):
@@ -155,7 +156,9 @@ class ExperienceConsumer(Generic[Mark]):
                     raise
                 log.warning("broker unreachable; retrying", error=str(error))
             else:
-                self._first_try.set()
+                if not self._first_try.is_set():
+                    self._dead_letters.check()
+                    self._first_try.set()
                 try:
                     self._serve(link)
                     continue

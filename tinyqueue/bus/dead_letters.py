@@ -17,7 +17,7 @@ from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.letter_links import Letter, LetterLink, RedisLetters, rabbitmq_letters
 from tinyqueue.bus.messages import Delivery, PublishOutcome
 from tinyqueue.bus.seldom import Seldom
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.fields import short_text
 
 RETRY_S = 5.0
@@ -25,6 +25,9 @@ PATIENCE_S = 60.0
 """After so long without a letter put, letters are dropped."""
 _NOBODY_ASKED_S = 5.0
 """A longer gap between two tries means that the learner itself was without a connection."""
+FORGOTTEN_S = 600.0
+"""After so long without a try, letters are waited for again. Sooner, a bad message now and then
+could hold up training for most of the time."""
 TRIES = 3
 """So often a letter may fail without an answer before a short one is put in its place."""
 _REFUSALS = frozenset({311, 406, 501, 502, 503, 505})
@@ -72,14 +75,23 @@ class DeadLetters:
         self.dropped = 0
         """Messages whose content was dropped, since no letter could hold it or be put."""
 
+    def check(self) -> None:
+        """Looks at the start whether letters can be put, since a queue may not be declared.
+
+        Raises:
+            ConfigError: There is no such queue and this process may not declare it.
+        """
+        try:
+            self._connect().close()
+        except ServiceUnreachableError as error:
+            # Such as its node being down, which is temporary.
+            log.warning("cannot look for the queue of dead letters", error=str(error))
+
     def put(self, delivery: Delivery, reason: str) -> bool:
         """Keeps a message as a dead letter, and returns whether that is done.
 
         If not, call it again later; calls within :data:`RETRY_S` of a failure do nothing. It is
         also done once the message is dropped because it cannot be kept.
-
-        Raises:
-            ConfigError: There is no such queue and this process may not declare it.
         """
         now_s = time.monotonic()
         if now_s < self._not_before_s:
@@ -127,7 +139,8 @@ class DeadLetters:
     def _put(self, letter: Letter) -> _Failure | None:
         try:
             link = self._link = self._link or self._connect()
-        except ServiceUnreachableError as error:
+        except (ServiceUnreachableError, ConfigError) as error:
+            # Or there is no such queue any more, which an operator may declare again.
             return _Failure(str(error), is_away=True)
         try:
             outcome = link.put(letter, self._experiment)
@@ -154,6 +167,8 @@ class DeadLetters:
         # After a while without a try the broker itself was away, which costs no letter.
         if since_s is None or now_s > self._not_before_s + _NOBODY_ASKED_S:
             since_s = now_s
+        if now_s > self._not_before_s + FORGOTTEN_S:
+            self._is_hopeless = False
         self._in_trouble_since_s = since_s
         self._is_hopeless = self._is_hopeless or now_s - since_s >= PATIENCE_S
         self._not_before_s = time.monotonic() + RETRY_S

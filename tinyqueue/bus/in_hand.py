@@ -120,25 +120,36 @@ class InHand(Generic[Mark]):
         Raises:
             CallbackError: ``commit`` raised an error on purpose: of the lease or the disk.
                 Nothing was acked.
-            ConfigError: Messages cannot be set aside.
         """
-        waiting, self._not_set_aside = self._not_set_aside, []
-        while self._settled:
-            over = self._settled.popleft()
-            if not over.delivery.has_failed:
-                waiting.append(over)
-        for over in waiting:
-            delivery, mark, reason = over
-            if reason is None or (link is not None and self._dead_letters.put(delivery, reason)):
-                self._uncommitted.append((delivery, mark))
-            else:
-                self._not_set_aside.append(over)
+        self._sort_settled(link)
         done = self._committed()
         for delivery in done:
             if self._by_id.get(_name(delivery)) is delivery:
                 del self._by_id[_name(delivery)]
         if link is not None:
             _ack(done, link)
+
+    def _sort_settled(self, link: Acks | None) -> None:
+        """Moves what need not be set aside, or is, to what waits for its commit."""
+        waiting, self._not_set_aside = deque(self._not_set_aside), []
+        while self._settled:
+            over = self._settled.popleft()
+            if not over.delivery.has_failed:
+                waiting.append(over)
+        try:
+            while waiting:
+                over = waiting[0]
+                delivery, mark, reason = over
+                if reason is None or (
+                    link is not None and self._dead_letters.put(delivery, reason)
+                ):
+                    self._uncommitted.append((delivery, mark))
+                else:
+                    self._not_set_aside.append(over)
+                waiting.popleft()
+        finally:
+            # Nothing that was settled is lost with an error of the connection.
+            self._not_set_aside += waiting
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.expires:

@@ -70,8 +70,9 @@ class RabbitmqLetters(RabbitmqPublishing):
                 if "no queue" not in str(error):
                     raise  # Its node is down, which is temporary.
                 raise ConfigError(
-                    f"there is no queue {DEAD_LETTERS} at {broker.masked_url}, so messages cannot "
-                    "be set aside. Declare it, or set TINYQUEUE_DECLARE=1 for the learner."
+                    f"there is no queue {DEAD_LETTERS!r} at {broker.masked_url}, so messages "
+                    "cannot be set aside. Declare it with scripts/declare-queues.py, or set "
+                    "TINYQUEUE_DECLARE=1 for the learner."
                 ) from error
 
     def put(self, letter: Letter, routing_key: str) -> PublishOutcome:
