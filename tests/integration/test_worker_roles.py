@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,7 @@ import amqp
 import pytest
 from amqp.exceptions import AccessRefused
 from celery import Celery
+from celery.events.event import event_exchange
 from cluster import Cluster, Process
 from kombu import Connection, Exchange, Queue
 from role_logins import RoleLogins, role_logins
@@ -37,6 +41,7 @@ def logins(rabbitmq: RabbitmqNode) -> Iterator[RoleLogins]:
         with Connection(logins.url("learner")) as connection:
             for queue in (dead_letter_queue(), *task_queues(Settings())):
                 queue(connection.channel()).declare()
+            event_exchange(connection.channel()).declare()
         yield logins
 
 
@@ -75,23 +80,43 @@ def send(logins: RoleLogins, task: str) -> None:
         sender.play(task, experiment="nobody", run="r", spec_version=1, budget_s=1.0)
 
 
-def seen_in_flower(logins: RoleLogins, for_s: float) -> set[str]:
-    """Workers whose events arrive at the monitor's login."""
-    hosts: set[str] = set()
-    url = logins.url("monitor")
-    with Connection(url) as connection:
-        app: Any = Celery(broker=url)
-        receiver = app.events.Receiver(
-            connection, handlers={"*": lambda event: hosts.add(event["hostname"])}
-        )
-        with contextlib.suppress(TimeoutError):
-            receiver.capture(limit=2, timeout=for_s, wakeup=False)
-    return hosts
+@pytest.fixture
+def seen_in_flower(logins: RoleLogins, cluster: Cluster) -> Callable[[], set[str]]:
+    """Starts Flower with the monitor's login; call it for the workers that it shows."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flower = cluster.celery(
+        *("flower", "--address=127.0.0.1", f"--port={port}"),
+        TINYQUEUE_BROKER_URL=logins.url("monitor"),
+        TINYQUEUE_DECLARE="0",
+    )
+
+    def page(path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return answer.read()
+
+    def answers() -> bool:
+        assert flower.is_running, flower.printed
+        with contextlib.suppress(OSError):
+            return bool(page("healthcheck"))
+        return False
+
+    def seen() -> set[str]:
+        workers = json.loads(page("workers?json=1"))["data"]
+        return {worker["hostname"] for worker in workers}
+
+    cluster.until(answers, "Flower answers")
+    return seen
 
 
 @pytest.mark.parametrize("role", PLAYERS)
 def test_a_worker_without_options_plays_under_a_players_role_and_leaves_other_queues(
-    logins: RoleLogins, cluster: Cluster, start: Start, role: str
+    logins: RoleLogins,
+    cluster: Cluster,
+    start: Start,
+    seen_in_flower: Callable[[], set[str]],
+    role: str,
 ) -> None:
     worker = start(logins.url(role), "play,evaluate")
 
@@ -99,7 +124,11 @@ def test_a_worker_without_options_plays_under_a_players_role_and_leaves_other_qu
     send(logins, role)
 
     cluster.until(lambda: f"task={role} " in worker.printed, "a task is taken")
-    assert seen_in_flower(logins, 5) == ({"worker@here"} if role == "visible-player" else set())
+    if role == "visible-player":
+        cluster.until(lambda: seen_in_flower() == {"worker@here"}, "Flower shows the worker")
+    else:
+        time.sleep(5.0)
+        assert seen_in_flower() == set()
     # Once for the queue; a loop would have refused hundreds by now.
     assert worker.printed.count("ACCESS_REFUSED") <= 2
     worker.terminate()
