@@ -108,3 +108,11 @@ def test_tasks_are_not_sent_to_a_broker_that_was_away_a_moment_ago() -> None:
         connection.producer()
     with pytest.raises(ServiceUnreachableError, match="trying again in "):
         connection.producer()
+
+
+def test_a_queue_may_be_full_for_hours() -> None:
+    backoff = Backoff(jitter=lambda: 0.5)
+
+    pauses_s = [backoff.refused() for _ in range(50_000)]
+
+    assert pauses_s[-1] == pytest.approx(0.1)

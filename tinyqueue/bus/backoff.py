@@ -57,7 +57,8 @@ class Backoff:
 
     def refused(self) -> float:
         """Notes that a publish was not confirmed; returns the seconds to wait before the next."""
-        wanted_s = FRACTION * self._interval_s * GROWTH**self._refusals
+        # Bounded, since a queue may be full for hours: its power is 1.6 million already.
+        wanted_s = FRACTION * self._interval_s * GROWTH ** min(self._refusals, 64)
         self._refusals += 1
         return min(self._most_s, max(self._least_s, wanted_s)) * (0.5 + self._jitter())
 
