@@ -7,7 +7,7 @@ overflows. What players send never moves them, or a player could raise them step
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from tinyqueue.data.spaces import Array, Leaf
 from tinyqueue.errors import MessageError
@@ -44,7 +44,8 @@ def limit_of(leaf: Leaf, seen: float = 0.0) -> float:
     """
     bounds = [abs(bound) for bound in (leaf.low, leaf.high) if bound is not None]
     known = [bound for bound in bounds if bound < UNBOUNDED]
-    return max(LEAST_LIMIT, BEYOND * max([seen, *known]))
+    # Not more than an array of float32 can hold: there a larger limit is infinite.
+    return min(UNBOUNDED, max(LEAST_LIMIT, BEYOND * max([seen, *known])))
 
 
 def require_within(name: str, array: Array, limit: float, advice: str = "") -> None:
@@ -61,14 +62,16 @@ def require_within(name: str, array: Array, limit: float, advice: str = "") -> N
     """
     if not array.size or (array.dtype.kind != "f" and array.dtype.itemsize < 4):
         return
-    # NaN makes both comparisons false, without an array of its own as with np.isfinite.
-    most, least = array.max(), array.min()
-    if most <= limit and least >= -limit:
+    # NaN reaches both, without an array of its own as with np.isfinite. As floats, since NumPy
+    # rounds the limit to the array's dtype, where it may be infinite.
+    most, least = float(array.max()), float(array.min())
+    is_finite = math.isfinite(most) and math.isfinite(least)
+    if is_finite and -limit <= least and most <= limit:
         return
-    if not np.isfinite(most) or not np.isfinite(least):
+    if not is_finite:
         raise MessageError("not-finite", f"{name} holds NaN or infinity")
     raise MessageError(
         "too-far",
-        f"{name} holds {float(most if most > limit else least):g}, and at most ±{limit:g} is "
+        f"{name} holds {most if most > limit else least:g}, and at most ±{limit:g} is "
         f"accepted{advice and f': {advice}'}",
     )
