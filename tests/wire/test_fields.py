@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Any
 
+import msgpack
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.fields import Fields, is_short_text
+from tinyqueue.wire.evaluations import decode_evaluation
+from tinyqueue.wire.failures import decode_failure
+from tinyqueue.wire.fields import Fields, is_short_text, shown
 
 
 @pytest.mark.parametrize(
@@ -77,3 +83,43 @@ def test_short_text_is_printable_and_short() -> None:
     assert not is_short_text("x" * 257)
     assert not is_short_text("\u202e" + "reversed")
     assert not is_short_text(None)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+@example("x" * 2**20)
+@example(bytes(2**20))
+def test_any_value_is_shown_in_80_characters(value: Any) -> None:
+    assert 0 < len(shown(value)) <= 80
+    with pytest.raises(MessageError):
+        Fields({"x": [value]}).integer("x")
+
+
+def test_a_deep_value_is_shown_in_80_characters() -> None:
+    nested: Any = [None]
+    for _ in range(100_000):
+        nested = [nested]
+    told = shown({"a": nested})
+    assert 0 < len(told) <= 80
+
+
+def test_a_value_that_is_short_is_shown_as_it_is() -> None:
+    assert [shown(value) for value in (None, -1, "x", b"x", [1, {"a": 2}])] == [
+        "None",
+        "-1",
+        "'x'",
+        "b'x'",
+        "[1, {'a': 2}]",
+    ]
+
+
+def test_a_document_that_is_nested_deeply_is_refused() -> None:
+    inner = b"\x91" * 1000 + b"\xc0"
+    head = b"\x82" + msgpack.packb("schema") + inner + msgpack.packb("arrays") + b"\x90"
+    for decode in (decode_failure, decode_evaluation):
+        with pytest.raises(MessageError):
+            decode(b"\xc6" + struct.pack(">I", len(head)) + head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -12,6 +13,7 @@ from tinyqueue.errors import MessageError
 _MOST = 2**63
 """Integers end up in SQLite columns, which hold 63 bits and a sign."""
 _MOST_TEXT = 256
+_MOST_SHOWN = 80
 
 
 class Fields:
@@ -77,7 +79,7 @@ class Fields:
     def _refusal(self, name: str, wanted: str) -> MessageError:
         if name not in self._values:
             return MessageError(self._reason, f"{name} is missing")
-        found = repr(self._values[name])[:80]
+        found = shown(self._values[name])
         return MessageError(self._reason, f"{name} = {found} is not {wanted}")
 
 
@@ -89,6 +91,27 @@ def is_count(value: object) -> TypeGuard[int]:
 def is_short_text(value: object, most: int = _MOST_TEXT) -> TypeGuard[str]:
     """Whether it is a str of at most ``most`` printable characters."""
     return type(value) is str and len(value) <= most and value.isprintable()
+
+
+def shown(value: object) -> str:
+    """An untrusted value for an error, in at most 80 characters.
+
+    Not by ``repr``, which formats all of a value and ends with RecursionError in a deep one.
+    """
+    return _SHOWN.repr(value)[:_MOST_SHOWN]
+
+
+class _Shown(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = self.maxother = _MOST_SHOWN
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return repr(value[:_MOST_SHOWN])
+
+
+_SHOWN = _Shown()
 
 
 def short_text(text: str, most: int = _MOST_TEXT) -> str:

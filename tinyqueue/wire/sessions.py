@@ -20,7 +20,7 @@ from tinyqueue.errors import ConfigError, MessageError
 from tinyqueue.wire.arrays import pack, unpack
 from tinyqueue.wire.compression import compress, decompress
 from tinyqueue.wire.documents import require_schema
-from tinyqueue.wire.fields import Fields
+from tinyqueue.wire.fields import Fields, shown
 from tinyqueue.wire.headers import header_from, header_values
 from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
@@ -177,5 +177,5 @@ def _agree(batch: SessionBatch, headers: Mapping[str, Any]) -> None:
     body |= {"ticks": batch.ticks, "slots": batch.slots, "env_steps": batch.env_steps}
     for name, value in body.items():
         if headers.get(name) != value:
-            said = repr(headers.get(name))[:80]
+            said = shown(headers.get(name))
             raise MessageError("header", f"{name} = {said} in the headers, {value!r} in the body")
