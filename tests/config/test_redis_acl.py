@@ -180,6 +180,18 @@ def test_the_server_has_a_bound_and_evicts_nothing(admin: redis.Redis) -> None:
     assert memory_advice(admin) == ""
 
 
+def test_a_learner_is_told_of_a_server_without_a_bound(
+    connect: Connect, admin: redis.Redis
+) -> None:
+    learner = connect("learner")
+    assert memory_advice(learner) == ""
+    admin.config_set("maxmemory", "0")
+    try:
+        assert "has no bound for its memory" in memory_advice(learner)
+    finally:
+        admin.config_set("maxmemory", "2gb")
+
+
 @pytest.mark.parametrize("role", ["learner", "monitor", "player"])
 def test_no_role_may_empty_or_reconfigure_the_server(connect: Connect, role: str) -> None:
     client = connect(role)
