@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from redis.exceptions import RedisClusterException
 from refusing_redis import RefusingRedis, refusing_redis
 
 from tinyqueue.errors import LeaseNotRenewedError, NotNowError, ServiceUnreachableError
+from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.store.attempts import count_attempt
 from tinyqueue.store.client import answering, connect
 from tinyqueue.store.lease import LearnerLease, learner_is_alive, read_lease, request_stop
@@ -24,12 +27,24 @@ from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.weights import WeightVersion
 
 WEIGHTS = WeightVersion(0, 1, "a" * 32, 0, 0, "0" * 64, {"w": np.zeros(2, np.float32)})
+SPEC = PlaySpec(
+    experiment="pole",
+    run="a" * 32,
+    environment=EnvironmentConfig(id="CartPole-v1", max_episode_steps=None),
+    observation_space={},
+    action_space={},
+    head="categorical",
+    ticks=32,
+    slots=64,
+    graph_sha256=hashlib.sha256(b"graph").hexdigest(),
+)
 CALLS: dict[str, Callable[[redis.Redis], object]] = {
     "head": lambda c: WeightStore(c, "pole").head(),
     "fetch": lambda c: WeightStore(c, "pole").fetch(),
     "publish": lambda c: WeightStore(c, "pole").publish(WEIGHTS),
     "pin": lambda c: WeightStore(c, "pole").pin(0, 1.0),
     "spec": lambda c: SpecStore(c).load("pole"),
+    "publish spec": lambda c: SpecStore(c).publish(SPEC, b"graph"),
     "graph": lambda c: SpecStore(c).graph("pole", "0" * 64),
     "experiments": lambda c: SpecStore(c).experiments(),
     "status": lambda c: StatusBoard(c).read("pole"),
@@ -109,6 +124,20 @@ def test_no_refusal_and_no_noise_is_anything_but_not_now(
     server.answer = answer
 
     with pytest.raises(ServiceUnreachableError):
+        CALLS[call](client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"+OK\r\n", b":1\r\n", b":-1\r\n", b"$2\r\nok\r\n", b"$0\r\n\r\n", b"*0\r\n", b"*1\r\n:7\r\n"],
+)
+@pytest.mark.parametrize("call", ["publish", "publish spec", "write status"])
+def test_an_answer_to_something_else_replaces_no_learner(
+    server: RefusingRedis, client: redis.Redis, answer: bytes, call: str
+) -> None:
+    server.answer = answer
+
+    with pytest.raises(ServiceUnreachableError, match="an answer to something else"):
         CALLS[call](client)
 
 

@@ -143,6 +143,8 @@ def read(client: redis.Redis, key: str) -> bytes | None:
         value = client.get(key)
     if isinstance(value, str):
         raise TypeError("this client decodes responses; make it with connect()")
+    if value is not None and not isinstance(value, bytes):
+        raise misread(client, value)
     return value
 
 

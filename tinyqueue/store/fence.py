@@ -6,7 +6,10 @@ its own check and the write, or whose machine was suspended, still overwrites no
 
 from __future__ import annotations
 
-from tinyqueue.errors import StaleEpochError
+import redis
+
+from tinyqueue.errors import ServiceUnreachableError, StaleEpochError
+from tinyqueue.store.client import misread
 
 FENCE = """
 local function replaced_by(epoch_key, lease_key, epoch, run)
@@ -21,8 +24,21 @@ end
 epochs, but then a lease still tells."""
 
 
-def stale(what: str, experiment: str, epoch: int, newer: bytes) -> StaleEpochError:
-    """The error for a write that the fence refused."""
+def stale(
+    client: redis.Redis, what: str, experiment: str, epoch: int, newer: object
+) -> StaleEpochError | ServiceUnreachableError:
+    """The error for a write that the fence refused.
+
+    Args:
+        client: The client that was answered.
+        what: What was to be written.
+        experiment: The experiment.
+        epoch: Epoch of this learner.
+        newer: The script's answer: the epoch of the learner that has replaced this one. A learner
+            ends only for that, and not for an answer to something else.
+    """
+    if not isinstance(newer, bytes) or not newer.isdigit():
+        return misread(client, newer)
     return StaleEpochError(
         f"{what} of {experiment!r} was refused: this learner's epoch is {epoch}, and one of epoch "
         f"{int(newer)} has replaced it. Stop this learner."

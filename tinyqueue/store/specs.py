@@ -53,9 +53,9 @@ class SpecStore:
         keys += self._leaving(spec)
         arguments = (epoch, spec.run, graph, spec.to_json(), spec.experiment, OLD_GRAPH_S)
         with answering(self._client):
-            newer: bytes | None = self._client.eval(_PUBLISH, len(keys), *keys, *arguments)
+            newer: object = self._client.eval(_PUBLISH, len(keys), *keys, *arguments)
         if newer is not None:
-            raise stale("the spec", spec.experiment, epoch, newer)
+            raise stale(self._client, "the spec", spec.experiment, epoch, newer)
 
     def load(self, experiment: str, most_bytes: int | None = None) -> PlaySpec | None:
         """The current spec; None if no learner has ever published one.

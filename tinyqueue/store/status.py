@@ -46,13 +46,13 @@ class StatusBoard:
         keys, run = Keys(experiment), str(document.get("run", ""))
         ttl_ms = math.ceil(ttl_s * 1000)
         with answering(self._client):
-            newer: bytes | None = self._client.eval(
+            newer: object = self._client.eval(
                 _WRITE,
                 *(3, keys.epoch, keys.lease, keys.status),
                 *(epoch, run, json.dumps(document), ttl_ms),
             )
         if newer is not None:
-            raise stale("the status", experiment, epoch, newer)
+            raise stale(self._client, "the status", experiment, epoch, newer)
 
     def read(self, experiment: str) -> dict[str, Any] | None:
         """The document; None if no learner has written one lately."""

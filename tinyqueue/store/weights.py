@@ -83,11 +83,11 @@ class WeightStore:
                 *(KEPT_VERSIONS, LEAVING_S * 1000, keys.pin(""), keys.weights("")),
                 weights.run,
             )
-        if not isinstance(said, list):
+        if not isinstance(said, list) or said[:1] not in ([b"ok"], [b"epoch"], [b"version"]):
             raise misread(self._client, said)
         if said[0] == b"epoch":
             what = f"weight version {weights.version}"
-            raise stale(what, self._experiment, weights.epoch, said[1])
+            raise stale(self._client, what, self._experiment, weights.epoch, said[-1])
         if said[0] == b"version":
             raise StaleEpochError(
                 f"weight version {weights.version} of {self._experiment!r} was refused: the head "
