@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
+from tinyqueue.local import time_limits as limits
 from tinyqueue.local.time_limits import time_limits
 
 
@@ -50,6 +56,43 @@ def test_a_task_in_another_thread_has_no_limit() -> None:
     thread.join()
 
     assert done
+
+
+LAST_LINES = range(
+    (first := inspect.getsourcelines(time_limits)[1]),
+    first + len(inspect.getsourcelines(time_limits)[0]),
+)
+
+
+@pytest.mark.parametrize("line", LAST_LINES)
+def test_a_limit_that_strikes_at_the_very_end_leaves_none_behind(
+    line: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[str] = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: watched.append("on"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", watched.clear)
+    is_over = False
+
+    def strike(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+        of_limits = frame.f_code.co_filename == limits.__file__
+        if is_over and of_limits and event == "line" and frame.f_lineno == line:
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return strike
+
+    others = set(threading.enumerate())
+    before = sys.gettrace()
+    sys.settrace(strike)
+    try:
+        with contextlib.suppress(SoftTimeLimitExceeded), time_limits(1000, 2000):
+            is_over = True
+    finally:
+        sys.settrace(before)
+
+    assert watched == []
+    assert limits._armed == []
+    new = set(threading.enumerate()) - others
+    assert all(timer.finished.is_set() for timer in new if isinstance(timer, threading.Timer))
 
 
 HANGS = """

@@ -48,10 +48,14 @@ def time_limits(soft_s: float, hard_s: float) -> Iterator[None]:
     watch = threading.Timer(soft_s, signal.pthread_kill, (main.ident, _SIGNAL))
     watch.daemon = True
     try:
-        _armed.append(soft_s)
-        watch.start()
-        faulthandler.dump_traceback_later(hard_s, exit=True, file=_terminal())
-        yield
+        try:
+            _armed.append(soft_s)
+            watch.start()
+            faulthandler.dump_traceback_later(hard_s, exit=True, file=_terminal())
+            yield
+        finally:
+            # The limit may strike until this is done, and it strikes once.
+            _armed.clear()
     finally:
         _armed.clear()
         watch.cancel()
