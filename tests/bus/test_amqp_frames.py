@@ -123,7 +123,8 @@ class Reading:
         connection: Any = SimpleNamespace(
             bytes_recv=0, channels={}, confirm_publish=False, _claim_channel_id=lambda _: None
         )
-        self.channel: Any = pyamqp.Channel(connection, 1)
+        channel: Any = pyamqp.Channel(connection, 1)
+        self.channel = channel
         self.channel.callbacks["tag"] = self.got.append
         self._read = tolerant_frame_handler(connection, self._dispatch)
 
@@ -132,7 +133,7 @@ class Reading:
     ) -> None:
         self.channel.dispatch_method(method, payload, content)
 
-    def receive(self, message: amqp.Message) -> Any:
+    def receive(self, message: Any) -> Any:
         arguments = dumps("sLbss", ("tag", 1, False, "experience", "pole.ann"))
         self._read((1, 1, pack(">HH", *spec.Basic.Deliver) + arguments))
         size = len(message.body)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -73,7 +73,7 @@ def test_a_limit_that_strikes_at_the_very_end_leaves_none_behind(
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", watched.clear)
     is_over = False
 
-    def strike(frame: FrameType, event: str, _: object) -> Callable[..., object]:
+    def strike(frame: FrameType, event: str, _: object) -> Any:
         of_limits = frame.f_code.co_filename == limits.__file__
         if is_over and of_limits and event == "line" and frame.f_lineno == line:
             sys.settrace(None)
