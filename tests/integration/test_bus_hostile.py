@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from amqp.exceptions import RecoverableConnectionError
 from bus_ends import EXPERIMENT, Bus, eventually
 
 from tinyqueue.bus.broker import new_channel
@@ -369,6 +370,53 @@ def test_queues_that_players_could_reach_by_other_keys_are_bound_anew(bus, send,
     assert consumer.duplicates == 0
 
 
+def test_a_queue_that_another_learner_consumes_is_asked_for_seldom(bus, monkeypatch) -> None:
+    with bus.broker.open() as connection:
+        channel = new_channel(connection)
+        experience_queue(EXPERIMENT, 8)(channel).declare()
+        other = channel.basic_consume(QUEUE, callback=lambda _: None)
+        link = RabbitmqConsuming(
+            bus.broker, EXPERIMENT, queue_batches=2, prefetch=3, queue_type="classic", declare=True
+        )
+        tries: list[str] = []
+        retire = ExperienceQueues.retire
+
+        def count(queues: ExperienceQueues, queue: Any) -> bool:
+            tries.append(queue.name)
+            return retire(queues, queue)
+
+        monkeypatch.setattr(ExperienceQueues, "retire", count)
+        with contextlib.closing(link):
+            for _ in range(50):
+                link.tick()
+            assert tries == [QUEUE]
+            assert len(link._in_hand) == 3
+            # It is consumed all the same, and deleted once it is free.
+            channel.basic_cancel(other)
+            monkeypatch.setattr(link, "_retire_again_s", 0.0)
+            link.tick()
+            assert look(connection, QUEUE) is None
+            assert len(link._in_hand) == 2
+
+
+def test_trouble_while_a_queue_is_deleted_does_not_cost_the_connection(bus, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> bool:
+        raise RecoverableConnectionError("closed by its broker")
+
+    monkeypatch.setattr("tinyqueue.bus.rabbitmq_consuming.LOOK_AGAIN_S", 0.5)
+    with bus.broker.open() as connection:
+        experience_queue(EXPERIMENT, 8)(new_channel(connection)).declare()
+        bus.publish(bus.publisher(), "a:0")
+        consumer = bus.started()
+        with monkeypatch.context() as at_first:
+            at_first.setattr("tinyqueue.bus.rabbitmq_queues.delete_unused", fail)
+            consumer.settle(bus.take(1)[0], "mark")
+            goes_on(bus, consumer, "a:1")
+            time.sleep(2.0)
+        assert eventually(lambda: look(connection, QUEUE) is None)
+    assert consumer.links == 1
+
+
 def test_a_queue_that_is_deleted_before_it_is_consumed_is_declared_again(bus, monkeypatch) -> None:
     declare, calls = ExperienceQueues.declare, []
 
@@ -425,6 +473,7 @@ def test_a_learner_goes_on_while_the_node_of_what_a_restart_drops_is_down(
     with bus.broker.open() as connection:
         kept_queue(EXPERIMENT, 2, 3)(new_channel(connection)).declare()
         experience_queue(EXPERIMENT, 2, queue_type)(new_channel(connection)).declare()
+        dead_letter_queue()(new_channel(connection)).declare()
     with DownNode(bus, kept) as node:
         with pytest.raises(QueueDownError), bus.broker.open() as connection:
             look(connection, kept)

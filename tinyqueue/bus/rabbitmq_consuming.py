@@ -22,7 +22,7 @@ from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.message_headers import known_property
 
 LOOK_AGAIN_S = 30.0
-"""Between two looks for a queue whose node is down."""
+"""Between two looks for a queue whose node is down, and two attempts to delete one."""
 _GOODBYE_S = 1.0
 
 
@@ -53,11 +53,10 @@ class RabbitmqConsuming:
         self.errors = broker.errors(self._connection)
         self._declares = declare
         self._received: list[Delivery] = []
-        self._tags: dict[str, str] = {}
-        """Queue → consumer tag."""
         self._in_hand: dict[str, set[int]] = {}
-        """Consumer tag → delivery tags."""
+        """Queue that is consumed → delivery tags."""
         self._look_again_s = time.monotonic() + LOOK_AGAIN_S
+        self._retire_again_s = 0.0
         self._queues = ExperienceQueues(
             broker, self._connection, experiment, queue_batches, prefetch, queue_type
         )
@@ -154,7 +153,7 @@ class RabbitmqConsuming:
             self._begin(prefetch)
 
     def _begin(self, prefetch: int) -> None:
-        self._tags.clear()
+        self._in_hand.clear()
         self._channel = new_channel(self._connection)
         self._channel.basic_qos(0, prefetch, False)
         self._consume_all()
@@ -163,13 +162,14 @@ class RabbitmqConsuming:
         """Consumes every queue that is not consumed yet."""
         queues = self._queues
         for queue in (queues.main, queues.kept, *queues.retiring):
-            if queue is not None and queue.name not in self._tags:
+            if queue is not None and queue.name not in self._in_hand:
                 self._consume(queue)
 
     def _consume(self, queue: Queue) -> None:
-        tag = self._channel.basic_consume(queue.name, callback=self._receive)
-        self._tags[queue.name] = tag
-        self._in_hand.setdefault(tag, set())
+        # Its name is also the consumer's tag, by which it is known what is in hand of the queue.
+        name = queue.name
+        self._in_hand.setdefault(name, set())
+        self._channel.basic_consume(name, consumer_tag=name, callback=self._receive)
 
     def _look_for_kept(self) -> None:
         if not (self._declares and self._queues.lacks_kept):
@@ -181,20 +181,23 @@ class RabbitmqConsuming:
             self._consume_all()
 
     def _retire(self, queue: Queue) -> None:
-        tag = self._tags[queue.name]
-        if self._in_hand[tag] or not self._queues.may_retire(queue):
+        in_hand = self._in_hand[queue.name]
+        if in_hand or time.monotonic() < self._retire_again_s:
             return
-        self._channel.basic_cancel(tag)
-        try:
-            is_gone = not self._in_hand[tag] and self._queues.retire(queue)
-        except ServiceUnreachableError:
-            is_gone = False
-        if not is_gone:
-            self._consume(queue)
+        if not self._queues.may_retire(queue):
+            return
+        self._channel.basic_cancel(queue.name)
+        if not in_hand:
+            if self._queues.retire(queue):
+                del self._in_hand[queue.name]
+                return
+            # Such as another learner's consumer, which may stay for hours.
+            self._retire_again_s = time.monotonic() + LOOK_AGAIN_S
+        self._consume(queue)
 
     def _receive(self, message: Any) -> None:
         info = message.delivery_info
-        self._in_hand.setdefault(info["consumer_tag"], set()).add(info["delivery_tag"])
+        self._in_hand[info["consumer_tag"]].add(info["delivery_tag"])
         self._received.append(delivery_of(message.body, message.properties, info))
 
     def _take(self) -> list[Delivery]:

@@ -16,7 +16,7 @@ from kombu import Connection, Queue
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
 from tinyqueue.bus.topology import experience_queue, kept_queue, unbind_from_players
-from tinyqueue.errors import ConfigError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 _IN_FLIGHT_S = 0.2
 """Between the last look at a quorum queue that nothing is bound to any more, and its deletion."""
@@ -124,12 +124,13 @@ class ExperienceQueues:
         return state is None or not state.messages
 
     def retire(self, queue: Queue) -> bool:
-        """Deletes a retiring queue that has no consumer any more; False if it is not empty.
-
-        Raises:
-            ServiceUnreachableError: The broker does not answer.
-        """
-        if not delete_unused(self._broker, queue, is_bound=queue in self._kepts):
+        """Deletes a retiring queue that has no consumer any more; False if that cannot be done."""
+        try:
+            if not delete_unused(self._broker, queue, is_bound=queue in self._kepts):
+                return False
+        except (ServiceUnreachableError, *self._broker.errors(self._connection)) as error:
+            # Of a connection of its own, which is no reason to give up the consumer's.
+            log.warning("queue not deleted yet", queue=queue.name, error=str(error))
             return False
         log.info("queue deleted", queue=queue.name)
         self.retiring.remove(queue)
