@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import selectors
 import threading
 import time
@@ -10,6 +9,7 @@ from typing import Generic
 
 import structlog
 
+from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.dead_letters import DeadLetters
 from tinyqueue.bus.in_hand import CallbackError, InHand
@@ -22,7 +22,8 @@ from tinyqueue.data.identity import new_id
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 TICK_S = 1.0
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
+_PROVEN_S = 4.0
+"""A connection that has served for so long is one that works."""
 _START_S = 30.0
 
 log = structlog.get_logger(__name__)
@@ -146,9 +147,8 @@ class ExperienceConsumer(Generic[Mark]):
             self._wakeup.close()
 
     def _keep_connected(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        reconnects = Reconnects(first_s=0.2, most_s=2.0)
         while not self._stopping:
-            began_s = time.monotonic()
             try:
                 link = self._link = self._connect()
             except ServiceUnreachableError as error:
@@ -159,6 +159,7 @@ class ExperienceConsumer(Generic[Mark]):
                 if not self._first_try.is_set():
                     self._dead_letters.check()
                     self._first_try.set()
+                began_s = time.monotonic()
                 try:
                     self._serve(link)
                     continue
@@ -174,10 +175,9 @@ class ExperienceConsumer(Generic[Mark]):
                         log.exception("reading from the broker failed; reconnecting")
                     link.close()
                     self._link = None
-            if time.monotonic() - began_s > 2 * _MAX_PAUSE_S:
-                pause_s = _FIRST_PAUSE_S
-            self._wait(pause_s * (0.5 + random.random()))
-            pause_s = min(_MAX_PAUSE_S, 2 * pause_s)
+                    if time.monotonic() - began_s > _PROVEN_S:
+                        reconnects.succeeded()
+            self._wait(reconnects.failed())
 
     def _serve(self, link: ConsumingLink) -> None:
         """Runs until the consumer is stopped or the connection is lost."""
