@@ -125,10 +125,12 @@ class ExperienceQueues:
 
     def retire(self, queue: Queue) -> bool:
         """Deletes a retiring queue that has no consumer any more; False if that cannot be done."""
+        of_broker = self._broker.errors(self._connection)
+        errors: tuple[type[BaseException], ...] = (ServiceUnreachableError, *of_broker)
         try:
             if not delete_unused(self._broker, queue, is_bound=queue in self._kepts):
                 return False
-        except (ServiceUnreachableError, *self._broker.errors(self._connection)) as error:
+        except errors as error:
             # Of a connection of its own, which is no reason to give up the consumer's.
             log.warning("queue not deleted yet", queue=queue.name, error=str(error))
             return False

@@ -158,8 +158,8 @@ def poison_task(acting: Acting) -> str:
 
 
 def _put_aside(player: Kept, task: str) -> bool:
-    printed = player.process.printed
-    return "delivered too often" in printed and task in printed.rpartition("delivered too often")[2]
+    lines = player.process.printed.splitlines()
+    return any("delivered too often" in line and task in line for line in lines)
 
 
 def _some_learner(acting: Acting) -> Kept:
