@@ -131,25 +131,20 @@ class InHand(Generic[Mark]):
 
     def _sort_settled(self, link: Acks | None) -> None:
         """Moves what need not be set aside, or is, to what waits for its commit."""
-        waiting, self._not_set_aside = deque(self._not_set_aside), []
+        # Each leaves the list once it is done: an error of the connection loses no other.
+        waiting = self._not_set_aside
         while self._settled:
             over = self._settled.popleft()
             if not over.delivery.has_failed:
                 waiting.append(over)
-        try:
-            while waiting:
-                over = waiting[0]
-                delivery, mark, reason = over
-                if reason is None or (
-                    link is not None and self._dead_letters.put(delivery, reason)
-                ):
-                    self._uncommitted.append((delivery, mark))
-                else:
-                    self._not_set_aside.append(over)
-                waiting.popleft()
-        finally:
-            # Nothing that was settled is lost with an error of the connection.
-            self._not_set_aside += waiting
+        place = 0
+        while place < len(waiting):
+            delivery, mark, reason = waiting[place]
+            if reason is None or (link is not None and self._dead_letters.put(delivery, reason)):
+                self._uncommitted.append((delivery, mark))
+                del waiting[place]
+            else:
+                place += 1
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.expires:
