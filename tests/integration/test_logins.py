@@ -69,6 +69,10 @@ def node(rabbitmq: RabbitmqNode, tmp_path_factory: pytest.TempPathFactory) -> Ra
     }
     file.write_text(json.dumps(definitions))
     rabbitmq.ctl("import_definitions", str(file))
+    # On busy cores a new vhost takes longer to start than a learner waits for an answer.
+    url = f"amqp://chief:chief@127.0.0.1:{rabbitmq.port}/{VHOST}"
+    with Connection(url, connect_timeout=60) as connection:
+        connection.connect()
     return rabbitmq
 
 
