@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from balancing import BALANCES, graph, spec, version
 from cluster import Cluster
+from fault_campaign.proxy import Proxy
 from kombu import Connection
 
 from tinyqueue.bus.broker import Broker
@@ -112,6 +113,31 @@ def quietly(attempt: object) -> bool:
         return bool(attempt())  # type: ignore[operator]
     except Exception:
         return False
+
+
+@pytest.fixture
+def proxy(rabbitmq: RabbitmqNode) -> Iterator[Proxy]:
+    proxy = Proxy(rabbitmq.port)
+    yield proxy
+    proxy.close()
+
+
+def test_a_worker_stops_though_its_broker_has_gone_without_a_word(
+    cluster: Cluster, learner: Learner, rabbitmq: RabbitmqNode, proxy: Proxy
+) -> None:
+    url = cluster.broker_url.replace(f":{rabbitmq.port}", f":{proxy.port}")
+    worker = cluster.worker(TINYQUEUE_BROKER_URL=url)
+    learner.publish("pole", "a-run")
+    learner.send("first", "pole", "a-run")
+    cluster.until(lambda: "task=first" in worker.printed, "it plays")
+
+    proxy.fall_silent()
+    proxy.pass_again(lost=True)
+    began_s = time.monotonic()
+    worker.terminate()
+
+    worker.wait()
+    assert time.monotonic() - began_s < 60
 
 
 def test_a_backlog_of_an_ended_run_is_over_at_once(cluster: Cluster, learner: Learner) -> None:

@@ -32,7 +32,7 @@ REFUSED_TRIES = 5
 PROVEN_S = 10.0
 """A connection that has lasted for so long after its start is one that works."""
 _WAKE_S = 0.2
-_GOODBYE_S = 5.0
+_GOODBYE_S = 3.0
 _QUEUE = re.compile(r"access to queue '([^']+)'")
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ class WorkerConsumer(Consumer):
     blueprint: Any
     event_dispatcher: Any
     conninfo: Connection
+    connection: Connection | None
     hub: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -120,10 +121,23 @@ class WorkerConsumer(Consumer):
             super().on_connection_error_after_connected(exc)
         self._rest(exc)
 
+    def stop(self) -> None:
+        """Called by Celery when the worker is to end, before its last task has.
+
+        Celery would wait for the answer of a broker that has gone without a word, for ever. What
+        is acked too late for the bound comes again, which is safe.
+        """
+        self._bound_goodbyes()
+        super().stop()
+
     def shutdown(self) -> None:
         """Called by Celery at the end."""
-        bound_open_broker_sockets(self._connection_of_events(), _GOODBYE_S)
+        self._bound_goodbyes()
         super().shutdown()
+
+    def _bound_goodbyes(self) -> None:
+        for connection in (self.connection, self._connection_of_events()):
+            bound_open_broker_sockets(connection, _GOODBYE_S)
 
     def _connection_of_events(self) -> Connection | None:
         """The connection of its own by which events are sent.
