@@ -47,7 +47,7 @@ test: $(INSTALLED) services lint  ## everything: what check does with coverage, 
 unit: $(INSTALLED)  ## the unit tests, on all cores
 	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)"
 
-faults: $(INSTALLED) services  ## 300 random faults against two experiments, 40 minutes; SEED=N repeats one
+faults: $(INSTALLED) services  ## 300 random faults against two experiments; SEED=N repeats one
 	$(WITH_VENV) python tests/faults/campaign.py --faults 300 $(if $(SEED),--seed $(SEED)) --json faults.json
 
 kills: $(INSTALLED) services  ## the fault tests alone, with 50 kills of a whole learner instead of 5
