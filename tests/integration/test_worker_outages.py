@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import experience_queue
 from tinyqueue.celery import make_app
+from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.settings import Settings
@@ -106,12 +107,12 @@ def test_an_outage_longer_than_any_time_limit_ends_no_child(
     assert "exited" not in worker.printed
 
 
-def quietly(attempt: object) -> bool:
+def quietly(attempt: Callable[[], bool]) -> bool:
     """What it returns; False while the broker is not there."""
     time.sleep(0.5)
     try:
-        return bool(attempt())  # type: ignore[operator]
-    except Exception:
+        return attempt()
+    except ServiceUnreachableError:
         return False
 
 
