@@ -15,13 +15,15 @@ pytestmark = pytest.mark.integration
 
 
 def test_players_come_and_go_until_it_is_solved(cluster: Cluster) -> None:
-    first, second = cluster.worker(), cluster.worker()
+    first, second = cluster.worker(queues="play"), cluster.worker(queues="play")
     cluster.until(lambda: "ready." in first.printed, "a worker is ready without a learner")
 
-    learner = cluster.learner("--json")
+    # Only an evaluation ends the run, so it goes on until the evaluator joins.
+    learner = cluster.learner("--json", "--max-env-steps", "1000000000")
     cluster.trains_on(1)
-    third = cluster.worker()
+    third = cluster.worker(queues="play")
     cluster.until(lambda: all(has_played(cluster, w) for w in (first, second, third)), "play")
+    evaluator = cluster.worker(queues="evaluate")
     second.kill()
     holds_no_tensorflow(first)
     assert "tensorflow" in libraries_of(learner.pid)
@@ -43,9 +45,9 @@ def test_players_come_and_go_until_it_is_solved(cluster: Cluster) -> None:
     )
     assert count["env_steps"] == info["env_steps"] >= outcome["env_steps"]
 
-    for worker in (first, third):
+    for worker in (first, third, evaluator):
         worker.terminate()
-    assert [worker.wait() for worker in (first, third)] == [0, 0]
+    assert [worker.wait() for worker in (first, third, evaluator)] == [0, 0, 0]
     verdict = judge(cluster.journal, cluster.run_path())
     # The learner ended while others played: what waits in its queue has no fate yet. The queue
     # holds two; two more were in hand and went back.
