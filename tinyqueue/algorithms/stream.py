@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError
-from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, schedule
+from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, is_finite, schedule
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
 from tinyqueue.data.session import SessionBatch
@@ -79,7 +79,6 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         self._descent = Descent(network, config.optimiser, config.epsilon, config.max_grad_norm)
         self.kept = self._descent.kept
         self._graph = Compiled(self._learn)
-        self._takes_steps = True
 
     @classmethod
     def outputs(cls, actions: Space, config: S) -> dict[str, Output]:
@@ -98,25 +97,19 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         """The update, inside a graph. Returns its metrics as one float32 vector."""
 
-    def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
-        """The metrics of :meth:`_learn` for these batches."""
+    def _run(
+        self, batches: Sequence[SessionBatch], env_steps: int, rate: np.float32 | None = None
+    ) -> list[float]:
+        """The metrics of :meth:`_learn` for these batches. With ``NO_RATE`` it takes no step."""
         batch = self._layout.arrays(batches)
-        settings = self._settings(batch.rewards.shape[1], env_steps)
-        if not self._takes_steps:
-            settings = (np.asarray(NO_RATE), *settings[1:])
+        scheduled, *others = self._settings(batch.rewards.shape[1], env_steps)
+        settings = (scheduled if rate is None else np.asarray(rate), *others)
         numbers: list[float] = self._graph(settings, batch).tolist()
         return numbers
 
     def is_sound(self, batches: Sequence[SessionBatch], env_steps: int) -> bool:
         """Whether an update on these batches would have a finite loss and gradient."""
-        self._takes_steps = False
-        try:
-            self.update(batches, env_steps)
-        except LossNotFiniteError:
-            return False
-        finally:
-            self._takes_steps = True
-        return True
+        return is_finite(*self._run(batches, env_steps, NO_RATE)[:2])
 
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
