@@ -82,7 +82,7 @@ with Ledger(disk / "sessions.db", experiment="pole", run="1") as ledger:
 POINTS_ON_A_SMALL_DISK = """
 import sys
 from pathlib import Path
-from tinyqueue.learner import tensorboard
+from tinyqueue.monitor import tensorboard
 
 disk = Path(sys.argv[1])
 tensorboard.RETRY_S = 0.0

@@ -10,9 +10,9 @@ from stateless_source import taken
 
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.learner.reporter import Reporter
-from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.monitor.tensorboard import TensorBoard
 from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.wire.evaluations import EvaluationResult

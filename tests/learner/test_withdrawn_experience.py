@@ -11,9 +11,9 @@ import pytest
 
 from tinyqueue.algorithms.base import LossNotFiniteError, Update
 from tinyqueue.bus.messages import Delivery
+from tinyqueue.experience.failed_updates import FailedUpdates
 from tinyqueue.experience.make import make_experience
 from tinyqueue.experience.source import Arrival
-from tinyqueue.learner.failed_updates import FailedUpdates
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.session_log import SessionLog
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan

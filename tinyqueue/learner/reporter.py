@@ -14,13 +14,13 @@ from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import NOT_FINITE, Refused
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.environment_faults import EnvironmentFaults
-from tinyqueue.learner.rates import Rate
-from tinyqueue.learner.tensorboard import TensorBoard
 from tinyqueue.learner.updater import Updater
 from tinyqueue.ledger.marks import Count
+from tinyqueue.monitor.environment_faults import EnvironmentFaults
 from tinyqueue.monitor.flat_runs import FlatRun
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.monitor.rates import Rate
+from tinyqueue.monitor.tensorboard import TensorBoard
 from tinyqueue.monitor.view import RunHeader, Snapshot, View, number, shown
 from tinyqueue.run.json_text import finite
 from tinyqueue.run.run_directory import RunDirectory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinyqueue.learner.rates import Rate
+from tinyqueue.monitor.rates import Rate
 
 
 def rising(every_s, until_s, by):

@@ -17,9 +17,9 @@ from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.algorithms.impala import Impala, ImpalaConfig
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.experience.failed_updates import MOST_IN_A_ROW, FailedUpdates, culprits
 from tinyqueue.experience.source import Arrival, Refused, Taken
 from tinyqueue.experience.stream_source import StreamExperience
-from tinyqueue.learner.failed_updates import MOST_IN_A_ROW, FailedUpdates, culprits
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import WeightsNotFiniteError, require_finite
 from tinyqueue.models.mlp import MlpConfig
