@@ -181,9 +181,13 @@ def test_a_task_that_comes_again_is_said_only_where_it_means_something(
     for _ in range(2):
         setbacks.failed(failure(LOST, "it came again"))
     assert said == []
+    assert [remark.partition(" came again")[0] for remark in setbacks.closing_remarks()] == [
+        "2 play tasks"
+    ]
 
     setbacks.failed(failure(LOST, "it came again"))
     assert said == ["player host:1: it came again"]
+    assert setbacks.closing_remarks() == []
 
 
 def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[str]) -> None:

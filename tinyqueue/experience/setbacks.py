@@ -71,7 +71,8 @@ class Setbacks:
             if failure.kind == LOST:
                 record.lost += 1
                 if record.accepted and record.lost < 3:
-                    # A restarted broker delivers tasks again; nothing is wrong then.
+                    # A restarted broker delivers tasks again; nothing is wrong then. A short run
+                    # says it at its end.
                     return
             # Once batches have come, the player or others go on with the next task.
             did = "gave up a task" if self._last_accepted_s else "cannot play"
@@ -156,6 +157,19 @@ class Setbacks:
                     lines.append(f"{kind.text} [{kind.count:,} times{_players(kind)}]")
         for line in lines:
             self._say(line)
+
+    def closing_remarks(self) -> list[str]:
+        """What was not worth a message while the run went on: a task or two that came again."""
+        with self._lock:
+            said = f"failed: {LOST}"
+            lost = sum(each.lost for each in self._logins.values() if said not in each.kinds)
+        if not lost:
+            return []
+        tasks, they = ("a play task", "it") if lost == 1 else (f"{lost} play tasks", "them")
+        return [
+            f"{tasks} came again: the process that played {they} ended without a word (its "
+            "environment crashed it, it ran out of memory, or it was killed), or lost its broker"
+        ]
 
     def hopeless(self) -> str:
         """Why the run cannot make progress; empty while it can.

@@ -142,8 +142,9 @@ class Reporter:
         return self._flat.closing_advice()
 
     def closing_remarks(self) -> list[str]:
-        """What the user should know of the training episodes: how often environments failed."""
-        return self._faults.remarks()
+        """What the user should know of the training: failed environments, tasks that came again."""
+        came_again = self._setbacks.closing_remarks() if self._setbacks is not None else []
+        return [*self._faults.remarks(), *came_again]
 
     def waited(self) -> None:
         """Updates the view while no batch arrives, and explains a long silence."""
