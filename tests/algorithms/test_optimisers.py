@@ -55,10 +55,8 @@ def test_radam_takes_steps_once_the_variance_is_finite() -> None:
 def test_radam_is_adam_in_the_long_run() -> None:
     tf, _ = import_keras()
     weights = [tf.Variable([1.0]), tf.Variable([1.0])]
-    adam, radam = (
-        make_optimiser(name, {"w": weight}, 1e-8)
-        for name, weight in zip(("adam", "radam"), weights, strict=True)
-    )
+    adam = make_optimiser("adam", {"w": weights[0]}, 1e-8)
+    radam = make_optimiser("radam", {"w": weights[1]}, 1e-8)
     for optimiser in (adam, radam):
         # The power of β₂ after 100,000 steps, which float32 cannot tell from 0.
         optimiser.slots()["beta2_power"].assign(0.0)

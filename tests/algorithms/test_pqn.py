@@ -22,7 +22,8 @@ MODEL = MlpConfig(hidden=(8,), layer_norm=True)
 
 
 def algorithm(actions: Any = ACTIONS, mask_size: int = 0, **settings: Any) -> Pqn:
-    config = PqnConfig(**{"minibatches": 2, "learning_rate": 1e-2, "optimiser": "adam"} | settings)
+    given: dict[str, Any] = {"minibatches": 2, "learning_rate": 1e-2, "optimiser": "adam"}
+    config = PqnConfig(**given | settings)
     network = build(OBSERVATIONS, actions, Pqn.outputs(actions, config), MODEL, 0)
     return Pqn(config, network, actions, mask_size)
 
