@@ -76,6 +76,21 @@ def test_it_learns_to_walk_to_the_right(name: str) -> None:
     assert np.mean(shares[-5:]) > 0.97
 
 
+def test_pqn_learns_which_end_is_the_right_one() -> None:
+    trained, export = made("pqn", gamma=0.9, learning_rate=3e-3, exploration_steps=8_000)
+    runner = PolicyRunner(export.graph, export.arrays(), 0)
+    head = make_head(trained.head, trained.head_config, ACTIONS, stage="0" * 32)
+    rng = np.random.default_rng(0)
+    corridor = Corridor()
+    for n in range(40):
+        batch = play(corridor, runner, head, rng)
+        trained.update([batch], n * TICKS * SLOTS)
+        runner = runner.with_weights(export.arrays(), n, n * TICKS * SLOTS)
+    outputs, _ = runner.run({"": np.arange(1, CELLS - 1, dtype=np.uint8)}, {})
+    assert outputs["q"].argmax(axis=1).tolist() == [1] * (CELLS - 2)
+    assert outputs["q"][-2:, 1] == pytest.approx([0.9, 1.0], abs=0.12)
+
+
 @pytest.mark.parametrize(
     ("name", "config"),
     [

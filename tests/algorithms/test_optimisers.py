@@ -29,6 +29,42 @@ def test_adam_steps_like_keras() -> None:
     assert abs(ours.numpy() - 1).min() > 0.05
 
 
+def test_radam_takes_steps_once_the_variance_is_finite() -> None:
+    # The paper's algorithm 2, in NumPy, without the steps of plain momentum.
+    tf, _ = import_keras()
+    rng = np.random.default_rng(0)
+    weight, wanted = tf.Variable([1.0, -1.0]), np.array([1.0, -1.0])
+    optimiser = make_optimiser("radam", {"w": weight}, 1e-8)
+    first = second = np.zeros(2)
+    longest = 2 / (1 - 0.999) - 1
+    for step in range(1, 60):
+        gradient = rng.normal(size=2).astype(np.float32)
+        optimiser.apply([tf.constant(gradient)], tf.constant(0.1))
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        length = longest - 2 * step * 0.999**step / (1 - 0.999**step)
+        if length > 5:
+            scale = (length - 4) * (length - 2) * longest
+            scale = math.sqrt(scale / ((longest - 4) * (longest - 2) * length))
+            root = np.sqrt(second / (1 - 0.999**step))
+            wanted = wanted - 0.1 * scale * first / (1 - 0.9**step) / (root + 1e-8)
+        assert (weight.numpy() != [1.0, -1.0]).all() == (step > 5)
+        np.testing.assert_allclose(weight.numpy(), wanted, atol=2e-4)
+
+
+def test_radam_is_adam_in_the_long_run() -> None:
+    tf, _ = import_keras()
+    weights = [tf.Variable([1.0]), tf.Variable([1.0])]
+    adam = make_optimiser("adam", {"w": weights[0]}, 1e-8)
+    radam = make_optimiser("radam", {"w": weights[1]}, 1e-8)
+    for optimiser in (adam, radam):
+        # The power of β₂ after 100,000 steps, which float32 cannot tell from 0.
+        optimiser.slots()["beta2_power"].assign(0.0)
+        optimiser.apply([tf.constant([0.5])], tf.constant(0.1))
+    assert weights[0].numpy()[0] != 1.0
+    assert weights[1].numpy() == pytest.approx(weights[0].numpy())
+
+
 def test_rmsprop_has_epsilon_under_the_root_and_starts_from_one() -> None:
     tf, _ = import_keras()
     weight = tf.Variable([1.0])
@@ -56,7 +92,7 @@ def test_centred_rmsprop_divides_by_the_deviation_of_the_gradient() -> None:
     assert weight.numpy()[0] == pytest.approx(second, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adam", "rmsprop", "centred-rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "radam", "rmsprop", "centred-rmsprop"])
 def test_its_slots_are_all_that_it_remembers(name: OptimiserName) -> None:
     # Given two optimisers, of which the second takes over the slots of the first
     tf, _ = import_keras()
@@ -104,7 +140,7 @@ def test_a_step_is_along_the_clipped_gradient_and_only_where_it_is_sound(
     assert told.numpy() == pytest.approx(norm, nan_ok=True)
 
 
-@pytest.mark.parametrize("name", ["adam", "rmsprop", "centred-rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "radam", "rmsprop", "centred-rmsprop"])
 @pytest.mark.parametrize(
     ("loss", "gradient", "rate"),
     [

@@ -24,6 +24,7 @@ from stream_batches import (
 
 from tinyqueue.algorithms import ppo as ppo_module
 from tinyqueue.algorithms.base import LossNotFiniteError
+from tinyqueue.algorithms.epochs import minibatches_of
 from tinyqueue.algorithms.optimisers import make_optimiser
 from tinyqueue.algorithms.ppo import (
     METRICS,
@@ -31,7 +32,6 @@ from tinyqueue.algorithms.ppo import (
     Ppo,
     PpoConfig,
     gae,
-    minibatches_of,
     ppo_loss,
 )
 from tinyqueue.algorithms.returns import Estimates

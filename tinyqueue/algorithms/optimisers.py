@@ -1,4 +1,4 @@
-"""Adam and RMSProp as TensorFlow's fused training kernels: one operation per variable.
+"""Adam, RAdam and RMSProp as TensorFlow's fused training kernels: one operation per variable.
 
 Measured against ``keras.optimizers.Adam`` with the twelve variables of two 64-64 towers: a step
 takes 0.26 ms of CPU instead of 0.40, and building it takes 0.03 s instead of 0.18.
@@ -6,6 +6,7 @@ takes 0.26 ms of CPU instead of 0.40, and building it takes 0.03 s instead of 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
@@ -15,7 +16,7 @@ from tinyqueue.models.tensors import Variable
 _LEAST_SQUARE = 1.0 + 1e-5
 """Mean square of a gradient as a share of its squared mean, at least; float32 rounds by 1e-7."""
 
-OptimiserName = Literal["adam", "rmsprop", "centred-rmsprop"]
+OptimiserName = Literal["adam", "radam", "rmsprop", "centred-rmsprop"]
 
 
 class Optimiser(Protocol):
@@ -60,6 +61,7 @@ class Adam:
 
         first_power, second_power = self._powers
         one, two = first_power.read_value(), second_power.read_value()
+        learning_rate = self._rectified(learning_rate, two)
         # A decay of 1 keeps a moment as it is: much cheaper than a branch.
         first_decay, second_decay = tf.where(is_taken, 0.9, 1.0), tf.where(is_taken, 0.999, 1.0)
         for name, gradient in zip(self._variables, gradients, strict=True):
@@ -78,6 +80,10 @@ class Adam:
         first_power.assign(one * first_decay)
         second_power.assign(two * second_decay)
 
+    def _rectified(self, learning_rate: Tensor, second_power: Tensor) -> Tensor:
+        """The rate of step t = 1, 2, 3 and so on; ``second_power`` is β₂ᵗ."""
+        return learning_rate
+
     def slots(self) -> dict[str, Variable]:
         """Both moments of every variable, and the powers of β₁ and β₂."""
         return {
@@ -86,6 +92,28 @@ class Adam:
             **{f"first/{name}": v for name, v in self._first.items()},
             **{f"second/{name}": v for name, v in self._second.items()},
         }
+
+
+class RAdam(Adam):
+    """Rectified Adam (Liu et al., 2020, arXiv:1908.03265): a warm-up without a setting.
+
+    Steps are scaled by how far the variance of the adaptive rate has settled. In the first five,
+    when it is not even finite, only the moments change, as in the authors' own Adam-like variant;
+    Torch takes steps of plain momentum.
+    """
+
+    def _rectified(self, learning_rate: Tensor, second_power: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        # The power tells the step, so that no count is kept. After 100,000 steps float32 has 0 for
+        # it, whose logarithm is not finite.
+        power = tf.maximum(second_power, 1e-30)
+        steps = tf.round(tf.math.log(power) / math.log(0.999))
+        longest = 2.0 / (1.0 - 0.999) - 1.0
+        length = longest - 2.0 * steps * power / (1.0 - power)
+        settled = (length - 4.0) * (length - 2.0) * longest
+        scale = tf.sqrt(tf.maximum(settled / ((longest - 4.0) * (longest - 2.0) * length), 0.0))
+        return learning_rate * tf.where(length > 5.0, scale, 0.0)
 
 
 class RmsProp:
@@ -198,6 +226,7 @@ def make_optimiser(
     """
     kinds: dict[OptimiserName, Callable[[dict[str, Variable], float], Optimiser]] = {
         "adam": Adam,
+        "radam": RAdam,
         "rmsprop": RmsProp,
         "centred-rmsprop": CentredRmsProp,
     }

@@ -3,8 +3,7 @@
 Deviations: π_old is the policy that played, taken from the player's own log-probabilities, so a
 batch that arrives late starts with ratios other than 1; values before the update come from the
 learner's weights, not the player's; ratios are first clipped to 1/20 … 20, as in Sample Factory.
-Minibatches are whole slots, not single ticks: a recurrent state runs through them, and the end of
-an episode stays next to its final observation.
+Minibatches are whole slots, not single ticks.
 
 Sources of the defaults: the paper; CleanRL's ``ppo.py``, whose 4 × 4 steps suit most small tasks;
 Stable-Baselines3 and its zoo's settings for CartPole-v1; Sample Factory (Petrenko et al., 2020,
@@ -23,6 +22,7 @@ from pydantic import Field
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import schedule, sound_update
+from tinyqueue.algorithms.epochs import minibatches_of, require_whole_slots, take_steps
 from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
 from tinyqueue.algorithms.returns import Estimates, vtrace
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
@@ -30,7 +30,6 @@ from tinyqueue.algorithms.trajectories import Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.distributions import Factored, Tensor
-from tinyqueue.errors import ConfigError
 from tinyqueue.models.network import Network
 from tinyqueue.models.tensors import require
 from tinyqueue.monitor.metrics import Metric
@@ -222,12 +221,7 @@ class Ppo(StreamActorCritic[PpoConfig]):
     @classmethod
     def check(cls, config: PpoConfig, slots: int) -> None:
         """Rejects a number of minibatches that does not divide the slots of an update."""
-        if slots % config.minibatches:
-            raise ConfigError(
-                f"algorithm.minibatches = {config.minibatches} does not divide the {slots} slots "
-                "of an update (session.slots × learner.batches_per_update), and a minibatch takes "
-                "whole slots. Choose a divisor."
-            )
+        require_whole_slots(config.minibatches, slots)
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
         """All epochs on the batches, in one graph.
@@ -252,38 +246,14 @@ class Ppo(StreamActorCritic[PpoConfig]):
         return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
-        """Means of METRICS, then the number of steps; after a failed step, its metrics.
-
-        After a failed step, variables are as before the first one.
-        """
-        import tensorflow as tf
-
         rate, clip, order = settings
-        # Costs nothing but memory: a step copies a variable whose value is still in use.
-        before = self._descent.values()
+
+        def loss_of(part: Minibatch) -> tuple[Tensor, list[Tensor]]:
+            outputs, values = self._unroll(part.batch)
+            return ppo_loss(self._config, clip, self._policy, outputs, values[:-1], part)
+
         whole = self._estimated(batch)
-
-        def step(index: Tensor, means: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            part = tf.nest.map_structure(lambda x: tf.gather(x, order[index], axis=1), whole)
-            with tf.GradientTape() as tape:
-                outputs, values = self._unroll(part.batch)
-                loss, metrics = ppo_loss(
-                    self._config, clip, self._policy, outputs, values[:-1], part
-                )
-            norm = self._descent.step(tape, loss, rate)
-            numbers = tf.stack([loss, norm, *metrics])
-            is_sound = tf.math.is_finite(loss + norm)
-            return index + 1, tf.where(is_sound, means + numbers / count, numbers), is_sound
-
-        count = order.shape[0]
-        steps, means, is_sound = tf.while_loop(
-            lambda index, _, is_sound: is_sound & (index < count),
-            step,
-            (tf.constant(0), tf.zeros(len(METRICS)), tf.constant(True)),
-            parallel_iterations=1,
-        )
-        self._descent.undo_unless(is_sound, before)
-        return tf.concat([means, tf.cast(steps, tf.float32)[None]], axis=0)
+        return take_steps(self._descent, whole, order, rate, loss_of, len(METRICS) - 2)
 
     def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
         """All slots, with targets and advantages from the weights before the first step.
@@ -307,19 +277,3 @@ class Ppo(StreamActorCritic[PpoConfig]):
             lambda_=self._config.lambda_,
         )
         return Minibatch(batch, estimates, values[:-1])
-
-
-def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) -> Array:
-    """The slots of each step, ``[epochs · minibatches, slots / minibatches]`` int32.
-
-    Every epoch takes all slots, in a new random order.
-
-    Args:
-        slots: A multiple of ``minibatches``.
-        epochs: Passes over all slots.
-        minibatches: Steps per epoch.
-        env_steps: Seed of the orders, so that a restored run draws the same.
-    """
-    rng = np.random.default_rng(env_steps)
-    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
-    return orders.reshape(epochs * minibatches, -1).astype(np.int32)

@@ -6,6 +6,7 @@ Double Q learning: van Hasselt et al., 2016, arXiv:1509.06461. Value rescaling: 
 
 from __future__ import annotations
 
+from tinyqueue.algorithms.returns import suffix_sum
 from tinyqueue.distributions import Tensor
 from tinyqueue.distributions.categorical import masked
 from tinyqueue.models.tensors import require
@@ -89,6 +90,46 @@ def sequence_targets(
         after = tf.where(mask[1:], targets[1:], values[1:-1])
         targets = rewards + gamma * goes_on * tf.concat([after, values[-1:]], axis=0)
     return targets
+
+
+def lambda_targets(
+    *,
+    rewards: Tensor,
+    terminated: Tensor,
+    valid: Tensor,
+    values: Tensor,
+    is_followed: Tensor,
+    gamma: float,
+    lambda_: float,
+) -> Tensor:
+    """``G_t = r_t + γ(1 − terminated)·[λ·G_{t+1} + (1 − λ)·V_{t+1}]``, time-major.
+
+    Q(λ) of Peng & Williams (1996); with ``is_followed`` of greedy actions only, Watkins's (1989).
+    The bracket is V_{t+1} alone where t is the last tick of an episode or of the batch, and where
+    the action after it is not followed. The row after an episode's last tick is its final
+    observation: truncation bootstraps from it.
+
+    Args:
+        rewards: ``[T, B]`` float32.
+        terminated, valid: ``[T, B]`` bool; where ``valid`` is false, the target is meaningless.
+        values: ``[T+1, B]`` float32, max Q of every row.
+        is_followed: ``[T, B]`` bool, whether a return may run on through the action of a tick.
+        gamma: Discount per env step.
+        lambda_: λ.
+
+    Returns:
+        ``[T, B]``.
+    """
+    import tensorflow as tf
+
+    require((None, None), "float32", rewards=rewards)
+    ticks, slots = rewards.shape
+    require((ticks, slots), "bool", terminated=terminated, valid=valid, is_followed=is_followed)
+    require((ticks + 1, slots), "float32", values=values)
+    discounts = gamma * (1.0 - tf.cast(terminated, tf.float32))
+    runs_on = tf.concat([(valid & is_followed)[1:], tf.zeros_like(valid[:1])], axis=0)
+    traces = lambda_ * tf.cast(runs_on, tf.float32)
+    return suffix_sum(rewards + discounts * (1.0 - traces) * values[1:], discounts * traces)
 
 
 def rescale(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.dqn import Apex, DoubleDqn, Dqn, NStepQ, OneStepQ, RainbowLite
 from tinyqueue.algorithms.impala import A3c, Impala
 from tinyqueue.algorithms.ppo import Ppo
+from tinyqueue.algorithms.pqn import Pqn
 from tinyqueue.algorithms.r2d2 import R2d2
 from tinyqueue.algorithms.sac import Sac
 from tinyqueue.errors import ConfigError
@@ -20,6 +21,7 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
     "impala": Impala,
     "a3c": A3c,
     "ppo": Ppo,
+    "pqn": Pqn,
     "dqn": Dqn,
     "double-dqn": DoubleDqn,
     "rainbow-lite": RainbowLite,

@@ -1,20 +1,14 @@
-"""What algorithms on the stream share: settings, session batches as tensors, terms of a loss."""
+"""What actor-critics on the stream share: settings, policy and values, terms of a loss."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-import numpy as np
-
-from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, is_finite, schedule
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
+from tinyqueue.algorithms.session_updates import SessionUpdates, SessionUpdatesConfig
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
-from tinyqueue.data.session import SessionBatch
-from tinyqueue.data.spaces import Array, Space
+from tinyqueue.data.spaces import Space
 from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.models.network import Network, Output
 from tinyqueue.models.tensors import require
@@ -56,29 +50,21 @@ class StreamConfig:
 S = TypeVar("S", bound=StreamConfig)
 
 
-class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
+class StreamActorCritic(SessionUpdates[S]):
     """A policy and its value in one network. Every session batch is used in one update.
 
-    A subclass sets ``Config`` and writes :meth:`update` and :meth:`_learn`, as in ``impala.py``. It
-    has ``_config``, ``_policy`` (the distribution of actions, given the network's outputs),
-    ``_learning_rate`` (a function of env steps) and ``_descent`` (takes the optimiser's steps).
+    A subclass sets ``Config`` and writes ``update`` and ``_learn``, as in ``impala.py``. Beside
+    what :class:`SessionUpdates` gives it, it has ``_policy``: the distribution of actions, given
+    the network's outputs.
     """
 
     head = "categorical"
     records_entropy = True
 
     def __init__(self, config: S, network: Network, actions: Space, mask_size: int = 0) -> None:
-        self._config = config
-        self._network = network
+        super().__init__(config, network, TrajectoryLayout(network, actions, mask_size))
         self._policy = Factored(actions)
         self.acting_outputs = tuple(self._policy.parameters)
-        self._layout = TrajectoryLayout(network, actions, mask_size)
-        self._learning_rate = schedule(
-            config.learning_rate, config.learning_rate_end, config.anneal_steps
-        )
-        self._descent = Descent(network, config.optimiser, config.epsilon, config.max_grad_norm)
-        self.kept = self._descent.kept
-        self._graph = Compiled(self._learn)
 
     @classmethod
     def outputs(cls, actions: Space, config: S) -> dict[str, Output]:
@@ -88,28 +74,6 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
             for name, parameter in Factored(actions).parameters.items()
         }
         return {**policy, "value": Output(1)}
-
-    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        """What changes between updates: the learning rate first, and what a subclass adds."""
-        return (np.asarray(self._learning_rate(env_steps), np.float32),)
-
-    @abstractmethod
-    def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
-        """The update, inside a graph. Returns its metrics as one float32 vector."""
-
-    def _run(
-        self, batches: Sequence[SessionBatch], env_steps: int, rate: np.float32 | None = None
-    ) -> list[float]:
-        """The metrics of :meth:`_learn` for these batches. With ``NO_RATE`` it takes no step."""
-        batch = self._layout.arrays(batches)
-        scheduled, *others = self._settings(batch.rewards.shape[1], env_steps)
-        settings = (scheduled if rate is None else np.asarray(rate), *others)
-        numbers: list[float] = self._graph(settings, batch).tolist()
-        return numbers
-
-    def is_sound(self, batches: Sequence[SessionBatch], env_steps: int) -> bool:
-        """Whether an update on these batches would have a finite loss and gradient."""
-        return is_finite(*self._run(batches, env_steps, NO_RATE)[:2])
 
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
@@ -133,17 +97,11 @@ class StreamActorCritic(Algorithm[S, Sequence[SessionBatch]]):
         last, _ = rows(slice(-1, None), state)
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
         for mask in batch.masks:
-            outputs = self._policy.masked(ops, outputs, mask)
+            outputs = self._policy.masked(ops, outputs, mask[:-1])
         return outputs, values
 
-    def prepare(self, ticks: int, slots: int) -> None:
-        """Runs one update on zeros, then restores the state."""
-        before = self.state()
-        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
-        self.restore(before)
 
-
-def shaped_rewards(config: StreamConfig, rewards: Tensor) -> Tensor:
+def shaped_rewards(config: SessionUpdatesConfig, rewards: Tensor) -> Tensor:
     """Rewards as the loss sees them: clipped, then scaled."""
     import tensorflow as tf
 

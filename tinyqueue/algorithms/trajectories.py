@@ -30,12 +30,12 @@ class Trajectories(NamedTuple, Generic[X]):
 
     Attributes:
         actions: path → ``[T, B, *act]``.
-        log_mu: ``[T, B]`` log μ(a|x) as the player recorded it.
+        log_mu: ``[T, B]`` log μ(a|x) as the player recorded it; zeros from a head without one.
         rewards: ``[T, B]`` as the environment gave them.
         terminated, valid: ``[T, B]`` bool.
         seen: From :class:`Observed`, ``[…, B, …]``.
         carried: What the network needs from before the batch, by name: ``[1, B, …]``.
-        masks: ``[T, B, n]`` bool, which actions were valid; an empty tuple without masks.
+        masks: ``[T+1, B, n]`` bool, which actions were valid; an empty tuple without masks.
     """
 
     actions: dict[str, X]
@@ -72,12 +72,16 @@ class TrajectoryLayout:
         network: The network to train.
         actions: The action space.
         mask_size: n of the batches' action masks; 0 if they have none.
+        has_log_mu: Whether the head records the log-probability of its choice.
     """
 
-    def __init__(self, network: Network, actions: Space, mask_size: int = 0) -> None:
+    def __init__(
+        self, network: Network, actions: Space, mask_size: int = 0, *, has_log_mu: bool = True
+    ) -> None:
         self._state = list(network.state)
         self._actions = actions
         self._mask_size = mask_size
+        self._has_log_mu = has_log_mu
         self._observed = Observed(network.observations)
         self._carried: dict[str, tuple[tuple[int, ...], str]] = {
             carried_state(path): (shape, "float32") for path, shape in network.state.items()
@@ -99,13 +103,13 @@ class TrajectoryLayout:
         parts = [
             Trajectories(
                 {path: batch.actions[path] for path in self._actions},
-                batch.extras[LOG_PROB],
+                batch.extras[LOG_PROB] if self._has_log_mu else np.zeros_like(batch.rewards),
                 batch.rewards,
                 batch.terminated,
                 batch.valid,
                 tuple(self._observed.arrays(batch)),
                 {name: batch.carry[name][None] for name in self._carried},
-                (batch.extras[ACTION_MASK][:-1],) if self._mask_size else (),
+                (batch.extras[ACTION_MASK],) if self._mask_size else (),
             )
             for batch in batches
         ]
@@ -127,7 +131,7 @@ class TrajectoryLayout:
             np.zeros(shape, bool),
             tuple(self._observed.nothing(ticks, slots)),
             {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
-            (np.ones((*shape, self._mask_size), bool),) if self._mask_size else (),
+            (np.ones((ticks + 1, slots, self._mask_size), bool),) if self._mask_size else (),
         )
 
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:

@@ -42,6 +42,7 @@ from tinyqueue.errors import TinyqueueError
         ),
         "info": ("tinyqueue.cli.info:info", "Show experiments, players, versions and the count."),
         "plot": ("tinyqueue.cli.plot:plot", "Draw the learning curve of one or more runs."),
+        "diagnose": ("tinyqueue.cli.diagnose:diagnose_run", "Say why a run may not have learned."),
         "sessions": (
             "tinyqueue.cli.sessions:sessions",
             "List, show and export what players have sent.",

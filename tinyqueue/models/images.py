@@ -26,6 +26,9 @@ class ImageConfig(MemoryConfig):
     """Units of the cell. IMPALA (Espeholt et al., 2018): an LSTM of 256; R2D2: 512."""
     dense: Width = 256
     """Units of the layer after the convolutions; of each stream if an output is dueling."""
+    layer_norm: bool = False
+    """LayerNorm in every layer before the heads, over channels or units, before its ReLU. PQN
+    (Gallici et al., 2024) needs it."""
     precision: Precision = "auto"
     """Precision of the layers before the heads in training: bfloat16 with float32 variables, which
     ``auto`` uses if the processor can multiply bfloat16. Players always use float32."""
@@ -74,7 +77,7 @@ def image_network(
     _, keras = import_keras()
     ((path, leaf),) = _image(observations).items()
     inputs = observation_inputs(observations)
-    layers = Layers(seed, "relu", dtype_policy(config.precision))
+    layers = Layers(seed, "relu", dtype_policy(config.precision), layer_norm=config.layer_norm)
     frames = inputs[path]
     if leaf.stack == 1:
         frames = keras.ops.expand_dims(frames, 1)
@@ -120,17 +123,17 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
             dtype=layers.policy,
             name="convolution_0",
         )(frames)
-        x = keras.ops.relu(x)
+        x = layers.activated("convolution_0", x)
         for index, part in enumerate(rest, 1):
             x = keras.layers.Conv2D(
                 part.filters,
                 part.size,
                 part.stride,
-                activation="relu",
                 kernel_initializer=layers.orthogonal(math.sqrt(2)),
                 dtype=layers.policy,
                 name=f"convolution_{index}",
             )(x)
+            x = layers.activated(f"convolution_{index}", x)
         return x
 
     return convolve

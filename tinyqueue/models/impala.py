@@ -52,10 +52,11 @@ def _convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
         x = _first(layers, leaf, x) if index == 0 else _convolution(layers, name, filters, x)
         x = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=layers.policy)(x)
         for block in range(BLOCKS):
-            inside = _convolution(layers, f"{name}_block_{block}_0", filters, keras.ops.relu(x))
-            inside = keras.ops.relu(inside)
-            x = x + _convolution(layers, f"{name}_block_{block}_1", filters, inside)
-    return keras.ops.relu(x)
+            first, second = f"{name}_block_{block}_0", f"{name}_block_{block}_1"
+            inside = _convolution(layers, first, filters, layers.activated(f"{first}_before", x))
+            inside = layers.activated(first, inside)
+            x = x + _convolution(layers, second, filters, inside)
+    return layers.activated("sections", x)
 
 
 def _first(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:

@@ -52,24 +52,45 @@ class Layers:
         seed: Seed of the initial weights.
         activation: Used after every layer except heads.
         policy: Keras dtype policy of the layers before the heads.
+        layer_norm: Whether every layer except heads is normalised before its activation.
     """
 
-    def __init__(self, seed: int, activation: str, policy: str = "float32") -> None:
+    def __init__(
+        self, seed: int, activation: str, policy: str = "float32", *, layer_norm: bool = False
+    ) -> None:
         self._seed = seed
         self.activation = activation
         self.policy = policy
+        self._layer_norm = layer_norm
         self._draws = iter(range(2**31))
 
     def hidden(self, name: str, units: int, x: Tensor) -> Tensor:
         """A dense layer with the activation: ``[B, n]`` → ``[B, units]``."""
         _, keras = import_keras()
-        return keras.layers.Dense(
+        x = keras.layers.Dense(
             units,
-            self.activation,
             kernel_initializer=self.orthogonal(math.sqrt(2)),
             dtype=self.policy,
             name=name,
         )(x)
+        return self.activated(name, x)
+
+    def activated(self, name: str, x: Tensor) -> Tensor:
+        """The activation of a layer's output ``[B, …, n]``, after LayerNorm if there is one.
+
+        LayerNorm (Ba et al., 2016, arXiv:1607.06450) is over the last axis, the units or channels.
+
+        Args:
+            name: The layer's name.
+            x: Its output.
+        """
+        _, keras = import_keras()
+        if self._layer_norm:
+            # In float32: means of bfloat16 would have three digits.
+            norm = keras.layers.LayerNormalization(dtype="float32", name=f"{name}_norm")
+            x = keras.ops.cast(norm(x), x.dtype)
+        activated: Tensor = keras.activations.get(self.activation)(x)
+        return activated
 
     def tower(self, name: str, widths: Sequence[int], x: Tensor) -> Tensor:
         """Dense layers in sequence: ``[B, n]`` → ``[B, widths[-1]]``; ``x`` if there are none."""

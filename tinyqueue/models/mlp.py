@@ -31,6 +31,8 @@ class MlpConfig(MemoryConfig):
     """Units per hidden layer. PPO (Schulman et al., 2017)."""
     activation: Literal["tanh", "relu", "elu", "silu"] = "tanh"
     """Used after every hidden layer. tanh was best on-policy in Andrychowicz et al., 2021."""
+    layer_norm: bool = False
+    """LayerNorm in hidden layers, before the activation. PQN (Gallici et al., 2024) needs it."""
     value_hidden: Widths | None = None
     """Units per hidden layer of the value's own tower; ``hidden`` when absent."""
     shared: bool = False
@@ -62,7 +64,7 @@ def build(
         inputs |= previous_inputs(actions)
         columns += previous_features(inputs, actions)
     seen = columns[0] if len(columns) == 1 else keras.layers.Concatenate(axis=-1)(columns)
-    layers = Layers(seed, config.activation)
+    layers = Layers(seed, config.activation, layer_norm=config.layer_norm)
     if config.core == "none":
         return Network(keras.Model(inputs, _towers(layers, config, seen, outputs)), observations)
     torso = layers.tower("hidden", config.hidden, seen)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,8 @@ from tinyqueue.errors import ConfigError, RunDirectoryError
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.validation import validated
-from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField
+from tinyqueue.monitor.metrics import EvaluationField
+from tinyqueue.monitor.recorded import complete_lines, read_episodes
 
 POINTS = 100
 EPISODES_PER_POINT = 20
@@ -57,26 +57,21 @@ def read_curve(run: Path) -> Curve:
     Raises:
         RunDirectoryError: No episode has ended in it, or a line is damaged.
     """
-    steps: list[int] = []
-    returns: list[float] = []
-    for line in _lines(run / "episodes.jsonl"):
-        ended = line[EpisodeColumn.RETURNS]
-        returns += ended
-        steps += [line[EpisodeColumn.ENV_STEPS]] * len(ended)
-    if not returns:
+    steps, returns = read_episodes(run)
+    if not len(returns):
         raise RunDirectoryError(
             f"{run} holds no finished episode, so there is no curve to draw. "
             f"Let it train for longer: tinyqueue train --resume {run}"
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
-    evaluations = list(_lines(run / "evaluations.jsonl"))
+    evaluations = list(complete_lines(run / "evaluations.jsonl"))
     experiment = _experiment(run)
     return Curve(
         experiment,
         1,
         f"{experiment}/{run.absolute().name}",
         _protocol(run),
-        *_grouped(np.array(steps, np.float64), np.array(returns, np.float64), points),
+        *_grouped(steps, returns, points),
         np.array([line[EvaluationField.ENV_STEPS] for line in evaluations], np.float64),
         np.array([line[EvaluationField.RETURN_MEAN] for line in evaluations], np.float64),
         evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
@@ -144,19 +139,3 @@ def _grouped(steps: Array, returns: Array, points: int) -> tuple[Array, Array, A
         np.minimum.reduceat(returns, starts),
         np.maximum.reduceat(returns, starts),
     )
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The complete lines of a file that may still be written to; none if it does not exist."""
-    if not path.is_file():
-        return
-    with path.open() as file:
-        for number, text in enumerate(file, start=1):
-            if not text.endswith("\n"):
-                return
-            try:
-                yield json.loads(text)
-            except ValueError as error:
-                raise RunDirectoryError(
-                    f"{path}, line {number} is damaged ({error}). Remove the line to go on."
-                ) from error

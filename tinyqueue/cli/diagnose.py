@@ -1,0 +1,72 @@
+"""``tinyqueue diagnose``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tinyqueue.catalogue import of_run
+from tinyqueue.cli.output import json_option, print_json, print_text
+from tinyqueue.cli.paths import UserPath
+from tinyqueue.cli.runs import require_run
+from tinyqueue.monitor.diagnosis import Run, diagnose
+from tinyqueue.monitor.metrics import EvaluationField
+from tinyqueue.monitor.recorded import complete_lines, read_recorded
+from tinyqueue.monitor.view import number
+
+
+@click.command("diagnose")
+@click.argument("run", type=UserPath(path_type=Path))
+@json_option()
+def diagnose_run(run: Path, as_json: bool) -> None:
+    """Say what stands out in RUN: why it may not have learned.
+
+    Reads what the run recorded, and says what stands out with its number, and the setting to look
+    at. docs/metrics.md explains each rule. The run may still be training.
+
+    \b
+    tinyqueue diagnose runs/cartpole-ppo/1
+    """
+    require_run(run)
+    known = _read(run)
+    findings = diagnose(known)
+    if as_json:
+        found = [asdict(finding) for finding in findings]
+        print_json(json.dumps({**_facts(known), "findings": found}))
+        return
+    print_text(_summary(known))
+    for finding in findings:
+        print_text(f"\n{finding.seen}\n  {finding.advice}  [{finding.name}]")
+    if not findings:
+        print_text("\nnothing stands out")
+
+
+def _read(run: Path) -> Run:
+    evaluations = list(complete_lines(run / "evaluations.jsonl"))
+    return Run(
+        of_run(run),
+        read_recorded(run),
+        level=evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
+        best=max((line[EvaluationField.RETURN_MEAN] for line in evaluations), default=None),
+    )
+
+
+def _facts(run: Run) -> dict[str, object]:
+    return {
+        "experiment": run.experiment.name,
+        "env_steps": int(run.recorded.env_steps[-1]),
+        "level": run.level,
+        "best": run.best,
+    }
+
+
+def _summary(run: Run) -> str:
+    recorded = run.recorded
+    said = f"{run.experiment.name}: {recorded.env_steps[-1]:,.0f} env steps"
+    if run.best is None:
+        return f"{said}, not evaluated"
+    said += f", best evaluation {number(run.best, beside=run.level)}"
+    return said if run.level is None else f"{said} of {number(run.level)}"

@@ -1,0 +1,292 @@
+"""Why did it not learn? Rules over what a run recorded; each says a number and a setting.
+
+A rule speaks of the last part of a run, and needs enough of it: early in training much is as it
+should not stay. The bounds were set by runs that reached their level, on which no rule speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.monitor.metrics import Metric
+from tinyqueue.monitor.recorded import Recorded
+
+LATE = 0.7
+"""Share of a run, by env steps, from which its last part begins."""
+LEAST_LINES = 10
+"""Lines of metrics that a statement about the last part needs."""
+LEAST_EPISODES = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What stands out in a run.
+
+    Attributes:
+        name: The rule's, as in the documentation.
+        seen: What was seen, with its number.
+        advice: What to look at or try.
+    """
+
+    name: str
+    seen: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the rules know of a run.
+
+    Attributes:
+        experiment: Its settings.
+        recorded: Its metrics and episodes.
+        level: The mean return that it was to reach; None without one.
+        best: The best evaluation's mean return; None before the first.
+    """
+
+    experiment: Experiment
+    recorded: Recorded
+    level: float | None
+    best: float | None
+
+    @property
+    def algorithm(self) -> Any:
+        """The algorithm's config."""
+        return self.experiment.algorithm
+
+    def late(self, metric: str) -> float | None:
+        """The median of a metric in the last part; None where the run has too little of it."""
+        values = self.recorded.part(metric, LATE, 1.0)
+        return float(np.median(values)) if len(values) >= LEAST_LINES else None
+
+    @property
+    def has_reached(self) -> bool:
+        """Whether an evaluation was at the level."""
+        return self.level is not None and self.best is not None and self.best >= self.level
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether returns of the last part are no higher than before, by two standard errors."""
+        before = self.recorded.returns_within(2 * LATE - 1, LATE)
+        after = self.recorded.returns_within(LATE, 1.0)
+        if min(len(before), len(after)) < LEAST_EPISODES:
+            return False
+        error = np.hypot(*(np.std(part) / np.sqrt(len(part)) for part in (before, after)))
+        return bool(np.mean(after) - np.mean(before) <= 2 * error)
+
+
+Rule = Callable[[Run], Finding | None]
+
+
+def diagnose(run: Run) -> list[Finding]:
+    """What stands out, in the order of :data:`RULES`; empty if nothing does."""
+    return [finding for rule in RULES if (finding := rule(run)) is not None]
+
+
+def entropy_gone(run: Run) -> Finding | None:
+    """The policy stopped varying its actions before it had learned anything."""
+    entropy = run.recorded.part(Metric.ENTROPY, 0.0, 1.0)
+    late = run.late(Metric.ENTROPY)
+    # The entropy of real numbers has no zero to be measured from.
+    if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
+        return None
+    first = float(np.median(entropy[:5]))
+    if late > 0.05 * first:
+        return None
+    return Finding(
+        "entropy-gone",
+        f"the policy hardly varies its actions any more: entropy {late:.2g} nats of {first:.2g} at "
+        "first, and returns no longer rise",
+        "raise algorithm.entropy_weight, or lower algorithm.learning_rate, in a new run",
+    )
+
+
+def entropy_stays(run: Run) -> Finding | None:
+    """The policy is still nearly uniform."""
+    entropy = run.recorded.part(Metric.ENTROPY, 0.0, 1.0)
+    late = run.late(Metric.ENTROPY)
+    if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
+        return None
+    first = float(np.median(entropy[:5]))
+    if late < 0.95 * first:
+        return None
+    return Finding(
+        "entropy-stays",
+        f"actions are still as good as random: entropy {late:.3g} nats of {first:.3g} at first",
+        "the policy gets no usable signal: look at whether rewards come at all (tinyqueue sessions "
+        "show), then lower algorithm.entropy_weight or raise algorithm.learning_rate",
+    )
+
+
+def value_explains_nothing(run: Run) -> Finding | None:
+    """The value estimate is no better than a constant."""
+    late = run.late(Metric.EXPLAINED_VARIANCE)
+    if late is None or late > 0.1 or run.has_reached:
+        return None
+    return Finding(
+        "value-explains-nothing",
+        f"the value estimate is no better than a constant: explained_variance {late:.2f}",
+        "scale rewards so that returns are near 1 (algorithm.reward_scale), raise "
+        "algorithm.value_weight where there is one, or give the network a memory (model.core)",
+    )
+
+
+def policy_moves_far(run: Run) -> Finding | None:
+    """Updates take the policy far from the one that played."""
+    clipped, kl = run.late(Metric.CLIP_FRACTION), run.late(Metric.APPROX_KL)
+    if clipped is None or kl is None or (clipped < 0.4 and kl < 0.15):
+        return None
+    return Finding(
+        "policy-moves-far",
+        f"the policy moves far from the one that played: {clipped:.0%} of ratios are clipped, "
+        f"KL {kl:.2g} nats",
+        "lower algorithm.learning_rate or algorithm.epochs, or the lag by learner.queue_batches",
+    )
+
+
+def gradients_cut(run: Run) -> Finding | None:
+    """Nearly every gradient is many times the bound on its norm."""
+    most = getattr(run.algorithm, "max_grad_norm", None)
+    norms = run.recorded.part(Metric.GRAD_NORM, LATE, 1.0)
+    if most is None or len(norms) < LEAST_LINES or run.has_reached:
+        return None
+    typical = float(np.quantile(norms, 0.1))
+    if typical < 20 * most:
+        return None
+    return Finding(
+        "gradients-cut",
+        f"nine in ten gradients are over {typical / most:.0f} times algorithm.max_grad_norm = "
+        f"{most:g}, so the loss hardly decides how far a step goes",
+        "scale rewards down (algorithm.reward_scale), or lower algorithm.value_weight",
+    )
+
+
+def q_runs_away(run: Run) -> Finding | None:
+    """Q values are beyond any return that was ever seen, and grow."""
+    late, returns = run.late(Metric.Q_MEAN), run.recorded.returns
+    if late is None or not len(returns):
+        return None
+    scale = float(getattr(run.algorithm, "reward_scale", 1.0))
+    most = float(np.abs(returns).max()) * scale
+    before = run.recorded.part(Metric.Q_MEAN, 2 * LATE - 1, LATE)
+    if abs(late) <= 2 * max(most, 1.0) or not len(before) or abs(late) <= abs(np.median(before)):
+        return None
+    return Finding(
+        "q-runs-away",
+        f"Q values run away: their mean is {late:.3g}, and no episode's return was beyond "
+        f"{most:.3g}",
+        "lower algorithm.learning_rate, refresh the target network less often "
+        "(algorithm.target_every_updates), set algorithm.double or, with pqn, model.layer_norm",
+    )
+
+
+def players_far_behind(run: Run) -> Finding | None:
+    """Experience is played by policies that are many versions old."""
+    lag = run.late(Metric.POLICY_LAG_MEAN)
+    bound = run.experiment.learner.max_policy_lag
+    # A replay holds older experience anyway.
+    if lag is None or run.experiment.replay is not None or lag < 0.5 * bound or lag < 3:
+        return None
+    return Finding(
+        "players-far-behind",
+        f"players are {lag:.1f} versions behind, and at {bound} (learner.max_policy_lag) their "
+        "batches are dropped",
+        "lower learner.queue_batches, raise learner.publish_every_updates, or use fewer players",
+    )
+
+
+def waits_for_players(run: Run) -> Finding | None:
+    """The learner stands idle most of the time."""
+    waiting = run.late(Metric.PLAYERS_WAIT_SHARE)
+    if waiting is None or waiting < 0.8 or run.has_reached:
+        return None
+    return Finding(
+        "waits-for-players",
+        f"the learner waits for players {waiting:.0%} of the time",
+        "add players (celery -A tinyqueue worker -Q play, on any machine), or raise "
+        "replay.samples_per_insert or algorithm.epochs, to learn more from each session",
+    )
+
+
+def much_set_aside(run: Run) -> Finding | None:
+    """A large part of what was played was never trained on."""
+    attempted = run.recorded.part(Metric.BATCHES_ATTEMPTED, 0.0, 1.0)
+    if not len(attempted) or attempted[-1] < 100:
+        return None
+    for said, metric, most in (
+        ("set aside", Metric.BATCHES_SET_ASIDE, 0.05),
+        ("dropped", Metric.BATCHES_DROPPED, 0.9),
+    ):
+        lost = run.recorded.part(metric, 0.0, 1.0)
+        if len(lost) and lost[-1] >= most * attempted[-1]:
+            return Finding(
+                "much-set-aside",
+                f"{lost[-1] / attempted[-1]:.0%} of the session batches were {said}",
+                "tinyqueue info RUN has the reasons",
+            )
+    return None
+
+
+def learning_rate_spent(run: Run) -> Finding | None:
+    """The run went on after its learning rate had fallen to 0."""
+    rates = run.recorded.part(Metric.LEARNING_RATE, 0.0, 1.0)
+    if len(rates) < LEAST_LINES or not (rates == 0).any() or not rates.any():
+        return None
+    share = float(np.mean(rates == 0))
+    if share < 0.05:
+        return None
+    return Finding(
+        "learning-rate-spent",
+        f"the learning rate was 0 for the last {share:.0%} of the run",
+        "stretch the schedule to the whole run: algorithm.anneal_steps = stop.max_env_steps",
+    )
+
+
+def environment_fails(run: Run) -> Finding | None:
+    """Environments failed often, so that episodes were cut off."""
+    faults = run.recorded.part(Metric.ENVIRONMENT_FAULTS, 0.0, 1.0)
+    episodes = run.recorded.part(Metric.EPISODES, 0.0, 1.0)
+    if not len(faults) or not len(episodes) or faults[-1] <= 0.05 * max(episodes[-1], 1.0):
+        return None
+    return Finding(
+        "environment-fails",
+        f"environments failed {faults[-1]:,.0f} times in {episodes[-1]:,.0f} episodes",
+        "players.log in the run directory has the first traceback",
+    )
+
+
+def flat_while_loss_moves(run: Run) -> Finding | None:
+    """Updates go on and change the loss, while returns have stopped rising."""
+    losses = run.recorded.part(Metric.LOSS, LATE, 1.0)
+    if len(losses) < LEAST_LINES or run.has_reached or not run.is_flat:
+        return None
+    mean = float(np.mean(run.recorded.returns_within(LATE, 1.0)))
+    aim = f" of {run.level:.4g}" if run.level is not None else ""
+    return Finding(
+        "flat",
+        f"returns have stopped rising at {mean:.4g}{aim}, while the loss still moves between "
+        f"{losses.min():.3g} and {losses.max():.3g}",
+        "try another seed first; then a third of algorithm.learning_rate, or more session.slots",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    environment_fails,
+    much_set_aside,
+    learning_rate_spent,
+    q_runs_away,
+    entropy_gone,
+    entropy_stays,
+    policy_moves_far,
+    value_explains_nothing,
+    gradients_cut,
+    players_far_behind,
+    waits_for_players,
+    flat_while_loss_moves,
+)
+"""All rules, the ones that explain most first."""
