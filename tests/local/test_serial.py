@@ -85,6 +85,27 @@ def test_exploration_by_slot_and_replay_are_the_same_too(tmp_path_factory):
     }
 
 
+def test_statistics_of_observations_and_rewards_are_the_same_too(tmp_path_factory):
+    command = ["Pendulum-v1", "--seed", "7", "--max-env-steps", "4096"]
+    for setting in (
+        "environment.normalise_observations=true",
+        "environment.normalise_rewards=true",
+        "learner.batches_per_update=1",
+        "algorithm.minibatches=16",
+        "evaluation.episodes=2",
+    ):
+        command += ["--set", setting]
+    runs = run_twice(tmp_path_factory, *command)
+
+    once, again = (CheckpointReader(run / "checkpoints").newest() for _, run in runs)
+
+    assert once.updates == again.updates >= 4
+    assert once.state["normalisation/rewards/count"] >= 4096
+    assert {name: array.tobytes() for name, array in once.state.items()} == {
+        name: array.tobytes() for name, array in again.state.items()
+    }
+
+
 def test_evaluations_are_the_same_too_and_each_set_of_games_is_another(runs):
     once, again = (
         [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]

@@ -63,6 +63,18 @@ def test_what_is_played_before_writing_is_what_is_read(folder):
         assert np.array_equal(array, before[path])
 
 
+def test_statistics_of_observations_keep_full_precision(tmp_path):
+    # Given a mean that half precision cannot represent, and one that it would round
+    path = "observation_statistics_/mean"
+    means = np.array([1e5, 1001.3], np.float32)
+
+    # When they are written and read
+    write_sample(tmp_path, sample(weights={path: means}))
+
+    # Then they are what players had
+    assert read_sample(tmp_path).weights[path].tolist() == means.tolist()
+
+
 def test_the_manifest_says_what_a_person_wants_to_know(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
 

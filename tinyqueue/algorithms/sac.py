@@ -29,6 +29,7 @@ from tinyqueue.algorithms.ranges import (
     PositiveShare,
     Share,
 )
+from tinyqueue.algorithms.state import target_of
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Arrays, Leaf, Space, described
 from tinyqueue.distributions import Factored, Tensor, squashed_gaussian
@@ -135,10 +136,7 @@ class Sac(Algorithm[SacConfig, TransitionSample]):
         self.acting_outputs = tuple(self.outputs(actions, config))
         seen = {**network.observations, ACTION: Leaf("float32", (self._size,), low=-1.0, high=1.0)}
         self.critics = [network.another(seen, {"q": Output(1)}, n) for n in range(_CRITICS)]
-        self._targets = [
-            {path: tf.Variable(v, trainable=False) for path, v in critic.variables.items()}
-            for critic in self.critics
-        ]
+        self._targets = [target_of(critic) for critic in self.critics]
         self._log_temperature = tf.Variable(np.float32(np.log(config.temperature)))
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
@@ -314,7 +312,8 @@ class Sac(Algorithm[SacConfig, TransitionSample]):
         """Moves every target network by a share of the way to its Q network."""
         for critic, target in zip(self.critics, self._targets, strict=True):
             for path, variable in target.items():
-                variable.assign_add(share * (critic.variables[path] - variable))
+                if path not in critic.shared:
+                    variable.assign_add(share * (critic.variables[path] - variable))
 
     def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state. T and B follow from the config."""

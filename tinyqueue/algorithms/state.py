@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
+from tinyqueue.models.network import Network
 from tinyqueue.models.tensors import Variable
 
 
@@ -41,3 +42,18 @@ def restore_variables(variables: Mapping[str, Variable], state: Arrays) -> None:
         )
     for name, variable in variables.items():
         variable.assign(state[name])
+
+
+def target_of(network: Network) -> dict[str, Variable]:
+    """Variables of a target network by path, with the present values of the network's own.
+
+    Statistics of observations are not copied: both networks see the same normalised observations,
+    as if they had been normalised before. With a target's own, the values of a network would be
+    followed late by what they mean.
+    """
+    import tensorflow as tf
+
+    return {
+        path: v if path in network.shared else tf.Variable(v, trainable=False, name="target")
+        for path, v in network.variables.items()
+    }

@@ -24,6 +24,10 @@ from tinyqueue.policy.heads import LOG_PROB
 
 X = TypeVar("X")
 
+EARNED = "earned"
+"""Among the extras of a batch whose rewards are normalised: ``[T, B]`` float32 those that the
+environment gave. They are what a network sees as the previous reward, as it did when it played."""
+
 
 class Trajectories(NamedTuple, Generic[X]):
     """Session batches side by side, B = B₁+B₂+…: arrays, or tensors inside a graph.
@@ -31,11 +35,13 @@ class Trajectories(NamedTuple, Generic[X]):
     Attributes:
         actions: path → ``[T, B, *act]``.
         log_mu: ``[T, B]`` log μ(a|x) as the player recorded it; zeros from a head without one.
-        rewards: ``[T, B]`` as the environment gave them.
+        rewards: ``[T, B]`` to learn from: as the environment gave them, or normalised.
         terminated, valid: ``[T, B]`` bool.
         seen: From :class:`Observed`, ``[…, B, …]``.
         carried: What the network needs from before the batch, by name: ``[1, B, …]``.
         masks: ``[T+1, B, n]`` bool, which actions were valid; an empty tuple without masks.
+        earned: ``[T, B]`` rewards as the environment gave them; an empty tuple if the network does
+            not see the previous one.
     """
 
     actions: dict[str, X]
@@ -46,6 +52,7 @@ class Trajectories(NamedTuple, Generic[X]):
     seen: tuple[X, ...]
     carried: dict[str, X]
     masks: tuple[()] | tuple[X] = ()
+    earned: tuple[()] | tuple[X] = ()
 
 
 class NetworkInputs(NamedTuple):
@@ -110,6 +117,7 @@ class TrajectoryLayout:
                 tuple(self._observed.arrays(batch)),
                 {name: batch.carry[name][None] for name in self._carried},
                 (batch.extras[ACTION_MASK],) if self._mask_size else (),
+                (batch.extras.get(EARNED, batch.rewards),) if self._previous else (),
             )
             for batch in batches
         ]
@@ -132,6 +140,7 @@ class TrajectoryLayout:
             tuple(self._observed.nothing(ticks, slots)),
             {name: np.zeros((1, slots, *x), kind) for name, (x, kind) in self._carried.items()},
             (np.ones((ticks + 1, slots, self._mask_size), bool),) if self._mask_size else (),
+            (np.zeros(shape, np.float32),) if self._previous else (),
         )
 
     def inputs(self, batch: Trajectories[Tensor]) -> NetworkInputs:
@@ -148,9 +157,9 @@ class TrajectoryLayout:
             return tf.concat([batch.carried[name], rows], axis=0)
 
         previous: tuple[()] | tuple[dict[str, Tensor], Tensor] = ()
-        if self._previous:
+        if batch.earned:
             actions = {path: before(n, batch.actions[path]) for n, path in self._previous.items()}
-            previous = (actions, before(PREVIOUS_REWARD, batch.rewards))
+            previous = (actions, before(PREVIOUS_REWARD, batch.earned[0]))
         return NetworkInputs(
             self._observed.tensors(batch.seen),
             {path: batch.carried[carried_state(path)][0] for path in self._state},

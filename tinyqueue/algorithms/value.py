@@ -26,6 +26,7 @@ from tinyqueue.algorithms.ranges import (
     PositiveShare,
     Share,
 )
+from tinyqueue.algorithms.state import target_of
 from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.distributions import Tensor
@@ -137,9 +138,7 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
         self._joint = JointActions(actions)
         self._is_masked = mask_size > 0
         self._online = dict(network.variables)
-        self.target = {
-            path: tf.Variable(v, trainable=False, name="target") for path, v in self._online.items()
-        }
+        self.target = target_of(network)
         self._learning_rate = schedule(
             config.learning_rate, config.learning_rate_end, config.anneal_steps
         )
@@ -251,7 +250,8 @@ class QLearning(Algorithm[V, E], Generic[V, E, G]):
 
     def _copied(self) -> None:
         for path, variable in self.target.items():
-            variable.assign(self._online[path])
+            if path not in self._network.shared:
+                variable.assign(self._online[path])
 
     def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state. T and B follow from the config."""

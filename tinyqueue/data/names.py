@@ -14,6 +14,9 @@ PREVIOUS_REWARD = "previous_reward"
 _PREVIOUS_ACTION, _FRAMES = "previous_action", "frames"
 _STATE = "state/"
 
+OBSERVATION_STATISTICS = "observation_statistics_"
+"""Prefix of the paths of a network's variables that hold means and deviations of observations."""
+
 REWARD_INPUT = "previous:reward"
 """A network's input for the previous tick's reward."""
 _ACTION_INPUT = "previous:action"

@@ -23,6 +23,7 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.network import Network
+from tinyqueue.models.registry import build_network
 from tinyqueue.models.registry import find as find_model
 from tinyqueue.run.checkpoint import Checkpoint
 
@@ -47,8 +48,14 @@ class Critic:
         spec = PlaySpec.model_validate(checkpoint.spec)
         outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
         seen = stacked(spec.observations, spec.environment.stack)
-        self._network: Network = find_model(experiment.model_name).build(
-            seen, spec.actions, outputs, experiment.model, experiment.seed
+        self._network: Network = build_network(
+            find_model(experiment.model_name),
+            seen,
+            spec.actions,
+            outputs,
+            experiment.model,
+            experiment.seed,
+            normalises=experiment.environment.normalise_observations,
         )
         self._observed = Observed(seen)
         self._actions = spec.actions

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError
+from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.experience.source import Refused, Source, Taken
 
 MOST_IN_A_ROW = 10
@@ -18,6 +18,13 @@ MOST_TRIES = 64
 log = structlog.get_logger(__name__)
 
 
+class Trial(Protocol):
+    """Tries updates that change nothing."""
+
+    def is_sound(self, experience: Any, env_steps: int) -> bool | None:
+        """As :meth:`tinyqueue.algorithms.base.Algorithm.is_sound`."""
+
+
 class FailedUpdates:
     """Finds what made an update fail, and has it taken out.
 
@@ -25,18 +32,18 @@ class FailedUpdates:
     last experience that was trained on tells which: with it, sound weights have a finite loss.
 
     Args:
-        algorithm: The algorithm. A failed update has left it as it was.
+        trial: Tries updates of the algorithm. A failed one has left it as it was.
         source: Where its experience comes from.
         refused: Called with every session batch that is taken out.
     """
 
     def __init__(
         self,
-        algorithm: Algorithm[Any, Any],
+        trial: Trial,
         source: Source,
         refused: Callable[[Refused], None],
     ) -> None:
-        self._algorithm = algorithm
+        self._trial = trial
         self._source = source
         self._refused = refused
         self._trained: Any = None
@@ -74,7 +81,7 @@ class FailedUpdates:
         if self._trained is None:
             # The first weights are sound, but with its own experience nobody else is to blame.
             return self._source.is_own
-        return not self._algorithm.is_sound(self._trained, env_steps)
+        return not self._trial.is_sound(self._trained, env_steps)
 
     def _culprits(self, experience: Any, env_steps: int) -> Sequence[int]:
         """Indices of session batches, or of items of a sample, each of which alone fails."""
@@ -85,7 +92,7 @@ class FailedUpdates:
             # Repeated to the same size: another one would need another graph.
             chosen = [group[index % len(group)] for index in range(count)]
             part = [experience[i] for i in chosen] if is_batches else experience.repeated(chosen)
-            return self._algorithm.is_sound(part, env_steps) is False
+            return self._trial.is_sound(part, env_steps) is False
 
         return culprits(is_bad, count)
 

@@ -149,6 +149,17 @@ class EnvironmentConfig(Section):
         description="Observations that the policy sees at once, newest last; at the start of an "
         "episode the first one is repeated. Default for Atari: 4.",
     )
+    normalise_observations: bool = Field(
+        False,
+        description="The policy sees numbers of Box observations less their running mean, divided "
+        "by their running standard deviation and clipped to ±10. The learner counts what it trains "
+        "on; every weight version carries the statistics.",
+    )
+    normalise_rewards: bool = Field(
+        False,
+        description="The learner divides rewards by the running standard deviation of the "
+        "discounted return, and clips them to ±10. Reported returns stay as they are.",
+    )
     single: bool = Field(
         False,
         description="Only one such environment can exist at a time on a machine: the player closes "

@@ -86,6 +86,7 @@ def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends
         epoch=ends.epoch,
         next_version=ends.versions.next,
         publish=ends.publish,
+        normalisation=built.normalisation,
     )
     reporter = Reporter(
         experiment,

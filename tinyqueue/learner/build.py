@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -14,6 +14,7 @@ from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import ConfigError
+from tinyqueue.experience.normalisation import Normalisation, require_normalisable
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
@@ -39,6 +40,7 @@ class Built:
         spec: What players play.
         contract: What their session batches must look like.
         threshold: Target score: mean return of an evaluation that ends training; None without.
+        normalisation: The statistics by which observations and rewards are normalised.
     """
 
     algorithm: Algorithm[Any, Any]
@@ -46,6 +48,7 @@ class Built:
     spec: PlaySpec
     contract: Contract
     threshold: float | None
+    normalisation: Normalisation = field(default_factory=Normalisation)
 
 
 def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> float | None:
@@ -71,7 +74,7 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
 
 
 def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
-    """Rejects an algorithm that cannot act in the environment, before TensorFlow is imported.
+    """Rejects an algorithm that does not fit the environment, before TensorFlow is imported.
 
     Args:
         experiment: The experiment.
@@ -82,8 +85,9 @@ def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
 
     Raises:
         ConfigError: The algorithm or an action mask does not support this action space, or it is
-            too large.
+            too large; or what should be normalised cannot be.
     """
+    require_normalisable(experiment, info.observation_space)
     outputs = find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
     session = experiment.session
     rows = session.ticks * session.slots * experiment.learner.batches_per_update
@@ -132,6 +136,7 @@ def build(
         outputs,
         experiment.model,
         experiment.seed,
+        normalises=experiment.environment.normalise_observations,
     )
     if algorithm_class.needs_memory and not network.state:
         name = experiment.algorithm_label
@@ -178,7 +183,13 @@ def build(
         stack=stack,
         seen=info.trial.observed if info.trial else {},
     )
-    return Built(algorithm, export, spec, contract, threshold)
+    plan = algorithm.replay
+    normalisation = Normalisation(
+        network.statistics,
+        gamma=experiment.algorithm.gamma if experiment.environment.normalise_rewards else None,
+        n_step=plan.n_step if plan else 1,
+    )
+    return Built(algorithm, export, spec, contract, threshold, normalisation)
 
 
 def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[str, bool]:

@@ -55,7 +55,7 @@ class TrainingRun:
             updater, source, checkpoints, every_s=experiment.learner.checkpoint_every_s
         )
         """Decides which states are written. Call it after the batches were handed back."""
-        self._failed = FailedUpdates(updater.algorithm, source, reporter.refused)
+        self._failed = FailedUpdates(updater, source, reporter.refused)
         self._judgement = Judgement(updater, threshold, self.saver, reporter)
 
     def restore(self, ledger: Ledger | None) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm, Update
+from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.experience.normalisation import Normalisation, is_of_normalisation
 from tinyqueue.experience.source import Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
@@ -65,6 +66,7 @@ class Updater:
         epoch: Epoch of the learner's lease, stamped on every weight version.
         next_version: Returns strictly increasing version numbers, reserved before use.
         publish: Makes a version visible to players.
+        normalisation: Statistics of observations and rewards; None: nothing is normalised.
 
     Attributes:
         clock: The run's clock.
@@ -83,7 +85,9 @@ class Updater:
         epoch: int,
         next_version: Callable[[], int],
         publish: Callable[[WeightVersion], None],
+        normalisation: Normalisation | None = None,
     ) -> None:
+        self._normalisation = normalisation or Normalisation()
         self.clock = clock
         self.recent = RecentUpdates()
         self._experiment = experiment
@@ -99,6 +103,9 @@ class Updater:
     def update(self, taken: Taken) -> Update | None:
         """Counts what arrived, trains, and publishes a version if one is due.
 
+        The statistics of observations change between updates, never between an update and the
+        version that it publishes, and the first ones are there before the first update.
+
         Args:
             taken: From the source.
 
@@ -111,10 +118,24 @@ class Updater:
         """
         clock = self.clock
         update = None
+        statistics = self._normalisation
+        is_first = statistics.is_new
+        before = statistics.state() if is_first else {}
+        if is_first:
+            statistics.observe(taken.arrived)
         if taken.experience is not None:
-            update = self.algorithm.update(taken.experience, clock.env_steps)
-            self.recent.metrics = update.metrics
+            try:
+                experience = statistics.applied(taken.experience)
+                update = self.algorithm.update(experience, clock.env_steps)
+            except LossNotFiniteError:
+                if is_first:
+                    statistics.restore(before)
+                raise
             clock.updates += 1
+        if not is_first:
+            statistics.observe(taken.arrived)
+        if update:
+            self.recent.metrics = {**update.metrics, **statistics.numbers()}
         self._count(taken.arrived)
         if update and clock.updates % self._experiment.learner.publish_every_updates == 0:
             self.publish()
@@ -132,6 +153,10 @@ class Updater:
         now_s = time.monotonic()
         clock.trained_s += 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
+
+    def is_sound(self, experience: Any, env_steps: int) -> bool | None:
+        """Whether an update would be finite; see :meth:`Algorithm.is_sound`."""
+        return self.algorithm.is_sound(self._normalisation.applied(experience), env_steps)
 
     def publish(self) -> WeightVersion:
         """Publishes the current weights under the next version number.
@@ -178,7 +203,7 @@ class Updater:
             WeightsNotFiniteError: A number in it is infinite or NaN.
         """
         clock = self.clock
-        state = _copied(self.algorithm.state())
+        state = _copied(self.algorithm.state()) | self._normalisation.state()
         require_finite(state)
         return Checkpoint(
             env_steps=clock.env_steps,
@@ -199,7 +224,9 @@ class Updater:
             CheckpointError: It was trained with another environment, model or optimiser.
         """
         checkpoint.require_same(self._spec.model_dump())
-        self.algorithm.restore(checkpoint.state)
+        state = checkpoint.state
+        self.algorithm.restore({k: v for k, v in state.items() if not is_of_normalisation(k)})
+        self._normalisation.restore(state)
         clock = self.clock
         clock.env_steps = checkpoint.env_steps
         clock.updates = checkpoint.updates

@@ -11,7 +11,7 @@ from tinyqueue.data.spaces import Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.cells import Cell
-from tinyqueue.models.keras_import import KerasModel
+from tinyqueue.models.keras_import import KerasLayer, KerasModel
 
 STATE = "state:"
 """Prefix of recurrent state among the inputs and outputs of a step: ``state:<path>``."""
@@ -69,6 +69,8 @@ class Network:
             by name and ``state:<path>``.
         observations: The observation space.
         recurrence: Its parts; None for a feed-forward network.
+        statistics: Path of an observation → the layer of ``step`` that normalises it
+            (:mod:`tinyqueue.models.observation_statistics`).
 
     Attributes:
         state: Recurrent state: path → shape for one slot. Empty without recurrence.
@@ -76,11 +78,22 @@ class Network:
         variables, trainable_variables: ``tf.Variable`` by path.
         seed: The run's seed, for what an algorithm draws with this network.
         another: Builds a further network of the same model, for algorithms that need several.
+            It shares the statistics of observations.
+        shared: Paths of the variables of those statistics. Target networks use them as they are.
     """
 
-    def __init__(self, step: KerasModel, observations: Space, recurrence: Recurrence | None = None):
+    def __init__(
+        self,
+        step: KerasModel,
+        observations: Space,
+        recurrence: Recurrence | None = None,
+        statistics: Mapping[str, KerasLayer] | None = None,
+    ) -> None:
         self.step = step
         self.observations = observations
+        self.recurrence = recurrence
+        self.statistics = dict(statistics or {})
+        self.shared = frozenset(v.path for s in self.statistics.values() for v in s.variables)
         self.uses_previous = REWARD_INPUT in step.input
         self.state: Mapping[str, tuple[int, ...]] = {
             name.removeprefix(STATE): tuple(tensor.shape[1:])
@@ -89,7 +102,6 @@ class Network:
         }
         self.variables = {v.path: v.value for v in step.variables}
         self.trainable_variables = {v.path: v.value for v in step.trainable_variables}
-        self._recurrence = recurrence
         self.seed = 0
         self.another: Another = _no_other
 
@@ -147,10 +159,10 @@ class Network:
             rows[REWARD_INPUT] = previous_rewards
         ticks = next(iter(rows.values())).shape[0]
         flat = {name: _flat(tensor) for name, tensor in rows.items()}
-        if self._recurrence is None:
+        if self.recurrence is None:
             outputs = _called(self.step, flat, variables)
             return {name: _in_time(tensor, ticks) for name, tensor in outputs.items()}, {}
-        parts = self._recurrence
+        parts = self.recurrence
         products = _in_time(_called(parts.torso, flat, variables), ticks)
         hidden, after = parts.cell.unroll(products, dict(state), starts, variables)
         outputs = _called(parts.heads, _flat(hidden), variables)

@@ -15,6 +15,7 @@ from tinyqueue.experiment.brought import brought
 from tinyqueue.experiment.config_class import require_config
 from tinyqueue.models import impala, minatar, mlp, nature, shallow
 from tinyqueue.models.network import Network, Output
+from tinyqueue.models.observation_statistics import statistics_of, with_statistics
 
 Build: TypeAlias = Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
 """``(observations, actions, outputs, config, seed)`` → the network, with outputs by name."""
@@ -50,6 +51,8 @@ def build_network(
     outputs: Mapping[str, Output],
     config: Any,
     seed: int,
+    *,
+    normalises: bool = False,
 ) -> Network:
     """The network of a model, which can also build others of that model.
 
@@ -59,13 +62,16 @@ def build_network(
         outputs: The outputs, by name.
         config: The model's config.
         seed: Seed of the initial weights.
+        normalises: Whether it sees observations normalised by running statistics.
     """
+    layers = statistics_of(observations) if normalises else {}
 
     def another(observations: Space, outputs: Mapping[str, Output], number: int) -> Network:
         of_its_own = seed32(seed, _ANOTHER, number)
-        return entry.build(observations, actions, outputs, config, of_its_own)
+        network = entry.build(observations, actions, outputs, config, of_its_own)
+        return with_statistics(network, layers)
 
-    network = entry.build(observations, actions, outputs, config, seed)
+    network = with_statistics(entry.build(observations, actions, outputs, config, seed), layers)
     network.another = another
     network.seed = seed
     return network

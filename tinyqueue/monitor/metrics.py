@@ -105,6 +105,21 @@ class Metric(Name):
         "1 − Var(target − value) / Var(target); 1 is a perfect value estimate.",
     )
     LEARNING_RATE = "learning_rate", "–", "Of this update."
+    OBSERVATION_MEAN = (
+        "observation_mean",
+        "–",
+        "Running mean of normalised observations before that, averaged over their elements.",
+    )
+    OBSERVATION_DEVIATION = (
+        "observation_deviation",
+        "–",
+        "Running standard deviation of the same, averaged likewise.",
+    )
+    REWARD_SCALE = (
+        "reward_scale",
+        "–",
+        "Factor on normalised rewards: 1 / standard deviation of the discounted return.",
+    )
     REPLAY_ITEMS = "replay_items", "items", "Transitions or sequences that can be drawn."
     REPLAY_ENV_STEPS = "replay_env_steps", "env steps", "Held in memory and in the session log."
     REPLAY_STALE_PRIORITIES = (

@@ -235,7 +235,8 @@ def _checked(graph: bytes, weights: tuple[str, ...]) -> None:
 
 
 def _values(weights: Arrays) -> dict[str, ort.OrtValue]:
-    return {path: _value(np.ascontiguousarray(array)) for path, array in weights.items()}
+    # Not `ascontiguousarray`, which gives a scalar an axis.
+    return {path: _value(np.asarray(array, order="C")) for path, array in weights.items()}
 
 
 def _value(array: Array) -> ort.OrtValue:

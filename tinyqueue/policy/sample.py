@@ -1,8 +1,9 @@
 """A sample: a trained policy as a folder of three small files that plays on any machine.
 
 ``policy.onnx`` is the acting graph without its weights, ``weights.npz`` holds the weights in half
-precision, and ``manifest.json`` says what it plays, how it was trained, how well exactly these
-weights played, and the sha256 of the other two. It needs only NumPy and ONNX Runtime.
+precision, but statistics of observations in full. ``manifest.json`` says what it plays, how it was
+trained, how well exactly these weights played, and the sha256 of the other two. It needs only
+NumPy and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyqueue.data.names import OBSERVATION_STATISTICS
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
 from tinyqueue.policy.manifest import ManifestError, of_kind, parsed, taken
@@ -217,7 +219,8 @@ def _halves(weights: Arrays) -> Arrays:
     halves = {}
     for path, array in weights.items():
         half = array
-        if array.dtype.kind == "f":
+        # Half precision ends at 65,504, and a mean may be far larger than its deviation.
+        if array.dtype.kind == "f" and not path.startswith(OBSERVATION_STATISTICS):
             with np.errstate(over="ignore"):
                 half = array.astype("<f2")
             if not np.isfinite(half).all():
