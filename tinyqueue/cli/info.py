@@ -115,7 +115,10 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("queue depth", f"{facts['queue_depth']} batches"),
         ]
     if "missed_ticks" in facts:
-        rows.append(("action after", _pace(facts)))
+        p50, p99, worst = (f"{facts[f'action_ms_{name}']:.1f}" for name in ("p50", "p99", "worst"))
+        rows.append(("action after", f"{p50} ms, p99 {p99} ms, worst {worst} ms"))
+        missed, late = facts["missed_ticks"], facts["late_ticks"]
+        rows.append(("missed ticks", f"{missed:,} by its own count, {late:,} late as measured"))
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))
@@ -132,15 +135,6 @@ def _return(facts: dict[str, Any]) -> str:
     if mean is None:
         return "no episode has ended yet"
     return f"{mean:,.1f}, mean of the last {min(100, facts['episodes'])} training episodes"
-
-
-def _pace(facts: dict[str, Any]) -> str:
-    ms = (facts[f"action_ms_{name}"] for name in ("p50", "p99", "worst"))
-    p50, p99, worst = (f"{value:.1f} ms" for value in ms)
-    return (
-        f"{p50}, p99 {p99}, worst {worst}; "
-        f"{facts['missed_ticks']:,} ticks missed, {facts['late_ticks']:,} late"
-    )
 
 
 def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:

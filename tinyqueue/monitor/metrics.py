@@ -37,25 +37,6 @@ class Metric(Name):
         "failures",
         "Of environments in training, each built again, since the learner started.",
     )
-    ACTION_MS_P50 = (
-        "action_ms_p50",
-        "ms",
-        "From a realtime environment's observation to the action: the median of a session batch, "
-        "averaged over the last 100.",
-    )
-    ACTION_MS_P99 = "action_ms_p99", "ms", "The same, its 99th percentile."
-    ACTION_MS_WORST = "action_ms_worst", "ms", "The same, the longest since the learner started."
-    MISSED_TICKS = (
-        "missed_ticks",
-        "ticks",
-        'Without an action by the environment\'s own count, `info["missed_ticks"]`, since the '
-        "learner started.",
-    )
-    LATE_TICKS = (
-        "late_ticks",
-        "ticks",
-        "Without an action as measured with `environment.tick_s`, since the learner started.",
-    )
     RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
     LENGTH_MEAN = "length_mean", "env steps", "Mean length of the last 100 training episodes."
     ENV_STEPS_PER_S = (
@@ -155,6 +136,25 @@ class Metric(Name):
         "players_wait_share",
         "share",
         "Of all time since the start, spent waiting for players.",
+    )
+    ACTION_MS_P50 = (
+        "action_ms_p50",
+        "ms",
+        "From a realtime environment's observation to the action: the median of a session batch, "
+        "averaged over the last 100.",
+    )
+    ACTION_MS_P99 = "action_ms_p99", "ms", "The same, its 99th percentile."
+    ACTION_MS_WORST = "action_ms_worst", "ms", "The same, the longest since the learner started."
+    MISSED_TICKS = (
+        "missed_ticks",
+        "ticks",
+        'Without an action by the environment\'s own count, `info["missed_ticks"]`, since the '
+        "learner started.",
+    )
+    LATE_TICKS = (
+        "late_ticks",
+        "ticks",
+        "Without an action as measured with `environment.tick_s`, since the learner started.",
     )
 
 

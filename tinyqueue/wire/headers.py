@@ -19,6 +19,8 @@ from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
 _MOST_ENDED_TASKS = 1024
 _STAGE = re.compile("[0-9a-f]{32}")
+_MOST_PACE = 10**9
+# Milliseconds, steps and ticks: sums over batches stay exact.
 _REASON = re.compile("[a-z][a-z -]{0,31}")
 
 
@@ -93,7 +95,7 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
 
 
 def _pace(fields: Fields) -> Pace:
-    return Pace(
+    pace = Pace(
         steps=fields.integer("steps"),
         p50_ms=fields.number("p50_ms"),
         p99_ms=fields.number("p99_ms"),
@@ -101,6 +103,9 @@ def _pace(fields: Fields) -> Pace:
         missed_ticks=fields.integer("missed_ticks"),
         late_ticks=fields.integer("late_ticks"),
     )
+    if max(asdict(pace).values()) > _MOST_PACE:
+        raise MessageError("range", f"a number in pace exceeds {_MOST_PACE:,}")
+    return pace
 
 
 def _drops(ranges: list[Any], before: int, limits: Limits) -> tuple[Drop, ...]:
