@@ -89,6 +89,20 @@ class Settings(BaseSettings):
         description="1: let whoever may write to the broker's pidbox exchange grow, query and end "
         "this worker, as Flower's buttons do. No login for players may.",
     )
+    spool_dir: Path = Field(
+        Path("spool"),
+        description="Folder for session batches of realtime environments that cannot be published "
+        "yet; created when it is needed.",
+    )
+    spool_memory_bytes: int = Field(
+        128 << 20,
+        gt=0,
+        description="Size of the session batches that wait in a player's memory; what exceeds half "
+        "of it goes to spool_dir. It should hold what is played in 10 s.",
+    )
+    spool_disk_bytes: int = Field(
+        1 << 30, gt=0, description="Size of a player's session batches in spool_dir."
+    )
     publish_journal: Path | None = Field(
         None,
         description="Folder in which a player writes every publish and its outcome, for audits.",
@@ -112,7 +126,7 @@ class Settings(BaseSettings):
         check_url(self.redis_url.get_secret_value(), "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
         return self
 
-    @field_validator("runs_dir", "publish_journal")
+    @field_validator("runs_dir", "spool_dir", "publish_journal")
     @classmethod
     def _at_home(cls, value: Path | None) -> Path | None:
         return value and Path(os.path.expanduser(value))

@@ -14,7 +14,12 @@ from typing import Any
 import structlog
 from celery import Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_shutdown,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from tinyqueue.bus.worker_request import UnfitWorkerError, WorkerRequest
 from tinyqueue.celery import app
@@ -120,6 +125,14 @@ def end_rests(**_: Any) -> None:
     _worker_wide().end_rests()
 
 
+@worker_process_shutdown.connect
+@worker_shutdown.connect
+def save_unpublished(**_: Any) -> None:
+    """Publishes or saves what this process has played and not published."""
+    if _player.cache_info().currsize:
+        _player(os.getpid()).save()
+
+
 @functools.cache
 def _worker_wide() -> WorkerWide:
     return WorkerWide()
@@ -132,7 +145,7 @@ def _rests(process: int) -> Rests:
 
 @functools.cache
 def _player(process: int) -> Player:
-    return Player(load_settings())
+    return Player(load_settings(), is_ending=_worker_wide().is_ending)
 
 
 @functools.cache

@@ -214,3 +214,16 @@ def test_where_no_game_finished_the_reason_alone_is_said(tinyqueue, tmp_path, br
 
     assert said.code == 1
     assert "CartPole-v1 failed in step: OSError: no simulator" in said.err
+
+
+def test_how_soon_an_environment_with_a_clock_got_its_actions_is_said(tinyqueue, tmp_path):
+    learned = checkpoint(1000, FALLS)
+    clock = {**learned.spec["environment"], "realtime": True, "tick_s": 10.0}
+    run = trained_run(tmp_path, replace(learned, spec={**learned.spec, "environment": clock}))
+
+    said = tinyqueue("evaluate", run, "-n", 3)
+    result = json.loads(tinyqueue("evaluate", run, "-n", 3, "--json").out)
+
+    assert "worst" in said.out
+    assert "0 ticks missed, 0 late" in said.out
+    assert result["pace"]["steps"] == sum((result["count"] * result["mean_length"],))

@@ -39,6 +39,16 @@ def test_the_size_of_a_replay_is_shown(tinyqueue, trained):
     assert "9,400 items of 10,089 env steps" in tinyqueue("info").out
 
 
+def test_how_soon_an_environment_with_a_clock_gets_its_actions_is_shown(tinyqueue, trained):
+    ms = {"action_ms_p50": 1.25, "action_ms_p99": 3.4, "action_ms_worst": 15.0}
+    status = {**STATUS, **ms, "missed_ticks": 1200, "late_ticks": 7}
+    StatusBoard(trained).write("pole", status, 60.0, epoch=1)
+
+    said = tinyqueue("info").out
+    assert "1.2 ms, p99 3.4 ms, worst 15.0 ms" in said
+    assert "1,200 by its own count, 7 late as measured" in said
+
+
 def test_without_services_the_store_is_named_and_what_to_do(tinyqueue, monkeypatch):
     monkeypatch.setenv("TINYQUEUE_REDIS_URL", "redis://me:secret@localhost:1/0")
 

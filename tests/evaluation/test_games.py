@@ -313,3 +313,20 @@ def test_games_of_another_environment_than_the_policys_are_refused_with_both():
     more = table.observations.space, {"": Leaf("uint8", (), n=3)}
     with pytest.raises(EnvironmentMismatchError, match=r"actions of CartPole.*'n': 2.*'n': 3"):
         play(EnvironmentConfig(id="CartPole-v1"), linear(IDLE), 1, 1, spaces=more)
+
+
+def test_an_environment_with_its_own_clock_plays_one_game_at_a_time():
+    config = EnvironmentConfig(id="CartPole-v1", realtime=True, max_episode_steps=20)
+    head = Greedy(make_table(config, 1).actions.space, "logits")
+    runner = PolicyRunner(alternating_graph(), {"w": np.full(1, 1 / 1024, np.float32)}, 1)
+
+    games = play_games(config, runner, head, episodes=4, slots=4, seed=1)
+    held = play_games(
+        config.model_copy(update={"realtime": False}), runner, head, episodes=4, slots=1, seed=1
+    )
+
+    np.testing.assert_array_equal(games.returns, held.returns)
+    assert games.pace is not None
+    assert games.pace.steps == games.lengths.sum()
+    assert 0 < games.pace.p50_ms <= games.pace.worst_ms
+    assert held.pace is None

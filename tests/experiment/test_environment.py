@@ -103,3 +103,25 @@ def test_a_spec_brings_the_protocol_to_players() -> None:
     )
 
     assert PlaySpec.from_json(spec.to_json()).environment == environment
+
+
+def test_an_environment_with_its_own_clock_plays_alone_unless_told_otherwise() -> None:
+    experiment = _parse({"id": "Robot-v0", "realtime": True, "tick_s": 0.05})
+
+    assert experiment.session.slots == 1
+    assert experiment.evaluation.slots == 1
+    assert _parse({"id": "Robot-v0"}).session.slots == 32
+
+
+@pytest.mark.parametrize("section", ["session", "evaluation"])
+def test_several_slots_would_hold_each_others_clocks(section: str) -> None:
+    document = {"environment": {"id": "Robot-v0", "realtime": True}, section: {"slots": 4}}
+
+    wanted = rf"{section}\.slots = 4 with environment\.realtime: .*held"
+    with pytest.raises(ConfigError, match=wanted):
+        parse_experiment(document, algorithms={"impala": _Nothing}, models={"mlp": _Nothing})
+
+
+def test_a_tick_without_a_clock_is_refused() -> None:
+    with pytest.raises(ConfigError, match="set realtime = true as well"):
+        _parse({"id": "Robot-v0", "tick_s": 0.05})

@@ -26,7 +26,12 @@ FAST = Trial(
 )
 
 
-def fit(shape: tuple[int, ...] = (4,), dtype: str = "float32", **changes: Any) -> Any:
+def fit(
+    shape: tuple[int, ...] = (4,),
+    dtype: str = "float32",
+    max_episode_steps: int | None = None,
+    **changes: Any,
+) -> Any:
     """Fits an experiment of these settings to a trial of these figures."""
 
     def of(document: dict[str, Any] | None = None) -> Fitted:
@@ -36,7 +41,7 @@ def fit(shape: tuple[int, ...] = (4,), dtype: str = "float32", **changes: Any) -
             {"": Leaf(dtype, shape)},
             {"": Leaf("uint8", (), 2)},
             None,
-            None,
+            max_episode_steps,
             trial=replace(FAST, **changes),
         )
         return fitted(make_experiment(tables), info, 2)
@@ -153,3 +158,35 @@ def test_rewards_beyond_the_bound_are_told_with_both_numbers() -> None:
     assert any(
         "-1e+09" in remark and "1e+06" in remark for remark in fit(rewards=(-1e9, 1.0))().remarks
     )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "said"),
+    [
+        ("impala", "come late, and those that lag more than"),
+        ("r2d2", "gives up unfinished sequences"),
+    ],
+)
+def test_what_follows_from_an_environment_that_does_not_wait_is_said(
+    algorithm: str, said: str
+) -> None:
+    model = {"model": {"core": "gru"}} if algorithm == "r2d2" else {}
+    document = {"algorithm": {"name": algorithm}, **model}
+    clock = {"environment": {"id": "Snake-v0", "realtime": True}}
+
+    (remark,) = fit()({**document, **clock}).remarks
+
+    assert said in remark
+    assert fit()(document).remarks == ()
+
+
+def test_the_limit_of_a_task_covers_the_longest_episode_of_a_clock() -> None:
+    clock = {"environment": {"id": "Snake-v0", "realtime": True, "tick_s": 0.05}}
+
+    unlimited = fit()(clock).experiment
+    limited = fit(max_episode_steps=2000)(clock).experiment
+
+    # 1.5 · (2 s + 2000 · 50 ms), in tens.
+    assert limited.session.task_limit_s == 160
+    assert unlimited.session.task_limit_s == 1510
+    assert limited.learner.give_up_after_s == unlimited.learner.give_up_after_s == 60

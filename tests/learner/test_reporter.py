@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stateless_source import taken
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.evaluation.threshold import Evaluated
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.ledger.marks import Count
@@ -91,6 +92,24 @@ def test_a_line_of_metrics_holds_the_documented_names(reporter, run, updater, ma
         1,
     ]
     assert (line["batches_dropped"], line["batches_missing"]) == (3, 1)
+
+
+def test_the_pace_of_an_environment_with_a_clock_is_reported(reporter, run, view, make_batch):
+    plain = make_batch(0)
+    paces = Pace(10, 1.0, 2.0, 9.0, 3, 1), Pace(30, 5.0, 6.0, 7.0, 4, 0)
+    reporter.trained([plain])
+    assert "missed_ticks" not in lines(run, "metrics")[-1]
+    assert view.snapshots[-1].pace is None
+
+    for pace in paces:
+        reporter.trained([replace(plain, header=replace(plain.header, pace=pace))])
+
+    line = lines(run, "metrics")[-1]
+    names = ("action_ms_p50", "action_ms_p99", "action_ms_worst", "missed_ticks", "late_ticks")
+    # (10·1 + 30·5) / 40 and (10·2 + 30·6) / 40.
+    assert [line[name] for name in names] == [4.0, 5.0, 9.0, 7, 1]
+    assert reporter.status()["missed_ticks"] == 7
+    assert view.snapshots[-1].pace == Pace(40, 4.0, 5.0, 9.0, 7, 1)
 
 
 def test_faults_of_environments_are_counted_and_remarked_on(reporter, run, make_batch):

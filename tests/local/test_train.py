@@ -249,3 +249,12 @@ def test_an_unknown_environment_starts_nothing(new_run):
         train(experiment, new_run, Settings(), NO_VIEW, Where())
 
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_environment_that_does_not_wait_is_refused_where_updates_hold_it():
+    experiment = make_experiment({"environment": {"id": "CartPole-v1", "realtime": True}})
+
+    with pytest.raises(
+        ConfigError, match=r"--serial: .*every update would hold .*realtime = false"
+    ):
+        train_module._check(experiment, Settings(), Where("embedded", 0, serial=True))

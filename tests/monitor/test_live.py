@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.monitor.history import History
 from tinyqueue.monitor.lines import LineView
 from tinyqueue.monitor.live import REFRESH_EVERY_S, LiveView, frame, open_view
@@ -50,6 +51,20 @@ def drawn(header: RunHeader, snapshot: Snapshot | None, console: Console) -> lis
     with console.capture() as capture:
         console.print(frame(header, progress, history, snapshot, console))
     return capture.get().splitlines()
+
+
+def test_a_frame_shows_how_soon_an_environment_with_a_clock_gets_its_actions(
+    header: RunHeader,
+) -> None:
+    pace = Pace(100, 1.25, 3.5, 9.0, missed_ticks=0, late_ticks=1204)
+
+    text = "\n".join(drawn(header, replace(SNAPSHOT, pace=pace), terminal()))
+
+    assert "action p50" in text
+    assert "1.25 ms" in text
+    assert "3.5 ms" in text
+    assert "1,204" in text
+    assert "action" not in "\n".join(drawn(header, SNAPSHOT, terminal()))
 
 
 def test_a_frame_shows_the_return_its_course_and_the_way_to_the_level(header: RunHeader) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.session import Drop, Header, SessionBatch
 from tinyqueue.errors import MessageError
 from tinyqueue.wire.fields import Fields
@@ -21,6 +22,11 @@ from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 Make = Callable[..., SessionBatch]
 TEXT = st.text(st.characters(categories=("L", "N", "P", "S")), max_size=40)
 COUNT = st.integers(0, 2**63 - 1)
+
+MS = st.floats(0, 1e9)
+PACES = st.builds(
+    Pace, st.integers(0, 10**9), MS, MS, MS, st.integers(0, 10**9), st.integers(0, 99)
+)
 
 
 @st.composite
@@ -40,6 +46,7 @@ def headers(draw: st.DrawFn) -> Header:
         task=draw(TEXT),
         faults=(faults := draw(COUNT)),
         fault=draw(TEXT) if faults else "",
+        pace=draw(st.none() | PACES),
         ended_tasks=tuple(draw(st.lists(TEXT, max_size=3))),
         seed=draw(COUNT),
         play_s=draw(st.floats(0, 1e6)),
@@ -167,3 +174,27 @@ def test_faults_that_cannot_be_are_refused(make_batch: Make, wrong: dict[str, An
     values = {**header_values(make_batch().header), "ended_tasks": [], "dropped": []}
     with pytest.raises(MessageError):
         header_from(Fields(values | wrong), None, SESSION_LIMITS)
+
+
+def test_a_pace_travels_only_where_there_is_one(make_batch: Make) -> None:
+    assert "pace" not in header_values(make_batch().header)
+    assert _decoded(header_values(make_batch().header)).pace is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": -1},
+        {"p50_ms": float("nan")},
+        {"worst_ms": 1e10},
+        {"missed_ticks": 10**10},
+        {"late_ticks": 1.0},
+    ],
+)
+def test_a_pace_that_cannot_be_is_refused(make_batch: Make, wrong: dict[str, Any]) -> None:
+    values = header_values(replace(make_batch().header, pace=Pace(1, 1.0, 1.0, 1.0, 0, 0)))
+
+    with pytest.raises(MessageError):
+        _decoded({**values, "pace": {**values["pace"], **wrong}})
+    with pytest.raises(MessageError, match="missing"):
+        _decoded({**values, "pace": {}})

@@ -42,6 +42,8 @@ class TaskFeed:
         floor: Tasks kept outstanding while few players are known, so that new ones are found.
         is_ahead: Whether players have to wait for the learner. Then no second task per player
             waits in the queue, where players of other experiments could be served.
+        lasts_s: How long a task may last beyond its budget, such as to an episode's end; for so
+            long it counts.
         clock: Monotonic seconds.
     """
 
@@ -54,10 +56,11 @@ class TaskFeed:
         per_player: int = 2,
         floor: int = 2,
         is_ahead: Callable[[], bool] = lambda: False,
+        lasts_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._send = send
-        self._expires_s = max(LIVE_S, 5 * budget_s)
+        self._expires_s = max(LIVE_S, 5 * budget_s, lasts_s)
         self._per_player = per_player
         self._floor = floor
         self._is_ahead = is_ahead

@@ -146,6 +146,7 @@ def _ends(games: Games, ended_by: str) -> dict[str, Any]:
         "max_steps": games.max_steps,
         "failures": games.failures,
         "ended_by": ended_by or None,
+        **({} if games.pace is None else {"pace": asdict(games.pace)}),
     }
 
 
@@ -181,6 +182,8 @@ def _say(games: Games, found: dict[str, Any]) -> None:
     print_text(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
     for remark in games.remarks:
         print_text(remark)
+    if games.pace is not None:
+        print_text(str(games.pace))
     if "human_normalised" in found:
         pair = found["human_reference"]
         print_text(

@@ -114,6 +114,11 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("policy lag", f"{facts['policy_lag_mean']:.1f} versions"),
             ("queue depth", f"{facts['queue_depth']} batches"),
         ]
+    if "missed_ticks" in facts:
+        p50, p99, worst = (f"{facts[f'action_ms_{name}']:.1f}" for name in ("p50", "p99", "worst"))
+        rows.append(("action after", f"{p50} ms, p99 {p99} ms, worst {worst} ms"))
+        missed, late = facts["missed_ticks"], facts["late_ticks"]
+        rows.append(("missed ticks", f"{missed:,} by its own count, {late:,} late as measured"))
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from tinyqueue.cli.games import SEED
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.seeds import seed32
 from tinyqueue.errors import ConfigError
+from tinyqueue.evaluation.games import Games
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.film.files import draft_folder, publish
 from tinyqueue.film.recorder import Recorder, Take, require_extra
@@ -107,7 +109,7 @@ class _Films:
                     )
                     shown.writes()
                     take = recorder.end(gif=self.gif)
-                games.append(_game(learned, played.returns[0], played.lengths[0]))
+                games.append(_game(learned, played))
                 files = publish(take.files, self.out, name)
                 games[-1] |= _film(take, files)
                 self._say(f"{_said(games[-1])}: {_names(files)}, {_length(take)}")
@@ -130,7 +132,7 @@ class _Films:
                     played = recorder.play(
                         learned.runner, head, self.seed, title, on_tick=shown.tick
                     )
-                games.append(_game(learned, played.returns[0], played.lengths[0]))
+                games.append(_game(learned, played))
                 self._say(f"{title}: {_said(games[-1])}")
                 learned = next(all_learned, None)
             with filming("all checkpoints", is_hidden=self.quiet) as shown:
@@ -155,13 +157,14 @@ class _Films:
             print_text(text)
 
 
-def _game(learned: Learned, score: float, length: int) -> dict[str, Any]:
+def _game(learned: Learned, played: Games) -> dict[str, Any]:
     return {
         "environment": learned.spec.environment.id,
         "policy_version": learned.version,
         "env_steps": learned.env_steps,
-        "return": float(score),
-        "length": int(length),
+        "return": float(played.returns[0]),
+        "length": int(played.lengths[0]),
+        **({} if played.pace is None else {"pace": asdict(played.pace)}),
     }
 
 
@@ -174,7 +177,8 @@ def _film(take: Take, files: list[Path]) -> dict[str, Any]:
 
 
 def _said(game: dict[str, Any]) -> str:
-    return f"return {game['return']:.10g} in {game['length']:,} steps"
+    pace = f"; {Pace(**game['pace'])}" if "pace" in game else ""
+    return f"return {game['return']:.10g} in {game['length']:,} steps{pace}"
 
 
 def _length(take: Take) -> str:

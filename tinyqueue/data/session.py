@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.identity import batch_id
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.spaces import Array, Arrays
 
 SCHEMA = 1
@@ -56,6 +57,7 @@ class Header:
         epsilons: Exploration rate ε per slot; empty where the head does not explore by ε.
         faults: Environment failures while it was played. Each cost its slot the episode.
         fault: Text of the last failure; empty when there was none.
+        pace: How soon the environment got its actions; None unless it owns its clock.
     """
 
     experiment: str
@@ -74,6 +76,7 @@ class Header:
     epsilons: tuple[float, ...] = ()
     faults: int = 0
     fault: str = ""
+    pace: Pace | None = None
 
     @property
     def batch_id(self) -> str:

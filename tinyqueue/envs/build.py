@@ -22,6 +22,7 @@ from tinyqueue.envs.kept import keep, keep_of_all
 from tinyqueue.envs.known_packages import known_package
 from tinyqueue.envs.masks import make_masks, with_mask_in_info
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.paced import Paced
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
 from tinyqueue.errors import ConfigError, MissingExtraError
@@ -72,6 +73,8 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    if config.realtime:
+        environment = Paced(environment, config.tick_s)
     if config.mask_path is not None:
         environment = with_mask_in_info(environment, config.mask_path)
     if config.drop is not None:
@@ -133,16 +136,14 @@ def make_vectorised(
         UnknownNameError, ConfigError, MissingExtraError: As :func:`make_environment`.
     """
     spec = find_environment(config.id)
-    if config.atari:
+    if config.atari and not config.realtime:
         remark = slower_form(config)
         if remark is not None:
             log.info(remark, environment=config.id)
             return None
         with _explained(config, spec):
             return make_slots(config, spec, slots, whole_games=whole_games)
-    if spec.vector_entry_point is None or spec.additional_wrappers:
-        return None
-    if config.drop or config.action_mask or is_numbered(config.kwargs):
+    if not _has_plain_vector(config, spec):
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space
@@ -174,6 +175,17 @@ def make_vectorised(
         return vector
     vector.close()
     return None
+
+
+def _has_plain_vector(config: EnvironmentConfig, spec: EnvSpec) -> bool:
+    """Whether it has a vectorised form, and needs nothing that such a form cannot do.
+
+    An environment that owns its clock is timed step by step.
+    """
+    if spec.vector_entry_point is None or spec.additional_wrappers:
+        return False
+    needs_its_own = config.drop or config.action_mask or config.realtime
+    return not needs_its_own and not is_numbered(config.kwargs)
 
 
 def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any:

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
 from tinyqueue.data.masks import ACTION_MASK
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array
 from tinyqueue.envs.faults import (
@@ -32,6 +33,7 @@ from tinyqueue.envs.faults import (
 from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.masks import Masks
 from tinyqueue.envs.observed import Observed
+from tinyqueue.envs.paced import take_pace
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.spaces import Layout, action_layout
 from tinyqueue.errors import ConfigError, EnvironmentFailedError
@@ -140,6 +142,10 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         faults = Faults(self._count, self._last)
         self._count, self._last = 0, ""
         return faults
+
+    def take_pace(self) -> Pace | None:
+        """How soon actions came since the last call; None unless the environment is timed."""
+        return take_pace(self._envs)
 
     def begin_batch(self) -> None:
         """Begins a batch: earlier ticks can no longer be marked as truncated."""

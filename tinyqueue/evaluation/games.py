@@ -18,6 +18,7 @@ from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.faults import blaming
 from tinyqueue.envs.global_draws import global_draws
 from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.paced import prepare_process
 from tinyqueue.envs.spaces import require_equal
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.score import MOST_STEPS, Games, Limits, Score
@@ -74,7 +75,7 @@ def play_games(  # noqa: PLR0913  # ten are by name, of which seven have default
         environment: What is played.
         runner: The pinned policy.
         head: How it acts; a greedy one for evaluations that decide.
-        episodes, slots: Both at least 1.
+        episodes, slots: Both at least 1. An environment that owns its clock plays one at a time.
         seed: Seed of everything random: the same seed gives the same games.
         modules: This machine's modules that register environments.
         spaces: Observation and action space that the policy was trained with, to compare with
@@ -95,6 +96,10 @@ def play_games(  # noqa: PLR0913  # ten are by name, of which seven have default
         EnvironmentFailedError: It failed several times in a row, or in a given ``table``.
     """
     import_allowed(modules)
+    if environment.realtime:
+        # Side by side, each would be held while the others are stepped.
+        slots = 1
+        prepare_process()
     score = Score() if score is None else score
     score.begin(episodes, most_steps(environment, limits.max_steps), limits.timeout_s)
     match = _Match(environment, runner, head, seed, score, on_progress, watch, spaces)
@@ -182,6 +187,8 @@ class _Match:
         """Plays games ``first`` … ``first + episodes − 1`` in a table, in waves."""
         if self._spaces:
             _require_spaces(self._environment.id, table, *self._spaces)
+        if self._environment.realtime:
+            self._runner.warm_up(table.slots, table.actions.space)
         for start in range(first, first + episodes, table.slots):
             self._play_wave(table, start, min(table.slots, first + episodes - start), attempt)
 
@@ -207,6 +214,8 @@ class _Match:
             if score.is_over:
                 break
         score.take(wave)
+        if (pace := table.take_pace()) is not None:
+            score.paces.append(pace)
 
 
 def _require_spaces(name: str, table: Table, observations: Space, actions: Space) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.evaluation.wave import Wave
@@ -46,6 +47,7 @@ class Games:
         cut: How many were ended because the time was over; they count with their return so far.
         failures: How often the environment failed; such games were played again with another seed.
         failure: The last failure.
+        pace: How soon an environment that owns its clock got its actions; None for others.
     """
 
     returns: Array
@@ -57,6 +59,7 @@ class Games:
     cut: int = 0
     failures: int = 0
     failure: str = ""
+    pace: Pace | None = None
 
     @property
     def remarks(self) -> list[str]:
@@ -103,6 +106,7 @@ class Score:
     Attributes:
         returns, lengths: Of the games of finished waves, in the order of their seeds.
         asked, capped, cut, max_steps, failures, failure: As in :class:`Games`.
+        paces: Of those waves, where the environment owns its clock.
     """
 
     returns: list[float] = field(default_factory=list)
@@ -113,6 +117,7 @@ class Score:
     max_steps: int = MOST_STEPS
     failures: int = 0
     failure: str = ""
+    paces: list[Pace] = field(default_factory=list)
     _under_way: Wave | None = None
     _began_s: float = 0.0
     _timeout_s: float = math.inf
@@ -172,6 +177,7 @@ class Score:
             cut=self.cut,
             failures=self.failures,
             failure=self.failure,
+            pace=Pace.merged(self.paces) if self.paces else None,
         )
 
     def watch(self, wave: Wave) -> None:

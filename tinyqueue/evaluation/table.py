@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_environment, make_vectorised, reset_seeded
@@ -18,6 +19,7 @@ from tinyqueue.envs.faults import ONLY_ONE, advised, defined_at, failed, is_envi
 from tinyqueue.envs.hanging import Alarm
 from tinyqueue.envs.masks import make_masks
 from tinyqueue.envs.observed import Observed
+from tinyqueue.envs.paced import take_pace
 from tinyqueue.envs.results import first_observation, step_values
 from tinyqueue.envs.side_by_side import close_all
 from tinyqueue.envs.slot_numbers import first_evaluated
@@ -65,6 +67,9 @@ class Table(Protocol):
         Returns:
             Rewards ``[n]`` float32 and ``[n]`` bool, whether that was the game's last step.
         """
+
+    def take_pace(self) -> Pace | None:
+        """How soon actions came since the last call; None unless the environment is timed."""
 
     def close(self) -> None:
         """Closes every environment."""
@@ -127,6 +132,9 @@ class _Together:
         self.observations.write(observed, self.rows)
         self.begun[:] = info.get("life_begun", False)
         return rewards[slots].astype(np.float32), terminated[slots] | truncated[slots]
+
+    def take_pace(self) -> Pace | None:
+        return None
 
     def close(self) -> None:
         self._vector.close()
@@ -201,6 +209,9 @@ class _Apart:
                 self._steps[slot] += 1
                 ended[i] = terminated or truncated
         return rewards, ended
+
+    def take_pace(self) -> Pace | None:
+        return take_pace(self._environments)
 
     def close(self) -> None:
         self._alarm.end()

@@ -165,6 +165,19 @@ class EnvironmentConfig(Section):
         description="Only one such environment can exist at a time on a machine: the player closes "
         "it before it plays evaluation episodes. Detected at start.",
     )
+    realtime: bool = Field(
+        False,
+        description="The environment owns its clock, as a robot or a live game does, and does not "
+        "wait between two steps: nothing but the policy comes between an observation and its "
+        "action. One slot per player, whole episodes per task.",
+    )
+    tick_s: float | None = Field(
+        None,
+        gt=0,
+        le=60,
+        description="Seconds between two ticks of the clock of a realtime environment. If it is "
+        "set, ticks without an action in time are measured and counted.",
+    )
     hang_s: float | None = Field(
         None,
         gt=0,
@@ -204,6 +217,15 @@ class EnvironmentConfig(Section):
         if self.mask_path in (self.drop or ()):
             raise ValueError(
                 f"action_mask and drop both name {self.action_mask!r}; remove it from drop"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ticks_belong_to_a_clock(self) -> EnvironmentConfig:
+        if self.tick_s is not None and not self.realtime:
+            raise ValueError(
+                "tick_s is the clock of an environment that does not wait; set realtime = true "
+                "as well, or remove tick_s"
             )
         return self
 

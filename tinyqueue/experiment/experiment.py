@@ -104,9 +104,9 @@ def parse_experiment(
         algorithm=algorithm,
         model_name=model_name,
         model=model,
-        session=_section(SessionConfig, document, "session"),
+        session=_slots_of(environment, SessionConfig, document, "session"),
         learner=_section(LearnerConfig, document, "learner"),
-        evaluation=_section(EvaluationConfig, document, "evaluation"),
+        evaluation=_slots_of(environment, EvaluationConfig, document, "evaluation"),
         stop=_section(StopConfig, document, "stop"),
         replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
@@ -149,6 +149,22 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
 
 def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:
     return validated(cls, _table(document, key), key)
+
+
+def _slots_of(
+    environment: EnvironmentConfig, cls: type[S], document: Mapping[str, Any], key: str
+) -> S:
+    """A section with a number of slots: one if the environment owns its clock."""
+    if not environment.realtime:
+        return _section(cls, document, key)
+    table = {"slots": 1, **_table(document, key)}
+    if table["slots"] != 1:
+        raise ConfigError(
+            f"{key}.slots = {table['slots']!r} with environment.realtime: environments side by "
+            "side are stepped one after another, and each would be held until all others have "
+            f"moved. Remove {key}.slots; more players (--players, celery -c) play more of them."
+        )
+    return validated(cls, table, key)
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

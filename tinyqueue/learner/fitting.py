@@ -31,6 +31,8 @@ BUILD_S = 10.0
 BATCH_BYTES = 8 * MIB
 """Largest batch to choose, before compression."""
 LEAST_LIMIT_S = 30.0
+MOST_EPISODE_S = 1500.0
+"""Longest time limit to choose for whole episodes. RabbitMQ takes a task away after 30 min."""
 HANGS_AFTER = 10
 """A call counts as hanging after this many times the slowest call of the trial …"""
 HANG_S = 30.0
@@ -135,12 +137,12 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     shape, why = _chosen(experiment, costs, before)
     _require_workable(experiment, costs, shape)
     session: dict[str, Any] = {}
-    remarks = [*trial.remarks, *_of_rewards(experiment, trial)]
+    remarks = [*trial.remarks, *_of_rewards(experiment, trial), *_of_clock(experiment)]
     if shape != before:
         session |= {"ticks": shape.ticks, "slots": shape.slots}
         remarks.append(_shape_told(info.id, why, shape))
     if experiment.session.task_limit_s is None:
-        session["task_limit_s"] = _limit_s(experiment, costs, shape)
+        session["task_limit_s"] = _limit_s(experiment, costs, shape, info)
     batch_s = costs.batch_s(shape)
     if batch_s > BATCH_S:
         remarks.append(
@@ -231,17 +233,32 @@ def _advice(shape: _Shape, share: float) -> str:
     return advice
 
 
-def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape) -> float:
-    """Time limit of a play task: three batches or budgets, plus time for building."""
+def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape, info: EnvironmentInfo) -> float:
+    """Time limit of a play task: three batches or budgets, plus time for building.
+
+    For an environment that owns its clock, also the budget and the longest episode.
+    """
     play_s = max(LEAST_LIMIT_S, 3 * experiment.session.task_budget_s, 3 * costs.batch_s(shape))
+    if experiment.environment.realtime:
+        play_s = max(play_s, _episode_limit_s(experiment, costs, info.max_episode_steps))
     # Rounded, so that it is the same at every start and players need not open a new stage.
     return 10.0 * math.ceil((play_s + 3 * costs.build_s(shape.slots)) / 10)
+
+
+def _episode_limit_s(experiment: Experiment, costs: _Costs, steps: int | None) -> float:
+    if steps is None:
+        return MOST_EPISODE_S
+    tick_s = max(costs.trial.step_s, experiment.environment.tick_s or 0.0)
+    return min(MOST_EPISODE_S, 1.5 * (experiment.session.task_budget_s + steps * tick_s))
 
 
 def _patience(experiment: Experiment, session: dict[str, Any]) -> dict[str, Any]:
     """Waits at least until the first batch of a slow environment can arrive."""
     limit_s: float = session.get("task_limit_s", experiment.session.task_limit_s) or 0.0
     learner = experiment.learner
+    if experiment.environment.realtime:
+        # Its limit is one of episodes; batches come all the time.
+        return {}
     if "give_up_after_s" in learner.model_fields_set or limit_s <= learner.give_up_after_s:
         return {}
     return {"give_up_after_s": limit_s}
@@ -285,6 +302,25 @@ def _of_rewards(experiment: Experiment, trial: Trial) -> Iterator[str]:
         f"{experiment.environment.id} gave a reward of {worst:g}; learner.max_abs_reward is "
         f"{learner.max_abs_reward:g}, beyond which {fate}"
     )
+
+
+def _of_clock(experiment: Experiment) -> Iterator[str]:
+    """What follows from an environment that does not wait."""
+    if not experiment.environment.realtime:
+        return
+    name = experiment.algorithm_label
+    if experiment.replay is not None:
+        yield (
+            f"environment.realtime: when a player's spool is full, its oldest batches are dropped; "
+            f"at such a gap {name} cuts n-step items short and gives up unfinished sequences "
+            "(replay_gaps)"
+        )
+    else:
+        yield (
+            f"environment.realtime: nothing waits for {name}: batches that are played during an "
+            "update, or while the broker is away, come late, and those that lag more than "
+            f"learner.max_policy_lag = {experiment.learner.max_policy_lag} versions are dropped"
+        )
 
 
 def _shape_told(name: str, why: str, shape: _Shape) -> str:

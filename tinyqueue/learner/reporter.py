@@ -19,6 +19,7 @@ from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.environment_faults import EnvironmentFaults
 from tinyqueue.monitor.flat_runs import FlatRun
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
+from tinyqueue.monitor.paces import Paces
 from tinyqueue.monitor.rates import Rate
 from tinyqueue.monitor.tensorboard import TensorBoard
 from tinyqueue.monitor.view import RunHeader, Snapshot, View, number, shown
@@ -92,6 +93,7 @@ class Reporter:
         self._players_log = players_log
         self._has_heard = False
         self._faults = EnvironmentFaults()
+        self._paces = Paces()
         self._flat = FlatRun(experiment, threshold)
         self._has_advised = False
         view.start(
@@ -126,6 +128,7 @@ class Reporter:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
         self._faults.see(batches)
+        self._paces.see(batches)
         self._flat.see(batches, self._updater.recent.metrics, clock.trained_s)
         if not self._has_advised:
             for sentence in self._flat.advice():
@@ -267,6 +270,7 @@ class Reporter:
             policy=self._policy,
             is_evaluating=self.is_evaluating,
             is_waiting=not self._has_heard,
+            pace=self._paces.pace,
         )
 
     def _numbers(self, snapshot: Snapshot) -> dict[str, float]:
@@ -283,6 +287,7 @@ class Reporter:
             Metric.ENV_STEPS_PER_S: snapshot.env_steps_per_s,
             Metric.UPDATES_PER_S: snapshot.updates_per_s,
             Metric.POLICY_LAG_MEAN: snapshot.policy_lag_mean,
+            **self._paces.numbers(),
             **self._sources(),
             Metric.BATCHES_ATTEMPTED: count.attempted,
             Metric.BATCHES_ACCEPTED: count.accepted,

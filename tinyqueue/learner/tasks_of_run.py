@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
+from tinyqueue.bus.task_sender import EXPIRES_S
 from tinyqueue.data.identity import new_id
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.games import most_steps
@@ -66,7 +67,16 @@ def task_feed(
         )
         return task_id
 
-    return TaskFeed(send, budget_s=spec.task_budget_s, limit_s=spec.task_limit_s, is_ahead=is_ahead)
+    # A task of an environment that owns its clock lasts for an episode. The broker lets those that
+    # wait behind it expire.
+    lasts_s = min(spec.task_limit_s, EXPIRES_S) if spec.environment.realtime else 0.0
+    return TaskFeed(
+        send,
+        budget_s=spec.task_budget_s,
+        limit_s=spec.task_limit_s,
+        is_ahead=is_ahead,
+        lasts_s=lasts_s,
+    )
 
 
 def remote_games(

@@ -148,6 +148,12 @@ def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
     """Refuses what can be refused before anything is started."""
     import_allowed(settings.environment_modules)
     stop_threshold(experiment, find_environment(experiment.environment.id))
+    if where.serial and experiment.environment.realtime:
+        raise ConfigError(
+            "environment.realtime with --serial: one process plays and trains in turn, so every "
+            "update would hold the environment for as long as it takes. Leave out --serial, or "
+            "set environment.realtime = false if the environment can wait."
+        )
     if not where.serial and experiment.session.queue not in settings.play_queues:
         raise UnknownNameError(
             "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues

@@ -36,6 +36,10 @@ class WorkerWide:
         # Nobody reads it, so that everybody finds it.
         os.write(self._writing, b".")
 
+    def is_ending(self) -> bool:
+        """Whether the worker is ending."""
+        return bool(select.select([self._reading], [], [], 0.0)[0])
+
     def played(self) -> None:
         """Notes that a process has played a task."""
         _LAYOUT.pack_into(self._shared, 0, 0, 0.0)

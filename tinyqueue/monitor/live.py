@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tinyqueue.data.pace import Pace
 from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.monitor.history import ASCII_BLOCKS, BLOCKS, History, sparkline
 from tinyqueue.monitor.lines import LineView
@@ -167,6 +168,7 @@ def _numbers(header: RunHeader, snapshot: Snapshot, width: int) -> RenderableTyp
         (f"{snapshot.policy} mean", "playing …" if snapshot.is_evaluating else greedy),
         ("set aside", f"{snapshot.batches_set_aside:,}"),
         ("dropped", f"{snapshot.batches_dropped:,}"),
+        *_pace(snapshot.pace),
     )
     columns = min(max(width // _PAIR_WIDTH, 1), 3)
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -176,3 +178,14 @@ def _numbers(header: RunHeader, snapshot: Snapshot, width: int) -> RenderableTyp
     for start in range(0, len(pairs), columns):
         table.add_row(*(text for pair in pairs[start : start + columns] for text in pair))
     return table
+
+
+def _pace(pace: Pace | None) -> tuple[tuple[str, str], ...]:
+    """Three more numbers where the environment owns its clock."""
+    if pace is None:
+        return ()
+    return (
+        ("action p50", f"{number(pace.p50_ms)} ms"),
+        ("action p99", f"{number(pace.p99_ms)} ms"),
+        ("missed ticks", f"{max(pace.missed_ticks, pace.late_ticks):,}"),
+    )

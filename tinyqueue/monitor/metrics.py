@@ -76,7 +76,7 @@ class Metric(Name):
         "batches_dropped",
         "batches",
         "Left out by a stated policy: too stale, of another run, no learner, queue full, "
-        "broker unreachable.",
+        "broker unreachable, spool full.",
     )
     BATCHES_MISSING = (
         "batches_missing",
@@ -151,6 +151,25 @@ class Metric(Name):
         "players_wait_share",
         "share",
         "Of all time since the start, spent waiting for players.",
+    )
+    ACTION_MS_P50 = (
+        "action_ms_p50",
+        "ms",
+        "From a realtime environment's observation to the action: the median of a session batch, "
+        "averaged over the last 100.",
+    )
+    ACTION_MS_P99 = "action_ms_p99", "ms", "The same, its 99th percentile."
+    ACTION_MS_WORST = "action_ms_worst", "ms", "The same, the longest since the learner started."
+    MISSED_TICKS = (
+        "missed_ticks",
+        "ticks",
+        'Without an action by the environment\'s own count, `info["missed_ticks"]`, since the '
+        "learner started.",
+    )
+    LATE_TICKS = (
+        "late_ticks",
+        "ticks",
+        "Without an action as measured with `environment.tick_s`, since the learner started.",
     )
 
 

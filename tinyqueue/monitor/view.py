@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tinyqueue.data.pace import Pace
+
 LEAST_EPISODES = 20
 """Progress to a level is not told from the mean of fewer: the shortest episodes end first."""
 _MOST_DECIMALS = 8
@@ -44,6 +46,7 @@ class Snapshot:
         policy: How its actions were chosen: ``greedy`` or ``sampled``.
         is_evaluating: Whether an evaluation is being played now.
         is_waiting: Whether no session batch has arrived yet since the learner started.
+        pace: How soon an environment that owns its clock gets its actions; None for others.
     """
 
     time_s: float
@@ -65,6 +68,7 @@ class Snapshot:
     policy: str = "greedy"
     is_evaluating: bool = False
     is_waiting: bool = False
+    pace: Pace | None = None
 
 
 class View(Protocol):

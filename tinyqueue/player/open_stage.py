@@ -10,6 +10,7 @@ from tinyqueue.bus.publisher import Outgoing
 from tinyqueue.data.session import Drop, SessionBatch
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.journal import PublishJournal
+from tinyqueue.player.outbox import Outbox
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
@@ -29,6 +30,9 @@ class OpenStage:
             reported yet.
         batch_s: Seconds to play a batch; a running mean.
         used_s: When a task last used this stage, on the same clock.
+        outbox: Publishes in the background for an environment that owns its clock; None for others,
+            whose batches are pending one at a time.
+        has_left_episode: Whether a task has had to end in the middle of an episode.
     """
 
     spec: PlaySpec
@@ -43,6 +47,8 @@ class OpenStage:
     ended_tasks: list[str] = field(default_factory=list)
     batch_s: float = 0.0
     used_s: float = field(default_factory=time.monotonic)
+    outbox: Outbox | None = None
+    has_left_episode: bool = False
 
     def play(self, runner: PolicyRunner, task: str, *, is_last: Callable[[float], bool]) -> float:
         """Plays one batch and makes it the pending one.
@@ -58,13 +64,16 @@ class OpenStage:
         """
         began_s = time.monotonic()
         batch = self.stage.play(runner, task)
-        played_s = time.monotonic() - began_s
-        self.batch_s = played_s if self.batch_s == 0 else 0.8 * self.batch_s + 0.2 * played_s
+        self.note_batch_s(time.monotonic() - began_s)
         if is_last(self.batch_s):
             self.ended_tasks.append(task)
         before_s = time.thread_time()
         self._offer(batch)
         return time.thread_time() - before_s
+
+    def note_batch_s(self, played_s: float) -> None:
+        """Notes how long a batch took."""
+        self.batch_s = played_s if self.batch_s == 0 else 0.8 * self.batch_s + 0.2 * played_s
 
     def _offer(self, batch: SessionBatch) -> None:
         self.told = (tuple(self.dropped), tuple(self.ended_tasks))
@@ -98,6 +107,8 @@ class OpenStage:
     def close(self) -> None:
         """Ends the stage: its environments, its thread, its open files."""
         self.policy.close()
+        if self.outbox is not None:
+            self.outbox.close()
         self.stage.close()
         if self.journal:
             self.journal.close()

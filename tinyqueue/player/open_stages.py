@@ -67,6 +67,12 @@ class OpenStages:
         for experiment in [e for e, opened in self._stages.items() if opened.used_s < oldest_s]:
             self.close(experiment, "idle for five minutes")
 
+    def save(self) -> None:
+        """Closes the outboxes of realtime stages, at the end of the process."""
+        for opened in self._stages.values():
+            if opened.outbox is not None:
+                opened.outbox.close()
+
     def close_all(self, reason: str) -> None:
         """Closes all stages."""
         for experiment in list(self._stages):

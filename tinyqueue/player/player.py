@@ -14,6 +14,7 @@ import structlog
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
+from tinyqueue.envs.paced import prepare_process
 from tinyqueue.errors import MessageError, TinyqueueError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.failing import WAITING, FailureTeller, failure_text
@@ -21,8 +22,12 @@ from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.learners import Learners
 from tinyqueue.player.open_stage import OpenStage
 from tinyqueue.player.open_stages import OpenStages
+from tinyqueue.player.outbox import Outbox
 from tinyqueue.player.play_task import PlayReport, PlayTask
 from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.player.realtime import play_episodes
+from tinyqueue.player.spool import Spool
+from tinyqueue.player.spool_folder import SpoolFolder
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.settings import Settings, player_name
@@ -53,6 +58,7 @@ class Player:
         settings: Where the services are.
         seed: The seed from which the seeds of its stages are drawn; random if None.
         publisher: Makes the publisher for one experiment's batches.
+        is_ending: Whether the worker of this process ends.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Player:
         settings: Settings,
         seed: int | None = None,
         publisher: Callable[..., ExperiencePublisher] = ExperiencePublisher,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = player_name()
         self._settings = settings
@@ -67,6 +74,7 @@ class Player:
         self._learners = Learners(lambda experiment: trained_run(self._redis, experiment))
         self._broker = Broker(settings.broker)
         self._make_publisher = publisher
+        self._is_ending = is_ending
         self._publishers: dict[str, ExperiencePublisher] = {}
         self._stages = OpenStages(self._close_publisher)
         self._failing = FailureTeller(lambda: self._new_publisher(WAITING))
@@ -86,14 +94,18 @@ class Player:
             return PlayReport(opened)
         report = PlayReport()
         try:
-            self._play_until(opened, task, deadline_s, report)
+            if opened.outbox is not None:
+                play_episodes(opened, task, deadline_s, report, self._is_ending)
+            else:
+                self._play_until(opened, task, deadline_s, report)
         except BaseException:
             # The time limit can strike anywhere: in the middle of a tick, or of a publish.
             self._close_publisher(task.experiment)
             if opened.stage.interrupted:
                 self._stages.close(task.experiment, "its last task did not end by itself")
             raise
-        if task.id not in opened.ended_tasks and report.ended != "budget":
+        is_told = opened.outbox is not None or task.id in opened.ended_tasks
+        if not is_told and report.ended != "budget":
             opened.ended_tasks.append(task.id)
         opened.used_s = time.monotonic()
         log.info("task played", task=task.id, experiment=task.experiment, **asdict(report))
@@ -143,6 +155,10 @@ class Player:
     def close(self) -> None:
         """Closes all stages, with their environments and publishers."""
         self._stages.close_all("the player ends")
+
+    def save(self) -> None:
+        """Publishes what is left of realtime environments, or keeps it for the next player."""
+        self._stages.save()
 
     @functools.cached_property
     def _redis(self) -> redis.Redis:
@@ -235,7 +251,10 @@ class Player:
         if opened and opened.spec.run == spec.run and opened.spec.version == spec.version:
             return opened
         self._stages.close(task.experiment, "its experiment has changed")
-        return self._stages.open(task.experiment, lambda: self._build(spec))
+        try:
+            return self._stages.open(task.experiment, lambda: self._build(spec))
+        except _NoWeightsError:
+            return "no weights"
 
     def _build(self, spec: PlaySpec) -> OpenStage:
         graph = self._specs.graph(spec.experiment, spec.graph_sha256)
@@ -245,8 +264,14 @@ class Player:
             spec.run,
             WeightStore(self._redis, spec.experiment).fetch_if_newer,
             lambda: trained_run(self._redis, spec.experiment),
+            warm_up=(spec.slots, spec.actions) if spec.environment.realtime else None,
         )
         try:
+            if spec.environment.realtime:
+                # Its clock runs from its first reset on: what it needs to act must be there.
+                prepare_process()
+                if _newest(policy, spec.task_budget_s) is None:
+                    raise _NoWeightsError
             stage = Stage(
                 spec,
                 user=self._settings.login,
@@ -260,7 +285,18 @@ class Player:
         folder = self._settings.publish_journal
         journal = PublishJournal(folder, stage.id) if folder else None
         log.info("stage opened", experiment=spec.experiment, stage=stage.id, slots=spec.slots)
+        if spec.environment.realtime:
+            return OpenStage(spec, stage, policy, outbox=self._outbox(spec, stage.id, journal))
         return OpenStage(spec, stage, policy, journal)
+
+    def _outbox(self, spec: PlaySpec, stage: str, journal: PublishJournal | None) -> Outbox:
+        settings = self._settings
+        folder = SpoolFolder(
+            settings.spool_dir, spec.experiment, spec.run, stage, settings.spool_disk_bytes
+        )
+        spool = Spool(settings.spool_memory_bytes, folder, stage)
+        publisher = self._new_publisher(spec.queue_batches)
+        return Outbox(stage, spec.codec, spool, publisher, journal)
 
     def _publisher(self, spec: PlaySpec) -> ExperiencePublisher:
         if spec.experiment not in self._publishers:
@@ -286,6 +322,10 @@ class Player:
         publisher = self._publishers.pop(experiment, None)
         if publisher:
             publisher.close()
+
+
+class _NoWeightsError(Exception):
+    """No weights came in time for an environment that may not wait for them."""
 
 
 def _newest(policy: NewestPolicy, timeout_s: float) -> PolicyRunner | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from tinyqueue.bus.backoff import Reconnects
+from tinyqueue.data.spaces import Space
 from tinyqueue.errors import MissingVersionError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.player.learners import FRESH_S
 from tinyqueue.policy.runner import PolicyRunner
@@ -40,6 +41,8 @@ class NewestPolicy:
         graph_sha256, run: Weights for another graph or run are ignored.
         fetch_if_newer: Asks the store for a version above the given one.
         trained_run: Asks the store which run is trained; None if there is no learner.
+        warm_up: Slots and action space, if every version must have run once before it is played:
+            the first run takes longer than others.
 
     Attributes:
         refused: Why the newest version cannot be used, if it cannot.
@@ -52,12 +55,14 @@ class NewestPolicy:
         run: str,
         fetch_if_newer: Callable[[int], WeightVersion | None],
         trained_run: Callable[[], str | None],
+        warm_up: tuple[int, Space] | None = None,
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
         self._run = run
         self._fetch_if_newer = fetch_if_newer
         self._trained_run = trained_run
+        self._warm_up = warm_up
         self.refused: TinyqueueError | None = None
         self._ended = ""
         self._looked_s = self._alive_s = time.monotonic()
@@ -157,12 +162,11 @@ class NewestPolicy:
         if weights.run != self._run or weights.graph_sha256 != self._graph_sha256:
             return
         if self._runner is None:
-            self._runner = PolicyRunner(
-                self._graph, weights.arrays, weights.version, weights.env_steps
-            )
+            runner = PolicyRunner(self._graph, weights.arrays, weights.version, weights.env_steps)
         else:
-            self._runner = self._runner.with_weights(
-                weights.arrays, weights.version, weights.env_steps
-            )
+            runner = self._runner.with_weights(weights.arrays, weights.version, weights.env_steps)
+        if self._warm_up is not None:
+            runner.warm_up(*self._warm_up)
+        self._runner = runner
         self.refused = None
         self._arrived.set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,16 @@ from tinyqueue.policy.rollout import Rollout, Runner
 
 _ENVIRONMENTS, _HEAD = 0, 1
 # Purpose numbers of the generators derived from the stage's seed.
+
+
+@dataclass
+class _Begun:
+    """A batch under way: its policy version, what came before it, and the next tick to play."""
+
+    version: int
+    carry: Arrays
+    start_s: float
+    tick: int = 0
 
 
 class Stage:
@@ -67,6 +78,8 @@ class Stage:
         self._spec_version = spec.version
         self._n = 0
         self._interrupted = False
+        self._under_way: _Begun | None = None
+        self._paused_s, self._pauses_s = 0.0, 0.0
         self._head = head or make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
@@ -87,6 +100,14 @@ class Stage:
         """Whether a batch was begun and not finished; then the stage can only be closed."""
         return self._interrupted
 
+    @property
+    def is_between_episodes(self) -> bool:
+        """Whether the last tick played ended the episode of the first slot."""
+        begun = self._under_way
+        if begun is None or not begun.tick:
+            return bool(self._ended_last[0])
+        return bool(self._terminated[begun.tick - 1, 0] or self._truncated[begun.tick - 1, 0])
+
     def play(self, runner: Runner, task: str) -> SessionBatch:
         """Plays T ticks; tick 0 continues from the last row of the previous batch.
 
@@ -103,21 +124,46 @@ class Stage:
             EnvironmentFailedError: A slot failed repeatedly, or an environment that steps all
                 slots at once failed.
         """
+        batch = self.play_on(runner, task, lambda: False)
+        assert batch is not None
+        return batch
+
+    def play_on(
+        self, runner: Runner, task: str, may_pause: Callable[[], bool]
+    ) -> SessionBatch | None:
+        """Plays the rest of a batch, like :meth:`play`, or up to the end of an episode.
+
+        Args:
+            runner: Chooses the actions of a batch that begins; one that was paused goes on with
+                the policy that it began with.
+            task: Id of the play task that ends the batch, for the header.
+            may_pause: Called when an episode has ended before the batch is full. If true, the next
+                call goes on with this batch, and what was between does not count as time played.
+
+        Returns:
+            The batch, or None if it was paused.
+
+        Raises:
+            RuntimeError, EnvironmentFailedError: As for :meth:`play`.
+        """
         if self._interrupted:
             raise RuntimeError(
                 f"stage {self.id} was interrupted while it played batch {self._n}; build a new one."
             )
         self._interrupted = True
-        if self._apart:
-            self._apart.begin_batch()
-        start_s = time.perf_counter()
-        carry = self._begin()
-        self._rollout.begin(runner, self._head, self._spec.ticks, self._rng)
-        self._play_ticks()
-        end_s = time.perf_counter()
-        header = self._header(runner.version, task, end_s - start_s)
-        batch = self._finish(header, carry, start_s, end_s)
+        begun = self._under_way or self._begin_batch(runner)
+        self._under_way = begun
+        self._pauses_s += time.perf_counter() - self._paused_s if begun.tick else 0.0
+        begun.tick = self._play_ticks(begun.tick, may_pause)
+        if begun.tick < self._spec.ticks:
+            self._paused_s = time.perf_counter()
+            self._interrupted = False
+            return None
+        end_s = self._now_s()
+        header = self._header(begun.version, task, end_s - begun.start_s)
+        batch = self._finish(header, begun.carry, begun.start_s, end_s)
         self._n += 1
+        self._under_way = None
         self._interrupted = False
         return batch
 
@@ -153,7 +199,19 @@ class Stage:
         self._observed.write(first, self._frames.rows[-1])
         if self._masks is not None and self._apart:
             self._masks[-1] = self._apart.action_masks
-        self._episodes.begin(time.perf_counter())
+        self._episodes.begin(self._now_s())
+
+    def _now_s(self) -> float:
+        """The stage's clock, which stands still while a batch is paused."""
+        return time.perf_counter() - self._pauses_s
+
+    def _begin_batch(self, runner: Runner) -> _Begun:
+        if self._apart:
+            self._apart.begin_batch()
+        start_s = self._now_s()
+        carry = self._begin()
+        self._rollout.begin(runner, self._head, self._spec.ticks, self._rng)
+        return _Begun(runner.version, carry, start_s)
 
     def _begin(self) -> Arrays:
         """Moves the last row to the front; returns the carry, what came before that row.
@@ -173,16 +231,18 @@ class Stage:
         state = {carried_state(p): v.copy() for p, v in rollout.state.items()}
         return carry | actions | state | self._frames.before()
 
-    def _play_ticks(self) -> None:
+    def _play_ticks(self, first: int, may_pause: Callable[[], bool]) -> int:
+        """Plays from tick ``first`` on; returns the tick to go on with, T at the batch's end."""
         rollout, act, step, apart = self._rollout, self._rollout.act, self._step, self._apart
         unflatten, write, rows = self._acted.unflatten, self._observed.write, self._frames.rows
         acted_rows, mask_rows, rewards = self._acted_rows, self._mask_rows, self._rewards
         masks = self._masks
         terminated, truncated = self._terminated, self._truncated
-        ended = self._ended_last.copy()
+        ended = terminated[first - 1] | truncated[first - 1] if first else self._ended_last.copy()
         stacks, looks_back = self._spec.environment.stack > 1, rollout.looks_back
         see = self._frames.seen if stacks else rows.__getitem__
-        for tick in range(self._spec.ticks):
+        ticks, pauses = self._spec.ticks, self._spec.environment.realtime
+        for tick in range(first, ticks):
             actions = act(tick, see(tick), mask_rows[tick])
             for path, acted in acted_rows[tick]:
                 acted[...] = actions[path]
@@ -202,6 +262,9 @@ class Stage:
                 self._frames.advance(ended)
             if looks_back or stacks:
                 ended = terminated[tick] | truncated[tick]
+            if pauses and (terminated[tick, 0] or truncated[tick, 0]) and may_pause():
+                return tick + 1
+        return ticks
 
     def _step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         try:
@@ -252,4 +315,5 @@ class Stage:
             epsilons=self._head.epsilons,
             faults=faults.number,
             fault=faults.last,
+            pace=self._apart.take_pace() if self._apart else None,
         )

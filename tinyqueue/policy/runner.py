@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyqueue.data.names import REWARD_INPUT, action_of_input
-from tinyqueue.data.spaces import Array, Arrays
+from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.policy.graph_check import refuse_foreign_data
 
@@ -139,6 +139,16 @@ class PolicyRunner:
                 self._previous_rewards[...] = rewards
         self._run(self._binding, None)
         return self._outputs, self._next_state
+
+    def warm_up(self, slots: int, actions: Space) -> None:
+        """Runs once on zeros, for a first tick that takes no longer than the others.
+
+        Args:
+            slots: B of the runs to come.
+            actions: The action space.
+        """
+        self._bind_slots(slots, {path: np.zeros(0) for path in actions})
+        self._run(self._binding, None)
 
     def _bind_weights(self) -> None:
         inputs = self._session.get_inputs()

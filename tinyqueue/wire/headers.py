@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN, MOST_BATCHES
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.session import Drop, Header
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
@@ -17,12 +19,15 @@ from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
 _MOST_ENDED_TASKS = 1024
 _STAGE = re.compile("[0-9a-f]{32}")
+_MOST_PACE = 10**9
+# Milliseconds, steps and ticks: sums over batches stay exact.
 _REASON = re.compile("[a-z][a-z -]{0,31}")
 
 
 def header_values(header: Header) -> dict[str, Any]:
     """The header as plain values; its epsilons travel as an array."""
     faults = {"faults": header.faults, "fault": short_text(header.fault)} if header.faults else {}
+    pace = {} if header.pace is None else {"pace": asdict(header.pace)}
     return {
         "experiment": header.experiment,
         "run": header.run,
@@ -39,6 +44,7 @@ def header_values(header: Header) -> dict[str, Any]:
         "dropped": _ranges(header.dropped[-SESSION_LIMITS.drops :])[-SESSION_LIMITS.drop_ranges :],
         # Only where there were some: earlier versions do not know these keys.
         **faults,
+        **pace,
     }
 
 
@@ -84,7 +90,22 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
         epsilons=() if epsilons is None else _epsilons(epsilons),
         faults=fields.integer("faults") if "faults" in fields else 0,
         fault=fields.text("fault") if "fault" in fields else "",
+        pace=_pace(Fields(fields.table("pace"))) if "pace" in fields else None,
     )
+
+
+def _pace(fields: Fields) -> Pace:
+    pace = Pace(
+        steps=fields.integer("steps"),
+        p50_ms=fields.number("p50_ms"),
+        p99_ms=fields.number("p99_ms"),
+        worst_ms=fields.number("worst_ms"),
+        missed_ticks=fields.integer("missed_ticks"),
+        late_ticks=fields.integer("late_ticks"),
+    )
+    if max(asdict(pace).values()) > _MOST_PACE:
+        raise MessageError("range", f"a number in pace exceeds {_MOST_PACE:,}")
+    return pace
 
 
 def _drops(ranges: list[Any], before: int, limits: Limits) -> tuple[Drop, ...]:
