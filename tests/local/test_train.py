@@ -20,6 +20,7 @@ from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 PUSHES = {"": Leaf("uint8", (), n=2)}
+SEEN = {"": Leaf("float32", (4,))}
 NO_VIEW: Any = None  # training is refused before a view is used
 
 
@@ -37,7 +38,7 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     view: Any = SimpleNamespace(message=said.append)
 
     for found in (("name",), ("name", "mission")):
-        info: Any = SimpleNamespace(drop=found, action_space=PUSHES)
+        info: Any = SimpleNamespace(drop=found, action_space=PUSHES, observation_space=SEEN)
         train_module._as_found(experiment, info, run, view)
 
     (notice,) = said
@@ -80,7 +81,9 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
     said = []
     chosen = Fitted(experiment, remarks=("slow",), single="the port is in use")
     monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
-    info: Any = SimpleNamespace(id="CartPole-v1", drop=(), action_space=PUSHES)
+    info: Any = SimpleNamespace(
+        id="CartPole-v1", drop=(), action_space=PUSHES, observation_space=SEEN
+    )
 
     # When what was left open is chosen
     view = SimpleNamespace(message=said.append)
@@ -178,7 +181,7 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
         raise KeyboardInterrupt
 
     info, make_learner = (
-        SimpleNamespace(drop=(), trial=None, action_space=PUSHES),
+        SimpleNamespace(drop=(), trial=None, action_space=PUSHES, observation_space=SEEN),
         Mock(side_effect=learn),
     )
     monkeypatch.setattr(train_module, "make_learner", make_learner)
@@ -205,7 +208,9 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
     found = SimpleNamespace(settings=Settings())
     here = Mock(return_value=nullcontext())
     described: Future[object] = Future()
-    described.set_result(SimpleNamespace(drop=(), trial=None, action_space=PUSHES))
+    described.set_result(
+        SimpleNamespace(drop=(), trial=None, action_space=PUSHES, observation_space=SEEN)
+    )
     monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(described))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "LocalPlayers", here)

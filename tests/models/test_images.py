@@ -188,7 +188,7 @@ def test_frames_may_have_colours_and_stand_alone(shape: tuple[int, ...], stack: 
     [
         ({"": Leaf("float32", (4,))}, r"one array of float32 \[4\]"),
         ({"a": SCREEN[""], "b": SCREEN[""]}, r"a of uint8 \[84, 84\], b of uint8 \[84, 84\]"),
-        ({"": Leaf("uint8", (84, 84), n=2)}, "one image of uint8 or bool"),
+        ({"": Leaf("uint8", (84, 84), n=2)}, r"one array of uint8 \[84, 84\]"),
     ],
 )
 def test_what_is_no_image_is_refused(space: Space, said: str):

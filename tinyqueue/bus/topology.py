@@ -6,6 +6,7 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
+from tinyqueue.data.identity import new_id
 from tinyqueue.settings import Settings
 from tinyqueue.wire.limits import SESSION_LIMITS
 
@@ -18,7 +19,7 @@ DEAD_LETTERS = "tinyqueue.dead"
 """Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
 _EVALUATIONS = ".evaluations"
-KEPT, SUCCESSOR = ".kept", ".next"
+KEPT, SUCCESSOR, COPY = ".kept", ".next", ".copy-"
 """Endings of queue names."""
 KEPT_RESTARTS = 8
 """Restarts of RabbitMQ in a row whose dropped messages are kept, with no learner in between."""
@@ -127,6 +128,30 @@ def experience_queue(
         routing_key=f"{experiment}.#",
         durable=True,
         queue_arguments=arguments,
+    )
+
+
+def experience_copy_queue(experiment: str, max_length: int) -> Queue:
+    """An exclusive queue for one reader beside the learner, deleted with its connection.
+
+    It drops its oldest message where the learner's refuses, so it holds back nobody.
+
+    Args:
+        experiment: Name of the experiment.
+        max_length: Messages that may wait.
+    """
+    return Queue(
+        f"{EXPERIENCE_EXCHANGE}.{experiment}{COPY}{new_id()}",
+        experience_exchange(),
+        routing_key=f"{experiment}.#",
+        durable=False,
+        exclusive=True,
+        auto_delete=True,
+        queue_arguments={
+            "x-max-length": max_length,
+            "x-max-length-bytes": max_length * SESSION_LIMITS.body_bytes,
+            "x-overflow": "drop-head",
+        },
     )
 
 

@@ -20,6 +20,7 @@ from tinyqueue.experiment.file_names import label
 from tinyqueue.learner.fitting import CHOSEN
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
+from tinyqueue.models.default import is_default_of
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import PLAIN_URL, Settings, load_settings, unprotected
 from tinyqueue.store.client import connect
@@ -123,6 +124,8 @@ def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:
         # The run's copy stands for the file.
         if label(document[kind]["name"]) == label(now[kind]["name"]):
             document[kind]["name"] = now[kind]["name"]
+    if is_default_of(given, kept):
+        document["model"] = now["model"]
     for name, keys in CHOSEN.items():
         is_open = [key for key in keys if key not in getattr(given, name).model_fields_set]
         left = {key: value for key, value in document[name].items() if key not in is_open}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
@@ -45,6 +45,9 @@ class Experiment:
     replay: ReplayConfig | None = None
     """None for an algorithm that trains on the stream."""
     seed: int = 0
+    unnamed_model: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The settings of a model without a name: the environment's observations decide which it is.
+    None if the experiment names its model."""
 
     @property
     def algorithm_label(self) -> str:
@@ -110,6 +113,7 @@ def parse_experiment(
         stop=_section(StopConfig, document, "stop"),
         replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
+        unnamed_model=_unnamed(document),
     )
 
 
@@ -134,6 +138,11 @@ def _component(
     if not isinstance(name, str) or name not in table:
         raise UnknownNameError(kind, str(name), table)
     return name, validated(table[name], values, kind)
+
+
+def _unnamed(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    table = _table(document, "model")
+    return None if "name" in table else dict(table)
 
 
 def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayConfig | None:
@@ -175,5 +184,5 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    values = {entry.name: getattr(config, entry.name) for entry in fields(config)}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}

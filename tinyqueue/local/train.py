@@ -31,6 +31,7 @@ from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial
 from tinyqueue.local.services import Choice, local_services, resolve
+from tinyqueue.models.default import with_default_model
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
@@ -188,12 +189,22 @@ def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
 def _as_found(
     experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
 ) -> Experiment:
-    """The experiment without parts of observations that must be dropped, with a notice.
+    """The experiment with the model for its observations, and without parts that must be dropped.
+
+    Both are told.
 
     Raises:
         ConfigError: Its algorithm cannot act in this environment.
     """
     require_acting(experiment, info)
+    chosen = with_default_model(experiment, info.observation_space)
+    if chosen.model_name != experiment.model_name:
+        view.message(
+            f"{experiment.environment.id} shows images, so its model is {chosen.model_name}: "
+            'convolutions for them (model.name = "mlp" would flatten them)'
+        )
+        run.keep_document(chosen.document())
+    experiment = chosen
     given = experiment.environment.drop or ()
     unasked = [path for path in info.drop if path not in given]
     if not unasked:

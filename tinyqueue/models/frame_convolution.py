@@ -22,8 +22,8 @@ def frame_convolution() -> KerasLayer:
     """The Keras layer ``[N, k, H, W]`` or ``[N, k, H, W, c]`` → ``[N, h, w, filters]``.
 
     Its kernel is ``[size, size, k·c, filters]``, as in a convolution with frames as channels.
-    Frames are uint8 or bool. Arguments: ``filters``, ``size``, ``stride``, ``padding``,
-    ``initializer`` of the kernel, and ``scale``, a factor on the bytes.
+    Frames are bytes, bools or other numbers. Arguments: ``filters``, ``size``, ``stride``,
+    ``padding``, ``initializer`` of the kernel, and ``scale``, a factor on the pixels.
     """
     tf, keras = import_keras()
     # An update transposes frames as integers of four bytes or of one.
@@ -98,7 +98,7 @@ def _blocks(frames: Tensor, size: int, stride: int) -> Tensor:
     high, wide = ((side - size + stride) // stride + size // stride - 1 for side in sides[:2])
     colours = sides[2] if len(sides) == 3 else 1
     seen = frames[:, :, : high * stride, : wide * stride]
-    if stride * colours == 4:
+    if stride * colours == 4 and frames.dtype.size == 1:
         # A row of a block is moved as one number.
         row = tf.bitcast(tf.reshape(seen, [-1, stack, high, stride, wide, 4]), tf.int32)
         blocks = tf.bitcast(tf.transpose(row, [0, 2, 4, 1, 3]), frames.dtype)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.data.spaces import Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.frame_convolution import frame_convolution
+from tinyqueue.models.image_leaves import ImageLayout, frames_of, image_layout
 from tinyqueue.models.inputs import observation_inputs, previous_features, previous_inputs
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.layers import Layers, Width
@@ -43,10 +44,8 @@ class Convolution:
     stride: int
 
 
-_PIXELS = ("uint8", "bool")
-
-Convolve = Callable[[Layers, Leaf, Tensor], Tensor]
-"""``(layers, leaf, frames [N, k, H, W, …])`` → features ``[N, h, w, c]``."""
+Convolve = Callable[[Layers, ImageLayout, Tensor], Tensor]
+"""``(layers, layout, frames [N, k, H, W, …])`` → features ``[N, h, w, c]``."""
 
 
 def image_network(
@@ -78,10 +77,8 @@ def image_network(
     ((path, leaf),) = _image(observations).items()
     inputs = observation_inputs(observations)
     layers = Layers(seed, "relu", dtype_policy(config.precision), layer_norm=config.layer_norm)
-    frames = inputs[path]
-    if leaf.stack == 1:
-        frames = keras.ops.expand_dims(frames, 1)
-    features = convolve(layers, leaf, frames)
+    layout = image_layout(leaf)
+    features = convolve(layers, layout, frames_of(inputs[path], layout))
     features = keras.layers.Reshape((math.prod(features.shape[1:]),))(features)
     before = []
     if config.previous:
@@ -109,9 +106,9 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
     The function that it returns raises ConfigError for an image that is too small.
     """
 
-    def convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
+    def convolve(layers: Layers, layout: ImageLayout, frames: Tensor) -> Tensor:
         _, keras = import_keras()
-        _require_size(leaf, parts)
+        _require_size(layout, parts)
         first, *rest = parts
         x = frame_convolution()(
             first.filters,
@@ -119,9 +116,9 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
             first.stride,
             padding="valid",
             initializer=layers.orthogonal(math.sqrt(2)),
-            scale=byte_scale(leaf),
+            scale=layout.scale,
             dtype=layers.policy,
-            name="convolution_0",
+            name=layers.named("convolution_0"),
         )(frames)
         x = layers.activated("convolution_0", x)
         for index, part in enumerate(rest, 1):
@@ -131,7 +128,7 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
                 part.stride,
                 kernel_initializer=layers.orthogonal(math.sqrt(2)),
                 dtype=layers.policy,
-                name=f"convolution_{index}",
+                name=layers.named(f"convolution_{index}"),
             )(x)
             x = layers.activated(f"convolution_{index}", x)
         return x
@@ -139,37 +136,32 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
     return convolve
 
 
-def byte_scale(leaf: Leaf) -> float:
-    """Factor that scales bytes to 0 … 1; it is 1 for bools."""
-    return 1.0 / (leaf.high or 255.0)
-
-
 def _image(observations: Space) -> Space:
-    """The space, if it is one image of uint8 or bool; raises ConfigError otherwise."""
+    """The space, if it is one image; raises ConfigError otherwise."""
     leaves = list(observations.values())
     frame = leaves[0].frame
-    is_image = frame.dtype in _PIXELS and not frame.is_discrete and len(frame.shape) in (2, 3)
-    if len(leaves) == 1 and is_image:
+    if len(leaves) == 1 and not frame.is_discrete and len(frame.shape) in (2, 3):
         return observations
     given = ", ".join(
         f"{path or 'one array'} of {leaf.frame.dtype} {list(leaf.frame.shape)}"
         for path, leaf in observations.items()
     )
     raise ConfigError(
-        "this model sees one image of uint8 or bool, [height, width] or [height, width, colours], "
-        f"and the environment gives {given}. Set model.name = 'mlp', or wrap the environment."
+        "this model sees one image, [height, width], [height, width, channels] or [channels, "
+        f"height, width], and the environment gives {given}. Set model.name = 'multi-input', which "
+        "sees any observation, or 'mlp'."
     )
 
 
-def _require_size(leaf: Leaf, parts: Sequence[Convolution]) -> None:
+def _require_size(layout: ImageLayout, parts: Sequence[Convolution]) -> None:
     """Raises ConfigError when an image has fewer pixels than the convolutions need."""
     least = 1
     for part in reversed(parts):
         least = (least - 1) * part.stride + part.size
-    height, width = leaf.frame.shape[:2]
+    height, width = layout.height, layout.width
     if min(height, width) < least:
         raise ConfigError(
             f"the convolutions of this model need images of {least} × {least} pixels or more, and "
             f"the environment's are {height} × {width}. Choose a model with smaller convolutions, "
-            "or model.name = 'mlp'."
+            "or model.name = 'multi-input', which chooses them by the image's size."
         )

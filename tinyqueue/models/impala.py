@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tinyqueue.data.spaces import Leaf, Space
+from tinyqueue.data.spaces import Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.models.frame_convolution import frame_convolution
-from tinyqueue.models.images import ImageConfig, byte_scale, image_network
+from tinyqueue.models.image_leaves import ImageLayout
+from tinyqueue.models.images import ImageConfig, image_network
 from tinyqueue.models.keras_import import Initializer, import_keras
 from tinyqueue.models.layers import Layers
 from tinyqueue.models.network import Network, Output
@@ -41,15 +42,16 @@ def build(
     seed: int,
 ) -> Network:
     """Builds the network; see :func:`tinyqueue.models.images.image_network`."""
-    return image_network(observations, actions, outputs, config, seed, _convolve)
+    return image_network(observations, actions, outputs, config, seed, convolve)
 
 
-def _convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
+def convolve(layers: Layers, layout: ImageLayout, frames: Tensor) -> Tensor:
+    """``[N, k, H, W, …]`` → ``[N, h, w, 32]``: the three sections, for images of any size."""
     _, keras = import_keras()
     x = frames
     for index, filters in enumerate(SECTIONS):
         name = f"section_{index}"
-        x = _first(layers, leaf, x) if index == 0 else _convolution(layers, name, filters, x)
+        x = _first(layers, layout, x) if index == 0 else _convolution(layers, name, filters, x)
         x = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=layers.policy)(x)
         for block in range(BLOCKS):
             first, second = f"{name}_block_{block}_0", f"{name}_block_{block}_1"
@@ -59,16 +61,16 @@ def _convolve(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
     return layers.activated("sections", x)
 
 
-def _first(layers: Layers, leaf: Leaf, frames: Tensor) -> Tensor:
+def _first(layers: Layers, layout: ImageLayout, frames: Tensor) -> Tensor:
     return frame_convolution()(
         SECTIONS[0],
         3,
         1,
         padding="same",
         initializer=_initializer(layers),
-        scale=byte_scale(leaf),
+        scale=layout.scale,
         dtype=layers.policy,
-        name="section_0",
+        name=layers.named("section_0"),
     )(frames)
 
 
@@ -80,7 +82,7 @@ def _convolution(layers: Layers, name: str, filters: int, x: Tensor) -> Tensor:
         padding="same",
         kernel_initializer=_initializer(layers),
         dtype=layers.policy,
-        name=name,
+        name=layers.named(name),
     )(x)
 
 

@@ -46,7 +46,7 @@ def previous_features(inputs: dict[str, Tensor], actions: Space) -> list[Tensor]
     """
     _, keras = import_keras()
     reward = keras.ops.tanh(keras.layers.Reshape((1,))(inputs[REWARD_INPUT]))
-    seen = [_columns(inputs[action_input(path)], leaf) for path, leaf in actions.items()]
+    seen = [leaf_columns(inputs[action_input(path)], leaf) for path, leaf in actions.items()]
     return [*seen, reward]
 
 
@@ -58,11 +58,12 @@ def features(inputs: dict[str, Tensor], space: Space) -> Tensor:
     unchanged.
     """
     _, keras = import_keras()
-    columns = [_columns(inputs[path], leaf) for path, leaf in space.items()]
+    columns = [leaf_columns(inputs[path], leaf) for path, leaf in space.items()]
     return columns[0] if len(columns) == 1 else keras.layers.Concatenate(axis=-1)(columns)
 
 
-def _columns(tensor: Tensor, leaf: Leaf) -> Tensor:
+def leaf_columns(tensor: Tensor, leaf: Leaf) -> Tensor:
+    """``[B, n]`` float32 of one leaf, ``[B, *shape]``, encoded as :func:`features` says."""
     _, keras = import_keras()
     if leaf.is_discrete:
         is_small = leaf.n * leaf.size <= MOST_ONE_HOT

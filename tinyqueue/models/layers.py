@@ -63,6 +63,21 @@ class Layers:
         self.policy = policy
         self._layer_norm = layer_norm
         self._draws = iter(range(2**31))
+        self._prefix = ""
+
+    def branch(self, prefix: str, policy: str) -> Layers:
+        """Layers of the same network whose names begin with ``prefix``, with another policy.
+
+        They draw from the same seeds, so branches must be used in a fixed order too.
+        """
+        branch = Layers(self._seed, self.activation, policy, layer_norm=self._layer_norm)
+        branch._draws = self._draws
+        branch._prefix = self._prefix + prefix
+        return branch
+
+    def named(self, name: str) -> str:
+        """The name of a layer in this branch."""
+        return self._prefix + name
 
     def hidden(self, name: str, units: int, x: Tensor) -> Tensor:
         """A dense layer with the activation: ``[B, n]`` → ``[B, units]``."""
@@ -71,7 +86,7 @@ class Layers:
             units,
             kernel_initializer=self.orthogonal(math.sqrt(2)),
             dtype=self.policy,
-            name=name,
+            name=self.named(name),
         )(x)
         return self.activated(name, x)
 
@@ -87,7 +102,7 @@ class Layers:
         _, keras = import_keras()
         if self._layer_norm:
             # In float32: means of bfloat16 would have three digits.
-            norm = keras.layers.LayerNormalization(dtype="float32", name=f"{name}_norm")
+            norm = keras.layers.LayerNormalization(dtype="float32", name=self.named(f"{name}_norm"))
             x = keras.ops.cast(norm(x), x.dtype)
         activated: Tensor = keras.activations.get(self.activation)(x)
         return activated
@@ -122,6 +137,10 @@ class Layers:
             for part, size in ((f"{name}_value", 1), (f"{name}_advantage", output.size))
         )
         return value + advantage - keras.ops.mean(advantage, axis=-1, keepdims=True)
+
+    def linear(self, name: str, units: int, x: Tensor) -> Tensor:
+        """A linear map without activation, always float32: ``[B, n]`` → ``[B, units]``."""
+        return self._linear(self.named(name), units, 1.0, x)
 
     def _linear(self, name: str, units: int, gain: float, x: Tensor) -> Tensor:
         """A dense layer without activation, always float32."""

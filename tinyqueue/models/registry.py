@@ -13,7 +13,7 @@ from tinyqueue.data.spaces import Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.brought import brought
 from tinyqueue.experiment.config_class import require_config
-from tinyqueue.models import impala, minatar, mlp, nature, shallow
+from tinyqueue.models import impala, minatar, mlp, multi_input, nature, shallow
 from tinyqueue.models.network import Network, Output
 from tinyqueue.models.observation_statistics import statistics_of, with_statistics
 
@@ -40,6 +40,7 @@ MODELS: Mapping[str, ModelEntry] = {
     "shallow": ModelEntry(shallow.ShallowConfig, shallow.build),
     "minatar": ModelEntry(minatar.MinatarConfig, minatar.build),
     "impala": ModelEntry(impala.ImpalaNetworkConfig, impala.build),
+    "multi-input": ModelEntry(multi_input.MultiInputConfig, multi_input.build),
 }
 """Those that come with tinyqueue."""
 

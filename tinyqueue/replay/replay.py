@@ -204,6 +204,20 @@ class Replay:
         rows, weights = self._sampler.draw(rng, self._plan.batch_size, updates)
         return self._items.gather(rows, self._ring.births(rows), weights)
 
+    def items(self) -> tuple[Array, Array]:
+        """``[K]`` int64 rows and births of all items that can be drawn, in the order of storage."""
+        rows = np.flatnonzero(self._sampler.is_live(np.arange(self._ring.rows)))
+        return rows, self._ring.births(rows)
+
+    def gather(self, rows: Array) -> TransitionSample | SequenceSample:
+        """A sample of ``[N]`` chosen items, all of weight 1, for those who do not draw.
+
+        Args:
+            rows: Of :meth:`items`, held still (:meth:`holds`).
+        """
+        weights = np.ones(len(rows), np.float32)
+        return self._items.gather(rows, self._ring.births(rows), weights)
+
     def update_priorities(self, rows: Array, births: Array, priorities: Array) -> None:
         """Writes back ``[N]`` |δ| of sampled items; those evicted since are skipped and counted."""
         is_live = self.holds(rows, births)
