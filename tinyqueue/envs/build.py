@@ -24,6 +24,7 @@ from tinyqueue.envs.masks import make_masks, with_mask_in_info
 from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
+from tinyqueue.envs.wrapped import apply_wrappers
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -48,7 +49,7 @@ def make_environment(
     """One environment.
 
     Args:
-        config: The environment, with its keyword arguments and its step limit, if any.
+        config: The environment, with its keyword arguments, wrappers and step limit, if any.
         whole_games: Do not end an episode at a lost life of an Atari game, for evaluation.
         number: The environment's number on this machine, for ``{slot}`` in its arguments.
         kwargs: Further keyword arguments, such as ``render_mode``.
@@ -72,6 +73,7 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    environment = apply_wrappers(environment, config.wrappers, config.id)
     if config.mask_path is not None:
         environment = with_mask_in_info(environment, config.mask_path)
     if config.drop is not None:
@@ -105,7 +107,7 @@ def make_vector(
         return make_environment(config, number=first + slot)
 
     return SideBySide(
-        make, slots, config.id, config.hang_s, masks=partial(make_masks, config, slots=slots)
+        make, slots, config.label, config.hang_s, masks=partial(make_masks, config, slots=slots)
     )
 
 
@@ -142,7 +144,7 @@ def make_vectorised(
             return make_slots(config, spec, slots, whole_games=whole_games)
     if spec.vector_entry_point is None or spec.additional_wrappers:
         return None
-    if config.drop or config.action_mask or is_numbered(config.kwargs):
+    if config.wrappers or config.drop or config.action_mask or is_numbered(config.kwargs):
         return None
     single = make_environment(config)
     spaces = single.observation_space, single.action_space

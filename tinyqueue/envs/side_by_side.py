@@ -25,9 +25,9 @@ from tinyqueue.envs.faults import (
     BrokenRuleError,
     HangError,
     advised,
-    defined_at,
     failed,
     is_environments,
+    place_of,
 )
 from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.masks import Masks
@@ -335,7 +335,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         environment = self._envs[slot]
         place = ""
         if environment is not None:
-            place = defined_at(getattr(environment.unwrapped, doing.partition(" ")[0], None))
+            place = place_of(environment, doing.partition(" ")[0])
         if isinstance(error, ConfigError) and self._is_built:
             # It was built before, with the same arguments.
             return failed(error.__cause__ or error, self._name, f"{doing} in slot {slot}")

@@ -51,6 +51,17 @@ class Experiment:
         """The algorithm's name for people: a file's without its folders."""
         return label(self.algorithm_name)
 
+    @property
+    def evaluated(self) -> EnvironmentConfig | None:
+        """The environment of evaluation episodes; None if it is that of training."""
+        given = self.evaluation.environment
+        if given is None:
+            return None
+        wrappers = self.environment.wrappers if given.wrappers is None else given.wrappers
+        changes = {"kwargs": self.environment.kwargs | given.kwargs, "wrappers": wrappers}
+        environment = self.environment.model_copy(update=changes)
+        return None if environment == self.environment else environment
+
     def document(self) -> dict[str, Any]:
         """The effective experiment as plain tables, which parse to an equal one."""
         return {
@@ -62,7 +73,7 @@ class Experiment:
             "session": self.session.model_dump(exclude_none=True),
             "learner": self.learner.model_dump(),
             **({"replay": self.replay.model_dump()} if self.replay else {}),
-            "evaluation": self.evaluation.model_dump(),
+            "evaluation": self.evaluation.model_dump(exclude_none=True),
             "stop": self.stop.model_dump(exclude_none=True),
         }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from tinyqueue.experiment.plain_data import plain_table
+from tinyqueue.experiment.wrappers import Wrappers
 
 
 class Section(BaseModel):
@@ -135,6 +138,20 @@ class StopConfig(Section):
     max_env_steps: int | None = Field(None, gt=0, description="Env steps trained on.")
 
 
+class EvaluationEnvironment(Section):
+    """What evaluation episodes are played in, where it differs from training."""
+
+    kwargs: Annotated[dict[str, Any], BeforeValidator(plain_table)] = Field(
+        default_factory=dict,
+        description="Keyword arguments for evaluation; those of environment.kwargs that are not "
+        "named here stay as they are.",
+    )
+    wrappers: Wrappers | None = Field(
+        None,
+        description="Wrappers for evaluation instead of environment.wrappers; [] for none.",
+    )
+
+
 class EvaluationConfig(Section):
     """The evaluation episodes that decide whether the threshold is reached."""
 
@@ -176,6 +193,12 @@ class EvaluationConfig(Section):
         description="Seconds of silence from evaluating workers, which report every two seconds, "
         "after which the learner plays the episodes itself. 0: it plays all of them, as it always "
         "does with a single player on services of its own.",
+    )
+
+    environment: EvaluationEnvironment | None = Field(
+        None,
+        description="How the environment of evaluation episodes differs from that of training, "
+        "such as wrappers = [] to judge by the environment's own rewards. Spaces must be equal.",
     )
 
     @field_validator("here_after_s")

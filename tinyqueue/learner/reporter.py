@@ -92,7 +92,9 @@ class Reporter:
         self._players_log = players_log
         self._has_heard = False
         self._faults = EnvironmentFaults()
-        self._flat = FlatRun(experiment, threshold)
+        # Training returns of another environment than that of evaluations do not approach it.
+        goal = threshold if experiment.evaluated is None else None
+        self._flat = FlatRun(experiment, goal)
         self._has_advised = False
         view.start(
             RunHeader(
@@ -101,7 +103,7 @@ class Reporter:
                 algorithm=experiment.algorithm_label,
                 run_directory=shown(run.path),
                 services=services,
-                level=threshold,
+                level=goal,
                 max_env_steps=experiment.stop.max_env_steps,
                 queue_batches=experiment.learner.queue_batches,
             )
