@@ -81,6 +81,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     Attributes:
         restarted: Slots whose episode turned out to have ended on the previous tick.
+        infos: The info of each slot's last step, as the environment gave it; None after a failure.
         has_mask_in_info: Whether the last reset's info has the key ``action_mask``.
 
     Raises:
@@ -109,6 +110,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._count, self._last = 0, ""
         self.restarted: list[int] = []
         self.has_mask_in_info = False
+        self.infos: list[Any] = [None] * slots
         self._observed: Observed
         self._before: Observed
         self._masks: Masks | None
@@ -195,6 +197,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                     given = envs[slot].step(action)  # type: ignore[union-attr]
                     observation, results[slot] = step_values(given)
                     take(slot, observation)
+                    self.infos[slot] = given[4]
                     if masks is not None:
                         masks.take(slot, given[4], is_over=True in results[slot][1:])
                 except BaseException as error:
@@ -275,6 +278,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._fault(slot, f"step {self._steps[slot] + 1}", error)
         self._faulted.add(slot)
         self._results[slot] = _NOTHING
+        self.infos[slot] = None
         if self._unmarkable[slot]:
             self._results[slot] = _CUT
             self._observed.repeat(slot, self._before)

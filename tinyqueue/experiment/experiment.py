@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN
@@ -14,6 +14,7 @@ from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,
+    MetricsConfig,
     ReplayConfig,
     Section,
     SessionConfig,
@@ -45,6 +46,7 @@ class Experiment:
     replay: ReplayConfig | None = None
     """None for an algorithm that trains on the stream."""
     seed: int = 0
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     @property
     def algorithm_label(self) -> str:
@@ -75,6 +77,7 @@ class Experiment:
             **({"replay": self.replay.model_dump()} if self.replay else {}),
             "evaluation": self.evaluation.model_dump(exclude_none=True),
             "stop": self.stop.model_dump(exclude_none=True),
+            **({"metrics": self.metrics.model_dump()} if self.metrics.info else {}),
         }
 
 
@@ -92,7 +95,7 @@ def parse_experiment(
             key and suggests the nearest.
     """
     known = ("name", "seed", "environment", "algorithm", "model", "session", "learner",
-             "replay", "evaluation", "stop")  # fmt: skip
+             "replay", "evaluation", "stop", "metrics")  # fmt: skip
     for key in document:
         if key not in known:
             raise UnknownNameError("key", key, known)
@@ -121,6 +124,7 @@ def parse_experiment(
         stop=_section(StopConfig, document, "stop"),
         replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
+        metrics=_section(MetricsConfig, document, "metrics"),
     )
 
 
@@ -170,5 +174,5 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}

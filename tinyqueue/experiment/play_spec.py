@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from tinyqueue.data.info_values import MOST_KEYS
 from tinyqueue.data.spaces import Space, space_from_json
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig, Scalar
@@ -56,6 +57,9 @@ class PlaySpec(Section):
     queue_batches: int = Field(2, gt=0)
     graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     seed: int = 0
+    info: tuple[str, ...] = Field(
+        (), max_length=MOST_KEYS, description="Keys of infos whose numbers players record."
+    )
 
     @field_validator("observation_space", "action_space")
     @classmethod

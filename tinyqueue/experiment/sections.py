@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from tinyqueue.data.info_values import MOST_KEYS
 from tinyqueue.experiment.plain_data import plain_table
 from tinyqueue.experiment.wrappers import Wrappers
 
@@ -126,6 +127,27 @@ class ReplayConfig(Section):
         description="Env steps by which players may be ahead of training, or behind it; 0 means "
         "four session batches. At least one sample is always allowed.",
     )
+
+
+class MetricsConfig(Section):
+    """What is recorded besides what tinyqueue measures itself."""
+
+    info: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+        (),
+        max_length=MOST_KEYS,
+        description="Keys of the environment's info whose numbers are recorded for every training "
+        'episode: the last value, and the mean over its steps. "agent/x" is key x of table agent.',
+    )
+
+    @field_validator("info")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name for key in value for name in (key, f"{key}_mean")]
+        if len({*names}) < len(names):
+            raise ValueError("names a key twice, or a key and its own mean, key_mean")
+        if not all(map(str.isprintable, value)):
+            raise ValueError("holds a character that cannot be printed")
+        return value
 
 
 class StopConfig(Section):

@@ -161,6 +161,7 @@ def build(
         graph_sha256=export.sha256,
         seed=experiment.seed,
         state={path: list(shape) for path, shape in network.state.items()},
+        info=experiment.metrics.info,
     )
     masks = {}
     if mask_size:
@@ -179,6 +180,7 @@ def build(
         needs_carry=network.uses_previous or algorithm.replay is not None,
         stack=stack,
         seen=info.trial.observed if info.trial else {},
+        info=len(experiment.metrics.info),
     )
     return Built(algorithm, export, spec, contract, threshold)
 

@@ -51,25 +51,40 @@ class Curve:
     level: float | None
 
 
-def read_curve(run: Path) -> Curve:
+def read_curve(run: Path, info: str | None = None) -> Curve:
     """The curve of one run: its episodes in groups of equal spans of env steps.
 
+    Args:
+        run: The run directory.
+        info: A number of ``metrics.info`` to take instead of the return; then there are neither
+            evaluations nor a level.
+
     Raises:
-        RunDirectoryError: No episode has ended in it, or a line is damaged.
+        RunDirectoryError: No episode has ended in it, or had this number, or a line is damaged.
     """
     steps: list[int] = []
     returns: list[float] = []
+    known: set[str] = set()
     for line in _lines(run / "episodes.jsonl"):
         ended = line[EpisodeColumn.RETURNS]
+        if info is not None:
+            columns = line.get(EpisodeColumn.INFO, {})
+            known |= columns.keys()
+            ended = [value for value in columns.get(info, ()) if value is not None]
         returns += ended
         steps += [line[EpisodeColumn.ENV_STEPS]] * len(ended)
+    if not returns and info is not None:
+        raise RunDirectoryError(
+            f"{run} has no number of info called {info!r} in its episodes; "
+            f"it has {', '.join(sorted(known)) or 'none'}. To record it: metrics.info=[{info!r}]."
+        )
     if not returns:
         raise RunDirectoryError(
             f"{run} holds no finished episode, so there is no curve to draw. "
             f"Let it train for longer: tinyqueue train --resume {run}"
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
-    evaluations = list(_lines(run / "evaluations.jsonl"))
+    evaluations = list(_lines(run / "evaluations.jsonl")) if info is None else []
     experiment = _experiment(run)
     return Curve(
         experiment,
