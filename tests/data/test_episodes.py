@@ -144,7 +144,7 @@ def test_columns_have_the_types_of_the_wire() -> None:
     episodes = Episodes.of([0], [1], [2], [3])
 
     types = [str(column.dtype) for column in vars(episodes).values()]
-    assert types == ["int32", "float32", "int32", "float32"]
+    assert types == ["int32", "float32", "int32", "float32", "float32", "float32"]
     assert len(episodes) == 1
     assert len(Episodes.none()) == 0
 

@@ -5,6 +5,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorE
 
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.evaluation.local_games import LocalGames, play_here
+from tinyqueue.experiment.environment import EnvironmentConfig
 
 EXPERIMENT = make_experiment(
     {
@@ -60,3 +61,22 @@ def test_an_environment_that_fails_is_an_answer_of_a_serial_run(monkeypatch):
     answer = games.poll()
     assert (answer.request, answer.kind) == ("first", "RuntimeError")
     assert "lost the simulator" in answer.text
+
+
+def test_games_are_played_in_the_evaluation_environment():
+    shaped = EnvironmentConfig.model_validate(
+        {
+            "id": "CartPole-v1",
+            "wrappers": [
+                {"wrapper": "gymnasium.wrappers:ClipReward", "min_reward": 0, "max_reward": 0.5}
+            ],
+        }
+    )
+    played = spec().model_copy(update={"environment": shaped})
+
+    as_trained = play_here(EXPERIMENT, played, (), version(7), graph(), "ask", 3)
+    true = played.model_copy(update={"evaluation_environment": EXPERIMENT.environment})
+    as_judged = play_here(EXPERIMENT, true, (), version(7), graph(), "ask", 3)
+
+    assert as_trained.returns.tolist() == [250.0] * 5
+    assert as_judged.returns.tolist() == [500.0] * 5

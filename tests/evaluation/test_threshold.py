@@ -315,3 +315,24 @@ def test_games_played_otherwise_than_they_were_asked_for_are_no_answer(games):
     games.finish(500.0)
 
     assert threshold.answer().text == "me played greedy games, not sample ones"
+
+
+def test_training_returns_of_another_environment_tell_nothing_of_the_target(games):
+    threshold = ReturnThreshold(
+        475.0,
+        EvaluationConfig(every_env_steps=1_000, episodes=10),
+        games,
+        0,
+        can_sample=True,
+        is_comparable=False,
+    )
+
+    # However near the mean seems, only env steps decide: one interval, not ten.
+    assert not threshold.is_near(480.0, 20.0, 0)
+    assert not threshold.is_due(480.0, 20.0, 0, 50.0)
+    assert not threshold.is_due(-9.0, 20.0, 999, 50.0)
+    assert threshold.is_due(-9.0, 20.0, 1_000, 50.0)
+
+    threshold.ask(checkpoint(1_000), cast(Any, "weights"), training_mean=480.0)
+    games.finish(20.0)
+    assert not threshold.wants_sampled(cast(Any, threshold.answer()))

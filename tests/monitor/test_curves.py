@@ -111,3 +111,21 @@ def test_one_run_is_merged_into_itself(tmp_path: Path) -> None:
     curve = read_curve(episodes(tmp_path / "x" / "1", (100, [0.0])))
 
     assert merge([curve]) is curve
+
+
+def test_a_number_of_info_can_be_drawn_instead_of_the_return(tmp_path: Path) -> None:
+    run = tmp_path / "taxi" / "1"
+    write(
+        run / "episodes.jsonl",
+        {"env_steps": 50, "returns": [1.0, 2.0], "info": {"x": [10.0, None]}},
+        {"env_steps": 1000, "returns": [3.0], "info": {"x": [40.0]}},
+        {"env_steps": 1000, "returns": [3.0]},
+    )
+    write(run / "evaluations.jsonl", {"env_steps": 1000, "return_mean": 480.0, "level": 475.0})
+
+    curve = read_curve(run, "x")
+
+    assert curve.mean.tolist() == [10.0, 40.0]
+    assert (len(curve.evaluated_means), curve.level) == (0, None)
+    with pytest.raises(RunDirectoryError, match=r"called 'y'.*it has x"):
+        read_curve(run, "y")

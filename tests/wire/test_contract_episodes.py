@@ -145,3 +145,44 @@ def test_as_many_episodes_are_told_as_ended(
     assert _reason(make_contract(), _quiet(make_batch, episodes=two)) == "range"
     untold = replace(with_ends, episodes=Episodes.none())
     assert _reason(make_contract(), untold) == "range"
+
+
+def _with_info(batch: SessionBatch, last: Any, mean: Any = None) -> SessionBatch:
+    last = np.asarray(last, F32)
+    episodes = replace(
+        batch.episodes, info_last=last, info_mean=last if mean is None else np.asarray(mean, F32)
+    )
+    return replace(batch, episodes=episodes)
+
+
+def test_episodes_may_have_the_numbers_of_info_that_were_asked_for_or_none(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    contract, batch = make_contract(info=2), make_batch()
+    count = len(batch.episodes)
+    assert count
+
+    contract.check(batch)
+    contract.check(_with_info(batch, [[1.5, np.nan]] * count))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [([1.0], "shape"), ([1.0] * 3, "shape"), ([np.inf, 0], "too-far"), ([0, -2e30], "too-far")],
+)
+def test_other_numbers_of_info_are_refused(
+    make_batch: MakeBatch, make_contract: MakeContract, numbers: Any, reason: str
+) -> None:
+    contract, batch = make_contract(info=2), make_batch()
+    rows, sound = [numbers] * len(batch.episodes), [[0.0] * 2] * len(batch.episodes)
+
+    assert _reason(contract, _with_info(batch, rows)) == reason
+    assert _reason(contract, _with_info(batch, sound, rows)) == reason
+
+
+def test_numbers_of_info_that_nobody_asked_for_are_refused(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    batch = make_batch()
+
+    assert _reason(make_contract(), _with_info(batch, [[1.0]] * len(batch.episodes))) == "shape"

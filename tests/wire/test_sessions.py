@@ -74,9 +74,16 @@ def batches(draw: st.DrawFn) -> SessionBatch:
         carry=arrays(slots),
         episodes=Episodes(
             plain("int32", count), plain("float32", count), plain("int32", count),
-            plain("float32", count),
+            plain("float32", count), *draw_info(draw, count),
         ),
     )  # fmt: skip
+
+
+def draw_info(draw: Any, episodes: int) -> list[Array]:
+    """Last values and means of some numbers, or nothing."""
+    keys = draw(st.integers(0, 2)) if episodes else 0
+    shape = (episodes, keys) if keys else (0, 0)
+    return [draw(hnp.arrays("float32", shape)) for _ in range(2)]
 
 
 @settings(max_examples=150, deadline=None)

@@ -96,6 +96,7 @@ def _with(name: str, array: Array) -> Callable[[dict[str, Any], Arrays], None]:
         (_with("surprise/x", np.zeros(3)), "unknown"),
         (_without("episodes/seconds"), "missing"),
         (_with("episodes/more", np.zeros(3)), "missing"),
+        (_with("episodes/info_last", np.zeros((1, 1), np.float32)), "missing"),
         (_with("episodes/slots", np.zeros(1, np.int64)), "shape"),
         (_with("episodes/returns", np.zeros(99, np.float32)), "shape"),
     ],
@@ -134,3 +135,19 @@ def test_a_body_over_the_limit_is_refused_unread(make_batch: Make) -> None:
         with pytest.raises(MessageError) as refused:
             decode_session(encoded.body, encoded.headers, limits)
         assert refused.value.reason == "too-large"
+
+
+@pytest.mark.parametrize(
+    "shapes", [((99, 1), (99, 1)), ((3,), (3,)), ((1, 2, 3), (1, 2, 3)), ((1, 1), (1, 2))]
+)
+def test_numbers_of_info_in_another_shape_are_refused(make_batch: Make, shapes: Any) -> None:
+    def change(values: dict[str, Any], arrays: Arrays) -> None:
+        for name, shape in zip(("info_last", "info_mean"), shapes, strict=True):
+            arrays[f"episodes/{name}"] = np.zeros(shape, np.float32)
+
+    changed = _rebuilt(encode_session(make_batch()), change)
+
+    with pytest.raises(MessageError) as refused:
+        decode_session(changed.body, changed.headers)
+
+    assert refused.value.reason == "shape"

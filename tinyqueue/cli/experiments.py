@@ -20,6 +20,7 @@ from tinyqueue.catalogue import (
     presets,
 )
 from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.wrapped import find_wrapper
 from tinyqueue.errors import TinyqueueError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
@@ -178,11 +179,14 @@ def new_run(
         modules: This machine's modules that register environments.
 
     Raises:
-        ConfigError: The environment is unknown.
+        ConfigError: The environment is unknown, or a wrapper cannot be used here.
         RunDirectoryError: The folder cannot be written.
     """
     import_allowed(modules)
     find_environment(experiment.environment.id)
+    for environment in (experiment.environment, experiment.evaluated):
+        for wrapper in environment.wrappers if environment else ():
+            find_wrapper(wrapper)
     run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
     return run, _with_code_of(run.document(), experiment)
 

@@ -39,7 +39,7 @@ def play(
     watch: Watch | None = None,
     score: Score | None = None,
 ) -> Games:
-    """Plays whole episodes in the environment that a policy was trained for.
+    """Plays whole episodes in a policy's evaluation environment.
 
     Args:
         spec: The experiment spec.
@@ -58,7 +58,7 @@ def play(
     most = _MOST_ATARI_SLOTS if spec.environment.atari else _MOST_SLOTS
     with _progress(episodes, label, is_hidden=is_hidden) as on_progress:
         return play_games(
-            spec.environment,
+            spec.evaluated,
             runner,
             head,
             episodes=episodes,

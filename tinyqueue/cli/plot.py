@@ -22,12 +22,18 @@ from tinyqueue.monitor.plots import plot_learning_curve
     show_default=True,
     help="The PNG to write.",
 )
-def plot(runs: tuple[Path, ...], out: Path) -> None:
+@click.option(
+    "--info",
+    metavar="NAME",
+    help="Draw this number of metrics.info instead of the return: KEY, its last value in an "
+    "episode, or KEY_mean, its mean over the steps.",
+)
+def plot(runs: tuple[Path, ...], out: Path, info: str | None) -> None:
     """Draw the learning curves of RUNS in one image."""
     for run in runs:
         require_run(run)
     try:
-        plot_learning_curve(list(runs), out)
+        plot_learning_curve(list(runs), out, info=info)
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written: {error.strerror or error}. Give another file with --out."

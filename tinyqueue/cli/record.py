@@ -145,7 +145,7 @@ class _Films:
     @staticmethod
     def _recorder(spec: PlaySpec, draft: Path, *, captions: bool = False) -> Recorder:
         return Recorder(
-            spec.environment,
+            spec.evaluated,
             draft,
             modules=allowing(load_settings(), spec.environment.id).environment_modules,
             spaces=(spec.observations, spec.actions),

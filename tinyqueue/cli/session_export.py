@@ -17,6 +17,7 @@ from tinyqueue.wire.headers import header_values
 _PLAIN = ("rewards", "terminated", "truncated", "valid")
 _GROUPS = ("observations", "actions", "extras", "carry")
 _EPISODES = ("slots", "returns", "lengths", "seconds")
+_INFO = ("info_last", "info_mean")
 
 
 def export(path: Path, batches: Iterable[tuple[int, SessionBatch]]) -> list[int]:
@@ -67,6 +68,9 @@ def _arrays(batch: SessionBatch) -> dict[str, Array]:
             arrays["/".join([group, *filter(None, [path])])] = array
     for column in _EPISODES:
         arrays[f"episodes/{column}"] = getattr(batch.episodes, column)
+    for column in _INFO:
+        if getattr(batch.episodes, column).size:
+            arrays[f"episodes/{column}"] = getattr(batch.episodes, column)
     header = header_values(batch.header) | {"epsilons": batch.header.epsilons}
     arrays["header"] = np.array(json.dumps(header))
     return arrays

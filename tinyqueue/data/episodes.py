@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinyqueue.data.spaces import Array
+
+
+def _no_info() -> Array:
+    return np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,16 @@ class Episodes:
         returns: ``[E]`` float32, undiscounted sum of the environment's own rewards.
         lengths: ``[E]`` int32, in env steps.
         seconds: ``[E]`` float32, wall time on the player from the first tick to the last.
+        info_last, info_mean: ``[E, K]`` float32, the environment's own numbers
+            (:mod:`tinyqueue.data.info_values`); K is 0 where none are recorded.
     """
 
     slots: Array
     returns: Array
     lengths: Array
     seconds: Array
+    info_last: Array = field(default_factory=_no_info)
+    info_mean: Array = field(default_factory=_no_info)
 
     def __len__(self) -> int:
         return len(self.slots)

@@ -50,6 +50,7 @@ def slower_because(config: EnvironmentConfig) -> list[str]:
         "environment.atari.stuck_ticks": atari.stuck_ticks > 0,
         'environment.kwargs.obs_type = "ram"': config.observes_ram,
         "environment.keep": config.keep is not None,
+        "environment.wrappers": bool(config.wrappers),
     }
     lacking |= {f"environment.kwargs.{key}": key not in _IN_CPP for key in config.kwargs}
     return [name for name, is_lacking in lacking.items() if is_lacking]

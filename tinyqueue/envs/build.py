@@ -25,6 +25,7 @@ from tinyqueue.envs.names import find_environment
 from tinyqueue.envs.paced import Paced
 from tinyqueue.envs.side_by_side import SideBySide
 from tinyqueue.envs.slot_numbers import LOOKED_AT, is_numbered, numbered
+from tinyqueue.envs.wrapped import apply_wrappers
 from tinyqueue.errors import ConfigError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -49,7 +50,7 @@ def make_environment(
     """One environment.
 
     Args:
-        config: The environment, with its keyword arguments and its step limit, if any.
+        config: The environment, with its keyword arguments, wrappers and step limit, if any.
         whole_games: Do not end an episode at a lost life of an Atari game, for evaluation.
         number: The environment's number on this machine, for ``{slot}`` in its arguments.
         kwargs: Further keyword arguments, such as ``render_mode``.
@@ -73,6 +74,7 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
+    environment = apply_wrappers(environment, config.wrappers, config.id)
     if config.realtime:
         environment = Paced(environment, config.tick_s)
     if config.mask_path is not None:
@@ -108,7 +110,7 @@ def make_vector(
         return make_environment(config, number=first + slot)
 
     return SideBySide(
-        make, slots, config.id, config.hang_s, masks=partial(make_masks, config, slots=slots)
+        make, slots, config.label, config.hang_s, masks=partial(make_masks, config, slots=slots)
     )
 
 
@@ -184,7 +186,7 @@ def _has_plain_vector(config: EnvironmentConfig, spec: EnvSpec) -> bool:
     """
     if spec.vector_entry_point is None or spec.additional_wrappers:
         return False
-    needs_its_own = config.drop or config.action_mask or config.realtime
+    needs_its_own = config.wrappers or config.drop or config.action_mask or config.realtime
     return not needs_its_own and not is_numbered(config.kwargs)
 
 

@@ -29,8 +29,14 @@ from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.dropped import unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.parent import end_with
+from tinyqueue.envs.spaces import are_equal
 from tinyqueue.envs.trial import Telling, Trial, Tried, alone, try_out
-from tinyqueue.errors import ConfigError, EnvironmentFailedError, TinyqueueError
+from tinyqueue.errors import (
+    ConfigError,
+    EnvironmentFailedError,
+    EnvironmentMismatchError,
+    TinyqueueError,
+)
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.working_folder import python_of
 
@@ -87,6 +93,7 @@ def describe(
     config: EnvironmentConfig,
     modules: Sequence[str] = (),
     telling: Telling = lambda doing: None,
+    evaluated: EnvironmentConfig | None = None,
 ) -> EnvironmentInfo:
     """Builds the environment in this process and tries it out.
 
@@ -94,16 +101,21 @@ def describe(
         config: The environment.
         modules: Modules that register environments, imported first.
         telling: Called before each thing that may take long, with what it is.
+        evaluated: The environment of evaluation episodes, if it is another one.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or its spaces are
             not supported.
         EnvironmentFailedError: It raises, or returns values outside its own spaces.
+        EnvironmentMismatchError: That of evaluation has other spaces than that of training.
     """
     telling(f"building the environment {config.id}")
     import_allowed(modules)
     spec = find_environment(config.id)
     dropped, tried = _tried(config, telling, modules)
+    if evaluated is not None:
+        there = evaluated.model_copy(update={"drop": dropped or None})
+        _require_alike(config, tried, there, try_out(there, telling, modules))
     return EnvironmentInfo(
         id=config.id,
         observation_space=tried.observations,
@@ -132,6 +144,24 @@ def _tried(
     return dropped, try_out(config.model_copy(update={"drop": dropped}), telling, modules)
 
 
+def _require_alike(
+    training: EnvironmentConfig, tried: Tried, evaluation: EnvironmentConfig, there: Tried
+) -> None:
+    """Raises EnvironmentMismatchError if a policy of the one cannot play the other."""
+    for what, here, other in (
+        ("observations", tried.observations, there.observations),
+        ("actions", tried.actions, there.actions),
+    ):
+        if not are_equal(other, here):
+            raise EnvironmentMismatchError(
+                f"evaluation.environment changes the {what}, so the policy cannot play in it. "
+                f"{training.label} in training: {space_to_json(here)}. {evaluation.label} in "
+                f"evaluation: {space_to_json(other)}. Repeat the wrappers and arguments that make "
+                f"the {what} in evaluation.environment: only those that change rewards, or the "
+                "course of episodes, may differ."
+            )
+
+
 def _unsupported(config: EnvironmentConfig) -> tuple[str, ...]:
     """Parts of the observations that could be dropped; empty if they are not the problem."""
     try:
@@ -148,13 +178,14 @@ def describe_in_child(
     config: EnvironmentConfig,
     modules: Sequence[str] = (),
     *,
+    evaluated: EnvironmentConfig | None = None,
     say: Callable[[str], None] = lambda text: None,
     stopping: Event | None = None,
 ) -> EnvironmentInfo:
     """:func:`describe` in a child process.
 
     Args:
-        config, modules: As for :func:`describe`.
+        config, modules, evaluated: As for :func:`describe`.
         say: Called with a sentence when something takes long.
         stopping: Once set, the child is ended and KeyboardInterrupt raised.
 
@@ -162,7 +193,7 @@ def describe_in_child(
         ConfigError: What :func:`describe` raises; or the child crashed; or one thing that was
             asked of the environment took over a minute.
     """
-    with _Child(config, modules) as child:
+    with _Child(config, modules, evaluated) as child:
         answer = child.answer(say, stopping or Event())
     if "error" in answer:
         raise ConfigError(answer["error"])
@@ -172,7 +203,12 @@ def describe_in_child(
 class _Child:
     """The child process, with every process that its environments start."""
 
-    def __init__(self, config: EnvironmentConfig, modules: Sequence[str]) -> None:
+    def __init__(
+        self,
+        config: EnvironmentConfig,
+        modules: Sequence[str],
+        evaluated: EnvironmentConfig | None,
+    ) -> None:
         self._id, self._modules = config.id, modules
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -183,7 +219,13 @@ class _Child:
             # Its own process group, which is killed as a whole: an environment may have children.
             start_new_session=True,
         )
-        request = json.dumps({"config": config.model_dump(), "modules": list(modules)})
+        request = json.dumps(
+            {
+                "config": config.model_dump(),
+                "modules": list(modules),
+                "evaluated": evaluated and evaluated.model_dump(),
+            }
+        )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(request.encode())
@@ -266,7 +308,12 @@ def _answer_as_child(parent: int) -> None:
 
         try:
             config = EnvironmentConfig.model_validate(request["config"])
-            info = describe(config, request["modules"], lambda doing: tell({"doing": doing}))
+            evaluated = request["evaluated"] and EnvironmentConfig.model_validate(
+                request["evaluated"]
+            )
+            info = describe(
+                config, request["modules"], lambda doing: tell({"doing": doing}), evaluated
+            )
         except TinyqueueError as error:
             tell({"error": f"{str(error).removesuffix('.')}."})
         else:

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+import gymnasium
 
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 
@@ -28,6 +31,10 @@ _MOST_TEXT, _MOST_SHOWN = 300, 80
 _ENDS_PROCESSES = {"billiard", "celery", "tinyqueue"}
 # Packages whose signal handlers raise exceptions that end a process.
 _OWN = str(Path(__file__).resolve().parents[1])
+_SOUND = ("tinyqueue", "gymnasium")
+# Packages whose wrappers hand on what they are given.
+_GIVES = {"step": ("step", "reward", "observation"), "reset": ("reset", "observation")}
+# Call → the methods of a wrapper that its values may come from.
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -114,6 +121,9 @@ def failed(
         place: Where it comes from, if no line of the traceback is the user's.
     """
     said, kind = words(error), type(error).__name__
+    within = wrapper_in(error.__traceback__)
+    if within and "wrapper" not in doing:
+        doing = f"{doing}, in the wrapper {within}"
     place = user_place(error.__traceback__) or place
     if isinstance(error, BrokenRuleError | HangError):
         kind = error.kind
@@ -141,6 +151,34 @@ def defined_at(method: object) -> str:
     """``file.py:31``: where a method of an environment is defined; empty if unknown."""
     code = getattr(getattr(method, "__func__", method), "__code__", None)
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
+
+
+def place_of(environment: gymnasium.Env[Any, Any], call: str) -> str:
+    """``file.py:31``: where the values of ``step`` or ``reset`` were made; empty if unknown.
+
+    That is the user's outermost wrapper that may have changed them, or else the environment.
+    """
+    while isinstance(environment, gymnasium.Wrapper):
+        kind = type(environment)
+        if kind.__module__.partition(".")[0] not in _SOUND:
+            for name in _GIVES.get(call, (call,)):
+                if name in vars(kind):
+                    return defined_at(vars(kind)[name])
+        environment = environment.env
+    return defined_at(getattr(environment, call, None))
+
+
+def wrapper_in(tb: TracebackType | None) -> str:
+    """``module:Class`` of the wrapper that raised; empty if it was the environment within."""
+    innermost = None
+    for frame, _ in traceback.walk_tb(tb):
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, gymnasium.Env):
+            innermost = owner
+    kind = type(innermost)
+    if not isinstance(innermost, gymnasium.Wrapper) or kind.__module__.startswith("tinyqueue."):
+        return ""
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def shown(value: object) -> str:

@@ -39,6 +39,10 @@ _OWN = (
     "wherever it is played, trained or evaluated."
 )
 
+_imported: dict[str, None] = {}
+# The modules that this machine's list has named so far, in order. Of the process, as is
+# Gymnasium's registry, which they write to.
+
 _SPELLED = {name.lower(): name for name in (*_NAMESPACES, MINATAR_NAMESPACE)}
 
 
@@ -52,11 +56,17 @@ def import_allowed(modules: Iterable[str]) -> None:
         try:
             with importing(module):
                 importlib.import_module(module)
+            _imported[module] = None
         except ImportError as error:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "
                 "put its folder on PYTHONPATH, or remove it from TINYQUEUE_ENVIRONMENT_MODULES."
             ) from error
+
+
+def allowed_modules() -> tuple[str, ...]:
+    """The modules that :func:`import_allowed` has imported in this process, in order."""
+    return tuple(_imported)
 
 
 def find_environment(environment_id: str) -> EnvSpec:

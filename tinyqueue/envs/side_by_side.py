@@ -26,9 +26,9 @@ from tinyqueue.envs.faults import (
     BrokenRuleError,
     HangError,
     advised,
-    defined_at,
     failed,
     is_environments,
+    place_of,
 )
 from tinyqueue.envs.hanging import HANG_S, Alarm
 from tinyqueue.envs.masks import Masks
@@ -83,6 +83,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     Attributes:
         restarted: Slots whose episode turned out to have ended on the previous tick.
+        infos: The info of each slot's last step, as the environment gave it; None after a failure.
         has_mask_in_info: Whether the last reset's info has the key ``action_mask``.
 
     Raises:
@@ -111,6 +112,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._count, self._last = 0, ""
         self.restarted: list[int] = []
         self.has_mask_in_info = False
+        self.infos: list[Any] = [None] * slots
         self._observed: Observed
         self._before: Observed
         self._masks: Masks | None
@@ -201,6 +203,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
                     given = envs[slot].step(action)  # type: ignore[union-attr]
                     observation, results[slot] = step_values(given)
                     take(slot, observation)
+                    self.infos[slot] = given[4]
                     if masks is not None:
                         masks.take(slot, given[4], is_over=True in results[slot][1:])
                 except BaseException as error:
@@ -281,6 +284,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._fault(slot, f"step {self._steps[slot] + 1}", error)
         self._faulted.add(slot)
         self._results[slot] = _NOTHING
+        self.infos[slot] = None
         if self._unmarkable[slot]:
             self._results[slot] = _CUT
             self._observed.repeat(slot, self._before)
@@ -341,7 +345,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         environment = self._envs[slot]
         place = ""
         if environment is not None:
-            place = defined_at(getattr(environment.unwrapped, doing.partition(" ")[0], None))
+            place = place_of(environment, doing.partition(" ")[0])
         if isinstance(error, ConfigError) and self._is_built:
             # It was built before, with the same arguments.
             return failed(error.__cause__ or error, self._name, f"{doing} in slot {slot}")

@@ -124,6 +124,12 @@ def empty(space: Space, *lead: int) -> Arrays:
     return {path: np.zeros((*lead, *leaf.shape), leaf.dtype) for path, leaf in space.items()}
 
 
+def are_equal(here: Space, wanted: Space) -> bool:
+    """Whether a policy of the one space can be used with the other."""
+    is_same = list(here) == list(wanted) and here == wanted
+    return is_same and not any(_disagree(leaf, wanted[path]) for path, leaf in here.items())
+
+
 def require_equal(of: str, here: Space, wanted: Space) -> None:
     """Refuses an environment whose spaces differ from those a policy is or was trained with.
 
@@ -135,8 +141,7 @@ def require_equal(of: str, here: Space, wanted: Space) -> None:
     Raises:
         EnvironmentMismatchError: They differ; both are printed.
     """
-    is_same = list(here) == list(wanted) and here == wanted
-    if is_same and not any(_disagree(leaf, wanted[path]) for path, leaf in here.items()):
+    if are_equal(here, wanted):
         return
     raise EnvironmentMismatchError(
         f"{of} are {space_to_json(here)} here, but {space_to_json(wanted)} in the experiment's "

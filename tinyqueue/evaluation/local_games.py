@@ -51,7 +51,7 @@ def play_here(
             raise TinyqueueError(f"the games of evaluation {request} are no longer needed.")
 
     games = play_games(
-        spec.environment,
+        spec.evaluated,
         PolicyRunner(graph, weights.arrays, weights.version, weights.env_steps),
         evaluation_head(spec.head, spec.actions, sample=actions == "sample"),
         episodes=evaluation.episodes,

@@ -15,7 +15,7 @@ from tinyqueue.data.pace import Pace
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_environment, make_vectorised, reset_seeded
-from tinyqueue.envs.faults import ONLY_ONE, advised, defined_at, failed, is_environments
+from tinyqueue.envs.faults import ONLY_ONE, advised, failed, is_environments, place_of
 from tinyqueue.envs.hanging import Alarm
 from tinyqueue.envs.masks import make_masks
 from tinyqueue.envs.observed import Observed
@@ -152,7 +152,7 @@ class _Apart:
         slots: int,
         config: EnvironmentConfig,
     ) -> None:
-        self.slots, self._name = slots, config.id
+        self.slots, self._name = slots, config.label
         self._alarm = Alarm(config.hang_s)
         self._environments: list[gymnasium.Env[Any, Any]] = []
         try:
@@ -242,7 +242,7 @@ class _Apart:
             if not is_environments(error):
                 raise
             at = f" {self._steps[slot] + 1}" if call == "step" else ""
-            place = defined_at(getattr(environment.unwrapped, call, None))
+            place = place_of(environment, call)
             doing = f"{call}{at} of the game in slot {slot}"
             raise failed(error, self._name, doing, place=place) from error
 

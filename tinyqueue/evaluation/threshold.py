@@ -119,6 +119,8 @@ class ReturnThreshold:
         games: Has evaluations played.
         seed: Run seed. Every evaluation plays different games, even after a resume.
         can_sample: Whether the policy has probabilities to sample from.
+        is_comparable: Whether training returns are of the same environment as those of evaluations.
+            If not, they say nothing about how near the target is, and only env steps decide.
 
     Attributes:
         value: The target score.
@@ -136,6 +138,7 @@ class ReturnThreshold:
         seed: int,
         *,
         can_sample: bool = False,
+        is_comparable: bool = True,
     ) -> None:
         if config.actions == "sample" and not can_sample:
             raise ConfigError(
@@ -148,6 +151,7 @@ class ReturnThreshold:
         self._games = games
         self._seed = seed
         self._can_sample = can_sample
+        self._is_comparable = is_comparable
         self._waiting: _Waiting | None = None
         self._asked_at: int | None = None
         self._began_at: int | None = None
@@ -173,6 +177,8 @@ class ReturnThreshold:
         """
         if self.value is None or self._waiting is not None or first_mean is None:
             return False
+        if not self._is_comparable:
+            return False
         if self._asked_at is not None and env_steps - self._asked_at < self.interval:
             return False
         return mean >= first_mean + self._config.near * (self.value - first_mean)
@@ -195,7 +201,8 @@ class ReturnThreshold:
         if self._began_at is None:
             self._began_at = env_steps
         since = env_steps - (self._began_at if self._asked_at is None else self._asked_at)
-        pause = self.interval * (1 if first_mean is None else _FAR)
+        is_told = first_mean is not None and self._is_comparable
+        pause = self.interval * (_FAR if is_told else 1)
         # Players report lengths: a false one must not put evaluations off for ever.
         length = min(length, self._config.max_steps_per_game)
         return since >= max(pause, self._config.episodes * length) if length > 0 else False
@@ -290,6 +297,8 @@ class ReturnThreshold:
         if self.value is None or evaluated.actions != "greedy" or self.is_reached(evaluated):
             return False
         summary, result = evaluated.summary, evaluated.result
+        if not self._is_comparable:
+            return False
         is_below = summary.mean + _ERRORS * summary.standard_error < self.value
         return evaluated.training_mean >= self.value and (is_below or result.capped > 0)
 

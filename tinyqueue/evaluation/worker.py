@@ -125,7 +125,7 @@ class Evaluator:
     ) -> Games:
         runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version, weights.env_steps)
         return play_games(
-            spec.environment,
+            spec.evaluated,
             runner,
             evaluation_head(spec.head, spec.actions, sample=task.actions == "sample"),
             episodes=task.episodes,

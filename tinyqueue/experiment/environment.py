@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.experiment.plain_data import plain_table
 from tinyqueue.experiment.sections import Section
+from tinyqueue.experiment.wrappers import Wrappers, named
 
 Scalar = bool | int | float | str
 Cut = Annotated[int, Field(ge=0)]
@@ -120,6 +121,12 @@ class EnvironmentConfig(Section):
         description="Keyword arguments for the environment: strings, numbers, booleans, lists and "
         "tables. In a string, {slot} and {slot+5000} become a number unique to each environment.",
     )
+    wrappers: Wrappers = Field(
+        (),
+        description="Wrappers around the environment, the first one innermost: "
+        '"module:Class", or { wrapper = "module:Class", argument = 1 }. The module must be '
+        "gymnasium.wrappers, or be listed in TINYQUEUE_ENVIRONMENT_MODULES.",
+    )
     max_episode_steps: int | None = Field(
         None,
         gt=0,
@@ -188,6 +195,11 @@ class EnvironmentConfig(Section):
     atari: AtariConfig | None = Field(
         None, description="The protocol of an Atari game; only for ids that begin with ALE/."
     )
+
+    @property
+    def label(self) -> str:
+        """The environment for people: its id, and the wrappers around it."""
+        return f"{self.id} in {named(self.wrappers)}" if self.wrappers else self.id
 
     @property
     def observes_ram(self) -> bool:

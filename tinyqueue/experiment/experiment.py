@@ -14,6 +14,7 @@ from tinyqueue.experiment.file_names import label
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,
+    MetricsConfig,
     ReplayConfig,
     Section,
     SessionConfig,
@@ -45,6 +46,7 @@ class Experiment:
     replay: ReplayConfig | None = None
     """None for an algorithm that trains on the stream."""
     seed: int = 0
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     unnamed_model: Mapping[str, Any] | None = field(default=None, compare=False)
     """The settings of a model without a name: the environment's observations decide which it is.
     None if the experiment names its model."""
@@ -53,6 +55,17 @@ class Experiment:
     def algorithm_label(self) -> str:
         """The algorithm's name for people: a file's without its folders."""
         return label(self.algorithm_name)
+
+    @property
+    def evaluated(self) -> EnvironmentConfig | None:
+        """The environment of evaluation episodes; None if it is that of training."""
+        given = self.evaluation.environment
+        if given is None:
+            return None
+        wrappers = self.environment.wrappers if given.wrappers is None else given.wrappers
+        changes = {"kwargs": self.environment.kwargs | given.kwargs, "wrappers": wrappers}
+        environment = self.environment.model_copy(update=changes)
+        return None if environment == self.environment else environment
 
     def document(self) -> dict[str, Any]:
         """The effective experiment as plain tables, which parse to an equal one."""
@@ -65,8 +78,9 @@ class Experiment:
             "session": self.session.model_dump(exclude_none=True),
             "learner": self.learner.model_dump(),
             **({"replay": self.replay.model_dump()} if self.replay else {}),
-            "evaluation": self.evaluation.model_dump(),
+            "evaluation": self.evaluation.model_dump(exclude_none=True),
             "stop": self.stop.model_dump(exclude_none=True),
+            **({"metrics": self.metrics.model_dump()} if self.metrics.info else {}),
         }
 
 
@@ -84,7 +98,7 @@ def parse_experiment(
             key and suggests the nearest.
     """
     known = ("name", "seed", "environment", "algorithm", "model", "session", "learner",
-             "replay", "evaluation", "stop")  # fmt: skip
+             "replay", "evaluation", "stop", "metrics")  # fmt: skip
     for key in document:
         if key not in known:
             raise UnknownNameError("key", key, known)
@@ -113,6 +127,7 @@ def parse_experiment(
         stop=_section(StopConfig, document, "stop"),
         replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
+        metrics=_section(MetricsConfig, document, "metrics"),
         unnamed_model=_unnamed(document),
     )
 
@@ -184,5 +199,5 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _plain(config: Any) -> dict[str, Any]:
-    values = {entry.name: getattr(config, entry.name) for entry in fields(config)}
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}

@@ -10,6 +10,7 @@ from tinyqueue.experiment.experiment import ConfigTable
 from tinyqueue.experiment.sections import (
     EvaluationConfig,
     LearnerConfig,
+    MetricsConfig,
     ReplayConfig,
     SessionConfig,
     StopConfig,
@@ -23,6 +24,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "replay": ReplayConfig,
     "evaluation": EvaluationConfig,
     "stop": StopConfig,
+    "metrics": MetricsConfig,
 }
 _MOST = 8
 """Settings that are listed by name; the rest are counted."""

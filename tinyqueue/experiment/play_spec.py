@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from tinyqueue.data.info_values import MOST_KEYS
 from tinyqueue.data.spaces import Space, space_from_json
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig, Scalar
@@ -25,9 +26,10 @@ def of_today(spec: Mapping[str, Any]) -> dict[str, Any]:
     environment is no longer valid, that part is returned unchanged.
     """
     known = {key: value for key, value in spec.items() if key in PlaySpec.model_fields}
-    if isinstance(known.get("environment"), Mapping):
-        with suppress(ValidationError):
-            known["environment"] = known_environment(known["environment"])
+    for key in ("environment", "evaluation_environment"):
+        if isinstance(known.get(key), Mapping):
+            with suppress(ValidationError):
+                known[key] = known_environment(known[key])
     return known
 
 
@@ -37,6 +39,9 @@ class PlaySpec(Section):
     experiment: str
     run: str
     environment: EnvironmentConfig
+    evaluation_environment: EnvironmentConfig | None = Field(
+        None, description="What evaluation episodes are played in, if that is another one."
+    )
     observation_space: dict[str, dict[str, Any]]
     action_space: dict[str, dict[str, Any]]
     head: str = Field(description="Name of the action head in tinyqueue.policy.heads.")
@@ -52,6 +57,9 @@ class PlaySpec(Section):
     queue_batches: int = Field(2, gt=0)
     graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     seed: int = 0
+    info: tuple[str, ...] = Field(
+        (), max_length=MOST_KEYS, description="Keys of infos whose numbers players record."
+    )
 
     @field_validator("observation_space", "action_space")
     @classmethod
@@ -61,6 +69,11 @@ class PlaySpec(Section):
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"not a space ({type(error).__name__}: {error})") from None
         return value
+
+    @property
+    def evaluated(self) -> EnvironmentConfig:
+        """The environment of evaluation episodes."""
+        return self.evaluation_environment or self.environment
 
     @property
     def version(self) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from tinyqueue.data.info_values import MOST_KEYS
+from tinyqueue.experiment.plain_data import plain_table
+from tinyqueue.experiment.wrappers import Wrappers
 
 
 class Section(BaseModel):
@@ -125,6 +129,27 @@ class ReplayConfig(Section):
     )
 
 
+class MetricsConfig(Section):
+    """What is recorded besides what tinyqueue measures itself."""
+
+    info: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+        (),
+        max_length=MOST_KEYS,
+        description="Keys of the environment's info whose numbers are recorded for every training "
+        'episode: the last value, and the mean over its steps. "agent/x" is key x of table agent.',
+    )
+
+    @field_validator("info")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name for key in value for name in (key, f"{key}_mean")]
+        if len({*names}) < len(names):
+            raise ValueError("names a key twice, or a key and its own mean, key_mean")
+        if not all(map(str.isprintable, value)):
+            raise ValueError("holds a character that cannot be printed")
+        return value
+
+
 class StopConfig(Section):
     """When training ends: as soon as one condition is met."""
 
@@ -133,6 +158,20 @@ class StopConfig(Section):
         description="Mean return of evaluation episodes; default: the environment's own threshold.",
     )
     max_env_steps: int | None = Field(None, gt=0, description="Env steps trained on.")
+
+
+class EvaluationEnvironment(Section):
+    """What evaluation episodes are played in, where it differs from training."""
+
+    kwargs: Annotated[dict[str, Any], BeforeValidator(plain_table)] = Field(
+        default_factory=dict,
+        description="Keyword arguments for evaluation; those of environment.kwargs that are not "
+        "named here stay as they are.",
+    )
+    wrappers: Wrappers | None = Field(
+        None,
+        description="Wrappers for evaluation instead of environment.wrappers; [] for none.",
+    )
 
 
 class EvaluationConfig(Section):
@@ -176,6 +215,12 @@ class EvaluationConfig(Section):
         description="Seconds of silence from evaluating workers, which report every two seconds, "
         "after which the learner plays the episodes itself. 0: it plays all of them, as it always "
         "does with a single player on services of its own.",
+    )
+
+    environment: EvaluationEnvironment | None = Field(
+        None,
+        description="How the environment of evaluation episodes differs from that of training, "
+        "such as wrappers = [] to judge by the environment's own rewards. Spaces must be equal.",
     )
 
     @field_validator("here_after_s")

@@ -12,8 +12,15 @@ from pydantic_core import ErrorDetails
 
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.experiment.environment import AtariConfig, EnvironmentConfig
+from tinyqueue.experiment.sections import EvaluationConfig, EvaluationEnvironment
 
 T = TypeVar("T")
+
+_WITHIN: Mapping[tuple[type[Any], str], type[Any]] = {
+    (EnvironmentConfig, "atari"): AtariConfig,
+    (EvaluationConfig, "environment"): EvaluationEnvironment,
+}
+# A section and a key → the table within it.
 
 
 def validated(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -55,9 +62,8 @@ def _fault(item: ErrorDetails, cls: type[Any], where: str) -> str:
 
 
 def _table_of(cls: type[Any], place: tuple[int | str, ...]) -> type[Any]:
-    """The section that holds a key; Atari's protocol is a table within a table."""
-    within_atari = cls is EnvironmentConfig and len(place) > 1 and place[0] == "atari"
-    return AtariConfig if within_atari else cls
+    """The section that holds a key: the one that was checked, or a table within it."""
+    return _WITHIN.get((cls, str(place[0])), cls) if len(place) > 1 else cls
 
 
 def field_names(cls: type[Any]) -> list[str]:

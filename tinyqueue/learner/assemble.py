@@ -107,6 +107,7 @@ def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends
         ends.games,
         experiment.seed,
         can_sample=has_probabilities(built.spec.head),
+        is_comparable=experiment.evaluated is None,
     )
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
     training = TrainingRun(experiment, updater, checkpoints, threshold, reporter, ends.source)

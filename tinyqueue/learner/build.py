@@ -144,13 +144,15 @@ def build(
     algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
     require_built(algorithm, experiment.algorithm_label)
     export = PolicyExport(network, algorithm.acting_outputs)
-    session = experiment.session
+    session, evaluated = experiment.session, experiment.evaluated
+    dropped = {"drop": info.drop or None}
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
     head = make_head(algorithm.head, head_config, info.action_space)
     spec = PlaySpec(
         experiment=experiment.name,
         run=run,
-        environment=experiment.environment.model_copy(update={"drop": info.drop or None}),
+        environment=experiment.environment.model_copy(update=dropped),
+        evaluation_environment=evaluated and evaluated.model_copy(update=dropped),
         observation_space=space_to_json(info.observation_space),
         action_space=space_to_json(info.action_space),
         head=algorithm.head,
@@ -164,6 +166,7 @@ def build(
         graph_sha256=export.sha256,
         seed=experiment.seed,
         state={path: list(shape) for path, shape in network.state.items()},
+        info=experiment.metrics.info,
     )
     masks = {}
     if mask_size:
@@ -182,6 +185,7 @@ def build(
         needs_carry=network.uses_previous or algorithm.replay is not None,
         stack=stack,
         seen=info.trial.observed if info.trial else {},
+        info=len(experiment.metrics.info),
     )
     plan = algorithm.replay
     normalisation = Normalisation(

@@ -18,6 +18,7 @@ from tinyqueue.learner.updater import Updater
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.environment_faults import EnvironmentFaults
 from tinyqueue.monitor.flat_runs import FlatRun
+from tinyqueue.monitor.info_metrics import InfoMetrics
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
 from tinyqueue.monitor.paces import Paces
 from tinyqueue.monitor.rates import Rate
@@ -94,7 +95,10 @@ class Reporter:
         self._has_heard = False
         self._faults = EnvironmentFaults()
         self._paces = Paces()
-        self._flat = FlatRun(experiment, threshold)
+        self._info = InfoMetrics(experiment.metrics.info, view.message)
+        # Training returns of another environment than that of evaluations do not approach it.
+        goal = threshold if experiment.evaluated is None else None
+        self._flat = FlatRun(experiment, goal)
         self._has_advised = False
         view.start(
             RunHeader(
@@ -103,7 +107,7 @@ class Reporter:
                 algorithm=experiment.algorithm_label,
                 run_directory=shown(run.path),
                 services=services,
-                level=threshold,
+                level=goal,
                 max_env_steps=experiment.stop.max_env_steps,
                 queue_batches=experiment.learner.queue_batches,
             )
@@ -127,6 +131,8 @@ class Reporter:
         for batch in batches:
             self._returns.extend(batch.episodes.returns.tolist())
             self._lengths.extend(batch.episodes.lengths.tolist())
+            ended = batch.episodes
+            self._info.see(ended.info_last, ended.info_mean, len(ended))
         self._faults.see(batches)
         self._paces.see(batches)
         self._flat.see(batches, self._updater.recent.metrics, clock.trained_s)
@@ -145,9 +151,9 @@ class Reporter:
         return self._flat.closing_advice()
 
     def closing_remarks(self) -> list[str]:
-        """What the user should know of the training: failed environments, tasks that came again."""
+        """What the user should know: failed environments, tasks that came again, absent numbers."""
         came_again = self._setbacks.closing_remarks() if self._setbacks is not None else []
-        return [*self._faults.remarks(), *came_again]
+        return [*self._faults.remarks(), *came_again, *self._info.remarks()]
 
     def waited(self) -> None:
         """Updates the view while no batch arrives, and explains a long silence."""
@@ -235,7 +241,7 @@ class Reporter:
             document["count"] = self._count().document()
         if self._setbacks is not None:
             document["setbacks"] = self._setbacks.document()
-        document["remarks"] = self._faults.remarks()
+        document["remarks"] = self.closing_remarks()
         return document
 
     def close(self) -> None:
@@ -295,6 +301,7 @@ class Reporter:
             Metric.BATCHES_DROPPED: snapshot.batches_dropped,
             Metric.BATCHES_MISSING: count.missing,
             **self._updater.recent.metrics,
+            **self._info.means(),
         }
 
     def _log(self, now_s: float) -> None:
@@ -314,5 +321,8 @@ class Reporter:
             EpisodeColumn.RETURNS: self._returns,
             EpisodeColumn.LENGTHS: self._lengths,
         }
+        columns = self._info.take_columns()
+        if columns:
+            line[EpisodeColumn.INFO] = columns
         self._run.append("episodes", line)
         self._returns, self._lengths = [], []

@@ -132,7 +132,7 @@ def remote_games(
         pin=pin,
         send=send,
         play_here=play,
-        max_steps=_most_steps(spec.environment, config.max_steps_per_game),
+        max_steps=_most_steps(spec.evaluated, config.max_steps_per_game),
     )
 
 

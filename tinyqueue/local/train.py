@@ -23,6 +23,7 @@ from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.evaluation.local_games import play_here
+from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import require_acting, stop_threshold
 from tinyqueue.learner.fitting import fitted
@@ -167,6 +168,7 @@ def _remark(experiment: Experiment, run: RunDirectory, view: View) -> None:
         bytecode_advice(),
         slower_form(experiment.environment),
         network_advice(run.path),
+        which_returns(experiment),
         beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
     )
     for remark in remarks:
@@ -318,6 +320,7 @@ def _described(
                 describe_in_child,
                 experiment.environment,
                 settings.environment_modules,
+                evaluated=experiment.evaluated,
                 say=view.message,
                 stopping=stopping,
             )

@@ -120,7 +120,7 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
             dtype=layers.policy,
             name=layers.named("convolution_0"),
         )(frames)
-        x = layers.activated("convolution_0", x)
+        x = layers.activated("convolution_0", x, "relu")
         for index, part in enumerate(rest, 1):
             x = keras.layers.Conv2D(
                 part.filters,
@@ -130,7 +130,7 @@ def convolutions(parts: Sequence[Convolution]) -> Convolve:
                 dtype=layers.policy,
                 name=layers.named(f"convolution_{index}"),
             )(x)
-            x = layers.activated(f"convolution_{index}", x)
+            x = layers.activated(f"convolution_{index}", x, "relu")
         return x
 
     return convolve

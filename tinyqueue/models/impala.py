@@ -55,10 +55,12 @@ def convolve(layers: Layers, layout: ImageLayout, frames: Tensor) -> Tensor:
         x = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=layers.policy)(x)
         for block in range(BLOCKS):
             first, second = f"{name}_block_{block}_0", f"{name}_block_{block}_1"
-            inside = _convolution(layers, first, filters, layers.activated(f"{first}_before", x))
-            inside = layers.activated(first, inside)
+            inside = _convolution(
+                layers, first, filters, layers.activated(f"{first}_before", x, "relu")
+            )
+            inside = layers.activated(first, inside, "relu")
             x = x + _convolution(layers, second, filters, inside)
-    return layers.activated("sections", x)
+    return layers.activated("sections", x, "relu")
 
 
 def _first(layers: Layers, layout: ImageLayout, frames: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Layers:
         )(x)
         return self.activated(name, x)
 
-    def activated(self, name: str, x: Tensor) -> Tensor:
+    def activated(self, name: str, x: Tensor, activation: str | None = None) -> Tensor:
         """The activation of a layer's output ``[B, …, n]``, after LayerNorm if there is one.
 
         LayerNorm (Ba et al., 2016, arXiv:1607.06450) is over the last axis, the units or channels.
@@ -98,13 +98,14 @@ class Layers:
         Args:
             name: The layer's name.
             x: Its output.
+            activation: Another activation than the one of all layers.
         """
         _, keras = import_keras()
         if self._layer_norm:
             # In float32: means of bfloat16 would have three digits.
             norm = keras.layers.LayerNormalization(dtype="float32", name=self.named(f"{name}_norm"))
             x = keras.ops.cast(norm(x), x.dtype)
-        activated: Tensor = keras.activations.get(self.activation)(x)
+        activated: Tensor = keras.activations.get(activation or self.activation)(x)
         return activated
 
     def tower(self, name: str, widths: Sequence[int], x: Tensor) -> Tensor:

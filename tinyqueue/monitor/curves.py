@@ -15,7 +15,7 @@ from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.validation import validated
 from tinyqueue.monitor.metrics import EvaluationField
-from tinyqueue.monitor.recorded import complete_lines, read_episodes
+from tinyqueue.monitor.recorded import complete_lines, info_names, read_episodes
 
 POINTS = 100
 EPISODES_PER_POINT = 20
@@ -51,20 +51,30 @@ class Curve:
     level: float | None
 
 
-def read_curve(run: Path) -> Curve:
+def read_curve(run: Path, info: str | None = None) -> Curve:
     """The curve of one run: its episodes in groups of equal spans of env steps.
 
+    Args:
+        run: The run directory.
+        info: A number of ``metrics.info`` to take instead of the return; then there are neither
+            evaluations nor a level.
+
     Raises:
-        RunDirectoryError: No episode has ended in it, or a line is damaged.
+        RunDirectoryError: No episode has ended in it, or had this number, or a line is damaged.
     """
-    steps, returns = read_episodes(run)
+    steps, returns = read_episodes(run, info)
+    if not len(returns) and info is not None:
+        raise RunDirectoryError(
+            f"{run} has no number of info called {info!r} in its episodes; "
+            f"it has {', '.join(info_names(run)) or 'none'}. To record it: metrics.info=[{info!r}]."
+        )
     if not len(returns):
         raise RunDirectoryError(
             f"{run} holds no finished episode, so there is no curve to draw. "
             f"Let it train for longer: tinyqueue train --resume {run}"
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
-    evaluations = list(complete_lines(run / "evaluations.jsonl"))
+    evaluations = list(complete_lines(run / "evaluations.jsonl")) if info is None else []
     experiment = _experiment(run)
     return Curve(
         experiment,

@@ -180,6 +180,7 @@ class EpisodeColumn(Name):
     POLICY_VERSION = "policy_version", "version", "Newest weight version published by then."
     RETURNS = "returns", "reward", "List: undiscounted return of each, rewards as played."
     LENGTHS = "lengths", "env steps", "List: length of each."
+    INFO = "info", "–", "Name → list: the numbers of `metrics.info` of each, if any are set."
 
 
 class EvaluationField(Name):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
 
 
-def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None = None) -> Path:
+def plot_learning_curve(
+    runs: Sequence[Path], out: Path, *, level: float | None = None, info: str | None = None
+) -> Path:
     """Draws return against env steps: mean, min–max band, evaluations, level.
 
     Runs of one experiment under one protocol become one line whose band spans the runs; a
@@ -25,6 +27,7 @@ def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None 
         runs: Run directories, at least one.
         out: The image file; its suffix sets the format. Its folder is created if missing.
         level: Drawn as a line; the runs' own level if None.
+        info: A number of ``metrics.info`` to draw instead of the return.
 
     Returns:
         ``out``.
@@ -38,7 +41,7 @@ def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("plot", "a learning curve") from error
-    curves = [read_curve(run) for run in runs]
+    curves = [read_curve(run, info) for run in runs]
     alike: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         alike.setdefault((curve.experiment, curve.protocol), []).append(curve)
@@ -48,11 +51,13 @@ def plot_learning_curve(runs: Sequence[Path], out: Path, *, level: float | None 
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for curve, colour in zip(merged, _repeated(COLOURS, len(merged)), strict=True):
-        _draw(axes, curve, colour, "mean return" if len(merged) == 1 else _titled(curve))
+        _draw(
+            axes, curve, colour, f"mean {info or 'return'}" if len(merged) == 1 else _titled(curve)
+        )
     drawn = {c.level for c in merged if c.level is not None} if level is None else {level}
     for value in sorted(drawn):
         axes.axhline(value, color="#444444", linestyle="--", linewidth=1, label=f"level {value:g}")
-    _dress(axes, _titled(merged[0]) if len(merged) == 1 else "")
+    _dress(axes, _titled(merged[0]) if len(merged) == 1 else "", info or "return")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
     return out
@@ -81,12 +86,12 @@ def _draw(axes: Axes, curve: Curve, colour: str, label: str) -> None:
         )
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _dress(axes: Axes, title: str, what: str) -> None:
     from matplotlib.ticker import EngFormatter
 
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("env steps")
-    axes.set_ylabel("return")
+    axes.set_ylabel(what)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.grid(alpha=0.25)

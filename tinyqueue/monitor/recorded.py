@@ -77,19 +77,32 @@ def read_recorded(run: Path) -> Recorded:
     return Recorded(columns, *read_episodes(run))
 
 
-def read_episodes(run: Path) -> tuple[Array, Array]:
+def read_episodes(run: Path, info: str | None = None) -> tuple[Array, Array]:
     """``[E]`` env steps and ``[E]`` returns of all training episodes; empty if none has ended.
+
+    Args:
+        run: The run directory.
+        info: A number of ``metrics.info`` to take instead of the return, where an episode has it.
 
     Raises:
         RunDirectoryError: A line is damaged.
     """
     steps: list[int] = []
-    returns: list[float] = []
+    numbers: list[float] = []
     for line in complete_lines(run / "episodes.jsonl"):
         ended = line[EpisodeColumn.RETURNS]
-        returns += ended
+        if info is not None:
+            column = line.get(EpisodeColumn.INFO, {}).get(info, ())
+            ended = [value for value in column if value is not None]
+        numbers += ended
         steps += [line[EpisodeColumn.ENV_STEPS]] * len(ended)
-    return np.array(steps, np.float64), np.array(returns, np.float64)
+    return np.array(steps, np.float64), np.array(numbers, np.float64)
+
+
+def info_names(run: Path) -> list[str]:
+    """The numbers of ``metrics.info`` that a run's episodes have, sorted."""
+    lines = complete_lines(run / "episodes.jsonl")
+    return sorted({name for line in lines for name in line.get(EpisodeColumn.INFO, {})})
 
 
 def complete_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tinyqueue.data.episodes import EpisodeAccumulator
+from tinyqueue.data.episodes import EpisodeAccumulator, Episodes
 from tinyqueue.data.identity import new_id
+from tinyqueue.data.info_values import InfoAccumulator
 from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import EPISODE_STEPS, PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.seeds import generator
@@ -19,6 +20,7 @@ from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import blaming, failed, is_environments
 from tinyqueue.envs.global_draws import seed_global_draws
+from tinyqueue.envs.info_numbers import read_info, read_infos
 from tinyqueue.envs.names import import_allowed
 from tinyqueue.envs.side_by_side import Faults, SideBySide
 from tinyqueue.envs.slot_numbers import first_played
@@ -194,6 +196,8 @@ class Stage:
         state = {path: tuple(shape) for path, shape in spec.state.items()}
         self._rollout = Rollout(spec.actions, state, slots)
         self._episodes = EpisodeAccumulator(slots)
+        self._info = np.full((ticks, slots, len(spec.info)), np.nan, np.float64)
+        self._info_episodes = InfoAccumulator(slots, len(spec.info))
         with blaming(name, "reset"):
             first = reset_seeded(vector, self._seed, _ENVIRONMENTS)
         self._observed.write(first, self._frames.rows[-1])
@@ -239,6 +243,7 @@ class Stage:
         masks = self._masks
         terminated, truncated = self._terminated, self._truncated
         ended = terminated[first - 1] | truncated[first - 1] if first else self._ended_last.copy()
+        has_info = bool(self._spec.info)
         stacks, looks_back = self._spec.environment.stack > 1, rollout.looks_back
         see = self._frames.seen if stacks else rows.__getitem__
         ticks, pauses = self._spec.ticks, self._spec.environment.realtime
@@ -246,8 +251,12 @@ class Stage:
             actions = act(tick, see(tick), mask_rows[tick])
             for path, acted in acted_rows[tick]:
                 acted[...] = actions[path]
-            observed, rewards[tick], terminated[tick], truncated[tick], _ = step(unflatten(actions))
+            observed, rewards[tick], terminated[tick], truncated[tick], info = step(
+                unflatten(actions)
+            )
             write(observed, rows[tick + 1])
+            if has_info:
+                self._read_info(tick, info)
             if masks is not None and apart:
                 masks[tick + 1] = apart.action_masks
             if apart and apart.restarted:
@@ -265,6 +274,14 @@ class Stage:
             if pauses and (terminated[tick, 0] or truncated[tick, 0]) and may_pause():
                 return tick + 1
         return ticks
+
+    def _read_info(self, tick: int, info: Any) -> None:
+        rows, keys = self._info[tick], self._spec.info
+        if self._apart is None:
+            read_infos(info, keys, rows)
+            return
+        for slot, given in enumerate(self._apart.infos):
+            read_info(given, keys, rows[slot])
 
     def _step(self, actions: object) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         try:
@@ -295,8 +312,15 @@ class Stage:
             valid=valid,
             extras=extras,
             carry=carry,
-            episodes=self._episodes.add(self._rewards, ended, valid, start_s, end_s),
+            episodes=self._ended_episodes(ended, start_s, end_s),
         )
+
+    def _ended_episodes(self, ended: Array, start_s: float, end_s: float) -> Episodes:
+        episodes = self._episodes.add(self._rewards, ended, self._valid, start_s, end_s)
+        if not self._spec.info:
+            return episodes
+        last, mean = self._info_episodes.add(self._info, ended, self._valid)
+        return replace(episodes, info_last=last, info_mean=mean)
 
     def _header(self, policy_version: int, task: str, play_s: float) -> Header:
         faults = self._apart.take_faults() if self._apart else Faults(0, "")

@@ -14,6 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.info_values import MOST_MAGNITUDE
 from tinyqueue.data.masks import ACTION_MASK, allows, allows_something, mask_counts
 from tinyqueue.data.names import (
     EPISODE_STEPS,
@@ -84,6 +86,8 @@ class Contract:
         stack: Frames that the policy sees at once. Above 1, ``carry`` must hold the episode's steps
             and ``frames/<path>``, the frames before row 0 (``frames`` for the path ``""``).
         seen: Path → the largest magnitude of an observation in the environment's trial.
+        info: K, the numbers that episodes have from the environment's info. Episodes without any
+            are accepted too.
     """
 
     experiment: str
@@ -99,6 +103,7 @@ class Contract:
     needs_carry: bool = False
     stack: int = 1
     seen: Mapping[str, float] = field(default_factory=dict)
+    info: int = 0
 
     @property
     def mask_size(self) -> int:
@@ -199,8 +204,7 @@ class Contract:
             is_log = extra.kind in ("log-probability", "log-density")
             require_within(f"extras/{name}", array, MOST_LOG_PROBABILITY if is_log else most_value)
         if len(batch.episodes):
-            require_within("an episode's return", batch.episodes.returns, MOST_RETURN)
-            require_within("an episode's duration", batch.episodes.seconds, MOST_SECONDS)
+            _check_sizes(batch.episodes)
 
     def _check_mask(self, name: str, mask: Array, batch: SessionBatch) -> None:
         counts = mask_counts(self.actions)
@@ -301,8 +305,21 @@ class Contract:
         # A stage plays one tick at a time from its batch 0 on.
         if episodes.lengths.max() > (batch.header.n + 1) * self.ticks:
             raise MessageError("range", "an episode is longer than its stage has played")
+        for numbers in (episodes.info_last, episodes.info_mean):
+            if numbers.shape[1] not in (0, self.info):
+                raise MessageError(
+                    "shape", f"an episode has {numbers.shape[1]} numbers of info, not {self.info}"
+                )
         if not np.isfinite(episodes.returns).all() or not np.isfinite(episodes.seconds).all():
             raise MessageError("not-finite", "an episode's return or duration is not a number")
+
+
+def _check_sizes(episodes: Episodes) -> None:
+    require_within("an episode's return", episodes.returns, MOST_RETURN)
+    require_within("an episode's duration", episodes.seconds, MOST_SECONDS)
+    for numbers in (episodes.info_last, episodes.info_mean):
+        # NaN says that there was no number.
+        require_within("an episode's info", np.nan_to_num(numbers), MOST_MAGNITUDE)
 
 
 def _clip(rewards: Array, bound: float) -> Array:

@@ -31,6 +31,9 @@ _REPEATED = ("experiment", "run", "policy_version", "spec_version", "player")
 _PLAIN = ("rewards", "terminated", "truncated", "valid")
 _EPISODES = {"slots": "int32", "returns": "float32", "lengths": "int32", "seconds": "float32"}
 
+_INFO = ("info_last", "info_mean")
+# Only where an experiment records them: earlier versions do not know these columns.
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -118,6 +121,9 @@ def _flat(batch: SessionBatch, slot_major: bool) -> Arrays:
     if len(batch.episodes):
         for name in _EPISODES:
             flat[f"episodes/{name}"] = getattr(batch.episodes, name)
+        for name in _INFO:
+            if getattr(batch.episodes, name).size:
+                flat[f"episodes/{name}"] = getattr(batch.episodes, name)
     if batch.header.epsilons:
         flat["epsilons"] = np.array(batch.header.epsilons, np.float64)
     return flat
@@ -162,12 +168,18 @@ def _time_major(observations: Arrays) -> Arrays:
 def _episodes(columns: Arrays) -> Episodes:
     if not columns:
         return Episodes.none()
-    if columns.keys() != _EPISODES.keys():
+    if {*columns} not in ({*_EPISODES}, {*_EPISODES, *_INFO}):
         raise MessageError("missing", f"episodes need exactly the columns {', '.join(_EPISODES)}")
     shape = columns["slots"].shape
     for name, dtype in _EPISODES.items():
         if columns[name].dtype != dtype or columns[name].shape != shape or len(shape) != 1:
             raise MessageError("shape", f"episodes/{name} is not one {dtype} per episode")
+    numbers = [columns[name] for name in _INFO if name in columns]
+    for array in numbers:
+        if array.dtype != "float32" or array.ndim != 2 or len(array) != shape[0]:
+            raise MessageError("shape", "episodes' info is not K float32 numbers per episode")
+    if len({array.shape for array in numbers}) > 1:
+        raise MessageError("shape", "episodes have not as many last values of info as means")
     return Episodes(**columns)
 
 
