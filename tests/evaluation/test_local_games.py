@@ -17,7 +17,7 @@ EXPERIMENT = make_experiment(
 
 
 def test_games_are_those_of_the_experiment():
-    result = play_here(EXPERIMENT, spec(), (), version(7), graph(), "ask", 3)
+    result = play_here(EXPERIMENT.evaluation, spec(), (), version(7), graph(), "ask", 3)
 
     assert (result.request, result.experiment, result.run) == ("ask", "pole", spec().run)
     assert (result.policy_version, result.player) == (7, "learner")
@@ -25,7 +25,7 @@ def test_games_are_those_of_the_experiment():
 
 
 def test_a_serial_run_has_its_answer_at_once_and_once():
-    games = LocalGames(EXPERIMENT, spec(), (), graph())
+    games = LocalGames(EXPERIMENT.evaluation, spec(), (), graph())
     assert games.poll() is None
 
     games.request(version(7, BALANCES), "first", seed=1, actions="greedy")
@@ -39,7 +39,7 @@ def test_a_serial_run_has_its_answer_at_once_and_once():
 
 def test_games_may_be_played_by_sampled_actions():
     greedy, sampled = (
-        play_here(EXPERIMENT, spec(), (), version(7, FALLS), graph(), "ask", 3, actions)
+        play_here(EXPERIMENT.evaluation, spec(), (), version(7, FALLS), graph(), "ask", 3, actions)
         for actions in ("greedy", "sample")
     )
 
@@ -54,7 +54,7 @@ def test_an_environment_that_fails_is_an_answer_of_a_serial_run(monkeypatch):
 
     monkeypatch.setattr(CartPoleVectorEnv, "step", fails)
     monkeypatch.setattr(CartPoleEnv, "step", fails)
-    games = LocalGames(EXPERIMENT, spec(), (), graph())
+    games = LocalGames(EXPERIMENT.evaluation, spec(), (), graph())
 
     games.request(version(7, BALANCES), "first", seed=1, actions="greedy")
 
@@ -74,9 +74,9 @@ def test_games_are_played_in_the_evaluation_environment():
     )
     played = spec().model_copy(update={"environment": shaped})
 
-    as_trained = play_here(EXPERIMENT, played, (), version(7), graph(), "ask", 3)
+    as_trained = play_here(EXPERIMENT.evaluation, played, (), version(7), graph(), "ask", 3)
     true = played.model_copy(update={"evaluation_environment": EXPERIMENT.environment})
-    as_judged = play_here(EXPERIMENT, true, (), version(7), graph(), "ask", 3)
+    as_judged = play_here(EXPERIMENT.evaluation, true, (), version(7), graph(), "ask", 3)
 
     assert as_trained.returns.tolist() == [250.0] * 5
     assert as_judged.returns.tolist() == [500.0] * 5

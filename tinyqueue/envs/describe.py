@@ -28,7 +28,7 @@ from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.dropped import unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
-from tinyqueue.envs.parent import end_with
+from tinyqueue.envs.parent import end_with, ending
 from tinyqueue.envs.spaces import are_equal
 from tinyqueue.envs.trial import Telling, Trial, Tried, alone, try_out
 from tinyqueue.errors import (
@@ -274,7 +274,7 @@ class _Child:
         self._stderr.seek(0)
         told = self._stderr.read()[-500:].decode(errors="replace").strip()
         return ConfigError(
-            f"{doing} ended its process: {_ending(code)}. Its output: {told or 'none'}"
+            f"{doing} ended its process: {ending(code)}. Its output: {told or 'none'}"
         )
 
 
@@ -282,10 +282,6 @@ def _limit(config: EnvironmentConfig) -> int | None:
     if config.atari:
         return math.ceil(limit_frames(config) / config.atari.frame_skip)
     return config.max_episode_steps
-
-
-def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _answer_as_child(parent: int) -> None:

@@ -1,4 +1,4 @@
-"""Ending a process when the one that started it ends, however that happens."""
+"""A process and the one that started it: ending with it, and saying how it ended."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def ending(code: int) -> str:
+    """How a process ended, by its exit code as :mod:`subprocess` gives it."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -8,8 +8,8 @@ from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.answers import Answer, NoAnswer
 from tinyqueue.evaluation.games import Limits, play_games
 from tinyqueue.evaluation.result import result_of
-from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -17,7 +17,7 @@ from tinyqueue.wire.weights import WeightVersion
 
 
 def play_here(
-    experiment: Experiment,
+    evaluation: EvaluationConfig,
     spec: PlaySpec,
     modules: Sequence[str],
     weights: WeightVersion,
@@ -30,7 +30,7 @@ def play_here(
     """Plays an evaluation of an experiment, as long as its result is wanted.
 
     Args:
-        experiment: The experiment, with the settings of evaluations.
+        evaluation: The settings of evaluations.
         spec: What is played.
         modules: This machine's modules that register environments.
         weights: The weights to evaluate.
@@ -44,7 +44,6 @@ def play_here(
         EnvironmentFailedError: The environment failed several times in a row.
         TinyqueueError: The result is not wanted any more, or the environment cannot be built here.
     """
-    evaluation = experiment.evaluation
 
     def go_on(done: int) -> None:
         if not is_wanted():
@@ -65,7 +64,7 @@ def play_here(
     return result_of(
         games,
         request=request,
-        experiment=experiment.name,
+        experiment=spec.experiment,
         weights=weights,
         player="learner",
         actions=actions,
@@ -76,16 +75,16 @@ class LocalGames:
     """Plays every request immediately, in the caller's thread: the serial loop's evaluator.
 
     Args:
-        experiment: The experiment, with the settings of evaluations.
+        evaluation: The settings of evaluations.
         spec: What is played.
         modules: This machine's modules that register environments.
         graph: The acting graph.
     """
 
     def __init__(
-        self, experiment: Experiment, spec: PlaySpec, modules: Sequence[str], graph: bytes
+        self, evaluation: EvaluationConfig, spec: PlaySpec, modules: Sequence[str], graph: bytes
     ) -> None:
-        self._experiment = experiment
+        self._evaluation = evaluation
         self._spec = spec
         self._modules = modules
         self._graph = graph
@@ -97,7 +96,7 @@ class LocalGames:
         """Plays the games before it returns; failures become the answer."""
         try:
             result = play_here(
-                self._experiment,
+                self._evaluation,
                 self._spec,
                 self._modules,
                 weights,

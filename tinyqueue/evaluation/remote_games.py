@@ -46,12 +46,12 @@ class _Asked:
         weights: The weights to evaluate.
         seed: Seed of the games.
         actions: How actions are chosen.
-        since_s: When it was made, or its games were begun in this process, on the clock.
+        since_s: When it was made, or its games were begun on this machine, on the clock.
         silent_s: Seconds since the last sign of a worker, or since it was sent, as far as they
             count (:data:`LOOK_S`).
         login: Login of the worker that gave the last sign; None without one.
         player: Its name.
-        thread: The thread that plays it, if it is played in this process.
+        thread: The thread that plays it, if it is played on this machine.
     """
 
     request: str
@@ -83,7 +83,7 @@ class RemoteGames:
         inbox: Receives what workers send.
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
-        play_here: Plays the games in this process, as long as they are wanted.
+        play_here: Plays the games on this machine, as long as they are wanted.
         max_steps: Env steps at which a game is ended; None if only workers know.
         clock: Returns monotonic seconds.
     """
@@ -230,7 +230,7 @@ class RemoteGames:
     def _start_here(self, asked: _Asked) -> None:
         asked.here, asked.since_s = True, self._clock()
         if self._hanging is not None and self._hanging.is_alive():
-            text = "games that started earlier still hang in this process"
+            text = "games that started earlier on this machine still hang"
             self._inbox.played(asked.request, NoAnswer(asked.request, "TimeOver", text))
             return
         asked.thread = threading.Thread(

@@ -78,7 +78,7 @@ class Tasks(Protocol):
 PlayHere = Callable[
     [WeightVersion, PlaySpec, bytes, str, int, str, Callable[[], bool]], EvaluationResult
 ]
-"""Plays an evaluation in this process: weights, spec, acting graph, request id, seed, how actions
+"""Plays an evaluation on this machine: weights, spec, acting graph, request id, seed, how actions
 are chosen, and whether its result is still wanted."""
 
 
@@ -91,7 +91,7 @@ class Surroundings:
         prepared: Returns the experiment with its open settings chosen, and the description of its
             environment, found in a separate process.
         tasks: Sends play and evaluation tasks.
-        play_here: Evaluates in this process if no worker does.
+        play_here: Evaluates on this machine if no worker does.
         view: Shows the user what happens.
         players_log: Log of the players that were started with the learner; None without them.
     """

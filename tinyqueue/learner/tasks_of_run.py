@@ -97,7 +97,7 @@ def remote_games(
         graph: The acting graph.
         config: Settings of evaluations.
         pin: Keeps a weight version in the store for some seconds.
-        play_here: Plays an evaluation in this process.
+        play_here: Plays an evaluation on this machine.
         own_login: The learner's broker login; empty on Redis, where all share one.
     """
 

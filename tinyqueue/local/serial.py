@@ -118,7 +118,7 @@ def train_serial(
         epoch=run.reserve_epoch(run.epoch),
         versions=Versions(run),
         publish=player.publish,
-        games=LocalGames(experiment, built.spec, modules, built.export.graph),
+        games=LocalGames(experiment.evaluation, built.spec, modules, built.export.graph),
         view=view,
         services="none (serial)",
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},

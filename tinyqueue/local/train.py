@@ -22,7 +22,7 @@ from tinyqueue.envs.dropped import drop_notice
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
-from tinyqueue.evaluation.local_games import play_here
+from tinyqueue.evaluation.games_process import GamesProcess
 from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import require_acting, stop_threshold
@@ -273,19 +273,11 @@ def make_learner(
         actions: str,
         is_wanted: Callable[[], bool],
     ) -> Any:
-        modules = settings.environment_modules
-        return play_here(
-            service.experiment,
-            spec,
-            modules,
-            weights,
-            graph,
-            request,
-            seed,
-            actions,
-            is_wanted=lambda: is_wanted() and not service.is_over,
+        return process.play(
+            service.experiment.evaluation, spec, weights, graph, request, seed, actions, is_wanted
         )
 
+    process = GamesProcess(settings.environment_modules, lambda: service.is_over)
     broker = Broker(settings.broker)
     tasks = TaskSender(
         make_app(settings),
