@@ -74,6 +74,7 @@ class Chase(gymnasium.Env[np.ndarray, np.int64]):
         pixels: As for :class:`World`.
     """
 
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  # as Gymnasium types it
     action_space = spaces.Discrete(3)
 
     def __init__(
