@@ -1,5 +1,8 @@
 """``tinyqueue.train``, for a program."""
 
+from contextlib import closing
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -103,3 +106,15 @@ def test_what_cannot_be_a_setting_is_refused_with_its_key(trained, tmp_path, opt
 
     assert trained == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_starts_from_a_sample_and_notes_why(trained, tmp_path):
+    sample = Path(__file__).resolve().parents[1] / "samples" / "pong"
+
+    path, _ = tinyqueue.train(
+        "CartPole-v1", runs_dir=tmp_path, init_from=sample, note="with its weights"
+    )
+
+    assert "with its weights" in (path / "notes.md").read_text()
+    with closing(RunDirectory.open(path)) as run:
+        assert run.info()["init_from"] == str(sample)

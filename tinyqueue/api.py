@@ -16,11 +16,12 @@ from tinyqueue.experiment.values import assignments, number, whole
 from tinyqueue.local.services import Choice
 from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
+from tinyqueue.run.notes import add_note, checked_note
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.settings import load_settings
 
 
-def train(
+def train(  # noqa: PLR0913  # what the command takes, all but the first by name
     target: str | os.PathLike[str],
     *,
     players: SupportsIndex = 2,
@@ -31,6 +32,8 @@ def train(
     seed: SupportsIndex | None = None,
     stop_at_return: SupportsFloat | None = None,
     max_env_steps: SupportsIndex | None = None,
+    init_from: str | os.PathLike[str] | None = None,
+    note: str | None = None,
 ) -> tuple[Path, Outcome]:
     """Trains on this machine.
 
@@ -46,6 +49,9 @@ def train(
         settings: ``{"algorithm.learning_rate": 1e-3}``, or ``{"algorithm": {"learning_rate":
             1e-3}}``. Values may be NumPy scalars and arrays, paths, tuples, lists and tables.
         seed, stop_at_return, max_env_steps: As the options of ``tinyqueue train``.
+        init_from: A run directory or sample whose weights the run starts from, where names and
+            shapes agree.
+        note: What the run is for, kept with the time in its ``notes.md``.
 
     Returns:
         The run directory, and how the run ended.
@@ -69,9 +75,18 @@ def train(
     environment = allowing(environment, experiment.environment.id)
     where = Where(broker, whole("players", players) or 0, bool(serial))
     runs = environment.runs_dir if runs_dir is None else Path(os.path.expanduser(runs_dir))
-    run, experiment = new_run(runs, experiment, environment.environment_modules)
+    if note is not None:
+        checked_note(note)
+    run, experiment = new_run(
+        runs,
+        experiment,
+        environment.environment_modules,
+        init_from=None if init_from is None else Path(os.path.expanduser(init_from)),
+    )
     view = view_beside(as_json=False)
     try:
+        if note is not None:
+            add_note(run.path, note)
         if typed:
             view.message(f"{experiment.environment.id}, from {source}")
         return run.path, train_here(experiment, run, environment, view, where)

@@ -8,6 +8,7 @@ from published_status import STATUS
 
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Count, Mark
+from tinyqueue.run.notes import add_note
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import LearnerLease
@@ -156,3 +157,18 @@ def test_a_run_answers_under_its_experiments_name_wherever_it_is(
     said = tinyqueue("info", place.format(run=run.path), "--json")
 
     assert list(json.loads(said.out)) == ["pole"]
+
+
+def test_the_newest_note_of_a_run_is_shown(tinyqueue, tmp_path):
+    run = RunDirectory.create(tmp_path / "runs", {"name": "pole"}, {})
+    run.close()
+    with Ledger(run.path / "sessions.db", experiment="pole", run=run.run_id):
+        pass
+    assert "note" not in json.loads(tinyqueue("info", run.path, "--json").out)["pole"]
+
+    add_note(run.path, "without the bonus")
+
+    assert "without the bonus" in tinyqueue("info", run.path).out
+    assert json.loads(tinyqueue("info", run.path, "--json").out)["pole"]["note"] == (
+        "without the bonus"
+    )

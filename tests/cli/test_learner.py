@@ -1,6 +1,8 @@
 """``tinyqueue learner``: who trains what, asking it to stop, and which run goes on."""
 
 import json
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from balancing import RUN, graph, spec
@@ -215,3 +217,39 @@ def test_a_run_in_use_is_refused(tinyqueue, file, trained, tmp_path):
 
     assert said.code == 1
     assert "in use" in said.err
+
+
+def test_a_note_is_appended_whenever_it_is_given(tinyqueue, file, trained, tmp_path):
+    assert tinyqueue("learner", "start", file, "--note", "first").code == 0
+    assert tinyqueue("learner", "start", file, "--note", "second").code == 0
+    assert tinyqueue("learner", "start", "--resume", "runs/pole/1", "--note", "third").code == 0
+
+    ((_, path, _), *_) = trained
+    lines = (tmp_path / path / "notes.md").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("##")] == [
+        "first",
+        "second",
+        "third",
+    ]
+
+
+def test_an_empty_note_begins_no_run(tinyqueue, file, trained, tmp_path):
+    said = tinyqueue("learner", "start", file, "--note", " ")
+
+    assert "the note is empty" in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_remembers_what_it_started_from(tinyqueue, file, trained):
+    sample = Path(__file__).resolve().parents[2] / "samples" / "pong"
+    assert tinyqueue("learner", "start", file, "--init-from", sample).code == 0
+    assert tinyqueue("learner", "start", file, "--init-from", sample).code == 0
+    assert [str(path) for _, path, _ in trained] == ["runs/pole/1"] * 2
+    with closing(RunDirectory.open(trained[0][1])) as run:
+        assert run.info()["init_from"] == str(sample)
+
+    tinyqueue("learner", "start", file, "--new")
+    said = tinyqueue("learner", "start", file, "--init-from", sample)
+
+    assert "runs/pole/2, the newest run, was not started from" in said.err
+    assert "--new" in said.err

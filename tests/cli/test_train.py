@@ -99,6 +99,8 @@ def test_the_file_with_the_mistake_is_named_beside_options(tinyqueue, experiment
         (("CartPole-v1", "--set", "seed.x=1"), "'seed' is a value, not a section"),
         (("CartPole-v1", "--resume", "runs/x/1"), "either something to train or --resume RUN"),
         (("--resume", "runs/x/1", "--seed", "3"), "--seed is for a new run"),
+        (("--resume", "runs/x/1", "--init-from", "runs/y/1"), "--init-from is for a new run"),
+        (("CartPole-v1", "--init-from", "runs/y/1"), "runs/y/1 does not exist"),
         (("--resume", "runs/x/1"), "runs/x/1 is not a run directory"),
         (("CartPole-v1", "--players", "0"), "they cannot reach services that are private"),
     ],

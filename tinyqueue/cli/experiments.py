@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
+from tinyqueue.algorithms.initial_weights import read_initial_weights
 from tinyqueue.catalogue import (
     configs,
     make_experiment,
@@ -19,6 +21,7 @@ from tinyqueue.catalogue import (
     preset_with,
     presets,
 )
+from tinyqueue.cli.runs import require_run
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.wrapped import find_wrapper
 from tinyqueue.errors import TinyqueueError, UnknownNameError
@@ -167,7 +170,11 @@ def configured(
 
 
 def new_run(
-    runs: Path, experiment: Experiment, modules: Sequence[str] = ()
+    runs: Path,
+    experiment: Experiment,
+    modules: Sequence[str] = (),
+    *,
+    init_from: Path | None = None,
 ) -> tuple[RunDirectory, Experiment]:
     """A new numbered run directory, once the environment has been found.
 
@@ -177,8 +184,10 @@ def new_run(
         runs: The folder of all runs.
         experiment: The experiment to train.
         modules: This machine's modules that register environments.
+        init_from: A run or sample whose weights the run starts from.
 
     Raises:
+        CheckpointError: There are no weights to start from.
         ConfigError: The environment is unknown, or a wrapper cannot be used here.
         RunDirectoryError: The folder cannot be written.
     """
@@ -187,7 +196,12 @@ def new_run(
     for environment in (experiment.environment, experiment.evaluated):
         for wrapper in environment.wrappers if environment else ():
             find_wrapper(wrapper)
-    run = RunDirectory.create(runs, experiment.document(), _surroundings(experiment))
+    info = _surroundings(experiment)
+    if init_from is not None:
+        require_run(init_from)
+        read_initial_weights(init_from)
+        info[INIT_FROM] = str(init_from.resolve())
+    run = RunDirectory.create(runs, experiment.document(), info)
     return run, _with_code_of(run.document(), experiment)
 
 

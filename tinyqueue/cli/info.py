@@ -16,6 +16,7 @@ from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.ledger.ledger import read_count
 from tinyqueue.monitor.console import PrintableConsole
+from tinyqueue.run.notes import brief_note
 from tinyqueue.settings import load_settings
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease
@@ -54,7 +55,10 @@ def _of_run(run: Path) -> dict[str, Any]:
     path = run / "sessions.db"
     if not path.is_file():
         raise RunDirectoryError(f"{run} holds no sessions.db, so it has no count.")
-    facts = {"run_directory": str(run), "count": read_count(path).document()}
+    facts: dict[str, Any] = {"run_directory": str(run), "count": read_count(path).document()}
+    note = brief_note(run)
+    if note:
+        facts["note"] = note
     return {experiment_of(run): {**facts, "remarks": _remarks(run)}}
 
 
@@ -122,6 +126,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))
+    if "note" in facts:
+        rows.append(("note", facts["note"]))
     rows += [("remark", text) for text in facts.get("remarks", ())]
     for text, count in facts.get("setbacks", {}).items():
         rows.append((f"{count:,} times", text))

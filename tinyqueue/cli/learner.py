@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import open_run
@@ -107,12 +108,20 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
         settings = allowing(settings, experiment.environment.id)
         return *wanted.new_run(settings, experiment), source
     run, kept, older = open_run(newest)
+    wants = wanted.init_from and str(wanted.init_from.resolve())
+    if wants and run.info().get(INIT_FROM) != wants:
+        run.close()
+        raise ConfigError(
+            f"{newest}, the newest run, was not started from {wanted.init_from}. Give --new to "
+            "start another, or leave out --init-from to resume it."
+        )
     if _as_given(kept, experiment) != experiment.document():
         run.close()
         raise ConfigError(
             f"{newest} was started with other settings than those given now. "
             f"Resume it unchanged with --resume {newest}, or start a new run with --new."
         )
+    wanted.keep_note(run)
     # The run's own experiment, with what was chosen when it began.
     return run, kept, f"{source}; {older}" if older else source
 

@@ -13,8 +13,9 @@ import click
 
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.cli.paths import UserPath
-from tinyqueue.errors import ConfigError
+from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.run.notes import add_note, checked_note
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
@@ -51,6 +52,18 @@ _OPTIONS = (
         help="Resume this run directory.",
     ),
     click.option(
+        "--init-from",
+        type=UserPath(path_type=Path),
+        metavar="RUN|SAMPLE",
+        help="Start a new run from the weights of another run's newest checkpoint, or of a sample: "
+        "those that agree in name and shape.",
+    ),
+    click.option(
+        "--note",
+        metavar="TEXT",
+        help="What this run is for: appended with the time to notes.md in its directory.",
+    ),
+    click.option(
         "--runs-dir",
         type=UserPath(path_type=Path),
         help="Folder for run directories. Default: TINYQUEUE_RUNS_DIR, else ./runs.",
@@ -67,12 +80,16 @@ class Wanted:
         resume: The run directory to resume.
         runs_dir: The folder for run directories; that of the settings if None.
         changes: ``assignments``, ``seed``, ``stop_at_return``, ``max_env_steps``.
+        init_from: The run or sample whose weights a new run starts from.
+        note: Text to append to the run's notes; None for none.
     """
 
     target: str | None
     resume: Path | None
     runs_dir: Path | None
     changes: Mapping[str, Any]
+    init_from: Path | None = None
+    note: str | None = None
 
     def experiment(self) -> tuple[Experiment, str]:
         """The experiment of the target, and its source in words.
@@ -100,7 +117,12 @@ class Wanted:
     ) -> tuple[RunDirectory, Experiment]:
         """A new run directory for the experiment, and the experiment as saved there."""
         runs = self.runs_dir or settings.runs_dir
-        return new_run(runs, experiment, settings.environment_modules)
+        modules = settings.environment_modules
+        if self.note is not None:
+            checked_note(self.note)
+        run, experiment = new_run(runs, experiment, modules, init_from=self.init_from)
+        self.keep_note(run)
+        return run, experiment
 
     def resumed(self) -> tuple[RunDirectory, Experiment, str]:
         """The run to resume, its experiment, and its source in words.
@@ -112,10 +134,30 @@ class Wanted:
         assert self.resume is not None
         if self.target is not None:
             raise ConfigError("give either something to train or --resume RUN, not both.")
+        if self.init_from is not None:
+            raise ConfigError(
+                "--init-from is for a new run; --resume RUN goes on with its own weights."
+            )
         if self.changes["seed"] is not None:
             raise ConfigError("--seed is for a new run; --resume RUN keeps its own seed.")
         run, experiment, older = open_run(self.resume, **self.changes)
+        self.keep_note(run)
         return run, experiment, f"{self.resume}; {older}" if older else str(self.resume)
+
+    def keep_note(self, run: RunDirectory) -> None:
+        """Appends the note, if one was given, to the run's; the run is closed if that fails.
+
+        Raises:
+            ConfigError, RunDirectoryError: As :func:`tinyqueue.run.notes.add_note`.
+        """
+        if self.note is None:
+            return
+        try:
+            add_note(run.path, self.note)
+        except TinyqueueError:
+            run.discard_unless_begun()
+            run.close()
+            raise
 
 
 def _require_sound(document: dict[str, Any], source: str) -> None:
@@ -140,6 +182,8 @@ def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
         target: str | None,
         resume: Path | None,
         runs_dir: Path | None,
+        init_from: Path | None,
+        note: str | None,
         seed: int | None,
         stop_at_return: float | None,
         max_env_steps: int | None,
@@ -152,7 +196,7 @@ def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
             "stop_at_return": stop_at_return,
             "max_env_steps": max_env_steps,
         }
-        command(wanted=Wanted(target, resume, runs_dir, changes), **others)
+        command(wanted=Wanted(target, resume, runs_dir, changes, init_from, note), **others)
 
     argument = click.argument("target", required=False, metavar="ENVIRONMENT|PRESET|FILE.toml")
     for option in reversed((argument, *_OPTIONS)):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from tinyqueue.algorithms.initial_weights import initialise
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
@@ -115,6 +116,8 @@ class LearnerService:
             self._advise()
             self._experiment, info = self._around.prepared()
             built = build(self._experiment, info, self._run.run_id)
+            for remark in initialise(self._run, built.algorithm):
+                self._around.view.message(remark)
             with Ledger(
                 self._sessions,
                 experiment=self._experiment.name,

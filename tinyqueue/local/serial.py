@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+from tinyqueue.algorithms.initial_weights import initialise
 from tinyqueue.data.seeds import seed32
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -100,6 +101,8 @@ def train_serial(
         stopping: Called after every update; True ends the run.
     """
     built = build(experiment, info, run.run_id, deterministic=True)
+    for remark in initialise(run, built.algorithm):
+        view.message(remark)
     clock, modules = Clock(), settings.environment_modules
     player = SerialPlayer(built, modules)
     setbacks = Setbacks(view.message, experiment.learner.give_up_after_s)
