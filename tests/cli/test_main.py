@@ -23,6 +23,7 @@ COMMANDS = {
     "info",
     "plot",
     "presets",
+    "conformance",
     "sessions list",
     "sessions show",
     "sessions export",

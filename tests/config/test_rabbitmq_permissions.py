@@ -16,6 +16,7 @@ from celery.events.event import event_exchange
 from kombu import Connection, Exchange, Queue
 
 from tinyqueue.bus.broker import Broker
+from tinyqueue.bus.experience_copy import ExperienceCopy
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
 from tinyqueue.bus.topology import (
@@ -29,6 +30,7 @@ from tinyqueue.bus.topology import (
     task_queues,
 )
 from tinyqueue.celery import make_app
+from tinyqueue.errors import ConfigError
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
 from tinyqueue.settings import Settings
 
@@ -289,3 +291,31 @@ with app.connection() as connection:
     for _ in receiver.consume(limit=None, timeout=20, wakeup=True):
         pass
 """
+
+
+def test_a_reader_gets_a_copy_of_what_is_played_and_nothing_else(node: RabbitmqNode) -> None:
+    url = f"amqp://reader:reader@127.0.0.1:{node.port}/{VHOST}"
+    copy = ExperienceCopy(Broker(url), "cartpole", 4)
+    with login(node, "player") as connection:
+        publish(connection, EXPERIENCE_EXCHANGE, "cartpole.player", "player")
+    found = copy.take(10.0)
+    copy.close()
+
+    assert found is not None
+    assert (found.body, found.login) == (b"x", "player")
+    with login(node, "learner") as connection:
+        # The learner's is still there.
+        message = experience_queue("cartpole", 2)(connection.channel()).get(no_ack=True)
+        assert message is not None
+    for key in ("cartpole.reader", "cartpole.player"):
+        with login(node, "reader") as connection, pytest.raises(AccessRefused):
+            publish(connection, EXPERIENCE_EXCHANGE, key, "reader")
+    for queue in ("experience.cartpole", "play", "evaluate"):
+        with login(node, "reader") as connection, pytest.raises(AccessRefused):
+            Queue(queue, no_declare=True)(connection.channel()).get(no_ack=True)
+
+
+def test_a_login_that_may_not_read_is_told_which_role_to_take(node: RabbitmqNode) -> None:
+    url = f"amqp://player:player@127.0.0.1:{node.port}/{VHOST}"
+    with pytest.raises(ConfigError, match="Give it the role reader or learner"):
+        ExperienceCopy(Broker(url), "cartpole", 4)

@@ -47,6 +47,10 @@ from tinyqueue.errors import TinyqueueError
             "tinyqueue.cli.sessions:sessions",
             "List, show and export what players have sent.",
         ),
+        "conformance": (
+            "tinyqueue.cli.conformance:conformance",
+            "Check messages of a player in another language.",
+        ),
         "presets": (
             "tinyqueue.cli.presets:list_presets",
             "List the included experiments.",
