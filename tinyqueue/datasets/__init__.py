@@ -6,10 +6,10 @@ them into transitions, sequences or samples of a replay. For training outside ti
 learner: nothing that players import imports it.
 """
 
-from tinyqueue.datasets.dataset import Dataset
+from tinyqueue.datasets.dataset import Dataset, Prefetch
 from tinyqueue.datasets.games import Games
 from tinyqueue.datasets.items import LoggedItems
-from tinyqueue.datasets.mixers import InOrder, Prefetch, ReplayMixer
+from tinyqueue.datasets.mixers import InOrder, ReplayMixer
 from tinyqueue.datasets.session_log import SessionLog
 from tinyqueue.datasets.stream import Stream
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
 
+from tinyqueue.errors import ConfigError
 from tinyqueue.models.keras_import import import_keras
 
 Batch: TypeAlias = Any
@@ -62,8 +65,6 @@ class Dataset:
 
     def prefetch(self, depth: int = 2) -> Dataset:
         """A dataset whose next ``depth`` batches are made in a thread while the model trains."""
-        from tinyqueue.datasets.mixers import Prefetch
-
         return Prefetch(self, depth)
 
     def tf(self) -> Any:
@@ -105,6 +106,71 @@ class Mapped(Dataset):
     def close(self) -> None:
         """Closes the source."""
         self._source.close()
+
+
+class Prefetch(Dataset):
+    """A dataset whose next batches are made in one thread of their own, in the same order.
+
+    The thread starts with the first batch that is asked for. An error in it is raised where its
+    batch is asked for.
+
+    Args:
+        source: The dataset; nobody else reads it meanwhile.
+        depth: Batches made ahead.
+    """
+
+    def __init__(self, source: Dataset, depth: int = 2) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ConfigError(f"depth = {depth} must be 1 or more.")
+        self._source = source
+        self._ready: queue.Queue[tuple[Batch, BaseException | None]] = queue.Queue(depth)
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    @property
+    def num_batches(self) -> int | None:
+        """Those of the source."""
+        return self._source.num_batches
+
+    def __getitem__(self, index: int) -> Batch:
+        """The next batch; the index is ignored, so shuffle in the source."""
+        del index
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="prefetch", daemon=True)
+            self._thread.start()
+        batch, error = self._ready.get()
+        if error is not None:
+            self._thread = None
+            raise error
+        return batch
+
+    def close(self) -> None:
+        """Ends the thread, which may have to wait for its batch, and closes the source."""
+        self._closing.set()
+        if self._thread is not None:
+            # First: what the source holds may be in use there.
+            self._thread.join(timeout=10.0)
+        self._source.close()
+
+    def _work(self) -> None:
+        try:
+            while not self._closing.is_set():
+                for batch in self._source:
+                    if not self._put(batch, None):
+                        return
+                told(self._source)
+        except BaseException as error:
+            self._put(None, error)
+
+    def _put(self, batch: Batch, error: BaseException | None) -> bool:
+        while not self._closing.is_set():
+            try:
+                self._ready.put((batch, error), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
 
 
 def told(source: Dataset) -> None:
