@@ -56,6 +56,18 @@ def test_a_version_carries_the_weights_and_where_they_come_from(
     assert weights.arrays["w"].tolist() == [1.0, 1.0]
 
 
+def test_a_version_is_known_before_a_player_can_have_it(make_updater, make_batch, published):
+    # Given a store that answers late: a player has played the version by then
+    known = []
+    updater = make_updater()
+    updater._publish = lambda weights: known.append((weights.version, updater.clock.version))
+
+    for n in range(3):
+        updater.update(taken([make_batch(n)]))
+
+    assert known == [(0, 0), (1, 1), (2, 2)]
+
+
 def test_the_lag_counts_versions_between_playing_and_training(make_updater, make_batch):
     updater = make_updater(learner={"publish_every_updates": 1000})
     updater.clock.version = 10

@@ -214,7 +214,8 @@ def delivery_of(body: Any, properties: Mapping[str, Any], info: Mapping[str, Any
         info: What RabbitMQ says of the delivery.
     """
     headers = properties.get("application_headers") or {}
-    is_first_hand = info["exchange"] == EXPERIENCE_EXCHANGE and "x-death" not in headers
+    # What was dead-lettered comes by another exchange. A sender's own headers prove nothing.
+    is_first_hand = info["exchange"] == EXPERIENCE_EXCHANGE
     login, is_evaluators = sender_of(
         info["routing_key"] if is_first_hand else "", properties.get("user_id", "")
     )

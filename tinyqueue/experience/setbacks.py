@@ -76,9 +76,11 @@ class Setbacks:
                     return
             # Once batches have come, the player or others go on with the next task.
             did = "gave up a task" if self._last_accepted_s else "cannot play"
-        told = f"player {failure.player} {did}: {failure.text}"
+            # A player chooses its name; its login is the broker's word.
+            whose = f" of login {login}" if len(self._logins) > 1 and login else ""
+        told = f"player {failure.player}{whose} {did}: {failure.text}"
         if failure.kind == LOST:
-            told = f"player {failure.player}: {failure.text}"
+            told = f"player {failure.player}{whose}: {failure.text}"
         self._note(f"failed: {failure.kind}", told, failure.player, login)
 
     def fault(self, player: str, text: str, count: int, login: str = "") -> None:

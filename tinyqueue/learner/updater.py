@@ -165,8 +165,9 @@ class Updater:
             WeightsNotFiniteError: As :meth:`weights`.
         """
         weights = self.weights(self._next_version())
-        self._publish(weights)
+        # First: a player may have played it before the store has answered.
         self.clock.version = weights.version
+        self._publish(weights)
         self._published_update = self.clock.updates
         return weights
 
