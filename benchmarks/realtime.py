@@ -88,7 +88,9 @@ class Drill:
     def run(self, folder: Path) -> dict[str, Any]:
         """Plays, breaks, waits until everything has arrived, and says what was seen."""
         with ExitStack() as stack:
-            node = stack.enter_context(RabbitmqNode(folder / "rabbitmq"))
+            node = RabbitmqNode(folder / "rabbitmq")
+            node.start_s = START_S
+            stack.enter_context(node)
             server = stack.enter_context(RedisServer(folder / "redis"))
             environment = self._environment(node, server, folder)
             (folder / "chase.toml").write_text(experiment(self.name, self.seconds))

@@ -93,3 +93,12 @@ def test_nothing_runs_before_the_start(settings, tmp_path):
     assert players.pid == 0
     assert players.ended is None
     players.stop()
+
+
+def test_what_players_cannot_publish_waits_with_their_run(monkeypatch, tmp_path):
+    monkeypatch.delenv("TINYQUEUE_SPOOL_DIR", raising=False)
+    players = LocalPlayers(Settings(), 1, ("play",), tmp_path / "players.log")
+    assert players._environment()["TINYQUEUE_SPOOL_DIR"] == str(tmp_path / "spool")
+
+    monkeypatch.setenv("TINYQUEUE_SPOOL_DIR", "/elsewhere")
+    assert players._environment()["TINYQUEUE_SPOOL_DIR"] == "/elsewhere"

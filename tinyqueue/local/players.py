@@ -94,6 +94,8 @@ class LocalPlayers:
             OMP_NUM_THREADS="1",
             OPENBLAS_NUM_THREADS="1",
         )
+        # What is left unpublished waits with its run.
+        environment.setdefault("TINYQUEUE_SPOOL_DIR", str((self._log.parent / "spool").absolute()))
         for name in ("BROKER_URL", "REDIS_URL", "ENVIRONMENT_MODULES"):
             environment.pop(f"TINYQUEUE_{name}_FILE", None)
         return environment

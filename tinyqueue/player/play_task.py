@@ -23,7 +23,7 @@ class PlayReport:
     Attributes:
         ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
             ``no weights`` or ``broker``.
-        batches: Batches confirmed.
+        batches: Batches confirmed; those finished, where they are published in the background.
         refused: Publishes that were not accepted at once.
         play_cpu_s: CPU seconds of this thread spent on playing.
         bus_cpu_s: CPU seconds of this thread spent on encoding and publishing.
