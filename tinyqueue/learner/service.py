@@ -68,6 +68,9 @@ class LearnerService:
         experiment: The experiment.
         run: Its run directory, locked by the caller.
         surroundings: What it works with.
+
+    Raises:
+        ServiceUnreachableError: The broker or the store does not answer, or refuses the login.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class LearnerService:
         self.is_over = False
         """Whether :meth:`run` has ended: nothing waits for evaluations of this run any more."""
         self._broker = Broker(surroundings.settings.broker)
+        # Both are asked at once: minutes of building would come before the first use of either.
+        self._broker.check()
         self._redis = connect(surroundings.settings.redis)
         self._weights = WeightStore(self._redis, experiment.name)
         self._lease = LearnerLease(
