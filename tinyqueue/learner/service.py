@@ -158,6 +158,7 @@ class LearnerService:
             check=self._standing.require_lease,
             replaced=self._standing.replaced,
         )
+        sent, asked = SentTasks(), SentTasks()
         games = remote_games(
             around.tasks,
             built.spec,
@@ -166,14 +167,14 @@ class LearnerService:
             pin=publisher.pin,
             play_here=around.play_here,
             own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
+            note=asked.note,
         )
-        sent = SentTasks()
         feed = task_feed(
             around.tasks, built.spec, is_ahead=lambda: experience.is_ahead, note=sent.note
         )
         setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
         consumer = self._consumer(
-            self._ingest(built, ledger, experience, clock, feed, sent, games, setbacks)
+            self._ingest(built, ledger, experience, clock, feed, sent, asked, games, setbacks)
         )
         ends = Ends(
             clock=clock,
@@ -224,10 +225,15 @@ class LearnerService:
         clock: Clock,
         feed: TaskFeed,
         sent: SentTasks,
+        asked: SentTasks,
         games: RemoteGames,
         setbacks: Setbacks,
     ) -> Ingest:
         def failed(failure: TaskFailure, login: str) -> None:
+            if failure.task in asked:
+                setbacks.not_evaluated(failure, login)
+                games.failed(failure.task)
+                return
             if failure.ended:
                 feed.failed(login, failure.task)
             setbacks.failed(failure, login, was_sent=failure.task in sent)
