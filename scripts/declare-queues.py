@@ -6,7 +6,7 @@
 Processes with TINYQUEUE_DECLARE=0 declare nothing. Run this once with the learner's
 TINYQUEUE_BROKER_URL, so that players can start before any learner. For a learner with
 TINYQUEUE_DECLARE=0, add its experiment, its learner.queue_batches and its
-learner.batches_per_update, which is 1 if left out, as in the experiment: ``pendulum-ppo:2:4``.
+learner.batches_per_update, which is 1 if left out, as in the experiment: ``pendulum-ppo:4:4``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def wanted(text: str) -> Wanted:
     if len(numbers) not in (1, 2) or not all(map(is_number, numbers)):
         raise argparse.ArgumentTypeError(
             f"{text!r} must be EXPERIMENT:QUEUE_BATCHES or "
-            "EXPERIMENT:QUEUE_BATCHES:BATCHES_PER_UPDATE, such as pendulum-ppo:2:4, with the "
+            "EXPERIMENT:QUEUE_BATCHES:BATCHES_PER_UPDATE, such as pendulum-ppo:4:4, with the "
             "experiment's learner.queue_batches and learner.batches_per_update"
         )
     per_update = int(numbers[1]) if len(numbers) > 1 else LearnerConfig().batches_per_update
