@@ -5,6 +5,11 @@
 # without arguments, are plain. PLAIN=1 makes all plain.
 set -eu
 cd "$(dirname "$0")/.."
+for host in "$@"; do
+    case $host in
+    *[!A-Za-z0-9._:-]* | *:*:*) echo "$host is neither a host name nor an IPv4 address, with or without :PORT" >&2; exit 2 ;;
+    esac
+done
 umask 077
 mkdir -p secrets
 

@@ -5,6 +5,7 @@ from celery.exceptions import Reject
 from structlog.testing import capture_logs
 
 from tinyqueue import tasks
+from tinyqueue.player.failing import FailureTeller
 from tinyqueue.player.player import Player
 
 PLAY = {"experiment": "pole", "run": "r", "spec_version": 1, "budget_s": 0.1}
@@ -70,6 +71,18 @@ def test_what_cannot_be_played_is_refused_in_a_sentence(deliver, task, kwargs, e
 
     assert logs[-1]["event"] == event
     assert "cannot name an experiment" in logs[-1]["error"]
+
+
+def test_a_learner_is_told_of_an_evaluation_that_cannot_be_played(deliver, monkeypatch):
+    told = []
+    monkeypatch.setattr(FailureTeller, "tell", lambda self, failure: told.append(failure))
+    monkeypatch.setenv("TINYQUEUE_REDIS_URL", "redis://:secret@localhost:1/0")
+
+    deliver(tasks.evaluate_policy, EVALUATE)
+
+    (failure,) = told
+    assert (failure.task, failure.experiment, failure.run) == ("ask", "pole", "r")
+    assert "redis://:***@localhost:1" in failure.text
 
 
 def test_a_store_that_is_away_refuses_the_task(deliver, monkeypatch):

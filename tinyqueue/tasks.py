@@ -107,6 +107,7 @@ def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by ar
     except SoftTimeLimitExceeded:
         log.error("evaluation over its time limit", request=request, experiment=experiment)
     except TinyqueueError as error:
+        _player(os.getpid()).not_evaluated(request, experiment, run, error)
         log.error("evaluation refused", request=request, experiment=experiment, error=str(error))
         _rest(experiment, error)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from tinyqueue.bus.messages import Delivery
 from tinyqueue.errors import (
@@ -159,6 +160,43 @@ def test_without_a_word_of_a_worker_the_learner_plays(games, around):
 
     assert answer(games).result.player == "learner"
     assert around.played == [(WEIGHTS, "ask", 1)]
+
+
+def test_games_that_a_worker_cannot_play_are_played_here_at_once(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    games.failed("of an earlier learner")
+    assert around.pass_s(games, 1) == []
+    assert around.played == []
+
+    games.failed("ask")
+    games.poll()
+
+    assert answer(games).result.player == "learner"
+    assert around.played == [(WEIGHTS, "ask", 1)]
+
+
+@pytest.mark.parametrize(
+    "word", [lambda games: games.failed("ask"), lambda g: g.arrived(sign("x"))]
+)
+def test_the_role_of_logins_is_no_advice_once_an_evaluator_was_heard_of(games, around, word):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    word(games)
+    with capture_logs() as logs:
+        for number in range(3):
+            around.pass_s(games, 20)
+            games.request(WEIGHTS, f"ask {number}", seed=1, actions="greedy")
+
+    assert not [line for line in logs if "role evaluator" in line["event"]]
+
+
+def test_the_role_of_logins_is_advised_once_if_nobody_is_heard_of(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    with capture_logs() as logs:
+        for number in range(3):
+            around.pass_s(games, 20)
+            games.request(WEIGHTS, f"ask {number}", seed=1, actions="greedy")
+
+    assert len([line for line in logs if "role evaluator" in line["event"]]) == 1
 
 
 def test_a_worker_that_tells_no_more_is_replaced(games, around):

@@ -49,6 +49,18 @@ def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
     ]
 
 
+def test_an_evaluation_that_no_worker_plays_is_said_and_ends_no_run(
+    setbacks: Setbacks, said: list[str], clock: Clock
+) -> None:
+    for _ in range(600):
+        clock.now_s += 1
+        setbacks.not_evaluated(failure("wrongpass", "a wrong password"))
+
+    assert said == ["player host:1 cannot evaluate, so the learner does: a wrong password"]
+    assert setbacks.counts() == {"evaluation: wrongpass": 600}
+    assert setbacks.hopeless() == ""
+
+
 def test_a_task_is_given_up_where_others_are_played(setbacks: Setbacks, said: list[str]) -> None:
     setbacks.accepted()
     setbacks.failed(failure())

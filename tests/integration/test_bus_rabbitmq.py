@@ -229,7 +229,7 @@ def declare_queues(bus: Bus, *words: str, **settings: str) -> subprocess.Complet
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_a_learner_that_may_not_declare_lives_on_what_the_script_declares(bus, queue_type) -> None:
-    made = declare_queues(bus, f"{EXPERIMENT}:2", "other:5", TINYQUEUE_QUEUE_TYPE=queue_type)
+    made = declare_queues(bus, f"{EXPERIMENT}:2:2", "other:5", TINYQUEUE_QUEUE_TYPE=queue_type)
     assert made.returncode == 0, made.stderr
 
     consumer = bus.started(declare=False, queue_type=queue_type)
@@ -253,6 +253,7 @@ def test_the_script_says_what_it_cannot_declare(bus) -> None:
 
     assert other.returncode == 1
     assert other.stderr.startswith(f"error: {QUEUE}.kept exists with other arguments")
+    assert f"delete_queue {QUEUE}.kept --if-empty" in other.stderr
     assert "Traceback" not in other.stderr
     for word in (EXPERIMENT, f"{EXPERIMENT}:0", f"{EXPERIMENT}:two", "Cart Pole:2"):
         refused = declare_queues(bus, word)

@@ -10,7 +10,7 @@ import pytest
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
-from tinyqueue.errors import LeaseHeldError, LeaseLostError
+from tinyqueue.errors import LeaseHeldError, LeaseLostError, ServiceUnreachableError
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.run.run_directory import RunDirectory
@@ -108,6 +108,23 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
     assert status["count"]["attempted"] == 0
     assert view.header.experiment == "pole"
     assert len(list((run.path / "checkpoints").iterdir())) == 1
+
+
+def test_a_broker_that_is_away_is_found_before_anything_is_built(
+    server, tasks, view, make_experiment_of, tmp_path
+):
+    def prepared():
+        raise AssertionError("the experiment was prepared")
+
+    experiment = make_experiment_of()
+    settings = Settings(broker_url="redis://localhost:1", redis_url=server.redis_url)
+    play_here: Any = None
+    around = Surroundings(settings, prepared, tasks, play_here, view)
+    run = RunDirectory.create(tmp_path / "runs", experiment.document(), {})
+
+    with pytest.raises(ServiceUnreachableError, match="the broker at redis://localhost:1"):
+        LearnerService(experiment, run, around)
+    run.close()
 
 
 def test_a_second_learner_is_refused_with_the_name_of_the_first(make_service, client, tasks):

@@ -70,6 +70,13 @@ def test_a_refusal_of_tinyqueue_is_told_as_it_is() -> None:
     assert failure_text(ConfigError("no such module"), 40.0) == ("ConfigError", "no such module")
 
 
+def test_troubles_with_a_service_are_told_apart() -> None:
+    away, wrong = ServiceUnreachableError("away"), ServiceUnreachableError("no", kind="wrongpass")
+
+    assert failure_text(away, 40.0) == ("unreachable", "away")
+    assert failure_text(wrong, 40.0) == ("wrongpass", "no")
+
+
 def test_what_nobody_foresaw_is_told_with_its_type_and_place() -> None:
     kind, text = failure_text(raised(lose_display), 40.0)
 

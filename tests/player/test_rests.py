@@ -103,6 +103,11 @@ def test_what_is_remembered_of_experiments_is_bounded(rests: Rests) -> None:
         (MessageError("hash", "torn"), FAILED),
         (RuntimeError("no idea"), FAILED),
         (ServiceUnreachableError("away"), AWAY),
+        (ServiceUnreachableError("reads its data", kind="loading"), AWAY),
+        (ServiceUnreachableError("wrong password", kind="wrongpass"), UNFIT),
+        (ServiceUnreachableError("no login", kind="noauth"), UNFIT),
+        (ServiceUnreachableError("no permission", kind="noperm"), UNFIT),
+        (ServiceUnreachableError("another authority", kind="certificate"), UNFIT),
     ],
 )
 def test_how_long_depends_on_who_can_mend_it(error: Exception, growth: object) -> None:

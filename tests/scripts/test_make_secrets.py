@@ -61,6 +61,19 @@ def test_no_password_crosses_a_network_in_the_clear(
     assert ("make-certificates.sh" in said) == bool({rabbitmq, redis or rabbitmq} & {*ELSEWHERE})
 
 
+@pytest.mark.parametrize("host", ["::1", "fe80::1:5671", "[::1]", "a:b:c", "user@broker", "a b"])
+@pytest.mark.parametrize("before", [[], ["broker.example"]])
+def test_a_host_of_which_no_url_can_be_made_is_refused(
+    tmp_path: Path, host: str, before: list[str]
+) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(tmp_path, "make-secrets.sh", *before, host)
+
+    assert refused.value.returncode == 2
+    assert f"{host} is neither a host name nor an IPv4 address" in refused.value.stderr
+    assert not (tmp_path / "secrets").exists()
+
+
 def test_passwords_stay_and_belong_to_their_role(tmp_path: Path) -> None:
     run(tmp_path, "make-secrets.sh")
     before = {file.name: file.read_text() for file in (tmp_path / "secrets").glob("*-password")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.amqp_frames import tolerant_frame_handler
 from tinyqueue.bus.tls import VerifiedConnection
+from tinyqueue.connection_faults import ConnectionFault, TlsUse, fault_of_tls, plain
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
 
@@ -25,8 +27,30 @@ does; if it cannot, as while a disk hangs for 8 s, it reconnects and nothing is 
 PUBLISHER_HEARTBEAT_S = 60
 """Publishers never send heartbeats. After two of these the broker closes an idle player's
 connection, like that of a machine that has vanished, and the next publish reconnects."""
+LOGIN_REFUSED = "Login was refused"
+"""What RabbitMQ says of a wrong user or password, and of ``guest`` from another machine."""
 _USER_TIMEOUT_MS = 10_000
 """py-amqp's default, 1,000, ends a connection at every short network hiccup."""
+
+_REFUSALS = (
+    (
+        f"{LOGIN_REFUSED}|invalid username-password|Authentication required",
+        "wrongpass",
+        "Correct user or password in TINYQUEUE_BROKER_URL.",
+    ),
+    (
+        "NOT_ALLOWED - .*(not found|refused for user)",
+        "vhost",
+        "Correct the virtual host, which follows host and port in TINYQUEUE_BROKER_URL, or give "
+        "this login permissions there (scripts/rabbitmq-users.sh).",
+    ),
+    (
+        "ACCESS_REFUSED",
+        "noperm",
+        "Give this login the permissions of its role (scripts/rabbitmq-users.sh).",
+    ),
+)
+"""What RabbitMQ or Redis says, as a pattern; the kind of refusal; what to do. The first counts."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,6 +132,14 @@ class Broker:
                 connection.connection.sock.settimeout(CONNECT_S)
         return connection
 
+    def check(self) -> None:
+        """Opens a connection and closes it.
+
+        Raises:
+            ServiceUnreachableError: The broker does not answer, or refuses the login.
+        """
+        drop(self.open())
+
     @contextlib.contextmanager
     def preparing(self, connection: Connection) -> Iterator[None]:
         """Wraps the first commands on a connection, which is dropped if they fail.
@@ -119,10 +151,9 @@ class Broker:
             yield
         except self.errors(connection) as error:
             drop(connection)
-            said = str(error) or type(error).__name__
+            kind, why, advice = fault_of(error, TlsUse.of_url(self._url))
             raise ServiceUnreachableError(
-                f"the broker at {self.masked_url} cannot be used: {said}. "
-                "Start it, or correct TINYQUEUE_BROKER_URL."
+                f"the broker at {self.masked_url} cannot be used: {why}. {advice}", kind=kind
             ) from error
         except BaseException:
             drop(connection)
@@ -133,6 +164,22 @@ class Broker:
         known = (*connection.connection_errors, *connection.channel_errors, OperationalError)
         # kombu lists KeyError for Redis, because of a bug in its event loop.
         return tuple(kind for kind in known if kind is not KeyError)
+
+
+def fault_of(error: BaseException, use: TlsUse) -> ConnectionFault:
+    """Why a broker cannot be used, and what to do.
+
+    Args:
+        error: What kombu, py-amqp or redis-py raised.
+        use: How the connection uses TLS.
+    """
+    if (fault := fault_of_tls(error, use, "TINYQUEUE_BROKER_URL")) is not None:
+        return fault
+    why = plain(error)
+    for pattern, kind, advice in _REFUSALS:
+        if re.search(pattern, why):
+            return ConnectionFault(kind, why, advice)
+    return ConnectionFault("unreachable", why, "Start it, or correct TINYQUEUE_BROKER_URL.")
 
 
 def new_channel(connection: Connection) -> Any:

@@ -138,7 +138,9 @@ class ExperienceConsumer(Generic[Mark]):
             self._in_hand.finish(self._link)
         except BaseException as error:
             self.error = error.error if isinstance(error, CallbackError) else error
-            log.error("consumer ended", experiment=self._experiment, error=repr(self.error))
+            # Before that, start() raises it.
+            if self._first_try.is_set():
+                log.error("consumer ended", experiment=self._experiment, error=repr(self.error))
         finally:
             self._first_try.set()
             if self._link is not None:

@@ -75,7 +75,8 @@ class RabbitmqConsuming:
                 raise ConfigError(
                     f"a queue that the learner of {experiment!r} consumes does not exist at "
                     f"{broker.masked_url}: {error}. Declare it with scripts/declare-queues.py "
-                    f"{experiment}:{queue_batches}, or set TINYQUEUE_DECLARE=1 for the learner."
+                    f"{experiment}:{queue_batches}:{prefetch - 1}, or set TINYQUEUE_DECLARE=1 "
+                    "for the learner."
                 ) from error
             except QueueDownError as error:
                 raise ServiceUnreachableError(

@@ -10,6 +10,7 @@ import os
 import re
 import time
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -23,8 +24,9 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.backoff import Reconnects
-from tinyqueue.bus.broker import drop
-from tinyqueue.bus.topology import dead_letter_queue
+from tinyqueue.bus.broker import LOGIN_REFUSED, drop, fault_of
+from tinyqueue.bus.topology import EVALUATE_QUEUE, dead_letter_queue
+from tinyqueue.connection_faults import TlsUse, plain
 from tinyqueue.urls import masked
 
 REFUSED_TRIES = 5
@@ -76,10 +78,11 @@ class WorkerConsumer(Consumer):
                 )
             except OperationalError as error:
                 pause_s = self._reconnects.failed()
+                _, why, advice = fault_of(error, _tls_of(conn))
                 log.error(
                     "no connection to the broker; trying again",
                     broker=masked(conn.as_uri()),
-                    error=str(error),
+                    error=f"{why}. {advice}",
                     in_s=round(pause_s, 1),
                 )
                 _pause(pause_s)
@@ -179,7 +182,8 @@ class WorkerConsumer(Consumer):
         if isinstance(exc, AccessRefused) and not self._leaves_out(exc):
             self._refusals += 1
             if self._refusals >= REFUSED_TRIES and not self._is_proven:
-                log.critical(_refused(exc, masked(self.conninfo.as_uri())))
+                names = [queue.name for queue in self._queues()]
+                log.critical(refused_text(exc, masked(self.conninfo.as_uri()), names))
                 raise WorkerShutdown(os.EX_NOPERM)
         _pause(self._reconnects.failed())
 
@@ -192,6 +196,12 @@ class WorkerConsumer(Consumer):
         self.app.amqp.queues.deselect([found[1]])
         log.warning("this login may not read a queue; going on without it", queue=found[1])
         return True
+
+
+def _tls_of(connection: Connection) -> TlsUse:
+    options = connection.ssl if isinstance(connection.ssl, dict) else {}
+    authorities = options.get("ca_certs") or options.get("ssl_ca_certs") or ""
+    return TlsUse(bool(connection.ssl), str(authorities))
 
 
 def _pause(pause_s: float) -> None:
@@ -211,11 +221,33 @@ def _may_declare(connection: Connection, entity: Exchange | Queue) -> bool:
     return True
 
 
-def _refused(exc: AccessRefused, broker: str) -> str:
+def refused_text(exc: AccessRefused, broker: str, queues: Collection[str]) -> str:
+    """The last words of a worker that the broker has refused from its start.
+
+    Args:
+        exc: What the broker said.
+        broker: Its URL, with its password masked.
+        queues: The queues that the worker was to take tasks from.
+    """
+    why = plain(exc)
+    if LOGIN_REFUSED in why:
+        advice = (
+            "Correct user or password in TINYQUEUE_BROKER_URL, or create the login with "
+            "scripts/rabbitmq-users.sh"
+        )
+    else:
+        role = "player, or visible-player to be seen in Flower"
+        if EVALUATE_QUEUE in queues:
+            role = f"evaluator, for the queue {EVALUATE_QUEUE}" + (
+                "" if len(queues) == 1 else f"; for others {role}"
+            )
+        advice = (
+            "Give its login the permissions of a role in "
+            f"config/services/rabbitmq-permissions.tsv with scripts/rabbitmq-users.sh ({role}), "
+            "correct TINYQUEUE_BROKER_URL, or turn off what the role does not allow: "
+            "TINYQUEUE_REMOTE_CONTROL=0"
+        )
     return (
-        f"the broker at {broker} has refused this worker {REFUSED_TRIES} times: {exc}. Give its "
-        "login the permissions of a role in config/services/rabbitmq-permissions.tsv with "
-        "scripts/rabbitmq-users.sh (player, or visible-player to be seen in Flower), correct "
-        "TINYQUEUE_BROKER_URL, or turn off what the role does not allow: "
-        "TINYQUEUE_REMOTE_CONTROL=0. This worker ends"
+        f"the broker at {broker} has refused this worker {REFUSED_TRIES} times: {why}. {advice}. "
+        "This worker ends"
     )

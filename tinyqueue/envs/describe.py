@@ -246,7 +246,8 @@ class _Child:
         """The child's answer. Every line before it says what the child is doing."""
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
-        doing, since_s, said, unread = "starting", time.monotonic(), False, b""
+        doing = f"starting the trial of {self._id}"
+        since_s, said, unread = time.monotonic(), False, b""
         while not stopping.is_set():
             if select.select([pipe], [], [], _LOOK_S)[0]:
                 read = os.read(pipe, 1 << 16)

@@ -64,7 +64,7 @@ class Inbox:
         self._asked_s = 0.0
         self._answer: Answer | NoAnswer | None = None
         self._sign: Heard | None = None
-        self._has_heard = False
+        self._has_heard = self._has_failed = False
         self._distrusted: set[str] = set()
         """Logins whose signs had no answer in time; at most as many as the broker knows."""
         self._has_told_fault = self._has_told_role = False
@@ -74,6 +74,7 @@ class Inbox:
         with self._lock:
             self._wanted, self._asked_s = wanted, self._clock()
             self._answer = self._sign = None
+            self._has_failed = False
             self._has_told_fault = False
 
     def arrived(self, delivery: Delivery) -> None:
@@ -94,6 +95,17 @@ class Inbox:
         with self._lock:
             if self._is_open_for(request):
                 self._answer = came if isinstance(came, NoAnswer) else Answer(came, is_own=True)
+
+    def failed(self, request: str) -> None:
+        """Notes that a worker cannot play a request. Called in the consumer's thread."""
+        with self._lock:
+            self._has_failed |= self._is_open_for(request)
+
+    def take_failed(self) -> bool:
+        """Whether a worker has said since the last call that it cannot play this request."""
+        with self._lock:
+            has_failed, self._has_failed = self._has_failed, False
+            return has_failed
 
     def distrust(self, login: str) -> None:
         """Heeds no more signs of a login, until it has answered a request."""

@@ -75,6 +75,8 @@ class RemoteGames:
     and less often, as the task feed does: so workers that start later are found, and few tasks
     pile up if there are none.
 
+    A worker that says why it cannot play is not waited for: the learner plays those games at once.
+
     Signs hold up an evaluation for a bounded time. If there is no answer by then, the learner plays
     the games, and does not wait for that login again before it has answered.
 
@@ -113,7 +115,8 @@ class RemoteGames:
         """Requests in a row that were played here, since the last sign of a worker."""
         self._looked_s = 0.0
         self._hanging: threading.Thread | None = None
-        self._has_advised = False
+        self._may_advise = bool(inbox.own_login)
+        """On the role of workers' logins: while none has been heard of, and once."""
 
     def request(
         self, weights: WeightVersion, request: str, seed: int, actions: str, *, here: bool = False
@@ -139,6 +142,16 @@ class RemoteGames:
         """
         self._inbox.arrived(delivery)
 
+    def failed(self, request: str) -> None:
+        """Notes that a worker cannot play a request, whose games the learner then plays at once.
+
+        Called in the consumer's thread.
+
+        Args:
+            request: Id of the evaluation.
+        """
+        self._inbox.failed(request)
+
     def poll(self) -> Answer | NoAnswer | None:
         """The answer to the last request, once; None while there is none."""
         self._look_for_workers()
@@ -148,7 +161,10 @@ class RemoteGames:
             return found
         now_s = self._clock()
         self._look_for_sign(asked, now_s)
-        if now_s - asked.since_s > self._most_s:
+        if self._inbox.take_failed() and not asked.here:
+            self._may_advise = False
+            self._play_instead(asked)
+        elif now_s - asked.since_s > self._most_s:
             if asked.here:
                 return self._given_up(asked)
             self._has_waited_in_vain(asked)
@@ -172,6 +188,7 @@ class RemoteGames:
     def _look_for_workers(self) -> None:
         if self._inbox.take_heard():
             self._unheeded = 0
+            self._may_advise = False
 
     def _look_for_sign(self, asked: _Asked, now_s: float) -> None:
         sign = self._inbox.take_sign()
@@ -186,11 +203,10 @@ class RemoteGames:
             request=asked.request,
             last_heard=asked.player or "nobody",
         )
-        if self._inbox.own_login and not self._has_advised:
-            self._has_advised = True
+        if self._may_advise:
+            self._may_advise = False
             log.warning(f"no evaluating worker answers: {ADVICE}")
-        self._unheeded = 1
-        self._start_here(asked)
+        self._play_instead(asked)
 
     def _has_waited_in_vain(self, asked: _Asked) -> None:
         log.warning(
@@ -202,6 +218,10 @@ class RemoteGames:
         )
         if asked.login is not None:
             self._inbox.distrust(asked.login)
+        self._play_instead(asked)
+
+    def _play_instead(self, asked: _Asked) -> None:
+        """Plays games here that no worker does, and later ones until a worker is heard again."""
         self._unheeded = 1
         self._start_here(asked)
 

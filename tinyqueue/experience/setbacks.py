@@ -83,6 +83,16 @@ class Setbacks:
             told = f"player {failure.player}{whose}: {failure.text}"
         self._note(f"failed: {failure.kind}", told, failure.player, login)
 
+    def not_evaluated(self, failure: TaskFailure, login: str = "") -> None:
+        """Counts an evaluation that a worker of this login could not play; the learner plays it.
+
+        Args:
+            failure: The worker's report.
+            login: The worker's login; empty without one.
+        """
+        told = f"player {failure.player} cannot evaluate, so the learner does: {failure.text}"
+        self._note(f"evaluation: {failure.kind}", told, failure.player, login)
+
     def fault(self, player: str, text: str, count: int, login: str = "") -> None:
         """Counts environments that failed and were built again while the others continued.
 

@@ -69,6 +69,9 @@ class LearnerService:
         experiment: The experiment.
         run: Its run directory, locked by the caller.
         surroundings: What it works with.
+
+    Raises:
+        ServiceUnreachableError: The broker or the store does not answer, or refuses the login.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class LearnerService:
         self.is_over = False
         """Whether :meth:`run` has ended: nothing waits for evaluations of this run any more."""
         self._broker = Broker(surroundings.settings.broker)
+        # Both are asked at once: minutes of building would come before the first use of either.
+        self._broker.check()
         self._redis = connect(surroundings.settings.redis)
         self._weights = WeightStore(self._redis, experiment.name)
         self._lease = LearnerLease(
@@ -156,6 +161,7 @@ class LearnerService:
             check=self._standing.require_lease,
             replaced=self._standing.replaced,
         )
+        sent, asked = SentTasks(), SentTasks()
         games = remote_games(
             around.tasks,
             built.spec,
@@ -164,14 +170,14 @@ class LearnerService:
             pin=publisher.pin,
             play_here=around.play_here,
             own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
+            note=asked.note,
         )
-        sent = SentTasks()
         feed = task_feed(
             around.tasks, built.spec, is_ahead=lambda: experience.is_ahead, note=sent.note
         )
         setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
         consumer = self._consumer(
-            self._ingest(built, ledger, experience, clock, feed, sent, games, setbacks)
+            self._ingest(built, ledger, experience, clock, feed, sent, asked, games, setbacks)
         )
         ends = Ends(
             clock=clock,
@@ -222,10 +228,15 @@ class LearnerService:
         clock: Clock,
         feed: TaskFeed,
         sent: SentTasks,
+        asked: SentTasks,
         games: RemoteGames,
         setbacks: Setbacks,
     ) -> Ingest:
         def failed(failure: TaskFailure, login: str) -> None:
+            if failure.task in asked:
+                setbacks.not_evaluated(failure, login)
+                games.failed(failure.task)
+                return
             if failure.ended:
                 feed.failed(login, failure.task)
             setbacks.failed(failure, login, was_sent=failure.task in sent)

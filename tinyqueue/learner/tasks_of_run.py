@@ -88,6 +88,7 @@ def remote_games(
     pin: Callable[[int, float], None],
     play_here: PlayHere,
     own_login: str = "",
+    note: Callable[[str], None] = lambda _: None,
 ) -> RemoteGames:
     """Has workers play this run's evaluations; without workers, ``play_here`` does.
 
@@ -99,6 +100,7 @@ def remote_games(
         pin: Keeps a weight version in the store for some seconds.
         play_here: Plays an evaluation on this machine.
         own_login: The learner's broker login; empty on Redis, where all share one.
+        note: Called with the id of every request before it is sent.
     """
 
     def send(request: str, version: int, seed: int, actions: str) -> None:
@@ -109,6 +111,7 @@ def remote_games(
             others["max_steps"] = config.max_steps_per_game
         if config.timeout_s != TIMEOUT_S:
             others["timeout_s"] = config.timeout_s
+        note(request)
         tasks.evaluate(
             request,
             experiment=spec.experiment,

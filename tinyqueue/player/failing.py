@@ -13,7 +13,7 @@ import structlog
 from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.data.identity import new_id
 from tinyqueue.envs.faults import is_time_limit, user_place
-from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
+from tinyqueue.errors import EnvironmentFailedError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.wire.failures import FAILURE_TYPE, TaskFailure, encode_failure
 
 TELL_S = 2.0
@@ -39,7 +39,7 @@ def failure_text(error: BaseException, limit_s: float) -> tuple[str, str]:
             "too long, or one hangs. Lower session.slots or session.ticks, or raise "
             "session.task_limit_s"
         )
-    if isinstance(error, EnvironmentFailedError):
+    if isinstance(error, EnvironmentFailedError | ServiceUnreachableError):
         return error.kind, str(error)
     kind = type(error).__name__
     if isinstance(error, TinyqueueError):

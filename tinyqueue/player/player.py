@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -138,18 +138,24 @@ class Player:
         )
         self._tell(task, LOST, text, ended=ended)
 
+    def not_evaluated(self, request: str, experiment: str, run: str, error: Exception) -> None:
+        """Tells the learner why an evaluation was not played, as :meth:`failed` does of a task.
+
+        Args:
+            request: Id of the evaluation.
+            experiment, run: What was to be evaluated.
+            error: Why it was not.
+        """
+        kind, text = failure_text(error, 0.0)
+        self._failing.tell(self._failure(request, experiment, run, kind, text))
+
     def _tell(self, task: PlayTask, kind: str, text: str, *, ended: bool) -> None:
-        self._failing.tell(
-            TaskFailure(
-                task=task.id,
-                experiment=task.experiment,
-                run=task.run,
-                kind=kind,
-                text=text,
-                player=self.name,
-                user=self._settings.login,
-                ended=ended,
-            )
+        failure = self._failure(task.id, task.experiment, task.run, kind, text)
+        self._failing.tell(replace(failure, ended=ended))
+
+    def _failure(self, task: str, experiment: str, run: str, kind: str, text: str) -> TaskFailure:
+        return TaskFailure(
+            task, experiment, run, kind, text, player=self.name, user=self._settings.login
         )
 
     def close(self) -> None:

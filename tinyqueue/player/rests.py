@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tinyqueue.connection_faults import CERTIFICATE
 from tinyqueue.errors import (
     ConfigError,
     EnvironmentMismatchError,
@@ -35,16 +36,23 @@ class Growth:
 
 
 UNFIT = Growth(1.0, 30.0)
-"""This machine cannot play the experiment: a package, a module or a permission is missing, or its
-environment is another one. Somebody has to mend that."""
+"""This machine cannot play the experiment: a package, a module or a permission is missing, a
+password is wrong, or its environment is another one. Somebody has to mend that."""
 FAILED = Growth(0.1, 15.0)
 """The environment, or anything else: it may work the next time."""
 AWAY = Growth(0.5, 5.0)
 """A service does not answer. When it does again, players should be back within seconds."""
 
 
+REFUSED = ("wrongpass", "noauth", "noperm", CERTIFICATE)
+"""Kinds of trouble with a service that waiting does not mend: a wrong password, a missing
+permission, a certificate that cannot be verified."""
+
+
 def is_unfit(error: BaseException) -> bool:
     """Whether the error says that this machine cannot play an experiment, now or later."""
+    if isinstance(error, ServiceUnreachableError):
+        return error.kind in REFUSED
     return isinstance(error, ConfigError | MissingExtraError | EnvironmentMismatchError)
 
 

@@ -13,6 +13,13 @@ from redis.exceptions import RedisClusterException, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from tinyqueue.connection_faults import (
+    CERTIFICATE,
+    TlsUse,
+    fault_of_certificate,
+    fault_of_tls,
+    plain,
+)
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.urls import STORE_SCHEMES, check_url, masked, verified_url
 
@@ -68,10 +75,9 @@ def connect(url: str) -> redis.Redis:
         client.ping()
     except FAILURES as error:
         client.close()
-        kind = _kind(error)
-        said = f"Redis at {masked(url)} does not answer ({_said(error)}). "
         advice = "Start it with: docker compose up redis, or correct TINYQUEUE_REDIS_URL."
-        raise ServiceUnreachableError(said + _ADVICE.get(kind, advice), kind=kind) from error
+        server = f"Redis at {masked(url)}"
+        raise _unreachable(error, client, server, advice, is_first=True) from error
     return client
 
 
@@ -95,15 +101,8 @@ def answering(client: redis.Redis) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        kind = _kind(error)
-        if _is_refusal(error):
-            does, advice = "refuses", _ADVICE.get(kind, "It will be asked again.")
-        else:
-            does = "does not answer"
-            advice = "Check that it runs; the request may or may not have been carried out."
-        raise ServiceUnreachableError(
-            f"Redis at {address(client)} {does} ({_said(error)}). {advice}", kind=kind
-        ) from error
+        advice = "Check that it runs; the request may or may not have been carried out."
+        raise _unreachable(error, client, f"Redis at {address(client)}", advice) from error
 
 
 def misread(client: redis.Redis, answer: object) -> ServiceUnreachableError:
@@ -113,6 +112,32 @@ def misread(client: redis.Redis, answer: object) -> ServiceUnreachableError:
         "there a proxy in between that mixes up connections?",
         kind="protocol",
     )
+
+
+def _unreachable(
+    error: BaseException, client: redis.Redis, server: str, advice: str, *, is_first: bool = False
+) -> ServiceUnreachableError:
+    """The error for an operator.
+
+    Args:
+        error: What the library raised.
+        client: The client.
+        server: The server, by its address.
+        advice: What to do about a server that is away.
+        is_first: Whether nothing has reached the server before.
+    """
+    kind, why, does = _kind(error), plain(error), "does not answer"
+    given = client.connection_pool.connection_kwargs
+    is_tls = issubclass(client.connection_pool.connection_class, redis.SSLConnection)
+    use = TlsUse(is_tls, str(given.get("ssl_ca_certs") or ""))
+    find = fault_of_tls if is_first else fault_of_certificate
+    if _is_refusal(error):
+        does, advice = "refuses", _ADVICE.get(kind, "It will be asked again.")
+    elif (fault := find(error, use, "TINYQUEUE_REDIS_URL")) is not None:
+        kind, why, advice = fault
+        if kind == CERTIFICATE:
+            does = "is not trusted"
+    return ServiceUnreachableError(f"{server} {does} ({why}). {advice}", kind=kind)
 
 
 def _is_refusal(error: BaseException) -> bool:
@@ -127,10 +152,6 @@ def _kind(error: BaseException) -> str:
     if isinstance(error, redis.RedisError) and re.fullmatch("[A-Z]{3,24}", str(code)):
         return str(code).lower()
     return type(error).__name__
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 def read(client: redis.Redis, key: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""A player's report that it could not play a task, since its log is on another machine."""
+"""A report that a task could not be played, since the worker's log is on another machine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MOST_NAME = 128
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """What kept a player from playing a task.
+    """What kept a worker from playing a task.
 
     Attributes:
-        task: Id of the play task.
+        task: Id of the play task, or of the request for an evaluation.
         experiment, run: The run that it was meant for.
         kind: What failed, in a word that is the same for every failure of that kind.
         text: What happened and what to do, for the person who started the run.
