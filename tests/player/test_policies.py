@@ -10,6 +10,7 @@ from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.errors import ConfigError, MessageError, MissingVersionError, ServiceUnreachableError
 from tinyqueue.player import policies
 from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.policy.signature import require_playable
 from tinyqueue.wire.weights import WeightVersion
 
 
@@ -55,9 +56,15 @@ def make_version(spec, graph):
 
 @pytest.fixture
 def policy(spec, graph, store):
-    acting = graph(spec("Countdown-v0", 4, 2))
+    played = spec("Countdown-v0", 4, 2)
+    acting = graph(played)
     policy = NewestPolicy(
-        acting, hashlib.sha256(acting).hexdigest(), "a-run", store.fetch_if_newer, lambda: store.run
+        acting,
+        hashlib.sha256(acting).hexdigest(),
+        "a-run",
+        store.fetch_if_newer,
+        lambda: store.run,
+        lambda signature: require_playable(signature, played),
     )
     policy._retries = Reconnects(0.01, 0.01)
     yield policy

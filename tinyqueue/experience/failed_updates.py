@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError
+from tinyqueue.algorithms.base import AnyAlgorithm, LossNotFiniteError
 from tinyqueue.experience.source import Refused, Source, Taken
 
 MOST_IN_A_ROW = 10
@@ -32,7 +32,7 @@ class FailedUpdates:
 
     def __init__(
         self,
-        algorithm: Algorithm[Any, Any],
+        algorithm: AnyAlgorithm[Any, Any],
         source: Source,
         refused: Callable[[Refused], None],
     ) -> None:

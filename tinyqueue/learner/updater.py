@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm, Update
+from tinyqueue.algorithms.base import AnyAlgorithm, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experience.source import Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.policy.export import PolicyExport
+from tinyqueue.experiment.users_code import doing
+from tinyqueue.policy.graphs import ActingPolicy
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
+from tinyqueue.wire.arrays import FRAME_RULE, fits_a_frame
 from tinyqueue.wire.weights import WeightVersion
 
 
@@ -59,7 +61,7 @@ class Updater:
     Args:
         experiment: The experiment.
         algorithm: Its algorithm.
-        export: The acting half of its model.
+        export: What players need of its policy.
         spec: What players play; kept in every checkpoint.
         clock: The run's clock; advanced here, and set back by :meth:`restore`.
         epoch: Epoch of the learner's lease, stamped on every weight version.
@@ -75,8 +77,8 @@ class Updater:
     def __init__(
         self,
         experiment: Experiment,
-        algorithm: Algorithm[Any, Any],
-        export: PolicyExport,
+        algorithm: AnyAlgorithm[Any, Any],
+        export: ActingPolicy,
         spec: PlaySpec,
         *,
         clock: Clock,
@@ -112,8 +114,10 @@ class Updater:
         clock = self.clock
         update = None
         if taken.experience is not None:
-            update = self.algorithm.update(taken.experience, clock.env_steps)
-            self.recent.metrics = update.metrics
+            with doing(f"in update {clock.updates + 1:,}, at {clock.env_steps:,} env steps"):
+                update = self.algorithm.update(taken.experience, clock.env_steps)
+                _require_update(update)
+                self.recent.metrics = {name: float(value) for name, value in update.metrics.items()}
             clock.updates += 1
         self._count(taken.arrived)
         if update and clock.updates % self._experiment.learner.publish_every_updates == 0:
@@ -156,7 +160,8 @@ class Updater:
         Raises:
             WeightsNotFiniteError: One of them is infinite or NaN.
         """
-        arrays = self._export.arrays()
+        with doing(f"for the weights of policy version {version:,}"):
+            arrays = self._export.arrays(version)
         require_finite(arrays)
         return WeightVersion(
             version=version,
@@ -176,15 +181,18 @@ class Updater:
 
         Raises:
             WeightsNotFiniteError: A number in it is infinite or NaN.
+            ConfigError: The algorithm's state has an array that no checkpoint can hold.
         """
         clock = self.clock
-        state = _copied(self.algorithm.state())
+        with doing(f"for the checkpoint at {clock.env_steps:,} env steps"):
+            state = _copied(self.algorithm.state())
+            _require_savable(state)
         require_finite(state)
         return Checkpoint(
             env_steps=clock.env_steps,
             updates=clock.updates,
             version=clock.version,
-            weights=self._export.arrays(),
+            weights=self._export.arrays(clock.version),
             state=state,
             graph=self._export.graph,
             spec=self._spec.model_dump(),
@@ -199,13 +207,31 @@ class Updater:
             CheckpointError: It was trained with another environment, model or optimiser.
         """
         checkpoint.require_same(self._spec.model_dump())
-        self.algorithm.restore(checkpoint.state)
+        with doing(f"in restoring the checkpoint at {checkpoint.env_steps:,} env steps"):
+            self.algorithm.restore(checkpoint.state)
         clock = self.clock
         clock.env_steps = checkpoint.env_steps
         clock.updates = checkpoint.updates
         clock.version = checkpoint.version
         clock.trained_s = float(checkpoint.clock.get("trained_s", 0.0))
         clock.first_mean = checkpoint.clock.get("first_mean")
+
+
+def _require_update(update: object) -> None:
+    if not isinstance(update, Update):
+        raise ConfigError(
+            f"the algorithm's update() returned a {type(update).__name__}; it must return a "
+            "tinyqueue.algorithms.base.Update."
+        )
+
+
+def _require_savable(state: Arrays) -> None:
+    for name, array in state.items():
+        if not fits_a_frame(array):
+            raise ConfigError(
+                f"the algorithm's state() has {name!r}, {array.dtype} {array.shape}, which a "
+                f"checkpoint cannot hold: {FRAME_RULE}. Leave empty arrays out."
+            )
 
 
 def require_finite(arrays: Arrays) -> None:

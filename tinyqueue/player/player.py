@@ -25,6 +25,7 @@ from tinyqueue.player.play_task import PlayReport, PlayTask
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.signature import require_playable
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive, trained_run
@@ -245,6 +246,7 @@ class Player:
             spec.run,
             WeightStore(self._redis, spec.experiment).fetch_if_newer,
             lambda: trained_run(self._redis, spec.experiment),
+            lambda signature: require_playable(signature, spec),
         )
         try:
             stage = Stage(

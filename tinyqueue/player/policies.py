@@ -13,6 +13,7 @@ from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.errors import MissingVersionError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.player.learners import FRESH_S
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.signature import Signature
 from tinyqueue.wire.weights import WeightVersion
 
 POLL_S = 0.01
@@ -40,6 +41,7 @@ class NewestPolicy:
         graph_sha256, run: Weights for another graph or run are ignored.
         fetch_if_newer: Asks the store for a version above the given one.
         trained_run: Asks the store which run is trained; None if there is no learner.
+        require_playable: Raises ConfigError for a graph that does not fit what is played.
 
     Attributes:
         refused: Why the newest version cannot be used, if it cannot.
@@ -52,12 +54,14 @@ class NewestPolicy:
         run: str,
         fetch_if_newer: Callable[[int], WeightVersion | None],
         trained_run: Callable[[], str | None],
+        require_playable: Callable[[Signature], None],
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
         self._run = run
         self._fetch_if_newer = fetch_if_newer
         self._trained_run = trained_run
+        self._require_playable = require_playable
         self.refused: TinyqueueError | None = None
         self._ended = ""
         self._looked_s = self._alive_s = time.monotonic()
@@ -157,9 +161,9 @@ class NewestPolicy:
         if weights.run != self._run or weights.graph_sha256 != self._graph_sha256:
             return
         if self._runner is None:
-            self._runner = PolicyRunner(
-                self._graph, weights.arrays, weights.version, weights.env_steps
-            )
+            runner = PolicyRunner(self._graph, weights.arrays, weights.version, weights.env_steps)
+            self._require_playable(runner.signature)
+            self._runner = runner
         else:
             self._runner = self._runner.with_weights(
                 weights.arrays, weights.version, weights.env_steps
