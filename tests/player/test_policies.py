@@ -204,3 +204,26 @@ def test_closing_ends_the_thread(policy, store):
     asked = store.asked
     time.sleep(0.05)
     assert store.asked == asked
+
+
+def test_a_graph_that_does_not_fit_is_refused_with_both_shapes(spec, graph, store, make_version):
+    # Given a graph for two actions, where there are three
+    played = spec("Countdown-v0", 4, 2)
+    acting = graph(played)
+    path, leaf = next(iter(played.action_space.items()))
+    other = played.model_copy(update={"action_space": {path: {**leaf, "n": 3}}})
+    policy = NewestPolicy(
+        acting,
+        hashlib.sha256(acting).hexdigest(),
+        "a-run",
+        store.fetch_if_newer,
+        lambda: store.run,
+        lambda signature: require_playable(signature, other),
+    )
+
+    store.newest = make_version(3)
+
+    assert policy.newest(timeout_s=5.0) is None
+    assert isinstance(policy.refused, ConfigError)
+    assert "output:logits as [B, 2], and the head reads [B, 3]" in str(policy.refused)
+    policy.close()
