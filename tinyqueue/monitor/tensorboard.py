@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ class TensorBoard:
         self._broken_s: float | None = None
         self._wrote_s: float | None = None
         try:
-            import tensorflow as tf
+            # With an algorithm that does without it, this is its first import: it warns of itself.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                import tensorflow as tf
         except ModuleNotFoundError:
             log.info("no curves for TensorBoard, because TensorFlow is not installed")
             return
