@@ -11,7 +11,7 @@ from stream_batches import random_batch as played
 from tinyqueue.algorithms import impala as impala_module
 from tinyqueue.algorithms.base import LossNotFiniteError
 from tinyqueue.algorithms.impala import A3cConfig, Impala, ImpalaConfig
-from tinyqueue.algorithms.registry import find
+from tinyqueue.algorithms.registry import ALGORITHMS
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays, Leaf
 from tinyqueue.models.layers import layer_name
@@ -218,7 +218,7 @@ ARM = {
 @pytest.mark.parametrize("previous", [False, True])
 def test_actions_of_any_space_are_learned_from(name: str, previous: bool) -> None:
     # Given actions of four kinds side by side, of a batch with invalid ticks
-    kind = find(name)
+    kind = ALGORITHMS[name]
     config = kind.Config(learning_rate=0.01)
     outputs = kind.outputs(ARM, config)
     network = build(OBSERVATIONS, ARM, outputs, MlpConfig(hidden=(8,), previous=previous), 0)

@@ -181,7 +181,7 @@ def test_a_users_class_with_everything_will_do() -> None:
             "it must take (config, network, actions, mask_size=0).",
         ),
         (Alone, "must be a class that derives from tinyqueue.algorithms.base.Algorithm"),
-        (Alone, "It also lacks head, outputs, prepare."),
+        (Alone, "It also lacks head, restore, state."),
         (len, "is not an algorithm"),
     ],
 )

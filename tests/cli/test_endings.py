@@ -37,7 +37,7 @@ RESUME = ("tinyqueue", "train", "--resume")
 @pytest.fixture
 def run(tmp_path):
     path = tmp_path / "pole" / "1"
-    path.mkdir(parents=True)
+    (path / "tb").mkdir(parents=True)
     (path / "experiment.toml").write_text('name = "pole"\n')
     return path
 

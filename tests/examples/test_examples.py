@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tinyqueue.algorithms.registry import find
+from tinyqueue.ledger.ledger import read_count
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = sorted(EXAMPLES.glob("*.py"))
 
 
 COMPONENTS = [
@@ -23,18 +26,38 @@ COMPONENTS = [
 """Those that are named in a setting; the others are scripts."""
 
 
-@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
-def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
+def run_as_told(path: Path, *words: str | Path) -> dict[str, Any]:
+    """The result of the command in an example's first lines, with more words."""
+    if "import torch" in path.read_text():
+        pytest.importorskip("torch", reason="the example needs tinyqueue[torch]")
     (command,) = [line.split() for line in path.read_text().splitlines() if " tinyqueue " in line]
-    words = ["--serial", "--max-env-steps", "3000", "--runs-dir", str(tmp_path), "--json"]
-
     done = subprocess.run(
-        [sys.executable, "-m", "tinyqueue.cli.main", *command[1:], *words],
+        [sys.executable, "-m", "tinyqueue.cli.main", *command[1:], *words, "--json"],
         cwd=EXAMPLES.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
-
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["env_steps"] >= 3000
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
+    result = run_as_told(path, "--serial", "--max-env-steps", "3000", "--runs-dir", tmp_path)
+    assert result["env_steps"] >= 3000
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_trains_on_what_celery_players_send(path: Path, tmp_path: Path) -> None:
+    """Given an embedded broker and a player, as in the command itself."""
+    words = ("--broker", "embedded", "--players", "1", "--max-env-steps", "20000")
+
+    result = run_as_told(path, *words, "--runs-dir", tmp_path)
+
+    assert result["env_steps"] >= 20_000
+    count = read_count(Path(result["run_directory"]) / "sessions.db")
+    assert count.accepted >= 19
+    assert not count.set_aside
 
 
 def test_returns_of_a2c_stop_at_ends_and_go_through_cuts() -> None:

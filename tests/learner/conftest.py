@@ -95,7 +95,7 @@ def export(algorithm, spec):
     return SimpleNamespace(
         graph=GRAPH,
         sha256=spec.graph_sha256,
-        arrays=lambda: {"w": np.full(2, algorithm.updates, np.float32)},
+        arrays=lambda version: {"w": np.full(2, algorithm.updates, np.float32)},
     )
 
 

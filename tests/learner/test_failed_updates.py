@@ -180,7 +180,7 @@ def algorithm(network):
 
 @pytest.fixture
 def export(algorithm, spec):
-    def arrays():
+    def arrays(version):
         return {name: v.numpy() for name, v in algorithm.kept.items() if name.startswith("model/")}
 
     return SimpleNamespace(graph=GRAPH, sha256=spec.graph_sha256, arrays=arrays)

@@ -1,10 +1,14 @@
 """The clock, the lag, and when weights are published."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 from stateless_source import taken
 
-from tinyqueue.errors import CheckpointError
+from tinyqueue.algorithms.base import Update
+from tinyqueue.errors import CheckpointError, ConfigError
 from tinyqueue.run.checkpoint import ReplayState
 
 
@@ -140,3 +144,56 @@ def test_a_checkpoint_of_another_environment_is_refused(make_updater, make_batch
         updater.restore(checkpoint)
 
     assert algorithm.updates == 2
+
+
+def test_weights_are_asked_for_by_the_version_that_they_are_published_as(
+    make_updater, make_batch, export, published
+):
+    asked = []
+
+    def arrays(version):
+        asked.append(version)
+        return {"w": np.full(2, version, np.float32)}
+
+    export.arrays = arrays
+    updater = make_updater()
+
+    updater.update(taken([make_batch(0)]))
+    kept = updater.checkpoint(ReplayState())
+
+    assert asked == [0, 0]
+    assert published[0].arrays["w"].tolist() == kept.weights["w"].tolist() == [0, 0]
+
+
+def test_an_error_of_the_algorithm_says_what_was_being_done(make_updater, make_batch, algorithm):
+    updater = make_updater()
+    updater.update(taken([make_batch(0)]))
+    algorithm.update = lambda batches, env_steps: 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as failed:
+        updater.update(taken([make_batch(1)]))
+
+    assert failed.value.__notes__ == ["in update 2, at 8 env steps"]
+
+
+def test_an_update_that_reports_nothing_is_refused(make_updater, make_batch, algorithm):
+    algorithm.update = lambda batches, env_steps: {"loss": 0.5}
+    with pytest.raises(ConfigError, match=r"returned a dict; it must return .*Update"):
+        make_updater().update(taken([make_batch(0)]))
+
+
+def test_metrics_of_any_kind_of_number_are_kept_as_plain_ones(make_updater, make_batch, algorithm):
+    half: Any = np.float32(0.5)
+    algorithm.update = lambda batches, env_steps: Update({"loss": half})
+    updater = make_updater()
+
+    updater.update(taken([make_batch(0)]))
+
+    assert json.dumps(updater.recent.metrics) == '{"loss": 0.5}'
+
+
+@pytest.mark.parametrize("array", [np.zeros((0, 4), np.float32), np.array(["a"])])
+def test_a_state_that_no_checkpoint_can_hold_is_named(make_updater, algorithm, array):
+    algorithm.state = lambda: {"played": array}
+    with pytest.raises(ConfigError, match=r"state\(\) has 'played', .*Leave empty arrays out"):
+        make_updater().checkpoint(ReplayState())

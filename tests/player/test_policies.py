@@ -10,6 +10,7 @@ from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.errors import ConfigError, MessageError, MissingVersionError, ServiceUnreachableError
 from tinyqueue.player import policies
 from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.policy.signature import require_playable
 from tinyqueue.wire.weights import WeightVersion
 
 
@@ -55,9 +56,15 @@ def make_version(spec, graph):
 
 @pytest.fixture
 def policy(spec, graph, store):
-    acting = graph(spec("Countdown-v0", 4, 2))
+    played = spec("Countdown-v0", 4, 2)
+    acting = graph(played)
     policy = NewestPolicy(
-        acting, hashlib.sha256(acting).hexdigest(), "a-run", store.fetch_if_newer, lambda: store.run
+        acting,
+        hashlib.sha256(acting).hexdigest(),
+        "a-run",
+        store.fetch_if_newer,
+        lambda: store.run,
+        lambda signature: require_playable(signature, played),
     )
     policy._retries = Reconnects(0.01, 0.01)
     yield policy
@@ -197,3 +204,26 @@ def test_closing_ends_the_thread(policy, store):
     asked = store.asked
     time.sleep(0.05)
     assert store.asked == asked
+
+
+def test_a_graph_that_does_not_fit_is_refused_with_both_shapes(spec, graph, store, make_version):
+    # Given a graph for two actions, where there are three
+    played = spec("Countdown-v0", 4, 2)
+    acting = graph(played)
+    path, leaf = next(iter(played.action_space.items()))
+    other = played.model_copy(update={"action_space": {path: {**leaf, "n": 3}}})
+    policy = NewestPolicy(
+        acting,
+        hashlib.sha256(acting).hexdigest(),
+        "a-run",
+        store.fetch_if_newer,
+        lambda: store.run,
+        lambda signature: require_playable(signature, other),
+    )
+
+    store.newest = make_version(3)
+
+    assert policy.newest(timeout_s=5.0) is None
+    assert isinstance(policy.refused, ConfigError)
+    assert "output:logits as [B, 2], and the head reads [B, 3]" in str(policy.refused)
+    policy.close()

@@ -129,7 +129,7 @@ def built(run: str) -> Built:
     export: Any = SimpleNamespace(
         graph=graph,
         sha256=hashlib.sha256(graph).hexdigest(),
-        arrays=lambda: {"w": np.full(2, algorithm.updates, np.float32)},
+        arrays=lambda version: {"w": np.full(2, algorithm.updates, np.float32)},
     )
     spec = PlaySpec(
         experiment=NAME,

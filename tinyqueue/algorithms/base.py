@@ -1,4 +1,9 @@
-"""What the learner asks of an algorithm."""
+"""What the learner asks of an algorithm, and the base of those that train a Keras network.
+
+:class:`AnyAlgorithm` is all that the learner relies on. An :class:`Algorithm` is given a Keras
+network, and what players need is exported from it. An algorithm with a network of its own, in
+whatever framework, derives from :class:`tinyqueue.algorithms.bare.BareAlgorithm`.
+"""
 
 from __future__ import annotations
 
@@ -41,46 +46,20 @@ class Update:
     priorities: Array | None = None
 
 
-class Algorithm(ABC, Generic[C, E]):
+class AnyAlgorithm(ABC, Generic[C, E]):
     """Learns from experience. Touches no broker, no store, no files, no environment.
 
-    The class is all that the registry knows about an algorithm.
-
-    Args:
-        config: An instance of ``Config``.
-        network: A network with the outputs that :meth:`outputs` asked for.
-        actions: The environment's action space.
-        mask_size: Size of the action mask in every row of experience; 0 if the environment has
-            none. Actions that a mask forbids are never taken, so no update may rely on them.
+    The class is all that the registry knows about an algorithm. Do not derive from it directly.
 
     Attributes:
-        kept: Every variable needed to continue training, by its name in a checkpoint: the
-            network's as ``model/…``, and the optimiser's. Set by the subclass.
         Config: The frozen dataclass of its hyper-parameters.
         head: Name of the action head that players use, in ``tinyqueue.policy.heads``.
-        acting_outputs: Network outputs that the head reads; only they are exported.
         records_entropy: Whether the head can record the entropy of the policy.
-        needs_memory: Whether it makes little sense without a recurrent network.
     """
 
     Config: ClassVar[type[Any]]
     head: ClassVar[str]
-    acting_outputs: tuple[str, ...]
-    kept: Mapping[str, Variable]
     records_entropy: ClassVar[bool] = False
-    needs_memory: ClassVar[bool] = False
-
-    @abstractmethod
-    def __init__(self, config: C, network: Network, actions: Space, mask_size: int = 0) -> None: ...
-
-    @classmethod
-    @abstractmethod
-    def outputs(cls, actions: Space, config: C) -> dict[str, Output]:
-        """The network outputs that it needs, by name.
-
-        Raises:
-            ConfigError: The algorithm does not support this action space.
-        """
 
     @classmethod
     def check(cls, config: C, slots: int) -> None:
@@ -132,16 +111,66 @@ class Algorithm(ABC, Generic[C, E]):
         """
         return None
 
-    @abstractmethod
     def prepare(self, ticks: int, slots: int) -> None:
         """Builds the graph before the first update, so that it is as fast as any other.
 
-        This saves 0.5 s. State and weights do not change.
+        State and weights do not change. By default it does nothing.
 
         Args:
             ticks: T of an update. Ignored where the replay plan fixes the shapes.
             slots: B of an update. Ignored likewise.
         """
+        return None
+
+    @abstractmethod
+    def state(self) -> Arrays:
+        """Copies of everything needed to continue training, by name: the arrays of a checkpoint."""
+
+    @abstractmethod
+    def restore(self, state: Arrays) -> None:
+        """Restores what :meth:`state` returned.
+
+        Raises:
+            CheckpointError: The state belongs to another network or optimiser.
+        """
+
+
+class Algorithm(AnyAlgorithm[C, E]):
+    """An algorithm that trains a Keras network, which tinyqueue builds and exports.
+
+    Args:
+        config: An instance of ``Config``.
+        network: A network with the outputs that :meth:`outputs` asked for.
+        actions: The environment's action space.
+        mask_size: Size of the action mask in every row of experience; 0 if the environment has
+            none. Actions that a mask forbids are never taken, so no update may rely on them.
+
+    Attributes:
+        kept: Every variable needed to continue training, by its name in a checkpoint: the
+            network's as ``model/…``, and the optimiser's. Set by the subclass.
+        acting_outputs: Network outputs that the head reads; only they are exported.
+        needs_memory: Whether it makes little sense without a recurrent network.
+    """
+
+    acting_outputs: tuple[str, ...]
+    kept: Mapping[str, Variable]
+    needs_memory: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(self, config: C, network: Network, actions: Space, mask_size: int = 0) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def outputs(cls, actions: Space, config: C) -> dict[str, Output]:
+        """The network outputs that it needs, by name.
+
+        Raises:
+            ConfigError: The algorithm does not support this action space.
+        """
+
+    @abstractmethod
+    def prepare(self, ticks: int, slots: int) -> None:
+        """As :meth:`AnyAlgorithm.prepare`. This saves 0.5 s."""
 
     def state(self) -> Arrays:
         """Copies of all variables in ``kept``, by name."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
 from tinyqueue.models.tensors import Variable
@@ -128,18 +128,24 @@ def start_from(algorithm: Algorithm[Any, Any], weights: InitialWeights) -> Taken
     return taken
 
 
-def initialise(run: RunDirectory, algorithm: Algorithm[Any, Any]) -> list[str]:
+def initialise(run: RunDirectory, algorithm: AnyAlgorithm[Any, Any]) -> list[str]:
     """Starts a run from the weights that it was created with, unless it has a checkpoint.
 
     Returns:
         What was taken and what was not, in sentences; empty if there was nothing to do.
 
     Raises:
-        CheckpointError: As :func:`read_initial_weights` and :func:`start_from`.
+        CheckpointError: As :func:`read_initial_weights` and :func:`start_from`; or the algorithm
+            has no Keras network.
     """
     path = run.info().get(KEY)
     if path is None or CheckpointReader(run.path / "checkpoints").paths():
         return []
+    if not isinstance(algorithm, Algorithm):
+        raise CheckpointError(
+            "--init-from gives weights to a Keras network, and this algorithm brings a network of "
+            "its own. Leave it out, and read the weights in the algorithm."
+        )
     weights = read_initial_weights(Path(path))
     taken = start_from(algorithm, weights)
     count = len(taken.names)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.bare import BareAlgorithm
+from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
 from tinyqueue.algorithms.dqn import Apex, DoubleDqn, Dqn, NStepQ, OneStepQ, RainbowLite
 from tinyqueue.algorithms.impala import A3c, Impala
 from tinyqueue.algorithms.ppo import Ppo
@@ -34,11 +35,23 @@ ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
 """Those that come with tinyqueue."""
 
 _REQUIRED = ("Config", "head")
-_SIGNATURE = "(config, network, actions, mask_size=0)"
-_REQUIRED_WHEN_BUILT = ("acting_outputs", "kept")
 
 
-def find(name: str) -> type[Algorithm[Any, Any]]:
+class _Base(NamedTuple):
+    """What a base asks: the module that says so, and what ``__init__`` takes and sets."""
+
+    module: str
+    signature: str
+    sets: tuple[str, ...]
+
+
+_WITH_KERAS = _Base(
+    Algorithm.__module__, "(config, network, actions, mask_size=0)", ("acting_outputs", "kept")
+)
+_WITH_OWN = _Base(BareAlgorithm.__module__, "(config, problem)", ("graph",))
+
+
+def find(name: str) -> type[AnyAlgorithm[Any, Any]]:
     """The algorithm that an experiment names.
 
     One of :data:`ALGORITHMS`, ``path/to/file.py:Name``, or an entry point of the group
@@ -53,7 +66,7 @@ def find(name: str) -> type[Algorithm[Any, Any]]:
     return checked(*brought("algorithm", name, ALGORITHMS))
 
 
-def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
+def checked(found: object, where: str) -> type[AnyAlgorithm[Any, Any]]:
     """A class that a user brought, when it has what an algorithm must have.
 
     Args:
@@ -63,13 +76,14 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
     Raises:
         ConfigError: It is no algorithm; the text says what it lacks.
     """
-    if not isinstance(found, type) or not issubclass(found, Algorithm):
-        every = (*_REQUIRED, *sorted(Algorithm.__abstractmethods__))
+    if not isinstance(found, type) or not issubclass(found, Algorithm | BareAlgorithm):
+        every = (*_REQUIRED, *sorted(AnyAlgorithm.__abstractmethods__))
         lacks = [name for name in every if not hasattr(found, name)]
         raise ConfigError(
             f"{where} is not an algorithm: it must be a class that derives from "
-            "tinyqueue.algorithms.base.Algorithm or from one of its subclasses."
-            + (f" It also lacks {', '.join(lacks)}." if lacks else "")
+            "tinyqueue.algorithms.base.Algorithm, which trains a Keras network; from one of its "
+            "subclasses; or from tinyqueue.algorithms.bare.BareAlgorithm, which brings its own "
+            "network." + (f" It also lacks {', '.join(lacks)}." if lacks else "")
         )
     # Abstract methods are inherited, so hasattr finds them in any case.
     lacks = [name for name in _REQUIRED if not hasattr(found, name)]
@@ -77,18 +91,18 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
     if lacks:
         raise ConfigError(
             f"{where} lacks {', '.join(lacks)}, which every algorithm must have; "
-            "tinyqueue.algorithms.base says what each does."
+            f"{_base(found).module} says what each does."
         )
-    taken = inspect.signature(found)
+    taken, wanted = inspect.signature(found), _base(found).signature
     try:
-        taken.bind("config", "network", "actions", 0)
+        taken.bind(*wanted.strip("()").split(", "))
     except TypeError:
         raise ConfigError(
-            f"{where}: its __init__ takes ({', '.join(taken.parameters)}); it must take "
-            f"{_SIGNATURE}."
+            f"{where}: its __init__ takes ({', '.join(taken.parameters)}); it must take {wanted}."
         ) from None
+    _require_methods(found, where)
     require_config(found.Config, where)
-    if found.replay is not Algorithm.replay and not getattr(found.Config, "uses_replay", False):
+    if found.replay is not AnyAlgorithm.replay and not getattr(found.Config, "uses_replay", False):
         raise ConfigError(
             f"{where} has a replay, and its Config does not say so. Write "
             "uses_replay: ClassVar[bool] = True in it, so that experiments have a table [replay]."
@@ -96,15 +110,38 @@ def checked(found: object, where: str) -> type[Algorithm[Any, Any]]:
     return found
 
 
-def require_built(algorithm: Algorithm[Any, Any], name: str) -> None:
+def _require_methods(found: type[AnyAlgorithm[Any, Any]], where: str) -> None:
+    """Returns if methods take what they are called with."""
+    base = BareAlgorithm if issubclass(found, BareAlgorithm) else Algorithm
+    for name in ("update", "is_sound", "prepare", "state", "restore", "weights"):
+        if not hasattr(base, name):
+            continue
+        wanted, taken = (
+            inspect.signature(getattr(base, name)),
+            inspect.signature(getattr(found, name)),
+        )
+        try:
+            taken.bind(*wanted.parameters)
+        except TypeError:
+            raise ConfigError(
+                f"{where}: its {name} takes ({', '.join(taken.parameters)}); it must take "
+                f"({', '.join(wanted.parameters)})."
+            ) from None
+
+
+def require_built(algorithm: AnyAlgorithm[Any, Any], name: str) -> None:
     """Returns when an algorithm's ``__init__`` has set what it must set.
 
     Raises:
         ConfigError: It has not; the text says what, and the algorithm by this name.
     """
-    lacks = [each for each in _REQUIRED_WHEN_BUILT if not hasattr(algorithm, each)]
+    base = _base(type(algorithm))
+    lacks = [each for each in base.sets if not hasattr(algorithm, each)]
     if lacks:
         raise ConfigError(
-            f"{name}: its __init__ must set {' and '.join(lacks)}; "
-            "tinyqueue.algorithms.base says what each is."
+            f"{name}: its __init__ must set {' and '.join(lacks)}; {base.module} says what each is."
         )
+
+
+def _base(found: type[AnyAlgorithm[Any, Any]]) -> _Base:
+    return _WITH_OWN if issubclass(found, BareAlgorithm) else _WITH_KERAS

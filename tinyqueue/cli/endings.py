@@ -154,7 +154,8 @@ def _next(
             # Resuming would fail in the same way, and little training would be lost.
             return
     yield command(*resume, run, *_longer(outcome, experiment))
-    yield command("tensorboard", "--logdir", run / "tb")
+    if (run / "tb").is_dir():
+        yield command("tensorboard", "--logdir", run / "tb")
 
 
 def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:

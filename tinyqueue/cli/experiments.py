@@ -12,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
 from tinyqueue.algorithms.initial_weights import read_initial_weights
+from tinyqueue.algorithms.registry import find
 from tinyqueue.catalogue import (
     configs,
     make_experiment,
@@ -24,7 +26,7 @@ from tinyqueue.catalogue import (
 from tinyqueue.cli.runs import require_run
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.wrapped import find_wrapper
-from tinyqueue.errors import TinyqueueError, UnknownNameError
+from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
 from tinyqueue.experiment.documents import read_document, with_overrides
 from tinyqueue.experiment.experiment import ConfigTable, Experiment
@@ -154,7 +156,8 @@ def configured(
     """The experiment of a document with a command's options applied.
 
     Raises:
-        ConfigError: A key or value is unknown, missing or out of range.
+        ConfigError: A key or value is unknown, missing or out of range, or is for a model that the
+            algorithm does not use.
     """
     document = located(with_overrides(document, list(assignments)), Path())
     if seed is not None:
@@ -166,7 +169,15 @@ def configured(
         stop["max_env_steps"] = max_env_steps
     if stop:
         document["stop"] = stop
-    return make_experiment(document)
+    experiment = make_experiment(document)
+    if "model" in _typed(assignments) and issubclass(
+        find(experiment.algorithm_name), BareAlgorithm
+    ):
+        raise ConfigError(
+            f"model settings have no effect: {experiment.algorithm_label} brings its own network. "
+            "Leave them out."
+        )
+    return experiment
 
 
 def new_run(

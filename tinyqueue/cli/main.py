@@ -24,6 +24,7 @@ from tinyqueue.cli.terminal import (
     show_tracebacks,
 )
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.experiment.users_code import users_failure
 
 
 @click.group(
@@ -50,6 +51,10 @@ from tinyqueue.errors import TinyqueueError
         "conformance": (
             "tinyqueue.cli.conformance:conformance",
             "Check messages of a player in another language.",
+        ),
+        "new": (
+            "tinyqueue.cli.new:new",
+            "Write an environment, algorithm or model to begin with.",
         ),
         "presets": (
             "tinyqueue.cli.presets:list_presets",
@@ -127,6 +132,13 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         say("stopped.")
         return 130
+    except Exception as error:
+        text = users_failure(error)
+        if text is None:
+            raise
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        print_text(text, err=True)
+        return 1
     return 0
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import find
 from tinyqueue.algorithms.state import restore_variables
 from tinyqueue.algorithms.trajectories import Observed
@@ -19,6 +20,7 @@ from tinyqueue.data.names import PREVIOUS_REWARD, carried_action, carried_state
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, stacked
 from tinyqueue.distributions.categorical import masked
+from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.models.keras_import import import_keras
@@ -39,14 +41,21 @@ class Critic:
         checkpoint: A checkpoint of the same run.
 
     Raises:
+        ConfigError: The algorithm brings its own network.
         CheckpointError: It belongs to another model.
         MissingExtraError: TensorFlow is not installed.
     """
 
     def __init__(self, experiment: Experiment, checkpoint: Checkpoint) -> None:
+        found = find(experiment.algorithm_name)
+        if not issubclass(found, Algorithm):
+            raise ConfigError(
+                f"{experiment.algorithm_label} brings its own network, and only it knows what that "
+                "expects. Leave --held-out and --with-checkpoint out."
+            )
         import_keras()
         spec = PlaySpec.model_validate(checkpoint.spec)
-        outputs = find(experiment.algorithm_name).outputs(spec.actions, experiment.algorithm)
+        outputs = found.outputs(spec.actions, experiment.algorithm)
         seen = stacked(spec.observations, spec.environment.stack)
         self._network: Network = build_network(
             find_model(experiment.model_name),

@@ -18,6 +18,7 @@ from tinyqueue.evaluation.telling import Telling
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.policy.heads import evaluation_head
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.signature import require_playable
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive
@@ -124,6 +125,7 @@ class Evaluator:
         on_progress: Callable[[int], None],
     ) -> Games:
         runner = PolicyRunner(self._graph(spec), weights.arrays, weights.version, weights.env_steps)
+        require_playable(runner.signature, spec)
         return play_games(
             spec.evaluated,
             runner,

@@ -1,14 +1,19 @@
-"""Builds all that trains from an experiment and its environment. TensorFlow is first used here."""
+"""Builds all that trains from an experiment and its environment.
+
+TensorFlow is first used here, and only for algorithms that train a Keras network.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from gymnasium.envs.registration import EnvSpec
 
-from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.bare import BareAlgorithm, Problem
+from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
 from tinyqueue.algorithms.registry import find, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
@@ -17,10 +22,12 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experience.normalisation import Normalisation, require_normalisable
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.models.keras_import import import_keras
+from tinyqueue.experiment.users_code import doing
+from tinyqueue.models.keras_import import KerasLayer, import_keras
 from tinyqueue.models.registry import build_network
 from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
+from tinyqueue.policy.graphs import ActingPolicy, OwnPolicy
 from tinyqueue.policy.heads import make_head
 from tinyqueue.wire.contract import Contract, Extra
 
@@ -36,15 +43,15 @@ class Built:
 
     Attributes:
         algorithm: The algorithm, with its network.
-        export: The acting half of the network, for players.
+        export: The policy, for players: the acting half of the network.
         spec: What players play.
         contract: What their session batches must look like.
         threshold: Target score: mean return of an evaluation that ends training; None without.
         normalisation: The statistics by which observations and rewards are normalised.
     """
 
-    algorithm: Algorithm[Any, Any]
-    export: PolicyExport
+    algorithm: AnyAlgorithm[Any, Any]
+    export: ActingPolicy
     spec: PlaySpec
     contract: Contract
     threshold: float | None
@@ -88,7 +95,18 @@ def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
             too large; or what should be normalised cannot be.
     """
     require_normalisable(experiment, info.observation_space)
-    outputs = find(experiment.algorithm_name).outputs(info.action_space, experiment.algorithm)
+    algorithm = find(experiment.algorithm_name)
+    if issubclass(algorithm, Algorithm):
+        _require_size(experiment, info, algorithm)
+    if experiment.environment.action_mask is None:
+        return 0
+    return sum(mask_counts(info.action_space))
+
+
+def _require_size(
+    experiment: Experiment, info: EnvironmentInfo, algorithm: type[Algorithm[Any, Any]]
+) -> None:
+    outputs = algorithm.outputs(info.action_space, experiment.algorithm)
     session = experiment.session
     rows = session.ticks * session.slots * experiment.learner.batches_per_update
     size = sum(output.size for output in outputs.values())
@@ -99,15 +117,12 @@ def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
             "are supported. Wrap the environment to have fewer actions, or several small choices "
             "(MultiDiscrete)."
         )
-    if experiment.environment.action_mask is None:
-        return 0
-    return sum(mask_counts(info.action_space))
 
 
 def build(
     experiment: Experiment, info: EnvironmentInfo, run: str, *, deterministic: bool = False
 ) -> Built:
-    """Builds model and algorithm and exports the acting half.
+    """Builds the algorithm, with its model unless it brings its own, and the policy for players.
 
     Args:
         experiment: The experiment.
@@ -122,28 +137,14 @@ def build(
     """
     threshold = stop_threshold(experiment, info)
     mask_size = require_acting(experiment, info)
-    tf, _ = import_keras()
-    _use_threads(tf, experiment.learner.threads)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-    algorithm_class = find(experiment.algorithm_name)
-    outputs = algorithm_class.outputs(info.action_space, experiment.algorithm)
-    stack = experiment.environment.stack
-    network = build_network(
-        find_model(experiment.model_name),
-        stacked(info.observation_space, stack),
-        info.action_space,
-        outputs,
-        experiment.model,
-        experiment.seed,
-        normalises=experiment.environment.normalise_observations,
-    )
-    if algorithm_class.needs_memory and not network.state:
-        name = experiment.algorithm_label
-        log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
-    algorithm = algorithm_class(experiment.algorithm, network, info.action_space, mask_size)
-    require_built(algorithm, experiment.algorithm_label)
-    export = PolicyExport(network, algorithm.acting_outputs)
+    found = find(experiment.algorithm_name)
+    with doing(f"while it was built for {info.id}"):
+        if issubclass(found, Algorithm):
+            made = _with_keras(found, experiment, info, mask_size, deterministic)
+        else:
+            assert issubclass(found, BareAlgorithm)
+            made = _with_own(found, experiment, info, mask_size)
+    algorithm = made.algorithm
     session, evaluated = experiment.session, experiment.evaluated
     dropped = {"drop": info.drop or None}
     head_config = {**algorithm.head_config, **_recording(experiment, algorithm)}
@@ -163,11 +164,13 @@ def build(
         task_budget_s=session.task_budget_s,
         task_limit_s=session.task_limit_s or max(30.0, 3 * session.task_budget_s),
         queue_batches=experiment.learner.queue_batches,
-        graph_sha256=export.sha256,
+        graph_sha256=made.policy.sha256,
         seed=experiment.seed,
-        state={path: list(shape) for path, shape in network.state.items()},
+        state={path: list(shape) for path, shape in made.state.items()},
         info=experiment.metrics.info,
     )
+    if isinstance(made.policy, OwnPolicy):
+        made.policy.require_playable(spec)
     masks = {}
     if mask_size:
         masks[ACTION_MASK] = Extra("bool", (mask_size,), "ticks+1", "mask")
@@ -181,22 +184,96 @@ def build(
         extras={**head.extras, **masks},
         max_abs_reward=experiment.learner.max_abs_reward,
         clips=experiment.learner.beyond_max_reward == "clip",
-        state={path: Leaf("float32", shape) for path, shape in network.state.items()},
-        needs_carry=network.uses_previous or algorithm.replay is not None,
-        stack=stack,
+        state={path: Leaf("float32", shape) for path, shape in made.state.items()},
+        needs_carry=made.needs_carry or algorithm.replay is not None,
+        stack=experiment.environment.stack,
         seen=info.trial.observed if info.trial else {},
         info=len(experiment.metrics.info),
     )
     plan = algorithm.replay
     normalisation = Normalisation(
-        network.statistics,
+        made.statistics,
         gamma=experiment.algorithm.gamma if experiment.environment.normalise_rewards else None,
         n_step=plan.n_step if plan else 1,
     )
-    return Built(algorithm, export, spec, contract, threshold, normalisation)
+    return Built(algorithm, made.policy, spec, contract, threshold, normalisation)
 
 
-def _recording(experiment: Experiment, algorithm: Algorithm[Any, Any]) -> dict[str, bool]:
+@dataclass(frozen=True)
+class _Made:
+    """An algorithm and its policy.
+
+    Attributes:
+        state: The policy's recurrent state: path → shape.
+        needs_carry: Whether batches must carry all that the policy may see.
+        statistics: Path of an observation → the network's layer that normalises it.
+    """
+
+    algorithm: AnyAlgorithm[Any, Any]
+    policy: ActingPolicy
+    state: Mapping[str, tuple[int, ...]]
+    needs_carry: bool
+    statistics: Mapping[str, KerasLayer] = field(default_factory=dict)
+
+
+def _with_keras(
+    found: type[Algorithm[Any, Any]],
+    experiment: Experiment,
+    info: EnvironmentInfo,
+    mask_size: int,
+    deterministic: bool,
+) -> _Made:
+    tf, _ = import_keras()
+    _use_threads(tf, experiment.learner.threads)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    network = build_network(
+        find_model(experiment.model_name),
+        stacked(info.observation_space, experiment.environment.stack),
+        info.action_space,
+        found.outputs(info.action_space, experiment.algorithm),
+        experiment.model,
+        experiment.seed,
+        normalises=experiment.environment.normalise_observations,
+    )
+    if found.needs_memory and not network.state:
+        name = experiment.algorithm_label
+        log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
+    algorithm = found(experiment.algorithm, network, info.action_space, mask_size)
+    require_built(algorithm, experiment.algorithm_label)
+    policy = PolicyExport(network, algorithm.acting_outputs)
+    return _Made(
+        algorithm, policy, network.state, network.uses_previous, statistics=network.statistics
+    )
+
+
+def _with_own(
+    found: type[BareAlgorithm[Any, Any]],
+    experiment: Experiment,
+    info: EnvironmentInfo,
+    mask_size: int,
+) -> _Made:
+    if experiment.environment.normalise_observations:
+        raise ConfigError(
+            "environment.normalise_observations = true normalises inside a Keras network, and "
+            f"{experiment.algorithm_label} brings its own. Set it to false, and normalise in the "
+            "policy's graph or by environment.wrappers."
+        )
+    problem = Problem(
+        observations=stacked(info.observation_space, experiment.environment.stack),
+        actions=info.action_space,
+        mask_size=mask_size,
+        seed=experiment.seed,
+        threads=experiment.learner.threads,
+    )
+    algorithm = found(experiment.algorithm, problem)
+    require_built(algorithm, experiment.algorithm_label)
+    policy = OwnPolicy(algorithm.graph, algorithm.weights, experiment.algorithm_label)
+    # What it reads is not known: it may well be the length of an episode that goes on.
+    return _Made(algorithm, policy, policy.runner.signature.state, needs_carry=True)
+
+
+def _recording(experiment: Experiment, algorithm: AnyAlgorithm[Any, Any]) -> dict[str, bool]:
     """What the session's settings add to the head's configuration."""
     if not experiment.session.record_entropy:
         return {}

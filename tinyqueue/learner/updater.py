@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError, Update
+from tinyqueue.algorithms.base import AnyAlgorithm, LossNotFiniteError, Update
 from tinyqueue.data.episodes import RunningReturns
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experience.normalisation import Normalisation, is_of_normalisation
 from tinyqueue.experience.source import Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.play_spec import PlaySpec
-from tinyqueue.policy.export import PolicyExport
+from tinyqueue.experiment.users_code import doing
+from tinyqueue.policy.graphs import ActingPolicy
 from tinyqueue.run.checkpoint import Checkpoint, ReplayState
+from tinyqueue.wire.arrays import FRAME_RULE, fits_a_frame
 from tinyqueue.wire.weights import WeightVersion
 
 
@@ -60,7 +62,7 @@ class Updater:
     Args:
         experiment: The experiment.
         algorithm: Its algorithm.
-        export: The acting half of its model.
+        export: What players need of its policy.
         spec: What players play; kept in every checkpoint.
         clock: The run's clock; advanced here, and set back by :meth:`restore`.
         epoch: Epoch of the learner's lease, stamped on every weight version.
@@ -77,8 +79,8 @@ class Updater:
     def __init__(
         self,
         experiment: Experiment,
-        algorithm: Algorithm[Any, Any],
-        export: PolicyExport,
+        algorithm: AnyAlgorithm[Any, Any],
+        export: ActingPolicy,
         spec: PlaySpec,
         *,
         clock: Clock,
@@ -126,7 +128,10 @@ class Updater:
         if taken.experience is not None:
             try:
                 experience = statistics.applied(taken.experience)
-                update = self.algorithm.update(experience, clock.env_steps)
+                with doing(f"in update {clock.updates + 1:,}, at {clock.env_steps:,} env steps"):
+                    update = self.algorithm.update(experience, clock.env_steps)
+                    _require_update(update)
+                    numbers = {name: float(value) for name, value in update.metrics.items()}
             except LossNotFiniteError:
                 if is_first:
                     statistics.restore(before)
@@ -135,7 +140,7 @@ class Updater:
         if not is_first:
             statistics.observe(taken.arrived)
         if update:
-            self.recent.metrics = {**update.metrics, **statistics.numbers()}
+            self.recent.metrics = {**numbers, **statistics.numbers()}
         self._count(taken.arrived)
         if update and clock.updates % self._experiment.learner.publish_every_updates == 0:
             self.publish()
@@ -182,7 +187,8 @@ class Updater:
         Raises:
             WeightsNotFiniteError: One of them is infinite or NaN.
         """
-        arrays = self._export.arrays()
+        with doing(f"for the weights of policy version {version:,}"):
+            arrays = self._export.arrays(version)
         require_finite(arrays)
         return WeightVersion(
             version=version,
@@ -202,15 +208,19 @@ class Updater:
 
         Raises:
             WeightsNotFiniteError: A number in it is infinite or NaN.
+            ConfigError: The algorithm's state has an array that no checkpoint can hold.
         """
         clock = self.clock
-        state = _copied(self.algorithm.state()) | self._normalisation.state()
+        with doing(f"for the checkpoint at {clock.env_steps:,} env steps"):
+            state = _copied(self.algorithm.state())
+            _require_savable(state)
+        state |= self._normalisation.state()
         require_finite(state)
         return Checkpoint(
             env_steps=clock.env_steps,
             updates=clock.updates,
             version=clock.version,
-            weights=self._export.arrays(),
+            weights=self._export.arrays(clock.version),
             state=state,
             graph=self._export.graph,
             spec=self._spec.model_dump(),
@@ -226,7 +236,8 @@ class Updater:
         """
         checkpoint.require_same(self._spec.model_dump())
         state = checkpoint.state
-        self.algorithm.restore({k: v for k, v in state.items() if not is_of_normalisation(k)})
+        with doing(f"in restoring the checkpoint at {checkpoint.env_steps:,} env steps"):
+            self.algorithm.restore({k: v for k, v in state.items() if not is_of_normalisation(k)})
         self._normalisation.restore(state)
         clock = self.clock
         clock.env_steps = checkpoint.env_steps
@@ -234,6 +245,23 @@ class Updater:
         clock.version = checkpoint.version
         clock.trained_s = float(checkpoint.clock.get("trained_s", 0.0))
         clock.first_mean = checkpoint.clock.get("first_mean")
+
+
+def _require_update(update: object) -> None:
+    if not isinstance(update, Update):
+        raise ConfigError(
+            f"the algorithm's update() returned a {type(update).__name__}; it must return a "
+            "tinyqueue.algorithms.base.Update."
+        )
+
+
+def _require_savable(state: Arrays) -> None:
+    for name, array in state.items():
+        if not fits_a_frame(array):
+            raise ConfigError(
+                f"the algorithm's state() has {name!r}, {array.dtype} {array.shape}, which a "
+                f"checkpoint cannot hold: {FRAME_RULE}. Leave empty arrays out."
+            )
 
 
 def require_finite(arrays: Arrays) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -23,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class TensorBoard:
-    """Writes event files. TensorFlow is already imported by the time a learner reports.
+    """Writes event files, if TensorFlow is installed; an algorithm may do without it.
 
     If the disk fails, usually because it is full, points are lost and training goes on: they are
     in ``metrics.jsonl`` too. A writer that failed once stays broken, so a new file is started.
@@ -33,13 +35,20 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path) -> None:
-        import tensorflow as tf
-
-        self._tf = tf
         self._folder = folder
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._tf: Any = None
         self._broken_s: float | None = None
         self._wrote_s: float | None = None
+        try:
+            # With an algorithm that does without it, this is its first import: it warns of itself.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                import tensorflow as tf
+        except ModuleNotFoundError:
+            log.info("no curves for TensorBoard, because TensorFlow is not installed")
+            return
+        self._tf = tf
+        self._writer = tf.summary.create_file_writer(str(folder))
 
     def write_rarely(
         self, group: str, numbers: Mapping[str, float], env_steps: int, trained_s: float
@@ -79,13 +88,13 @@ class TensorBoard:
 
     def close(self) -> None:
         """Closes the event file."""
-        self._unless_it_fails(self._writer.close)
+        self._unless_it_fails(lambda: self._writer.close())
 
     def _begin_anew(self) -> None:
         self._writer = self._tf.summary.create_file_writer(str(self._folder))
 
     def _unless_it_fails(self, act: Callable[[], None]) -> None:
-        if self._broken_s is not None:
+        if self._broken_s is not None or self._tf is None:
             return
         try:
             act()

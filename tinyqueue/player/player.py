@@ -30,6 +30,7 @@ from tinyqueue.player.spool import Spool
 from tinyqueue.player.spool_folder import SpoolFolder
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.signature import require_playable
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease_info import learner_is_alive, trained_run
@@ -270,6 +271,7 @@ class Player:
             spec.run,
             WeightStore(self._redis, spec.experiment).fetch_if_newer,
             lambda: trained_run(self._redis, spec.experiment),
+            lambda signature: require_playable(signature, spec),
             warm_up=(spec.slots, spec.actions) if spec.environment.realtime else None,
         )
         try:

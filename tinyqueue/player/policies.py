@@ -14,6 +14,7 @@ from tinyqueue.data.spaces import Space
 from tinyqueue.errors import MissingVersionError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.player.learners import FRESH_S
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.policy.signature import Signature
 from tinyqueue.wire.weights import WeightVersion
 
 POLL_S = 0.01
@@ -41,6 +42,7 @@ class NewestPolicy:
         graph_sha256, run: Weights for another graph or run are ignored.
         fetch_if_newer: Asks the store for a version above the given one.
         trained_run: Asks the store which run is trained; None if there is no learner.
+        require_playable: Raises ConfigError for a graph that does not fit what is played.
         warm_up: Slots and action space, if every version must have run once before it is played:
             the first run takes longer than others.
 
@@ -55,6 +57,7 @@ class NewestPolicy:
         run: str,
         fetch_if_newer: Callable[[int], WeightVersion | None],
         trained_run: Callable[[], str | None],
+        require_playable: Callable[[Signature], None],
         warm_up: tuple[int, Space] | None = None,
     ) -> None:
         self._graph = graph
@@ -62,6 +65,7 @@ class NewestPolicy:
         self._run = run
         self._fetch_if_newer = fetch_if_newer
         self._trained_run = trained_run
+        self._require_playable = require_playable
         self._warm_up = warm_up
         self.refused: TinyqueueError | None = None
         self._ended = ""
@@ -163,6 +167,7 @@ class NewestPolicy:
             return
         if self._runner is None:
             runner = PolicyRunner(self._graph, weights.arrays, weights.version, weights.env_steps)
+            self._require_playable(runner.signature)
         else:
             runner = self._runner.with_weights(weights.arrays, weights.version, weights.env_steps)
         if self._warm_up is not None:

@@ -62,8 +62,8 @@ class PolicyExport:
         self.graph = _graph(acting, self._variables)
         self.sha256 = hashlib.sha256(self.graph).hexdigest()
 
-    def arrays(self) -> Arrays:
-        """Copies of the acting half's current weights, by variable path."""
+    def arrays(self, version: int = -1) -> Arrays:
+        """Copies of the acting half's current weights, by variable path, for any version."""
         from tensorflow import raw_ops
 
         # Three times faster than Variable.numpy(), and called at every publish.

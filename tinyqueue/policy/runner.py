@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tinyqueue.data.names import REWARD_INPUT, action_of_input
 from tinyqueue.data.spaces import Array, Arrays, Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.policy.graph_check import refuse_foreign_data
+from tinyqueue.policy.signature import Port, Signature
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -103,6 +105,15 @@ class PolicyRunner:
             for i in self._session.get_inputs()
             if i.name.startswith("state:")
         }
+
+    @property
+    def signature(self) -> Signature:
+        """What the graph takes and gives.
+
+        Raises:
+            ConfigError: An input or output is of a type that no policy has.
+        """
+        return _signature(self._session)
 
     @property
     def uses_previous(self) -> bool:
@@ -202,6 +213,40 @@ class PolicyRunner:
                 bind(node.name, value)
                 bound.append((_path(node.name), buffer))
         return bound
+
+
+def signature_of(graph: bytes, weights: Arrays) -> Signature:
+    """What a graph takes and gives, whether or not these weights fit it.
+
+    Args:
+        graph: The ONNX model without its weights.
+        weights: Values by variable path.
+
+    Raises:
+        ConfigError: The graph cannot be loaded, or an input or output is of a type that no policy
+            has.
+    """
+    values = _values(weights)
+    _checked(graph, tuple(_external_weights(values)))
+    return _signature(_session(graph, values, threads=1))
+
+
+def _signature(session: ort.InferenceSession) -> Signature:
+    return Signature(_ports(session.get_inputs()), _ports(session.get_outputs()))
+
+
+def _ports(nodes: Iterable[Any]) -> dict[str, Port]:
+    ports = {}
+    for node in nodes:
+        if node.type not in _DTYPES:
+            known = ", ".join(np.dtype(dtype).name for dtype in _DTYPES.values())
+            raise ConfigError(
+                f"the policy graph cannot be played: {node.name} is a {node.type}. Inputs and "
+                f"outputs are of one of the types {known}."
+            )
+        sizes = (size if isinstance(size, int) else None for size in node.shape)
+        ports[node.name] = Port(np.dtype(_DTYPES[node.type]).name, tuple(sizes))
+    return ports
 
 
 def _session(graph: bytes, weights: dict[str, Any], threads: int) -> ort.InferenceSession:

@@ -43,6 +43,17 @@ _ALIGN = 8
 _NILS = tuple(b"\xc0" * count for count in range(_ALIGN))
 
 
+FRAME_RULE = (
+    "it needs at most 8 axes, none of size zero, and a little-endian bool, integer or float dtype"
+)
+"""What :func:`fits_a_frame` asks of an array, for errors."""
+
+
+def fits_a_frame(array: Array) -> bool:
+    """Whether a frame can hold an array: it is not empty, and of a type that has a code."""
+    return array.dtype in _CODES and array.size > 0 and array.ndim <= _MOST_DIMENSIONS
+
+
 def pack(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     """A frame of arrays and plain values. The key ``arrays`` is reserved.
 
@@ -60,13 +71,11 @@ def parts(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[bytes 
     """
     entries = []
     for name, array in arrays.items():
-        code = _CODES.get(array.dtype)
-        if code is None or not array.size or array.ndim > _MOST_DIMENSIONS:
+        if not fits_a_frame(array):
             raise ValueError(
-                f"array {name!r} of {array.dtype} {array.shape} cannot be sent: it needs at most 8 "
-                "axes, none of size zero, and a little-endian bool, integer or float dtype"
+                f"array {name!r} of {array.dtype} {array.shape} cannot be sent: {FRAME_RULE}"
             )
-        entries.append((name, code, array.shape))
+        entries.append((name, _CODES[array.dtype], array.shape))
     head = msgpack.packb({**values, "arrays": entries})
     found: list[bytes | memoryview] = [_BIN.pack(_BIN_TAG, len(head)), head]
     at = _BIN.size + len(head)

@@ -14,6 +14,7 @@ from tinyqueue.policy.heads.registry import (
     greedy_head,
     has_probabilities,
     make_head,
+    outputs_read,
 )
 from tinyqueue.policy.heads.sampling import ENTROPY, LOG_PROB, Sampling
 from tinyqueue.policy.heads.uniform import Uniform
@@ -35,4 +36,5 @@ __all__ = [
     "greedy_head",
     "has_probabilities",
     "make_head",
+    "outputs_read",
 ]

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.spaces import Space
+from tinyqueue.distributions import BoxFamily, Factored
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.policy.heads.categorical import Categorical
 from tinyqueue.policy.heads.epsilon_greedy import EpsilonGreedy
@@ -28,12 +30,18 @@ class HeadEntry:
         make: ``(actions, config, stage id)`` → the head.
         greedy: ``actions`` → the head that takes the best action of the same policy.
         draws: Whether the policy has probabilities to sample from; otherwise it has Q values.
+        reads: ``actions`` → the network outputs that it reads, with their numbers per row.
     """
 
     config: Any
     make: Callable[[Space, Any, str], Head]
     greedy: Callable[[Space], Head]
     draws: bool
+    reads: Callable[[Space], Mapping[str, int]]
+
+
+def _parameters(actions: Space, box: BoxFamily = "gaussian") -> dict[str, int]:
+    return {name: each.size for name, each in Factored(actions, box).parameters.items()}
 
 
 def _categorical(actions: Space, config: SamplingConfig, stage: str) -> Head:
@@ -54,15 +62,20 @@ def _is_one_discrete(actions: Space) -> bool:
 
 HEADS: Mapping[str, HeadEntry] = {
     # The name is from when all actions were discrete; runs from that time use it.
-    "categorical": HeadEntry(SamplingConfig, _categorical, Mode, draws=True),
+    "categorical": HeadEntry(SamplingConfig, _categorical, Mode, draws=True, reads=_parameters),
     "squashed": HeadEntry(
-        ExploringConfig, _squashed, lambda actions: Mode(actions, "squashed_gaussian"), draws=True
+        ExploringConfig,
+        _squashed,
+        lambda actions: Mode(actions, "squashed_gaussian"),
+        draws=True,
+        reads=lambda actions: _parameters(actions, "squashed_gaussian"),
     ),
     "epsilon-greedy": HeadEntry(
         Annotated[Exploration, Field(discriminator="schedule")],
         EpsilonGreedy,
         lambda actions: Greedy(actions, "q"),
         draws=False,
+        reads=lambda actions: {"q": JointActions(actions).n},
     ),
 }
 
@@ -100,6 +113,15 @@ def has_probabilities(of: str) -> bool:
         UnknownNameError: There is no such head.
     """
     return _entry(of).draws
+
+
+def outputs_read(of: str, actions: Space) -> Mapping[str, int]:
+    """The network outputs that the head ``of`` reads: name → numbers per row.
+
+    Raises:
+        UnknownNameError, ConfigError: As in :func:`make_head`.
+    """
+    return _entry(of).reads(actions)
 
 
 def greedy_head(of: str, actions: Space) -> Head:
