@@ -21,6 +21,8 @@ LATE = 0.7
 LEAST_LINES = 10
 """Lines of metrics that a statement about the last part needs."""
 LEAST_EPISODES = 20
+UNIFORM = 0.5
+"""Nats: less than any uniform choice has, of which the smallest, between two actions, has ln 2."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def entropy_gone(run: Run) -> Finding | None:
     # The entropy of real numbers has no zero to be measured from.
     if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
         return None
-    first = float(np.median(entropy[:5]))
+    first = float(entropy[:5].max())
     if late > 0.05 * first:
         return None
     return Finding(
@@ -112,8 +114,8 @@ def entropy_stays(run: Run) -> Finding | None:
     late = run.late(Metric.ENTROPY)
     if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
         return None
-    first = float(np.median(entropy[:5]))
-    if late < 0.95 * first:
+    first = float(entropy[:5].max())
+    if late < max(0.95 * first, UNIFORM):
         return None
     return Finding(
         "entropy-stays",
