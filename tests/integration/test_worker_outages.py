@@ -185,6 +185,23 @@ def test_a_worker_that_can_play_nothing_rests_and_ends_itself_with_the_reason(
     assert "no_such_module" in last
 
 
+def test_a_worker_whose_store_refuses_its_login_ends_itself_with_the_reason(
+    cluster: Cluster, learner: Learner, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HASTY)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    url = cluster.redis_url.replace("://", "://player:not-its-password@")
+    worker = cluster.worker(PYTHONPATH=path, TINYQUEUE_REDIS_URL=url)
+    learner.publish("pole", "a-run")
+    for number in range(100):
+        learner.send(f"t{number}", "pole", "a-run")
+
+    assert worker.wait() == 78
+    last = worker.printed[worker.printed.index("has played nothing") :]
+    assert "Correct the login in TINYQUEUE_REDIS_URL" in last
+    assert "not-its-password" not in worker.printed
+
+
 def test_a_worker_that_rests_stops_when_it_is_told_to(cluster: Cluster, learner: Learner) -> None:
     worker = cluster.worker(TINYQUEUE_ENVIRONMENT_MODULES="no_such_module")
     learner.publish("pole", "a-run")
