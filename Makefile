@@ -90,6 +90,7 @@ clean:  ## remove .venv and everything built
 	    .import_linter_cache .hypothesis .coverage .coverage.*
 
 $(BIN)/python:
+	@echo "Creating a virtual environment in $(VENV)."
 	@sh scripts/make-venv.sh "$(PYTHON)" $(VENV)
 
 $(DEMO_INSTALLED): pyproject.toml constraints.txt | $(BIN)/python

@@ -189,6 +189,17 @@ def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(
     ]
 
 
+def test_what_comes_next_names_the_modules_that_this_command_was_given(run, capsys, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "store,my.envs")
+    said = next_of(SOLVED, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
+    *tinyqueue, curves = said
+    assert all(
+        line.startswith("TINYQUEUE_ENVIRONMENT_MODULES=store,my.envs tinyqueue ")
+        for line in tinyqueue
+    )
+    assert curves.startswith("tensorboard ")
+
+
 def test_a_run_that_learned_nothing_yet_can_only_go_on(run, capsys):
     outcome = Outcome("stopped", 0, 0, 1, 0.0)
 

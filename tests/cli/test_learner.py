@@ -154,6 +154,7 @@ def test_other_settings_do_not_go_on_with_a_run(tinyqueue, file, trained):
     said = tinyqueue("learner", "start", file, "--set", "algorithm.gamma=0.5")
 
     assert said.code == 1
+    assert "algorithm.gamma was 0.98 and is 0.5" in said.err
     assert "--resume runs/pole/1" in said.err
     assert "--new" in said.err
     assert len(trained) == 1

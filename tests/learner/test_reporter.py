@@ -202,14 +202,26 @@ def test_the_view_knows_that_the_first_batch_has_not_come(reporter, view, make_b
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "players", "said"),
     [
-        (None, "Players: celery -A tinyqueue worker -Q play; see their logs"),
-        (Path("here") / "players.log", "The players' log is here/players.log"),
+        (None, 0, "Players: celery -A tinyqueue worker -Q play; see their logs"),
+        (
+            None,
+            1,
+            "The player that sent the last ones is silent: an environment may be slow or hang; "
+            "see the log of each worker",
+        ),
+        (
+            None,
+            3,
+            "3 players sent the last ones and are silent: an environment may be slow or hang; "
+            "see the log of each worker",
+        ),
+        (Path("here") / "players.log", 1, "The players' log is here/players.log"),
     ],
 )
 def test_a_long_silence_is_explained_again_ever_more_rarely(
-    make_experiment_of, run, view, updater, monkeypatch, log, said
+    make_experiment_of, run, view, updater, monkeypatch, log, players, said
 ):
     now_s = [1000.0]
     monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
@@ -220,7 +232,7 @@ def test_a_long_silence_is_explained_again_ever_more_rarely(
         updater,
         threshold=None,
         services="rabbitmq",
-        sources=dict,
+        sources=lambda: {Metric.PLAYERS: players},
         count=None,
         players_log=log,
     )

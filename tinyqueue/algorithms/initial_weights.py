@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
@@ -141,13 +142,13 @@ def initialise(run: RunDirectory, algorithm: AnyAlgorithm[Any, Any]) -> list[str
     path = run.info().get(KEY)
     if path is None or CheckpointReader(run.path / "checkpoints").paths():
         return []
-    if not isinstance(algorithm, Algorithm):
+    if isinstance(algorithm, BareAlgorithm):
         raise CheckpointError(
             "--init-from gives weights to a Keras network, and this algorithm brings a network of "
             "its own. Leave it out, and read the weights in the algorithm."
         )
     weights = read_initial_weights(Path(path))
-    taken = start_from(algorithm, weights)
+    taken = start_from(cast(Algorithm[Any, Any], algorithm), weights)
     count = len(taken.names)
     total = count + len(taken.differ) + len(taken.only_here)
     said = [

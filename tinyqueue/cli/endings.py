@@ -23,6 +23,7 @@ from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
 from tinyqueue.run.outcome import Outcome
+from tinyqueue.settings import load_settings
 
 WORTH_RESUMING_S = 300.0
 """A failed run that trained at least this long is worth resuming, so the command is printed."""
@@ -139,7 +140,11 @@ def _next(
     """The commands that a person may want next."""
 
     def command(*words: str | Path | int) -> str:
-        return shlex.join(map(str, words))
+        return f"{before}{shlex.join(map(str, words))}"
+
+    # Whoever wrote them before this command alone needs them before the next one too.
+    modules = ",".join(load_settings().environment_modules)
+    before = f"TINYQUEUE_ENVIRONMENT_MODULES={shlex.quote(modules)} " if modules else ""
 
     how = ("--sample",) if outcome.policy == "sampled" else ()
     if outcome.updates:
@@ -149,13 +154,13 @@ def _next(
         yield command("tinyqueue", "record", run, *how) + _first_for_films()
     if outcome.ended == "failed":
         logs = run / "players.log", run / "learner.log"
-        yield from (command("less", log) for log in logs if log.is_file())
+        yield from (shlex.join(["less", str(log)]) for log in logs if log.is_file())
         if outcome.trained_s < WORTH_RESUMING_S:
             # Resuming would fail in the same way, and little training would be lost.
             return
     yield command(*resume, run, *_longer(outcome, experiment))
     if (run / "tb").is_dir():
-        yield command("tensorboard", "--logdir", run / "tb")
+        yield shlex.join(["tensorboard", "--logdir", str(run / "tb")])
 
 
 def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -115,15 +116,39 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
             f"{newest}, the newest run, was not started from {wanted.init_from}. Give --new to "
             "start another, or leave out --init-from to resume it."
         )
-    if _as_given(kept, experiment) != experiment.document():
+    differ = _differences(_as_given(kept, experiment), experiment.document())
+    if differ:
         run.close()
         raise ConfigError(
-            f"{newest} was started with other settings than those given now. "
+            f"{newest} was started with other settings than those given now: {differ}. "
             f"Resume it unchanged with --resume {newest}, or start a new run with --new."
         )
     wanted.keep_note(run)
     # The run's own experiment, with what was chosen when it began.
     return run, kept, f"{source}; {older}" if older else source
+
+
+def _differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """The settings that differ, with both values; empty if none does."""
+    old, new = _flat(kept), _flat(given)
+    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    said = [f"{name} was {_said(old, name)} and is {_said(new, name)}" for name in names[:3]]
+    more = f", and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(said) + more
+
+
+def _flat(document: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+def _said(settings: Mapping[str, Any], name: str) -> str:
+    return repr(settings[name]) if name in settings else "not set"
 
 
 def _as_given(kept: Experiment, given: Experiment) -> dict[str, Any]:

@@ -161,14 +161,22 @@ class Reporter:
         if silent_s > self._quiet_s:
             # After 15, 30, 60 and 120 s, and every minute from then on.
             self._quiet_s += min(self._quiet_s, MOST_QUIET_S)
-            players = (
-                f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
-                "see their logs"
-            )
-            if self._players_log is not None:
-                players = f"The players' log is {shown(self._players_log)}"
-            self._view.message(f"no session batch has arrived for {silent_s:.0f} s. {players}")
+            what = f"no session batch has arrived for {silent_s:.0f} s"
+            self._view.message(f"{what}. {self._about_players()}")
         self.look()
+
+    def _about_players(self) -> str:
+        if self._players_log is not None:
+            return f"The players' log is {shown(self._players_log)}"
+        count = int(self._sources().get(Metric.PLAYERS, 0))
+        if count:
+            they = "The player that sent the last ones" if count == 1 else f"{count} players sent"
+            they += " is" if count == 1 else " the last ones and are"
+            return f"{they} silent: an environment may be slow or hang; see the log of each worker"
+        return (
+            f"Players: celery -A tinyqueue worker -Q {self._experiment.session.queue}; "
+            "see their logs"
+        )
 
     def refused(self, batch: Refused) -> None:
         """Reports a session batch that was taken out because its update failed."""

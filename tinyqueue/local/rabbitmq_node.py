@@ -82,12 +82,10 @@ class RabbitmqNode:
         self._guard = start_guarded([epmd, server], output, self._environment())
         deadline = time.monotonic() + self.start_s
         while not _speaks_amqp(self._port):
-            if self._guard.poll() is not None or time.monotonic() > deadline:
+            has_ended = self._guard.poll() is not None
+            if has_ended or time.monotonic() > deadline:
                 self.stop()
-                raise ServiceUnreachableError(
-                    f"the private RabbitMQ node did not start: {tail(output)}. "
-                    f"Its logs are in {output.parent}."
-                )
+                raise ServiceUnreachableError(_why_not(has_ended, self.start_s, output, self.log))
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -233,6 +231,17 @@ def _free_ports(count: int) -> list[int]:
     raise ServiceUnreachableError(
         f"no {count} free ports between {_PORTS.start} and {_PORTS.stop} "
         "on 127.0.0.1. Stop what listens there."
+    )
+
+
+def _why_not(has_ended: bool, start_s: float, *logs: Path) -> str:
+    """Why a node did not start, with what it printed last: its folder may be gone by then."""
+    said = next(filter(None, map(tail, logs)), "it printed nothing")
+    if has_ended:
+        return f"the private RabbitMQ node ended before it took connections. Its last lines: {said}"
+    return (
+        f"the private RabbitMQ node did not take connections within {start_s:.0f} s. This machine "
+        f"may be too busy to start it: try again. Its last lines: {said}"
     )
 
 
