@@ -53,6 +53,20 @@ def reporter(make_experiment_of, run, view, updater):
     )
 
 
+def made(experiment, run, view, updater):
+    """A reporter of another experiment."""
+    return Reporter(
+        experiment,
+        run,
+        view,
+        updater,
+        threshold=475.0,
+        services="none",
+        sources=dict,
+        count=None,
+    )
+
+
 def lines(run, stream):
     path = run.path / f"{stream}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -310,3 +324,38 @@ def test_rates_are_those_between_updates_however_often_the_view_looks(
     # One look right after an update and three until the next.
     assert rates[:4] == [(0.0, 0.0)] * 4
     assert rates[4:] == [(pytest.approx(2048 / 3), pytest.approx(1 / 3))] * 12
+
+
+def test_numbers_of_info_are_in_episodes_and_their_means_in_metrics(
+    make_experiment_of, run, view, updater, make_batch
+):
+    experiment = make_experiment_of(
+        learner={"log_every_s": 1e-9}, metrics={"info": ["x"]}, stop={"max_env_steps": 1000}
+    )
+    reporter = made(experiment, run, view, updater)
+    batch = make_batch(0, returns=[12.0, 9.0])
+    numbers = {"info_last": np.array([[1], [3]], "f4"), "info_mean": np.array([[5], [6]], "f4")}
+
+    reporter.trained([replace(batch, episodes=replace(batch.episodes, **numbers))])
+    reporter.trained([batch])
+    reporter.close()
+
+    written = [line["info"] for line in lines(run, "episodes")]
+    assert [value for info in written for value in info["x"]] == [1.0, 3.0, None, None]
+    assert [value for info in written for value in info["x_mean"]] == [5.0, 6.0, None, None]
+    last = lines(run, "metrics")[-1]
+    assert (last["info/x"], last["info/x_mean"]) == (2.0, 5.5)
+    assert sum("'x' was missing" in text for text in view.messages) == 1
+    assert "2 of 4 training episodes" in reporter.closing_remarks()[0]
+
+
+def test_a_run_that_is_judged_elsewhere_shows_no_progress_to_its_level(
+    make_experiment_of, run, view, updater
+):
+    experiment = make_experiment_of(
+        evaluation={"environment": {"kwargs": {"sutton_barto_reward": True}}}
+    )
+
+    made(experiment, run, view, updater)
+
+    assert view.header.level is None
