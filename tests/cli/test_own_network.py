@@ -24,7 +24,7 @@ def test_it_trains_resumes_and_is_evaluated(tinyqueue, tmp_path):
     assert resumed.code == 0, resumed.err
     assert evaluated.code == 0, evaluated.err
     # Both actions are worth the same, so the greedy one is always the first.
-    assert json.loads(evaluated.out)["mean_return"] < 15
+    assert json.loads(evaluated.out)["mean"] < 15
     assert asked.code == 1
     assert "own.py:Fixed brings its own network, and only it knows" in asked.err
 

@@ -120,8 +120,8 @@ def test_an_unreachable_service_is_named_without_its_password(tinyqueue, monkeyp
     result = tinyqueue("train", "CartPole-v1", "--players", "0")
 
     assert result.code == 1
-    assert "redis://me:***@localhost:1/0 does not answer" in result.err
-    assert "Start it with" in result.err
+    assert "amqp://me:***@localhost:1// cannot be used" in result.err
+    assert "Start it" in result.err
     assert "secret" not in result.err + result.out
 
 

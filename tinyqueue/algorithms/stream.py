@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from tinyqueue.algorithms.optimisers import OptimiserName
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.session_updates import SessionUpdates, SessionUpdatesConfig
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
@@ -27,7 +28,7 @@ class StreamConfig:
     """Final learning rate, reached linearly over ``anneal_steps``. IMPALA: 0."""
     anneal_steps: CountOrNone = 0
     """Env steps until then; 0 keeps the learning rate constant. IMPALA: the whole run."""
-    optimiser: Literal["adam", "rmsprop"] = "adam"
+    optimiser: OptimiserName = "adam"
     """RMSProp has decay 0.99 and no momentum, as in IMPALA; Adam β 0.9 and 0.999."""
     epsilon: Positive = 1e-8
     """ε of the optimiser. Adam's paper 1e-8; IMPALA's RMSProp 0.01 (scalable_agent 0.1)."""

@@ -28,5 +28,5 @@ def batch_id(stage: str, n: int) -> str:
 
 def parse_batch_id(text: str) -> tuple[str, int] | None:
     """``(stage, n)`` of a batch id, or None when the text is not one."""
-    match = _BATCH_ID.match(text)
+    match = _BATCH_ID.fullmatch(text)
     return (match[1], int(match[2])) if match else None

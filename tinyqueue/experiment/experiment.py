@@ -106,7 +106,7 @@ def parse_experiment(
     algorithm_name, algorithm = _component("algorithm", document, algorithms, "impala")
     model_name, model = _component("model", document, models, "mlp")
     name = document.get("name", default_name(environment.id, algorithm_name))
-    if not isinstance(name, str) or not EXPERIMENT_PATTERN.match(name):
+    if not isinstance(name, str) or not EXPERIMENT_PATTERN.fullmatch(name):
         raise ConfigError(
             f"name = {name!r} is not an experiment name: use 1–48 of a–z, 0–9, '-' and '_', "
             "beginning with a letter or digit."

@@ -76,7 +76,7 @@ class CheckpointReader:
             names = os.listdir(self.directory)
         except FileNotFoundError:
             return []
-        found = [(match, name) for name in names if (match := _NAME.match(name))]
+        found = [(match, name) for name in names if (match := _NAME.fullmatch(name))]
         found.sort(key=lambda item: (int(item[0][1]), int(item[0][2] or 0)))
         return [self.directory / name for _, name in found]
 

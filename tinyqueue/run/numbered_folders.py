@@ -62,7 +62,7 @@ def numbers(parent: Path) -> list[int]:
     return [
         int(name)
         for name in os.listdir(parent)
-        if _NUMBER.match(name) and (parent / name / "run.json").is_file()
+        if _NUMBER.fullmatch(name) and (parent / name / "run.json").is_file()
     ]
 
 

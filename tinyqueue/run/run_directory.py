@@ -76,7 +76,7 @@ class RunDirectory:
             ConfigError: A file that the experiment names cannot be copied.
         """
         name = document["name"]
-        if not EXPERIMENT_PATTERN.match(name):
+        if not EXPERIMENT_PATTERN.fullmatch(name):
             raise RunDirectoryError(f"{name!r} is not an experiment name; no run was created.")
         parent = root / name
         made = [folder for folder in (parent, *parent.parents) if not folder.exists()]

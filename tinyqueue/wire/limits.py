@@ -35,6 +35,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "reward": "a reward is NaN, infinite, or beyond the experiment's max_abs_reward",
         "probability": "a log-probability is NaN, infinite or above zero",
         "autoreset": "ends of episodes and valid ticks contradict next-step autoreset",
+        "continuity": "it does not go on where the stage's batch before it ended",
     }
 )
 """Reason code of a refusal → its meaning. The code is counted and shown; keep it stable."""
