@@ -44,12 +44,22 @@ def preset_for(environment_id: str) -> Path | None:
     return min(fitting, key=rank, default=None)
 
 
+OF_ALGORITHM = ("normalise_observations", "normalise_rewards")
+"""Settings of ``[environment]`` that say how an algorithm learns, not what is played."""
+
+
+def without_normalisation(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment's table without :data:`OF_ALGORITHM`."""
+    return {name: value for name, value in environment.items() if name not in OF_ALGORITHM}
+
+
 def preset_with(environment: Mapping[str, Any], algorithm: str) -> Path | None:
     """The preset for exactly this environment, wrappers included, and this algorithm, or None."""
+    played = without_normalisation(environment)
     for path in presets().values():
         document = read_document(path)
         if (
-            document.get("environment") == environment
+            without_normalisation(document.get("environment", {})) == played
             and chosen(document, "algorithm") == algorithm
         ):
             return path

@@ -126,6 +126,32 @@ def test_another_algorithm_is_that_of_the_preset_which_has_it(target):
     assert said == "preset cartpole-dqn, since it trains this environment with dqn"
 
 
+@pytest.mark.parametrize(
+    ("target", "algorithm", "preset"),
+    [
+        ("Pendulum-v1", "sac", "pendulum-sac"),
+        ("pendulum-sac", "ppo", "pendulum-ppo"),
+        ("LunarLander-v3", "ppo", "lunarlander-ppo"),
+        ("lunarlander-ppo", "pqn", "lunarlander-pqn"),
+    ],
+)
+def test_how_observations_are_normalised_makes_no_other_environment(target, algorithm, preset):
+    assignments = (f"algorithm.name={algorithm}",)
+
+    document, said = chosen_for(*find_document(target), assignments)
+
+    assert said.startswith(f"preset {preset}, ")
+    assert configured(document, assignments) == configured(find_document(preset)[0])
+
+
+def test_another_algorithm_does_not_inherit_how_the_former_one_normalised():
+    assignments = ("algorithm.name=impala",)
+
+    document, _ = chosen_for(*find_document("pendulum-ppo"), assignments)
+
+    assert not configured(document, assignments).environment.normalise_rewards
+
+
 def test_without_such_a_preset_another_algorithm_begins_from_its_own_defaults():
     assignments = ("algorithm.name=r2d2", "algorithm.gamma=0.5")
 

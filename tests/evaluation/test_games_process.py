@@ -133,6 +133,24 @@ def test_an_exception_is_told_with_its_words(process: GamesProcess) -> None:
     assert raised.value.kind == "RuntimeError"
 
 
+def test_a_process_that_was_killed_between_two_evaluations_is_replaced(
+    process: GamesProcess,
+) -> None:
+    before = children()
+    play(process)
+    (child,) = children() - before
+    os.kill(child, signal.SIGKILL)
+    time.sleep(0.5)
+
+    assert play(process).returns.tolist() == [500.0] * 5
+
+    threads = [t for t in threading.enumerate() if t.name == "games-process"]
+    until_s = time.monotonic() + 5.0
+    while sum(thread.is_alive() for thread in threads) > 1:
+        assert time.monotonic() < until_s, "the former one is still held"
+        time.sleep(0.05)
+
+
 def test_the_process_ends_with_the_learner(process: GamesProcess, over: threading.Event) -> None:
     before = children()
     play(process)

@@ -15,9 +15,6 @@ from tinyqueue.algorithms.registry import find
 from tinyqueue.ledger.ledger import read_count
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FILES = sorted(EXAMPLES.glob("*.py"))
-
-
 COMPONENTS = [
     path
     for path in sorted(EXAMPLES.glob("*.py"))
@@ -40,14 +37,14 @@ def run_as_told(path: Path, *words: str | Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
 def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
     result = run_as_told(path, "--serial", "--max-env-steps", "3000", "--runs-dir", tmp_path)
     assert result["env_steps"] >= 3000
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
 def test_an_example_trains_on_what_celery_players_send(path: Path, tmp_path: Path) -> None:
     """Given an embedded broker and a player, as in the command itself."""
     words = ("--broker", "embedded", "--players", "1", "--max-env-steps", "20000")

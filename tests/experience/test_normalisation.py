@@ -222,3 +222,19 @@ def test_a_setting_that_would_have_no_effect_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="no real numbers, only 7056 numbers from 0 to 255"):
         require_normalisable(experiment({"normalise_observations": True}), pixels)
+
+
+def test_a_run_that_starts_from_another_goes_on_from_its_statistics() -> None:
+    # Given layers with another run's numbers, which one batch would hardly move
+    layer = Layer()
+    layer.mean.now, layer.deviation.now = np.full(4, 5.0), np.full(4, 2.0)
+    for kept in (layer.mean, layer.deviation):
+        kept.numpy = lambda kept=kept: kept.now
+    normalisation = Normalisation({"": layer})
+
+    normalisation.begin_from_layers(100_000)
+    assert not normalisation.is_new
+    normalisation.observe([random_batch()])
+
+    np.testing.assert_allclose(layer.mean.now, 5.0, atol=0.01)
+    np.testing.assert_allclose(layer.deviation.now, 2.0, atol=0.01)

@@ -75,7 +75,7 @@ def make(broker: Any, tmp_path: Path) -> Iterator[Make]:
     made: list[Outbox] = []
 
     def make(memory_bytes: int = 1 << 20, disk: bool = True) -> Outbox:
-        folder = SpoolFolder(tmp_path / "spool", "e", "r", STAGE, 1 << 20) if disk else None
+        folder = SpoolFolder(tmp_path / "spool", "e", "r", STAGE, 1 << 20, "none") if disk else None
         spool = Spool(memory_bytes, folder, STAGE)
         journal = PublishJournal(tmp_path / "journal", STAGE)
         made.append(Outbox(STAGE, "none", spool, broker, journal))

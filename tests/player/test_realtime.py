@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,10 +49,11 @@ def opened(spec: Any, stage: Any, runner: Any) -> Any:
     return OpenStage(played, stage(played), Policy(runner(played)), outbox=Outbox())  # type: ignore[arg-type]
 
 
-def play(opened: Any, name: str = "t1", deadline_s: float = 0.0, **more: Any) -> PlayReport:
+def play(opened: Any, name: str = "t1", deadline_s: float | None = None, **more: Any) -> PlayReport:
     report = PlayReport()
     task = PlayTask(name, "maze", "a-run", 1, 1.0)
     more = {"is_ending": lambda: False, **more}
+    deadline_s = time.monotonic() if deadline_s is None else deadline_s
     play_episodes(opened, task, deadline_s, report, **more)
     return report
 
@@ -122,11 +124,24 @@ def test_the_batch_that_may_be_a_tasks_last_tells_that_it_ends(opened: Any) -> N
 def test_a_task_without_a_batch_of_its_own_is_told_too(opened: Any) -> None:
     opened.stage.play_on(opened.policy.runner, "t0", lambda: False)
 
+    opened.policy.over = "other run"
     report = play(opened)
 
     # Two steps are left of the episode: no batch ends within it.
     assert report.batches == 0
     assert opened.outbox.told == [("t1", 0)]
+
+
+def test_a_task_goes_on_through_short_episodes_until_a_batch_is_finished(
+    spec: Any, stage: Any, runner: Any
+) -> None:
+    """Else it would end without a word, as its end is told by a batch."""
+    played = spec("Countdown-v0", ticks=16, slots=1, realtime=True, kwargs={"length": 2})
+    opened = OpenStage(played, stage(played), Policy(runner(played)), outbox=Outbox())  # type: ignore[arg-type]
+
+    for number in range(4):
+        assert play(opened, f"t{number}").batches == 1
+        assert opened.stage.is_between_episodes
 
 
 def test_a_run_that_has_ended_ends_the_task_with_the_episode(opened: Any) -> None:
@@ -151,7 +166,7 @@ def test_an_episode_longer_than_a_task_may_be_is_left_at_the_end_of_a_batch(
     opened.spec = opened.spec.model_copy(update={"task_limit_s": 1e-9})
 
     for number in range(3):
-        assert play(opened, f"t{number}", deadline_s=FAR_S).batches == 1
+        assert play(opened, f"t{number}", deadline_s=0.0).batches == 1
 
     assert capsys.readouterr().out.count("raise session.task_limit_s") == 1
 

@@ -24,7 +24,7 @@ def play(request: pytest.FixtureRequest) -> Playing:
 def folder(
     root: Path, stage: str = STAGE, most_bytes: int = 1 << 20, run: str = "r"
 ) -> SpoolFolder:
-    return SpoolFolder(root, "e", run, stage, most_bytes)
+    return SpoolFolder(root, "e", run, stage, most_bytes, "none")
 
 
 def drained(spool: Spool) -> list[int]:
@@ -204,3 +204,34 @@ def test_a_torn_file_is_left_out(play: Playing, tmp_path: Path) -> None:
     torn.write_bytes(torn.read_bytes()[:200])
 
     assert drained(Spool(1, folder(tmp_path, stage="b" * 32), "b" * 32)) == [1]
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
+    """A run directory has the same layout: an experiment, a number, a file called lock."""
+    run = tmp_path / "e" / "1"
+    run.mkdir(parents=True)
+    (run / "lock").touch()
+    (run / "run.json").write_text("{}")
+    abandoned = tmp_path / "e" / ("a" * 32)
+    abandoned.mkdir()
+
+    assert folder(tmp_path).adopt() == 0
+
+    assert (run / "run.json").exists()
+    assert not abandoned.exists()
+
+
+def test_what_only_fits_compressed_is_kept_on_disk(tmp_path: Path, play: Playing) -> None:
+    batch = play.play()
+    plain, packed = (
+        SpoolFolder(tmp_path / codec, "e", "r", STAGE, 1 << 20, codec) for codec in ("none", "lz4")
+    )
+    plain.write(batch)
+    packed.write(batch)
+    sizes = [
+        sum(f.stat().st_size for f in (tmp_path / c).rglob("*.session")) for c in ("none", "lz4")
+    ]
+    assert sizes[1] < sizes[0]
+    taken = packed.take()
+    assert taken is not None
+    assert taken.rewards.tolist() == batch.rewards.tolist()

@@ -87,6 +87,11 @@ def test_what_the_librarys_own_player_plays_conforms(checks, played):
         checks.check(message(batch))
 
 
+def test_numbers_of_info_are_those_of_the_spec(spec):
+    contract = contract_of(spec.model_copy(update={"info": ("x", "y")}), needs_carry=True)
+    assert contract.info == 2
+
+
 def test_a_batch_that_comes_again_and_one_after_a_gap_conform(checks, played):
     for n in (0, 1, 1, 4, 5):
         checks.check(message(played[n]))

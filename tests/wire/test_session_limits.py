@@ -30,6 +30,7 @@ CHANGES: list[dict[str, Any]] = [
     {"state": {"h": Leaf("float32", (256,)), "c": Leaf("float32", (256,))}, "needs_carry": True},
     {"extras": {"mask": Extra("bool", (18,), rows="ticks+1"), "value": Extra("float32")}},
     {"actions": {"": Leaf("float32", (17,))}},
+    {"info": 32},
 ]
 
 
@@ -76,8 +77,17 @@ def fullest(contract: Contract, batch: SessionBatch) -> SessionBatch:
         truncated=noise("bool", t, b),
         valid=noise("bool", t, b),
         carry=carry,
-        episodes=Episodes.of(ones * 0, ones, ones, ones),
+        episodes=_episodes(contract, ones),
     )
+
+
+def _episodes(contract: Contract, ones: np.ndarray) -> Episodes:
+    """One per slot and tick."""
+    episodes = Episodes.of(ones * 0, ones, ones, ones)
+    if not contract.info:
+        return episodes
+    numbers = np.random.default_rng(2).random((len(ones), contract.info)).astype(np.float32)
+    return replace(episodes, info_last=numbers, info_mean=numbers)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

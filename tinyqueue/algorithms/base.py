@@ -150,11 +150,13 @@ class Algorithm(AnyAlgorithm[C, E]):
             network's as ``model/…``, and the optimiser's. Set by the subclass.
         acting_outputs: Network outputs that the head reads; only they are exported.
         needs_memory: Whether it makes little sense without a recurrent network.
+        needs_layer_norm: Whether it does not hold without LayerNorm in its network.
     """
 
     acting_outputs: tuple[str, ...]
     kept: Mapping[str, Variable]
     needs_memory: ClassVar[bool] = False
+    needs_layer_norm: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, config: C, network: Network, actions: Space, mask_size: int = 0) -> None: ...

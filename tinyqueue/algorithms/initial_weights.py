@@ -5,7 +5,7 @@ Weights are taken by name where shapes agree; the optimiser begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
+from tinyqueue.data.names import OBSERVATION_STATISTICS
 from tinyqueue.data.spaces import Arrays
 from tinyqueue.errors import CheckpointError
 from tinyqueue.models.tensors import Variable
@@ -23,6 +24,12 @@ from tinyqueue.run.run_directory import RunDirectory
 
 KEY = "init_from"
 """Where a run's ``info`` has the path of the run or sample that it starts from."""
+
+OWN_NETWORK = (
+    "--init-from gives weights to a Keras network, and this algorithm brings a network of its own. "
+    "Leave it out, and read the weights in the algorithm."
+)
+"""Why weights are not taken."""
 
 _MODEL, _TARGET = "model/", "target/"
 _WEIGHTS = (_MODEL, "critic/", _TARGET)
@@ -38,10 +45,12 @@ class InitialWeights:
     Attributes:
         arrays: Name in a checkpoint → array: ``model/dense/kernel``.
         source: Where they are from, for people.
+        env_steps: How many env steps they were trained for.
     """
 
     arrays: Arrays
     source: str
+    env_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,8 @@ def read_initial_weights(path: Path) -> InitialWeights:
     if is_sample(path):
         sample = read_sample(path)
         arrays = {f"{_MODEL}{name}": array for name, array in sample.weights.items()}
-        return InitialWeights(arrays, f"the sample {path} ({sample.env_steps:,} env steps)")
+        source = f"the sample {path} ({sample.env_steps:,} env steps)"
+        return InitialWeights(arrays, source, sample.env_steps)
     checkpoint = CheckpointReader(path / "checkpoints").newest()
     if checkpoint is None:
         raise CheckpointError(
@@ -89,7 +99,8 @@ def read_initial_weights(path: Path) -> InitialWeights:
             "such as runs/<experiment>/<number>, or a sample."
         )
     arrays = {n: array for n, array in checkpoint.state.items() if n.startswith(_WEIGHTS)}
-    return InitialWeights(arrays, f"{path} at {checkpoint.env_steps:,} env steps")
+    source = f"{path} at {checkpoint.env_steps:,} env steps"
+    return InitialWeights(arrays, source, checkpoint.env_steps)
 
 
 def start_from(algorithm: Algorithm[Any, Any], weights: InitialWeights) -> Taken:
@@ -129,8 +140,18 @@ def start_from(algorithm: Algorithm[Any, Any], weights: InitialWeights) -> Taken
     return taken
 
 
-def initialise(run: RunDirectory, algorithm: AnyAlgorithm[Any, Any]) -> list[str]:
+def initialise(
+    run: RunDirectory,
+    algorithm: AnyAlgorithm[Any, Any],
+    keep_statistics: Callable[[int], None] = lambda count: None,
+) -> list[str]:
     """Starts a run from the weights that it was created with, unless it has a checkpoint.
+
+    Args:
+        run: The run.
+        algorithm: Its algorithm, built.
+        keep_statistics: Called with their number of env steps if statistics of observations are
+            among the weights, which otherwise begin anew with the first batch.
 
     Returns:
         What was taken and what was not, in sentences; empty if there was nothing to do.
@@ -143,12 +164,11 @@ def initialise(run: RunDirectory, algorithm: AnyAlgorithm[Any, Any]) -> list[str
     if path is None or CheckpointReader(run.path / "checkpoints").paths():
         return []
     if isinstance(algorithm, BareAlgorithm):
-        raise CheckpointError(
-            "--init-from gives weights to a Keras network, and this algorithm brings a network of "
-            "its own. Leave it out, and read the weights in the algorithm."
-        )
+        raise CheckpointError(OWN_NETWORK)
     weights = read_initial_weights(Path(path))
     taken = start_from(cast(Algorithm[Any, Any], algorithm), weights)
+    if any(name.startswith(f"{_MODEL}{OBSERVATION_STATISTICS}") for name in taken.names):
+        keep_statistics(weights.env_steps)
     count = len(taken.names)
     total = count + len(taken.differ) + len(taken.only_here)
     said = [

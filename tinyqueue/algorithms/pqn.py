@@ -128,6 +128,7 @@ class Pqn(SessionUpdates[PqnConfig]):
     Config = PqnConfig
     head = "epsilon-greedy"
     acting_outputs = ("q",)
+    needs_layer_norm = True
 
     def __init__(
         self, config: PqnConfig, network: Network, actions: Space, mask_size: int = 0

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from tinyqueue.algorithms.base import Algorithm
-from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, is_finite, schedule
+from tinyqueue.algorithms.base import Algorithm, LossNotFiniteError
+from tinyqueue.algorithms.descent import NO_RATE, Compiled, Descent, schedule
 from tinyqueue.algorithms.optimisers import OptimiserName
 from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
 from tinyqueue.data.session import SessionBatch
@@ -75,6 +75,7 @@ class SessionUpdates(Algorithm[S, Sequence[SessionBatch]]):
         self._descent = Descent(network, config.optimiser, config.epsilon, config.max_grad_norm)
         self.kept = self._descent.kept
         self._graph = Compiled(self._learn)
+        self._takes_steps = True
 
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
         """What changes between updates: the learning rate first, and what a subclass adds."""
@@ -84,19 +85,24 @@ class SessionUpdates(Algorithm[S, Sequence[SessionBatch]]):
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         """The update, inside a graph. Returns its metrics as one float32 vector."""
 
-    def _run(
-        self, batches: Sequence[SessionBatch], env_steps: int, rate: np.float32 | None = None
-    ) -> list[float]:
-        """The metrics of :meth:`_learn` for these batches. With ``NO_RATE`` it takes no step."""
+    def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
+        """The metrics of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
         scheduled, *others = self._settings(batch.rewards.shape[1], env_steps)
-        settings = (scheduled if rate is None else np.asarray(rate), *others)
+        settings = (scheduled if self._takes_steps else np.asarray(NO_RATE), *others)
         numbers: list[float] = self._graph(settings, batch).tolist()
         return numbers
 
     def is_sound(self, batches: Sequence[SessionBatch], env_steps: int) -> bool:
         """Whether an update on these batches would have a finite loss and gradient."""
-        return is_finite(*self._run(batches, env_steps, NO_RATE)[:2])
+        self._takes_steps = False
+        try:
+            self.update(batches, env_steps)
+        except LossNotFiniteError:
+            return False
+        finally:
+            self._takes_steps = True
+        return True
 
     def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -145,6 +146,8 @@ def _next(
     # Whoever wrote them before this command alone needs them before the next one too.
     modules = ",".join(load_settings().environment_modules)
     before = f"TINYQUEUE_ENVIRONMENT_MODULES={shlex.quote(modules)} " if modules else ""
+    if modules and (path := os.environ.get("PYTHONPATH")):
+        before += f"PYTHONPATH={shlex.quote(path)} "
 
     how = ("--sample",) if outcome.policy == "sampled" else ()
     if outcome.updates:

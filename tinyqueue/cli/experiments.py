@@ -14,14 +14,16 @@ from typing import Any
 
 from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
-from tinyqueue.algorithms.initial_weights import read_initial_weights
+from tinyqueue.algorithms.initial_weights import OWN_NETWORK, read_initial_weights
 from tinyqueue.algorithms.registry import find
 from tinyqueue.catalogue import (
+    OF_ALGORITHM,
     configs,
     make_experiment,
     preset_for,
     preset_with,
     presets,
+    without_normalisation,
 )
 from tinyqueue.cli.runs import require_run
 from tinyqueue.envs.names import find_environment, import_allowed
@@ -118,6 +120,9 @@ def chosen_for(
     )
     if "algorithm" in wanted and not is_file:
         result.pop("name", None)
+        kept = result.get("environment", {})
+        result["environment"] = without_normalisation(kept)
+        gone += [f"environment.{name}" for name in OF_ALGORITHM if name in kept]
     if gone:
         names = " and ".join(map(label, wanted.values()))
         have = "have their" if len(wanted) > 1 else "has its"
@@ -209,6 +214,8 @@ def new_run(
             find_wrapper(wrapper)
     info = _surroundings(experiment)
     if init_from is not None:
+        if issubclass(find(experiment.algorithm_name), BareAlgorithm):
+            raise ConfigError(OWN_NETWORK)
         require_run(init_from)
         read_initial_weights(init_from)
         info[INIT_FROM] = str(init_from.resolve())

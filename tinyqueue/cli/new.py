@@ -17,6 +17,8 @@ from tinyqueue.cli.output import print_text
 from tinyqueue.errors import ConfigError
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,47}")
+_USED = ("features", "observation_inputs", "import_keras")
+# Names that a starter uses itself.
 
 
 @click.command(name="new")
@@ -52,7 +54,9 @@ def new(kind: str, name: str, folder: Path) -> None:
 def _words(kind: str, name: str) -> dict[str, str]:
     """What stands in a starter → what is written in its place."""
     module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+    class_name = "".join(part[:1].upper() + part[1:] for part in re.split("_+", name))
+    is_word = keyword.iskeyword(module) or keyword.iskeyword(class_name)
+    if not _NAME.fullmatch(name) or is_word or module in _USED:
         known = re.sub("[^A-Za-z0-9_]+", "_", name).strip("_0123456789")
         raise ConfigError(
             f"{name!r} cannot name a Python module and a class in it: use 1–48 letters, digits and "
@@ -60,7 +64,6 @@ def _words(kind: str, name: str) -> dict[str, str]:
             wrote=name,
             instead=[known] if _NAME.fullmatch(known) and not keyword.iskeyword(known) else [],
         )
-    class_name = "".join(part[:1].upper() + part[1:] for part in re.split("_+", name))
     return {"NAME": module, "CLASS": class_name, "ENVIRONMENT": f"{class_name}-v0"}
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST = 10**9
+"""The largest number in a pace; more ticks are a mistake of whoever counts them."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -30,6 +33,7 @@ class Pace:
     @classmethod
     def of(cls, seconds: Sequence[float], missed_ticks: int, late_ticks: int) -> Pace:
         """The pace of env steps whose actions took ``seconds``, one number per step."""
+        missed_ticks, late_ticks = min(missed_ticks, MOST), min(late_ticks, MOST)
         if not len(seconds):
             return cls(missed_ticks=missed_ticks, late_ticks=late_ticks)
         ms = 1000.0 * np.asarray(seconds, np.float64)

@@ -74,9 +74,9 @@ def make_environment(
                 **config.kwargs,
                 **kwargs,
             )
-    environment = apply_wrappers(environment, config.wrappers, config.id)
     if config.realtime:
         environment = Paced(environment, config.tick_s)
+    environment = apply_wrappers(environment, config.wrappers, config.id)
     if config.mask_path is not None:
         environment = with_mask_in_info(environment, config.mask_path)
     if config.drop is not None:

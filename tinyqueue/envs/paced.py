@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import time
@@ -79,8 +80,12 @@ class Paced(gymnasium.Wrapper[Any, Any, Any, Any]):
         return pace
 
 
+@functools.cache
 def prepare_process() -> None:
-    """Makes other threads, and the garbage of what has been imported, cost a player little."""
+    """Makes other threads, and the garbage of what has been imported, cost a player little.
+
+    Once per process: what is frozen is never collected.
+    """
     sys.setswitchinterval(SWITCH_S)
     # A full collection of a worker's objects takes 20 ms and more; from here on they are exempt.
     gc.collect()

@@ -220,12 +220,14 @@ def _play(
                 f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "
                 f"built again while the others carry on{hint and f'. {hint}'}"
             )
+        # Slots that own their clock wait for it side by side.
+        one_by_one = 1 if config.realtime else slots
         trial = Trial(
             slots=slots,
             build_s=built_s / slots,
             reset_s=reset_s,
-            step_s=steps.seconds / max(1, steps.count * slots),
-            slowest_step_s=steps.slowest_s / slots,
+            step_s=steps.seconds / max(1, steps.count * one_by_one),
+            slowest_step_s=steps.slowest_s / one_by_one,
             slot_bytes=slot_bytes,
             rewards=(steps.lowest, steps.highest),
             episode_steps=steps.count * slots / steps.ended if steps.ended else None,

@@ -104,6 +104,13 @@ def find_wrapper(config: WrapperConfig) -> type[gymnasium.Wrapper[Any, Any, Any,
         )
     if _is_gymnasiums(found):
         _require_applicable(found.__name__)
+    elif found.__module__.partition(".")[0] != config.module.partition(".")[0]:
+        # A module that is allowed may import wrappers of others, for its own use.
+        raise ConfigError(
+            f"{config.wrapper} is {found.__module__}.{found.__qualname__}, which is not of that "
+            f"module's package. To use it, name its own module: {found.__module__}:"
+            f"{found.__name__}, and allow that in TINYQUEUE_ENVIRONMENT_MODULES."
+        )
     return found
 
 

@@ -78,7 +78,10 @@ class GamesProcess:
             "actions": actions,
         }
         with self._lock:
-            if self._child is None or self._child.has_ended:
+            if self._child is not None and self._child.has_ended:
+                self._child.end()
+                self._child = None
+            if self._child is None:
                 self._child = _Child(self._is_over)
             answer = self._child.answer(asked, lambda: is_wanted() and not self._is_over())
         name = spec.environment.id
@@ -129,19 +132,32 @@ class _Child:
     @property
     def has_ended(self) -> bool:
         """Whether it plays no further evaluation."""
-        return self._ended.is_set() or self._process.poll() is not None
+        return self._ended.is_set() or self._has_exited(os.WNOHANG)
 
     def end(self) -> None:
         """Kills it, with its environments' processes."""
         self._ended.set()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill_group()
         self._process.wait()
         # An answer that is waited for has ended with the process.
-        with self._pipes, contextlib.suppress(BrokenPipeError):
+        with self._pipes:
             for pipe in (self._process.stdin, self._process.stdout):
                 assert pipe is not None
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _kill_group(self) -> None:
+        # As long as it is not reaped, the number of its group is nobody else's.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _has_exited(self, flags: int = 0) -> bool:
+        """Whether it has exited. It is not reaped, and its exit code stays."""
+        if self._process.returncode is not None:
+            return True
+        how = os.WEXITED | os.WNOWAIT | flags
+        return os.waitid(os.P_PID, self._process.pid, how) is not None
 
     def answer(
         self, asked: dict[str, Any], is_wanted: Callable[[], bool]
@@ -167,6 +183,8 @@ class _Child:
                 continue
             read = os.read(pipe, 1 << 16)
             if not read:
+                self._has_exited()
+                self._kill_group()
                 return self._process.wait()
             self._unpacker.feed(read)
             for answer in self._unpacker:

@@ -115,10 +115,28 @@ class Normalisation:
         return bool(moments) and not any(each.count for each in moments)
 
     @property
+    def moves_weights(self) -> bool:
+        """Whether what is counted changes the weights that players act by."""
+        return bool(self._layers)
+
+    @property
     def reward_deviation(self) -> float:
         """What rewards are divided by; 1 as long as returns do not vary."""
         variance, mean = float(self._rewards.variance), float(self._rewards.mean)
         return 1.0 if variance <= _SAME * mean**2 else float(np.sqrt(variance + EPSILON))
+
+    def begin_from_layers(self, count: int) -> None:
+        """Goes on from the statistics in the network's layers, which are another run's.
+
+        Args:
+            count: As if from so many values.
+        """
+        for path, moments in self._observations.items():
+            layer = self._layers[path]
+            mean = np.array(layer.mean.numpy(), np.float64)
+            variance = np.square(np.array(layer.deviation.numpy(), np.float64)) - EPSILON
+            squares = np.maximum(variance, 0.0) * count
+            moments.restore({"count": np.asarray(count), "mean": mean, "squares": squares})
 
     def observe(self, batches: Sequence[SessionBatch]) -> None:
         """Counts the valid ticks of batches, each once. The network's layers follow.

@@ -239,6 +239,9 @@ def _with_keras(
     if found.needs_memory and not network.state:
         name = experiment.algorithm_label
         log.warning(f"{name} without a recurrent core trains without a memory: set model.core")
+    if found.needs_layer_norm and not getattr(experiment.model, "layer_norm", True):
+        name = experiment.algorithm_label
+        log.warning(f"{name} is not stable without LayerNorm: set model.layer_norm = true")
     algorithm = found(experiment.algorithm, network, info.action_space, mask_size)
     require_built(algorithm, experiment.algorithm_label)
     policy = PolicyExport(network, algorithm.acting_outputs)

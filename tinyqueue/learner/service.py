@@ -121,7 +121,8 @@ class LearnerService:
             self._advise()
             self._experiment, info = self._around.prepared()
             built = build(self._experiment, info, self._run.run_id)
-            for remark in initialise(self._run, built.algorithm):
+            begin = built.normalisation.begin_from_layers
+            for remark in initialise(self._run, built.algorithm, begin):
                 self._around.view.message(remark)
             with Ledger(
                 self._sessions,

@@ -139,6 +139,9 @@ class Updater:
             clock.updates += 1
         if not is_first:
             statistics.observe(taken.arrived)
+        if taken.arrived and statistics.moves_weights:
+            # An evaluation must play what a checkpoint of this moment holds.
+            self._published_update = -1
         if update:
             self.recent.metrics = {**numbers, **statistics.numbers()}
         self._count(taken.arrived)

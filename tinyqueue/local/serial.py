@@ -101,7 +101,7 @@ def train_serial(
         stopping: Called after every update; True ends the run.
     """
     built = build(experiment, info, run.run_id, deterministic=True)
-    for remark in initialise(run, built.algorithm):
+    for remark in initialise(run, built.algorithm, built.normalisation.begin_from_layers):
         view.message(remark)
     clock, modules = Clock(), settings.environment_modules
     player = SerialPlayer(built, modules)

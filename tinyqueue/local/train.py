@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.horizon import beyond_horizon
+from tinyqueue.algorithms.registry import find
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
@@ -199,7 +201,9 @@ def _as_found(
         ConfigError: Its algorithm cannot act in this environment.
     """
     require_acting(experiment, info)
-    chosen = with_default_model(experiment, info.observation_space)
+    chosen = experiment
+    if not issubclass(find(experiment.algorithm_name), BareAlgorithm):
+        chosen = with_default_model(experiment, info.observation_space)
     if chosen.model_name != experiment.model_name:
         view.message(
             f"{experiment.environment.id} shows images, so its model is {chosen.model_name}: "
@@ -263,6 +267,7 @@ def make_learner(
     Raises:
         ServiceUnreachableError: The broker or the store does not answer.
     """
+    process = GamesProcess(settings.environment_modules, lambda: service.is_over)
 
     def games(
         weights: Any,
@@ -277,7 +282,6 @@ def make_learner(
             service.experiment.evaluation, spec, weights, graph, request, seed, actions, is_wanted
         )
 
-    process = GamesProcess(settings.environment_modules, lambda: service.is_over)
     broker = Broker(settings.broker)
     tasks = TaskSender(
         make_app(settings),

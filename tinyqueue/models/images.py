@@ -10,7 +10,7 @@ from tinyqueue.data.spaces import Space
 from tinyqueue.distributions.arrays import Tensor
 from tinyqueue.errors import ConfigError
 from tinyqueue.models.frame_convolution import frame_convolution
-from tinyqueue.models.image_leaves import ImageLayout, frames_of, image_layout
+from tinyqueue.models.image_leaves import Channels, ImageLayout, frames_of, image_layout
 from tinyqueue.models.inputs import observation_inputs, previous_features, previous_inputs
 from tinyqueue.models.keras_import import import_keras
 from tinyqueue.models.layers import Layers, Width
@@ -27,6 +27,9 @@ class ImageConfig(MemoryConfig):
     """Units of the cell. IMPALA (Espeholt et al., 2018): an LSTM of 256; R2D2: 512."""
     dense: Width = 256
     """Units of the layer after the convolutions; of each stream if an output is dueling."""
+    channels: Channels = "last"
+    """Where an image of three axes has its channels: ``[H, W, c]`` (last), ``[c, H, W]`` (first),
+    or as its shape suggests (auto)."""
     layer_norm: bool = False
     """LayerNorm in every layer before the heads, over channels or units, before its ReLU. PQN
     (Gallici et al., 2024) needs it."""
@@ -77,7 +80,7 @@ def image_network(
     ((path, leaf),) = _image(observations).items()
     inputs = observation_inputs(observations)
     layers = Layers(seed, "relu", dtype_policy(config.precision), layer_norm=config.layer_norm)
-    layout = image_layout(leaf)
+    layout = image_layout(leaf, config.channels)
     features = convolve(layers, layout, frames_of(inputs[path], layout))
     features = keras.layers.Reshape((math.prod(features.shape[1:]),))(features)
     before = []

@@ -13,6 +13,7 @@ from functools import cache
 from tinyqueue.data.names import OBSERVATION_STATISTICS
 from tinyqueue.data.spaces import Leaf, Space
 from tinyqueue.distributions.arrays import Tensor
+from tinyqueue.models.image_leaves import is_image
 from tinyqueue.models.keras_import import KerasLayer, KerasModel, import_keras
 from tinyqueue.models.layers import layer_name
 from tinyqueue.models.network import Network, Recurrence
@@ -22,8 +23,8 @@ MOST_DEVIATIONS = 10.0
 
 
 def is_normalised(leaf: Leaf) -> bool:
-    """Whether observations of this leaf are normalised: real numbers are, values and bytes not."""
-    return not leaf.is_discrete and leaf.dtype.startswith("float")
+    """Whether observations of this leaf are normalised: real numbers are; values and images not."""
+    return not leaf.is_discrete and leaf.dtype.startswith("float") and not is_image(leaf)
 
 
 def statistics_of(observations: Space) -> dict[str, KerasLayer]:

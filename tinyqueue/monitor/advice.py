@@ -111,7 +111,8 @@ def _exploring(experiment: Experiment) -> list[str]:
     settings = []
     if hasattr(algorithm, "n_step"):
         settings.append(f"algorithm.n_step={max(10, 2 * algorithm.n_step)}")
-    if getattr(algorithm, "exploration", "") == "annealed":
+    is_annealed = getattr(algorithm, "exploration", "annealed") == "annealed"
+    if is_annealed and hasattr(algorithm, "exploration_steps"):
         settings.append(f"algorithm.exploration_steps={5 * algorithm.exploration_steps}")
     return settings or [f"session.slots={min(4096, 2 * experiment.session.slots)}"]
 

@@ -133,8 +133,8 @@ def value_explains_nothing(run: Run) -> Finding | None:
     return Finding(
         "value-explains-nothing",
         f"the value estimate is no better than a constant: explained_variance {late:.2f}",
-        "scale rewards so that returns are near 1 (algorithm.reward_scale), raise "
-        "algorithm.value_weight where there is one, or give the network a memory (model.core)",
+        f"{_smaller_rewards(run)}raise algorithm.value_weight where there is one, or look whether "
+        "one observation tells enough (environment.stack, model.core)",
     )
 
 
@@ -164,7 +164,7 @@ def gradients_cut(run: Run) -> Finding | None:
         "gradients-cut",
         f"nine in ten gradients are over {typical / most:.0f} times algorithm.max_grad_norm = "
         f"{most:g}, so the loss hardly decides how far a step goes",
-        "scale rewards down (algorithm.reward_scale), or lower algorithm.value_weight",
+        f"{_smaller_rewards(run)}lower algorithm.value_weight, or raise algorithm.max_grad_norm",
     )
 
 
@@ -173,7 +173,7 @@ def q_runs_away(run: Run) -> Finding | None:
     late, returns = run.late(Metric.Q_MEAN), run.recorded.returns
     if late is None or not len(returns):
         return None
-    scale = float(getattr(run.algorithm, "reward_scale", 1.0))
+    scale = run.late(Metric.REWARD_SCALE) or float(getattr(run.algorithm, "reward_scale", 1.0))
     most = float(np.abs(returns).max()) * scale
     before = run.recorded.part(Metric.Q_MEAN, 2 * LATE - 1, LATE)
     if abs(late) <= 2 * max(most, 1.0) or not len(before) or abs(late) <= abs(np.median(before)):
@@ -268,13 +268,22 @@ def flat_while_loss_moves(run: Run) -> Finding | None:
     if len(losses) < LEAST_LINES or run.has_reached or not run.is_flat:
         return None
     mean = float(np.mean(run.recorded.returns_within(LATE, 1.0)))
-    aim = f" of {run.level:.4g}" if run.level is not None else ""
+    # Another environment's level says nothing of these returns.
+    is_same = run.level is not None and run.experiment.evaluated is None
+    aim = f" of {run.level:.4g}" if is_same else ""
     return Finding(
         "flat",
         f"returns have stopped rising at {mean:.4g}{aim}, while the loss still moves between "
         f"{losses.min():.3g} and {losses.max():.3g}",
         "try another seed first; then a third of algorithm.learning_rate, or more session.slots",
     )
+
+
+def _smaller_rewards(run: Run) -> str:
+    """Advice on the scale of rewards, where it is not chosen by measuring them."""
+    if run.experiment.environment.normalise_rewards:
+        return ""
+    return "scale rewards so that returns are near 1 (algorithm.reward_scale), "
 
 
 RULES: tuple[Rule, ...] = (

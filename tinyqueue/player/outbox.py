@@ -10,11 +10,13 @@ import structlog
 
 from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
 from tinyqueue.data.session import Drop, SessionBatch
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.spool import Spool
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
+TOO_LARGE = "too large"
+"""Reason of a batch that is larger than a message may be."""
 CLOSE_S = 3.0
 """How long the end of a stage waits until its batches are published; the rest is saved."""
 _LOOK_S = 0.25
@@ -60,7 +62,7 @@ class Outbox:
         self._outgoing: Outgoing | None = None
         self._is_closing = threading.Event()
         self._last_s = float("inf")
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._thread.start()
 
     def __len__(self) -> int:
@@ -94,6 +96,14 @@ class Outbox:
             if self._journal:
                 self._journal.close()
 
+    def _work(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            # Nothing is published any more, and the tasks must not seem to succeed.
+            log.exception("the outbox has ended")
+            self.error = TinyqueueError(f"publishing has ended: {error!r}")
+
     def _run(self) -> None:
         while True:
             is_closing = self._is_closing.is_set()
@@ -115,10 +125,14 @@ class Outbox:
 
     def _publish(self, batch: SessionBatch) -> float:
         """Publishes once; returns how long to rest before the next attempt."""
-        try:
-            if self._outgoing is None:
+        if self._outgoing is None:
+            try:
                 self._outgoing = self._encoded(batch)
-                self._write(self._outgoing.message_id, "attempted")
+            except ConfigError as error:
+                self._give_up(batch, error)
+                return 0.0
+            self._write(self._outgoing.message_id, "attempted")
+        try:
             outcome = self._publisher.publish(self._outgoing)
         except TinyqueueError as error:
             if self.error is None:
@@ -130,6 +144,16 @@ class Outbox:
             self._confirmed(self._outgoing)
             return 0.0
         return _AWAY_S if outcome is PublishOutcome.NO_LEARNER else self._publisher.pause_s()
+
+    def _give_up(self, batch: SessionBatch, error: ConfigError) -> None:
+        """Drops a batch that no learner would take."""
+        header = batch.header
+        log.error("a batch is dropped", batch=header.batch_id, error=str(error))
+        if header.stage == self._stage:
+            self._dropped.append(Drop(header.n, TOO_LARGE))
+            for event in ("attempted", "dropped"):
+                self._write(header.batch_id, event)
+        self._spool.done()
 
     def _encoded(self, batch: SessionBatch) -> Outgoing:
         header = batch.header
@@ -151,7 +175,8 @@ class Outbox:
 
     def _confirmed(self, outgoing: Outgoing) -> None:
         dropped, ended = self._told
-        self._dropped = [drop for drop in self._dropped if drop not in dropped]
+        told = set(dropped)
+        self._dropped = [drop for drop in self._dropped if drop not in told]
         for task in ended:
             self._ended.remove(task)
         self._outgoing = None

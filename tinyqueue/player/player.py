@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import structlog
 
@@ -24,7 +25,7 @@ from tinyqueue.player.open_stage import OpenStage
 from tinyqueue.player.open_stages import OpenStages
 from tinyqueue.player.outbox import Outbox
 from tinyqueue.player.play_task import PlayReport, PlayTask
-from tinyqueue.player.policies import NewestPolicy
+from tinyqueue.player.policies import IDLE_S, NewestPolicy
 from tinyqueue.player.realtime import play_episodes
 from tinyqueue.player.spool import Spool
 from tinyqueue.player.spool_folder import SpoolFolder
@@ -273,6 +274,7 @@ class Player:
             lambda: trained_run(self._redis, spec.experiment),
             lambda signature: require_playable(signature, spec),
             warm_up=(spec.slots, spec.actions) if spec.environment.realtime else None,
+            idle_s=max(IDLE_S, spec.task_limit_s) if spec.environment.realtime else IDLE_S,
         )
         try:
             if spec.environment.realtime:
@@ -299,8 +301,14 @@ class Player:
 
     def _outbox(self, spec: PlaySpec, stage: str, journal: PublishJournal | None) -> Outbox:
         settings = self._settings
+        # Of its own login: a batch that another one publishes is set aside.
         folder = SpoolFolder(
-            settings.spool_dir, spec.experiment, spec.run, stage, settings.spool_disk_bytes
+            settings.spool_dir / quote(settings.login or "_", safe=""),
+            spec.experiment,
+            spec.run,
+            stage,
+            settings.spool_disk_bytes,
+            spec.codec,
         )
         spool = Spool(settings.spool_memory_bytes, folder, stage)
         publisher = self._new_publisher(spec.queue_batches)

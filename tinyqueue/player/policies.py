@@ -45,6 +45,8 @@ class NewestPolicy:
         require_playable: Raises ConfigError for a graph that does not fit what is played.
         warm_up: Slots and action space, if every version must have run once before it is played:
             the first run takes longer than others.
+        idle_s: Time without a call of :meth:`newest` after which the thread rests: more than a
+            batch takes.
 
     Attributes:
         refused: Why the newest version cannot be used, if it cannot.
@@ -59,6 +61,7 @@ class NewestPolicy:
         trained_run: Callable[[], str | None],
         require_playable: Callable[[Signature], None],
         warm_up: tuple[int, Space] | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
@@ -67,6 +70,7 @@ class NewestPolicy:
         self._trained_run = trained_run
         self._require_playable = require_playable
         self._warm_up = warm_up
+        self._idle_s = idle_s
         self.refused: TinyqueueError | None = None
         self._ended = ""
         self._looked_s = self._alive_s = time.monotonic()
@@ -116,7 +120,7 @@ class NewestPolicy:
         while not self._closed:
             # Cleared before looking, so that a call in between is not missed.
             self._wake.clear()
-            if time.monotonic() - self._used_s > IDLE_S and not self._closed:
+            if time.monotonic() - self._used_s > self._idle_s and not self._closed:
                 self._is_resting = True
                 self._wake.wait(_REST_S)
                 self._looked_s = -math.inf

@@ -43,12 +43,13 @@ def play_episodes(
     """
     stage, policy, outbox = opened.stage, opened.policy, opened.outbox
     assert outbox is not None
-    limit_s = time.monotonic() + LIMIT_SHARE * opened.spec.task_limit_s
+    # From the task's start on, of which building the environment may have been a large part.
+    limit_s = deadline_s - task.budget_s + LIMIT_SHARE * opened.spec.task_limit_s
     has_told = False
 
     def may_pause() -> bool:
         return bool(
-            time.monotonic() >= deadline_s
+            (report.batches and time.monotonic() >= deadline_s)
             or outbox.error is not None
             or is_ending()
             or policy.ended()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections import deque
 from contextlib import suppress
@@ -23,6 +24,8 @@ from tinyqueue.errors import MessageError
 from tinyqueue.wire.sessions import decode_session, encode_session
 
 _LOCK, _BATCH = "lock", ".session"
+_STAGE = re.compile("[0-9a-f]{32}")
+# Name of a stage's folder: whatever else is there belongs to somebody else.
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +45,14 @@ class SpoolFolder:
         root: The worker's folder for spools.
         experiment, run, stage: Whose batches are written.
         most_bytes: Size of all files.
+        codec: Compression of the files; a learner accepts no larger messages than these.
     """
 
-    def __init__(self, root: Path, experiment: str, run: str, stage: str, most_bytes: int) -> None:
+    def __init__(
+        self, root: Path, experiment: str, run: str, stage: str, most_bytes: int, codec: str
+    ) -> None:
         self._root = root / experiment
-        self._run, self._stage = run, stage
+        self._run, self._stage, self._codec = run, stage, codec
         self._most_bytes = most_bytes
         self._files: deque[_File] = deque()
         self._bytes = 0
@@ -64,7 +70,9 @@ class SpoolFolder:
         found: list[_File] = []
         with suppress(OSError):
             for folder in sorted(self._root.iterdir()):
-                if folder not in self._locks and self._lock(folder):
+                if not _STAGE.fullmatch(folder.name) or folder in self._locks:
+                    continue
+                if self._lock(folder):
                     files = _files_in(folder)
                     if files and _run_of(files[0].path) == self._run:
                         found += files
@@ -84,7 +92,7 @@ class SpoolFolder:
             OSError: It cannot be written; the batch is not there.
             ConfigError: The batch is larger than a learner accepts.
         """
-        encoded = encode_session(batch)
+        encoded = encode_session(batch, self._codec)
         data = b"%b\n%b" % (json.dumps(encoded.headers).encode(), encoded.body)
         folder = self._root / self._stage
         if folder not in self._locks:
@@ -143,7 +151,8 @@ class SpoolFolder:
         with suppress(OSError):
             file.path.unlink()
         folder = file.path.parent
-        if file.stage != self._stage and not any(f.stage == file.stage for f in self._files):
+        left = (*self._files, self._held)
+        if file.stage != self._stage and not any(f and f.stage == file.stage for f in left):
             self._forget(folder)
 
     def _add(self, file: _File) -> None:

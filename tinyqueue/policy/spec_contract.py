@@ -43,4 +43,5 @@ def contract_of(spec: PlaySpec, *, needs_carry: bool = False) -> Contract:
         state={path: Leaf("float32", tuple(shape)) for path, shape in spec.state.items()},
         needs_carry=needs_carry,
         stack=spec.environment.stack,
+        info=len(spec.info),
     )

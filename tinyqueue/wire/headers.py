@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.identity import EXPERIMENT_PATTERN, MOST_BATCHES
-from tinyqueue.data.pace import Pace
+from tinyqueue.data.pace import MOST, Pace
 from tinyqueue.data.session import Drop, Header
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
@@ -19,8 +19,6 @@ from tinyqueue.wire.limits import SESSION_LIMITS, Limits
 
 _MOST_ENDED_TASKS = 1024
 _STAGE = re.compile("[0-9a-f]{32}")
-_MOST_PACE = 10**9
-# Milliseconds, steps and ticks: sums over batches stay exact.
 _REASON = re.compile("[a-z][a-z -]{0,31}")
 
 
@@ -103,8 +101,8 @@ def _pace(fields: Fields) -> Pace:
         missed_ticks=fields.integer("missed_ticks"),
         late_ticks=fields.integer("late_ticks"),
     )
-    if max(asdict(pace).values()) > _MOST_PACE:
-        raise MessageError("range", f"a number in pace exceeds {_MOST_PACE:,}")
+    if max(asdict(pace).values()) > MOST:
+        raise MessageError("range", f"a number in pace exceeds {MOST:,}")
     return pace
 
 

@@ -49,6 +49,8 @@ def _array_bytes(contract: Contract) -> Iterator[int]:
     # Rewards, terminated, truncated, valid.
     yield from (4 * rows, rows, rows, rows)
     yield from [rows * _EPISODE // 4] * 4
+    # Numbers of info, last and mean, of an episode per step.
+    yield from [4 * rows * contract.info] * 2
     # Exploration rates, and what is carried: steps, reward, actions, state and frames.
     yield from (8 * slots, 4 * slots, 4 * slots)
     for leaf in (*contract.actions.values(), *contract.state.values()):
