@@ -191,10 +191,11 @@ def test_what_comes_next_plays_as_many_games_as_an_evaluation_and_films_some(
 
 def test_what_comes_next_names_the_modules_that_this_command_was_given(run, capsys, monkeypatch):
     monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "store,my.envs")
+    monkeypatch.setenv("PYTHONPATH", "envs")
     said = next_of(SOLVED, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
     *tinyqueue, curves = said
     assert all(
-        line.startswith("TINYQUEUE_ENVIRONMENT_MODULES=store,my.envs tinyqueue ")
+        line.startswith("TINYQUEUE_ENVIRONMENT_MODULES=store,my.envs PYTHONPATH=envs tinyqueue ")
         for line in tinyqueue
     )
     assert curves.startswith("tensorboard ")

@@ -274,7 +274,7 @@ class Player:
             lambda: trained_run(self._redis, spec.experiment),
             lambda signature: require_playable(signature, spec),
             warm_up=(spec.slots, spec.actions) if spec.environment.realtime else None,
-            idle_s=max(IDLE_S, spec.task_limit_s) if spec.environment.realtime else IDLE_S,
+            idle_s=max(IDLE_S, spec.task_limit_s) if spec.environment.realtime else None,
         )
         try:
             if spec.environment.realtime:

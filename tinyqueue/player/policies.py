@@ -46,7 +46,7 @@ class NewestPolicy:
         warm_up: Slots and action space, if every version must have run once before it is played:
             the first run takes longer than others.
         idle_s: Time without a call of :meth:`newest` after which the thread rests: more than a
-            batch takes.
+            batch takes; None: :data:`IDLE_S`.
 
     Attributes:
         refused: Why the newest version cannot be used, if it cannot.
@@ -61,7 +61,7 @@ class NewestPolicy:
         trained_run: Callable[[], str | None],
         require_playable: Callable[[Signature], None],
         warm_up: tuple[int, Space] | None = None,
-        idle_s: float = IDLE_S,
+        idle_s: float | None = None,
     ) -> None:
         self._graph = graph
         self._graph_sha256 = graph_sha256
@@ -120,7 +120,8 @@ class NewestPolicy:
         while not self._closed:
             # Cleared before looking, so that a call in between is not missed.
             self._wake.clear()
-            if time.monotonic() - self._used_s > self._idle_s and not self._closed:
+            idle_s = IDLE_S if self._idle_s is None else self._idle_s
+            if time.monotonic() - self._used_s > idle_s and not self._closed:
                 self._is_resting = True
                 self._wake.wait(_REST_S)
                 self._looked_s = -math.inf
