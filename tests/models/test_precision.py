@@ -66,5 +66,9 @@ def test_bfloat16_is_near_float32_and_all_but_the_layers_inside_stays_float32(na
     for output in ("logits", "value"):
         one, other = exactly[output].numpy(), roughly[output].numpy()
         assert 0 < np.abs(one - other).max() < 0.03 * np.abs(one).max()
-    for one, other in zip(exact_gradients, rough_gradients, strict=True):
-        assert 0 < float(tf.norm(one - other)) < 0.2 * float(tf.norm(one))
+    apart = [one - other for one, other in zip(exact_gradients, rough_gradients, strict=True)]
+    assert all(float(tf.norm(each)) > 0 for each in apart)
+    # As a whole, since steps go along it: single biases nearly cancel over the pixels, and what is
+    # left of them depends on the number of threads that sum them.
+    whole, error = (float(tf.linalg.global_norm(each)) for each in (exact_gradients, apart))
+    assert error < 0.08 * whole
