@@ -67,11 +67,17 @@ class Gone(gymnasium.Wrapper[Any, Any, Any, Any]):
         raise OSError("the table of bonuses is gone")
 
 
+class Elsewhere(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """What the user's module only imports: another package's, which may write files."""
+
+
 @pytest.fixture(autouse=True)
 def module(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of the user, on this machine's list."""
     own = ModuleType(OWN)
-    for kind in (Times, Raises, Nan, Ones, Gone, RecordVideo, TimeLimit):
+    for written_there in (Times, Raises, Nan, Ones, Gone):
+        monkeypatch.setattr(written_there, "__module__", OWN)
+    for kind in (Times, Raises, Nan, Ones, Gone, RecordVideo, TimeLimit, Elsewhere):
         setattr(own, kind.__name__, kind)
     own.system = lambda command: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, OWN, own)
@@ -159,6 +165,13 @@ def test_a_module_that_the_machine_does_not_allow_is_not_imported() -> None:
         find_wrapper(WrapperConfig.model_validate("wave:Wave_read"))
 
     assert "wave" not in sys.modules
+
+
+def test_a_wrapper_that_an_allowed_module_only_imports_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"name its own module: tests\.envs\.test_wrapped:Elsewhere"
+    ):
+        find_wrapper(WrapperConfig.model_validate(f"{OWN}:Elsewhere"))
 
 
 def test_another_module_is_not_allowed_because_it_happens_to_be_imported() -> None:
