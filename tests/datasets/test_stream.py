@@ -30,7 +30,7 @@ def test_a_stream_reads_along_and_the_learner_misses_nothing(
     cluster: Cluster, settings: Settings
 ) -> None:
     cluster.worker(children=1, queues="play")
-    learner = cluster.learner("--json", *ENDLESS, "--max-env-steps", "200000")
+    learner = cluster.learner("--json", *ENDLESS, "--max-env-steps", "1000000000")
     cluster.trains_on(1)
 
     with Stream(PRESET, settings=settings, buffer_batches=64, timeout_s=60.0) as stream:
@@ -46,6 +46,7 @@ def test_a_stream_reads_along_and_the_learner_misses_nothing(
         assert set(np.unique(batch["discounts"])) <= {np.float32(0.9), np.float32(0.0)}
         assert not stream.skipped
 
+    learner.terminate()
     assert learner.wait() == 0, learner.printed
     found = json.loads(cluster.tinyqueue("info", str(cluster.run_path()), "--json").stdout)
     count = found[PRESET]["count"]

@@ -48,7 +48,7 @@ class Bench:
             environment_modules=("chase",),
             spool_dir=folder / "spool",
         )
-        self.spool = folder / "spool" / "chase"
+        self.spool = folder / "spool"
         self.store = connect(services.redis_url)
         spec = chasing.spec(batch=TICKS, hz=HZ, ticks=20)
         self._spec = spec.model_copy(update={"queue_batches": MOST})
@@ -79,7 +79,7 @@ class Bench:
         return [decode_session(body, headers).header for body, headers in self._messages()]
 
     def spooled(self) -> list[Path]:
-        return sorted(self.spool.glob("*/*.session"))
+        return sorted(self.spool.rglob("*.session"))
 
     def _messages(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         with Connection(self._services.broker_url) as connection:
