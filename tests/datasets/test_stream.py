@@ -30,7 +30,7 @@ def test_a_stream_reads_along_and_the_learner_misses_nothing(
     cluster: Cluster, settings: Settings
 ) -> None:
     cluster.worker(children=1, queues="play")
-    learner = cluster.learner("--json", *ENDLESS, "--max-env-steps", "1000000000")
+    learner = cluster.learner("--json", *ENDLESS)
     cluster.trains_on(1)
 
     with Stream(PRESET, settings=settings, buffer_batches=64, timeout_s=60.0) as stream:

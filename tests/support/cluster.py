@@ -19,8 +19,9 @@ from tinyqueue.store.status import StatusBoard
 
 T = TypeVar("T")
 PRESET = "cartpole-impala"
-ENDLESS = ("--stop-at-return", "1e9")
-"""For tests of something else than learning: CartPole is solved in seconds."""
+ENDLESS = ("--stop-at-return", "1e9", "--max-env-steps", "1000000000")
+"""For tests of something else than learning: CartPole is solved in seconds, and a fast machine is
+through a preset's budget in as many."""
 PATIENCE_S = 120.0
 """What is waited for comes in seconds; TensorFlow on a cold disk and busy cores takes a minute."""
 _PYTHON = (sys.executable, "-W", "ignore")
