@@ -11,10 +11,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from tinyqueue.algorithms.descent import Descent
+from tinyqueue.algorithms.base import Update
+from tinyqueue.algorithms.descent import Descent, sound_update
 from tinyqueue.data.spaces import Array
 from tinyqueue.distributions import Tensor
 from tinyqueue.errors import ConfigError
+from tinyqueue.monitor.metrics import Metric
 
 P = TypeVar("P")
 """Nested tensors with the slots of an update on their second axis."""
@@ -97,3 +99,26 @@ def take_steps(
     )
     descent.undo_unless(is_sound, before)
     return tf.concat([means, tf.cast(taken, tf.float32)[None]], axis=0)
+
+
+def epochs_update(
+    names: Sequence[Metric], numbers: Sequence[float], of: int, rate: float, env_steps: int
+) -> Update:
+    """The report of an update that took :func:`take_steps`.
+
+    Args:
+        names: Metrics, in the order of ``numbers``: the loss and the gradient norm first.
+        numbers: What :func:`take_steps` returned: the metrics, then the number of steps.
+        of: Steps that the update has.
+        rate: The learning rate.
+        env_steps: The clock of the update.
+
+    Raises:
+        LossNotFiniteError: A step failed.
+    """
+    *means, steps = numbers
+    return sound_update(
+        dict(zip(names, means, strict=True)),
+        rate,
+        f"step {steps:.0f} of {of} of the update at {env_steps:,} env steps",
+    )

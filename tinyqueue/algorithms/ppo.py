@@ -21,8 +21,13 @@ import numpy as np
 from pydantic import Field
 
 from tinyqueue.algorithms.base import Update
-from tinyqueue.algorithms.descent import schedule, sound_update
-from tinyqueue.algorithms.epochs import minibatches_of, require_whole_slots, take_steps
+from tinyqueue.algorithms.descent import schedule
+from tinyqueue.algorithms.epochs import (
+    epochs_update,
+    minibatches_of,
+    require_whole_slots,
+    take_steps,
+)
 from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
 from tinyqueue.algorithms.returns import Estimates, vtrace
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
@@ -230,13 +235,9 @@ class Ppo(StreamActorCritic[PpoConfig]):
             LossNotFiniteError: A step failed. Those before it are taken back.
             ConfigError: The number of minibatches does not divide the number of slots.
         """
-        *numbers, steps = self._run(batches, env_steps)
+        numbers = self._run(batches, env_steps)
         of = self._config.epochs * self._config.minibatches
-        return sound_update(
-            dict(zip(METRICS, numbers, strict=True)),
-            self._learning_rate(env_steps),
-            f"step {steps:.0f} of {of} of the update at {env_steps:,} env steps",
-        )
+        return epochs_update(METRICS, numbers, of, self._learning_rate(env_steps), env_steps)
 
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
         config = self._config

@@ -17,8 +17,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tinyqueue.algorithms.base import HeadConfig, Update
-from tinyqueue.algorithms.descent import sound_update
-from tinyqueue.algorithms.epochs import minibatches_of, require_whole_slots, take_steps
+from tinyqueue.algorithms.epochs import (
+    epochs_update,
+    minibatches_of,
+    require_whole_slots,
+    take_steps,
+)
 from tinyqueue.algorithms.optimisers import OptimiserName
 from tinyqueue.algorithms.q_targets import lambda_targets, state_values, taken
 from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
@@ -169,13 +173,9 @@ class Pqn(SessionUpdates[PqnConfig]):
             LossNotFiniteError: A step failed. Those before it are taken back.
             ConfigError: The number of minibatches does not divide the number of slots.
         """
-        *numbers, steps = self._run(batches, env_steps)
+        numbers = self._run(batches, env_steps)
         of = self._config.epochs * self._config.minibatches
-        return sound_update(
-            dict(zip(METRICS, numbers, strict=True)),
-            self._learning_rate(env_steps),
-            f"step {steps:.0f} of {of} of the update at {env_steps:,} env steps",
-        )
+        return epochs_update(METRICS, numbers, of, self._learning_rate(env_steps), env_steps)
 
     def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
         config = self._config
