@@ -91,7 +91,8 @@ def make_experiment(document: dict[str, Any]) -> Experiment:
     """
     experiment = parse_experiment(document, **configs(document))
     slots = experiment.session.slots * experiment.learner.batches_per_update
-    find(experiment.algorithm_name).check(experiment.algorithm, slots)
+    algorithm = find(experiment.algorithm_name)
+    algorithm.check(experiment.algorithm, experiment.session.ticks, slots)
     return experiment
 
 

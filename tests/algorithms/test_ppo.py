@@ -18,13 +18,13 @@ from stream_batches import (
     network_of,
     played,
     random_batch,
-    trajectories,
+    rows,
     weights,
 )
 
 from tinyqueue.algorithms import ppo as ppo_module
 from tinyqueue.algorithms.base import LossNotFiniteError
-from tinyqueue.algorithms.epochs import minibatches_of
+from tinyqueue.algorithms.epochs import Epochs
 from tinyqueue.algorithms.optimisers import make_optimiser
 from tinyqueue.algorithms.ppo import (
     METRICS,
@@ -52,27 +52,36 @@ def algorithm(config: PpoConfig | None = None, seed: int = 0) -> Ppo:
     return Ppo(config or PpoConfig(minibatches=2), model, ACTIONS)
 
 
-@pytest.mark.parametrize(("slots", "epochs", "minibatches"), [(8, 3, 4), (6, 5, 1), (4, 1, 4)])
-def test_every_slot_is_taken_once_an_epoch(slots: int, epochs: int, minibatches: int) -> None:
-    order = minibatches_of(slots, epochs, minibatches, env_steps=7)
-    assert order.shape == (epochs * minibatches, slots // minibatches)
-    for epoch in order.reshape(epochs, slots):
-        assert sorted(epoch.tolist()) == list(range(slots))
-    assert Counter(order.ravel().tolist()) == dict.fromkeys(range(slots), epochs)
+@pytest.mark.parametrize(("count", "epochs", "minibatches"), [(8, 3, 4), (6, 5, 1), (4, 1, 4)])
+def test_everything_is_taken_once_an_epoch(count: int, epochs: int, minibatches: int) -> None:
+    order = Epochs(epochs, minibatches).order(count, env_steps=7)
+    assert order.shape == (epochs * minibatches, count // minibatches)
+    for epoch in order.reshape(epochs, count):
+        assert sorted(epoch.tolist()) == list(range(count))
+    assert Counter(order.ravel().tolist()) == dict.fromkeys(range(count), epochs)
 
 
-def test_slots_are_shuffled_anew_in_every_epoch_and_at_every_time() -> None:
-    orders = np.concatenate([minibatches_of(32, 2, 4, steps).reshape(2, 32) for steps in (0, 100)])
+def test_the_order_is_another_in_every_epoch_and_at_every_time() -> None:
+    epochs = Epochs(2, 4)
+    orders = np.concatenate([epochs.order(32, steps).reshape(2, 32) for steps in (0, 100)])
     assert len({tuple(order) for order in orders.tolist()}) == 4
-    assert (minibatches_of(32, 2, 4, 100) == orders[2:].reshape(8, 8)).all()
+    assert (epochs.order(32, 100) == orders[2:].reshape(8, 8)).all()
 
 
-def test_minibatches_that_do_not_divide_the_slots_are_refused() -> None:
+def test_minibatches_that_do_not_divide_the_env_steps_are_refused() -> None:
     trained = algorithm(PpoConfig(minibatches=3))
-    with pytest.raises(ConfigError, match="does not divide the 4 slots"):
+    with pytest.raises(ConfigError, match="does not divide the 20 env steps"):
         trained.update([random_batch()], 0)
-    with pytest.raises(ConfigError, match="does not divide the 8 slots"):
+    with pytest.raises(ConfigError, match="does not divide the 40 env steps"):
         trained.prepare(5, 8)
+
+
+def test_with_a_memory_minibatches_must_divide_the_slots() -> None:
+    config = PpoConfig(minibatches=5)
+    Ppo.check(config, TICKS, SLOTS)
+    Ppo(config, network_of(MODELS["plain"]), PUSHES).prepare(TICKS, SLOTS)
+    with pytest.raises(ConfigError, match=f"does not divide the {SLOTS} slots"):
+        Ppo(config, network_of(MODELS["lstm"]), PUSHES).prepare(TICKS, SLOTS)
 
 
 def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps: int) -> None:
@@ -83,20 +92,27 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
     variables = list(network.trainable_variables.values())
     starts = np.concatenate([np.zeros_like(batch.valid[:1]), ~batch.valid])
 
-    def outputs(slots: Any) -> tuple[Any, Any]:
+    def outputs() -> tuple[Any, Any]:
         acted, rewarded = (
-            np.concatenate([batch.carry[name][None], np.where(batch.valid, rest, 0)])[:, slots]
+            np.concatenate([batch.carry[name][None], np.where(batch.valid, rest, 0)])
             for name, rest in (
                 ("previous_action", batch.actions[""]),
                 ("previous_reward", batch.rewards),
             )
         )
-        state = {path: batch.carry[f"state/{path}"][slots] for path in network.state}
-        seen = {"": tf.constant(batch.observations[""][:, slots])}
-        made, _ = network.unroll(seen, state, starts[:, slots], {"": acted}, rewarded)
+        state = {path: batch.carry[f"state/{path}"] for path in network.state}
+        seen = {"": tf.constant(batch.observations[""])}
+        made, _ = network.unroll(seen, state, starts, {"": acted}, rewarded)
         return made["logits"], made["value"]
 
-    _, before = outputs(np.arange(batch.slots))
+    def part(whole: Any, places: Any) -> Any:
+        """Whole slots of a recurrent network, else ticks from anywhere, slot after slot in time."""
+        whole = tf.convert_to_tensor(whole)
+        if not network.state:
+            whole = tf.reshape(whole, [1, -1, *whole.shape[2:]])
+        return tf.gather(whole, places, axis=1)
+
+    _, before = outputs()
     estimates = gae(
         log_rhos=np.zeros_like(batch.rewards),
         rewards=batch.rewards,
@@ -106,23 +122,24 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
         gamma=config.gamma,
         lambda_=config.lambda_,
     )
-    for slots in minibatches_of(batch.slots, config.epochs, config.minibatches, steps):
+    count = batch.slots if network.state else batch.valid.size
+    for places in Epochs(config.epochs, config.minibatches).order(count, steps):
         with tf.GradientTape() as tape:
-            logits, values = outputs(slots)
+            logits, values = outputs()
             loss, _ = ppo_loss(
                 config,
                 np.float32(config.clip),
                 Factored(PUSHES),
-                {"logits": logits[:-1]},
-                values[:-1],
+                {"logits": part(logits[:-1], places)},
+                part(values[:-1], places),
                 Minibatch(
-                    trajectories(
-                        batch.actions[""][:, slots],
-                        batch.extras[LOG_PROB][:, slots],
-                        batch.valid[:, slots],
+                    rows(
+                        part(batch.actions[""], places),
+                        part(batch.extras[LOG_PROB], places),
+                        part(batch.valid, places),
                     ),
-                    Estimates(*(np.asarray(x)[:, slots] for x in estimates)),
-                    np.asarray(before)[:-1, slots],
+                    Estimates(*(part(x, places) for x in estimates)),
+                    part(np.asarray(before)[:-1], places),
                 ),
             )
         cut, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), config.max_grad_norm)
@@ -242,7 +259,7 @@ def test_learning_rate_and_clip_follow_the_clock() -> None:
 
 
 def test_metrics_are_means_over_the_minibatches() -> None:
-    # Given minibatches of one slot with as many valid ticks each, and weights that stay
+    # Given minibatches with as many valid ticks each, and weights that stay
     config = PpoConfig(minibatches=4, epochs=2, learning_rate=0.0, normalise_advantages=False)
     batch = random_batch()
     batch = replace(
@@ -261,12 +278,14 @@ def test_metrics_are_means_over_the_minibatches() -> None:
 
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
 def test_a_step_that_is_not_finite_takes_the_steps_before_it_back(optimiser: Any) -> None:
-    # Given a slot that is bad, and that comes second in the first epoch
+    # Given a tick that is bad, and that comes second in the first epoch
     config = PpoConfig(minibatches=4, epochs=2, optimiser=optimiser)
     batch = random_batch()
-    slots = minibatches_of(4, 2, 4, env_steps=20)[:, 0]
+    ticks, slots = batch.valid.shape
+    places = Epochs(2, 4).order(ticks * slots, env_steps=20)
+    bad_place = next(place for place in places[1] if batch.valid.ravel()[place])
     bad = replace(batch, observations={"": batch.observations[""].copy()})
-    bad.observations[""][0, slots[1]] = np.nan
+    bad.observations[""][divmod(int(bad_place), slots)] = np.nan
     trained = algorithm(config)
     trained.update([random_batch(1)], 0)
     started = trained.state()

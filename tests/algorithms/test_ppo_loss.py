@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from stream_batches import PUSHES, trajectories
+from stream_batches import PUSHES, rows
 
 from tinyqueue.algorithms.ppo import METRICS, Minibatch, PpoConfig, ppo_loss
 from tinyqueue.algorithms.returns import Estimates
@@ -18,8 +18,8 @@ PLAIN: dict[str, Any] = {"normalise_advantages": False, "entropy_weight": 0.0, "
 def minibatch(
     *, actions: Any, log_mu: Any, valid: Any, advantages: Any, targets: Any, old_values: Any
 ) -> Minibatch:
-    batch = trajectories(actions, log_mu, valid)
-    return Minibatch(batch, Estimates(targets, advantages), old_values)
+    played = rows(actions, log_mu, valid)
+    return Minibatch(played, Estimates(targets, advantages), old_values)
 
 
 def metrics_of(config: PpoConfig, logits: Any, values: Any, **batch: Any) -> dict[str, float]:

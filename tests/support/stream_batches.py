@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyqueue.algorithms.impala import Impala, ImpalaConfig
 from tinyqueue.algorithms.stream import StreamActorCritic
-from tinyqueue.algorithms.trajectories import Trajectories
+from tinyqueue.algorithms.trajectories import NetworkInputs, Rows, Trajectories
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf, space_to_json
 from tinyqueue.envs.describe import describe
@@ -101,6 +101,11 @@ def trajectories(
         seen=(),
         carried={},
     )
+
+
+def rows(actions: Array, log_mu: Array, valid: Array) -> Rows[Array]:
+    """``[T, B]`` each, without what a network sees."""
+    return Rows(NetworkInputs({}, {}, np.zeros_like(valid), ()), {"": actions}, log_mu, valid)
 
 
 def weights(trained: StreamActorCritic[Any]) -> Arrays:

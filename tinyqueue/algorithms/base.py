@@ -62,11 +62,12 @@ class AnyAlgorithm(ABC, Generic[C, E]):
     records_entropy: ClassVar[bool] = False
 
     @classmethod
-    def check(cls, config: C, slots: int) -> None:
+    def check(cls, config: C, ticks: int, slots: int) -> None:
         """Rejects settings that contradict one another, before anything is built.
 
         Args:
             config: The settings.
+            ticks: T of the session batches.
             slots: Environments in one update: B₁+B₂+… over its session batches.
 
         Raises:

@@ -1,13 +1,13 @@
 """Several epochs of minibatches on the same session batches, in one graph.
 
-A minibatch takes whole slots, not single ticks: a recurrent state runs through them, and the end of
-an episode stays next to its final observation.
+A minibatch takes ticks from anywhere in the update, as published. Where a recurrent state runs
+through the ticks of a slot, it takes whole slots.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,40 +16,82 @@ from tinyqueue.algorithms.descent import Descent, sound_update
 from tinyqueue.data.spaces import Array
 from tinyqueue.distributions import Tensor
 from tinyqueue.errors import ConfigError
+from tinyqueue.models.network import Network
 from tinyqueue.monitor.metrics import Metric
 
 P = TypeVar("P")
-"""Nested tensors with the slots of an update on their second axis."""
+"""Nested tensors of an update, ``[T, B, …]``, or ``[1, B, …]`` where a slot has one of them."""
 
 
-def require_whole_slots(minibatches: int, slots: int) -> None:
-    """Returns when so many minibatches divide the slots of an update.
+class Epochs(NamedTuple):
+    """How often an update trains on its ticks.
 
-    Raises:
-        ConfigError: They do not.
+    Attributes:
+        epochs: Passes over all of them.
+        minibatches: Optimiser steps per pass.
     """
-    if slots % minibatches:
-        raise ConfigError(
-            f"algorithm.minibatches = {minibatches} does not divide the {slots} slots "
-            "of an update (session.slots × learner.batches_per_update), and a minibatch takes "
-            "whole slots. Choose a divisor."
-        )
+
+    epochs: int
+    minibatches: int
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of an update."""
+        return self.epochs * self.minibatches
+
+    def require_divides(self, ticks: int, slots: int, network: Network | None = None) -> int:
+        """What the minibatches of an update share out among them: its ticks, or its slots.
+
+        Args:
+            ticks: T of its session batches.
+            slots: B₁+B₂+… over them.
+            network: What is trained; None while that is not known, which lets pass what only a
+                network without recurrent state takes.
+
+        Raises:
+            ConfigError: The minibatches do not divide it.
+        """
+        takes_slots = network is not None and bool(network.state)
+        count = slots if takes_slots else ticks * slots
+        if count % self.minibatches:
+            of = "session.slots × learner.batches_per_update"
+            what = (
+                f"{slots} slots of an update ({of}), and with a recurrent core a minibatch takes "
+                "whole slots"
+                if takes_slots
+                else f"{count} env steps of an update (session.ticks × {of})"
+            )
+            raise ConfigError(
+                f"algorithm.minibatches = {self.minibatches} does not divide the {what}. "
+                "Choose a divisor."
+            )
+        return count
+
+    def order(self, count: int, env_steps: int) -> Array:
+        """What each step takes, ``[epochs · minibatches, count / minibatches]`` int32.
+
+        Every epoch takes everything once, in a new random order.
+
+        Args:
+            count: Of :meth:`require_divides`.
+            env_steps: Seed of the orders, so that a restored run draws the same.
+        """
+        rng = np.random.default_rng(env_steps)
+        orders = np.stack([rng.permutation(count) for _ in range(self.epochs)])
+        return orders.reshape(self.steps, -1).astype(np.int32)
 
 
-def minibatches_of(slots: int, epochs: int, minibatches: int, env_steps: int) -> Array:
-    """The slots of each step, ``[epochs · minibatches, slots / minibatches]`` int32.
+def separable(whole: P, network: Network) -> P:
+    """The same with everything that may be in another minibatch side by side on the second axis.
 
-    Every epoch takes all slots, in a new random order.
-
-    Args:
-        slots: A multiple of ``minibatches``.
-        epochs: Passes over all slots.
-        minibatches: Steps per epoch.
-        env_steps: Seed of the orders, so that a restored run draws the same.
+    Single ticks, ``[1, T·B, …]``; whole slots if the network has a recurrent state.
     """
-    rng = np.random.default_rng(env_steps)
-    orders = np.stack([rng.permutation(slots) for _ in range(epochs)])
-    return orders.reshape(epochs * minibatches, -1).astype(np.int32)
+    import tensorflow as tf
+
+    if network.state:
+        return whole
+    flat: P = tf.nest.map_structure(lambda x: tf.reshape(x, [1, -1, *x.shape[2:]]), whole)
+    return flat
 
 
 def take_steps(
@@ -66,8 +108,8 @@ def take_steps(
 
     Args:
         descent: Takes the steps.
-        whole: What minibatches are taken from, ``[…, B, …]``.
-        order: ``[steps, b]`` int32, the slots of each minibatch.
+        whole: What minibatches are taken from, by its second axis (:func:`separable`).
+        order: ``[steps, b]`` int32, the places of each minibatch on it (:meth:`Epochs.order`).
         rate: The learning rate, a scalar.
         loss_of: The loss of a minibatch, and its metrics.
         count: Number of metrics.

@@ -122,7 +122,7 @@ class Impala(StreamActorCritic[ImpalaConfig]):
     Config = ImpalaConfig
 
     @classmethod
-    def check(cls, config: ImpalaConfig, slots: int) -> None:
+    def check(cls, config: ImpalaConfig, ticks: int, slots: int) -> None:
         """Rejects clips of importance ratios that are always 1."""
         for name in ("rho_clip", "c_clip", "pg_rho_clip"):
             if config.correction == "none" and getattr(config, name) != 1.0:

@@ -3,7 +3,7 @@
 Deviations: π_old is the policy that played, taken from the player's own log-probabilities, so a
 batch that arrives late starts with ratios other than 1; values before the update come from the
 learner's weights, not the player's; ratios are first clipped to 1/20 … 20, as in Sample Factory.
-Minibatches are whole slots, not single ticks.
+With a recurrent core, minibatches are whole slots.
 
 Sources of the defaults: the paper; CleanRL's ``ppo.py``, whose 4 × 4 steps suit most small tasks;
 Stable-Baselines3 and its zoo's settings for CartPole-v1; Sample Factory (Petrenko et al., 2020,
@@ -22,16 +22,11 @@ from pydantic import Field
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.algorithms.descent import schedule
-from tinyqueue.algorithms.epochs import (
-    epochs_update,
-    minibatches_of,
-    require_whole_slots,
-    take_steps,
-)
+from tinyqueue.algorithms.epochs import Epochs, epochs_update, separable, take_steps
 from tinyqueue.algorithms.ranges import Count, NotNegative, Positive, Share
 from tinyqueue.algorithms.returns import Estimates, vtrace
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig, ValidTicks, shaped_rewards
-from tinyqueue.algorithms.trajectories import Trajectories
+from tinyqueue.algorithms.trajectories import Rows, Trajectories
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.distributions import Factored, Tensor
@@ -70,8 +65,8 @@ class PpoConfig(StreamConfig):
     """Times that every tick is trained on. CleanRL 4; Stable-Baselines3 10; the zoo for CartPole
     20; Sample Factory 1."""
     minibatches: Count = 4
-    """Optimiser steps per epoch. A minibatch takes whole slots, so this must divide
-    ``session.slots`` × ``learner.batches_per_update``. CleanRL 4; the zoo for CartPole 1."""
+    """Optimiser steps per epoch; divides the env steps of an update, and with a recurrent core
+    its slots. CleanRL 4; the zoo for CartPole 1."""
     clip: Positive = 0.2
     """ε: an action gains nothing from a ratio beyond 1 ± ε. The paper and CleanRL 0.2; Sample
     Factory, against stale batches, 0.1."""
@@ -141,15 +136,15 @@ def gae(
 
 
 class Minibatch(NamedTuple):
-    """Some slots of an update.
+    """Some ticks of an update.
 
     Attributes:
-        batch: ``[T, B]`` each.
+        rows: What was seen and done, ``[T, B]`` each.
         estimates: ``[T, B]`` targets and advantages, estimated before the first step.
         old_values: ``[T, B]`` V before the first step.
     """
 
-    batch: Trajectories[Tensor]
+    rows: Rows[Tensor]
     estimates: Estimates
     old_values: Tensor
 
@@ -178,14 +173,14 @@ def ppo_loss(
     import tensorflow as tf
     from keras import ops
 
-    batch, (targets, advantages), old_values = part
-    require(tuple(batch.rewards.shape), "float32", values=values, targets=targets)
-    ticks = ValidTicks(batch.valid)
+    rows, (targets, advantages), old_values = part
+    require(tuple(rows.log_mu.shape), "float32", values=values, targets=targets)
+    ticks = ValidTicks(rows.valid)
     if config.normalise_advantages:
         advantages = ticks.normalised(advantages)
     most = math.log(config.max_ratio)
-    log_pi = policy.log_prob(ops, outputs, batch.actions)
-    log_rhos = tf.clip_by_value(log_pi - batch.log_mu, -most, most)
+    log_pi = policy.log_prob(ops, outputs, rows.actions)
+    log_rhos = tf.clip_by_value(log_pi - rows.log_mu, -most, most)
     rhos = tf.exp(log_rhos)
     gains = tf.minimum(
         rhos * advantages, tf.clip_by_value(rhos, 1.0 - clip, 1.0 + clip) * advantages
@@ -222,42 +217,43 @@ class Ppo(StreamActorCritic[PpoConfig]):
         super().__init__(config, network, actions, mask_size)
         end = config.clip if config.clip_end is None else config.clip_end
         self._clip = schedule(config.clip, end, config.anneal_steps)
+        self._epochs = Epochs(config.epochs, config.minibatches)
 
     @classmethod
-    def check(cls, config: PpoConfig, slots: int) -> None:
-        """Rejects a number of minibatches that does not divide the slots of an update."""
-        require_whole_slots(config.minibatches, slots)
+    def check(cls, config: PpoConfig, ticks: int, slots: int) -> None:
+        """Rejects a number of minibatches that does not divide the env steps of an update."""
+        Epochs(config.epochs, config.minibatches).require_divides(ticks, slots)
 
     def update(self, batches: Sequence[SessionBatch], env_steps: int) -> Update:
         """All epochs on the batches, in one graph.
 
         Raises:
             LossNotFiniteError: A step failed. Those before it are taken back.
-            ConfigError: The number of minibatches does not divide the number of slots.
+            ConfigError: The minibatches do not divide the env steps, or with a recurrent core
+                the slots.
         """
         numbers = self._run(batches, env_steps)
-        of = self._config.epochs * self._config.minibatches
-        return epochs_update(METRICS, numbers, of, self._learning_rate(env_steps), env_steps)
+        rate = self._learning_rate(env_steps)
+        return epochs_update(METRICS, numbers, self._epochs.steps, rate, env_steps)
 
-    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        config = self._config
-        self.check(config, slots)
-        order = minibatches_of(slots, config.epochs, config.minibatches, env_steps)
+    def _settings(self, ticks: int, slots: int, env_steps: int) -> tuple[Array, ...]:
+        count = self._epochs.require_divides(ticks, slots, self._network)
         rates = (self._learning_rate(env_steps), self._clip(env_steps))
+        order = self._epochs.order(count, env_steps)
         return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         rate, clip, order = settings
 
         def loss_of(part: Minibatch) -> tuple[Tensor, list[Tensor]]:
-            outputs, values = self._unroll(part.batch)
-            return ppo_loss(self._config, clip, self._policy, outputs, values[:-1], part)
+            outputs = self._acted(part.rows)
+            return ppo_loss(self._config, clip, self._policy, outputs, outputs["value"], part)
 
-        whole = self._estimated(batch)
+        whole = separable(self._estimated(batch), self._network)
         return take_steps(self._descent, whole, order, rate, loss_of, len(METRICS) - 2)
 
     def _estimated(self, batch: Trajectories[Tensor]) -> Minibatch:
-        """All slots, with targets and advantages from the weights before the first step.
+        """All ticks, with targets and advantages from the weights before the first step.
 
         They stay the same through all steps.
         """
@@ -277,4 +273,4 @@ class Ppo(StreamActorCritic[PpoConfig]):
             gamma=self._config.gamma,
             lambda_=self._config.lambda_,
         )
-        return Minibatch(batch, estimates, values[:-1])
+        return Minibatch(self._layout.rows(batch), estimates, values[:-1])

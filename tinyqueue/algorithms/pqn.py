@@ -4,8 +4,9 @@ What keeps it stable is LayerNorm in every hidden layer: set ``model.layer_norm 
 next states come from the learner's weights before the update, as the policy of the players may be
 older.
 
-Deviations: minibatches are whole slots; λ-returns may be cut where the player explored. Sources of
-the defaults: the paper; CleanRL's ``pqn.py`` for classic control and ``pqn_atari_envpool.py``.
+Deviations: λ-returns may be cut where the player explored; with a recurrent core, minibatches are
+whole slots. Sources of the defaults: the paper; CleanRL's ``pqn.py`` for classic control and
+``pqn_atari_envpool.py``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tinyqueue.algorithms.base import HeadConfig, Update
-from tinyqueue.algorithms.epochs import (
-    epochs_update,
-    minibatches_of,
-    require_whole_slots,
-    take_steps,
-)
+from tinyqueue.algorithms.epochs import Epochs, epochs_update, separable, take_steps
 from tinyqueue.algorithms.optimisers import OptimiserName
 from tinyqueue.algorithms.q_targets import lambda_targets, state_values, taken
 from tinyqueue.algorithms.ranges import Count, CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.session_updates import SessionUpdates
 from tinyqueue.algorithms.stream import ValidTicks, shaped_rewards
-from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
+from tinyqueue.algorithms.trajectories import Rows, Trajectories, TrajectoryLayout
 from tinyqueue.data.joint_actions import JointActions
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Space
@@ -63,8 +59,8 @@ class PqnConfig:
     epochs: Count = 4
     """Times that every tick is trained on. CleanRL 4; the paper on Atari 2."""
     minibatches: Count = 4
-    """Optimiser steps per epoch. A minibatch takes whole slots, so this must divide
-    ``session.slots`` × ``learner.batches_per_update``. CleanRL 4; the paper on Atari 32."""
+    """Optimiser steps per epoch; divides the env steps of an update, and with a recurrent core
+    its slots. CleanRL 4; the paper on Atari 32."""
     dueling: bool = False
     """Q = V + A − mean A (Wang et al., 2016, arXiv:1511.06581)."""
     reward_scale: Positive = 1.0
@@ -91,14 +87,14 @@ METRICS = (
 
 
 class Minibatch(NamedTuple):
-    """Some slots of an update.
+    """Some ticks of an update.
 
     Attributes:
-        batch: ``[T, B]`` each.
+        rows: What was seen and done, ``[T, B]`` each.
         targets: ``[T, B]`` λ-returns, computed before the first step.
     """
 
-    batch: Trajectories[Tensor]
+    rows: Rows[Tensor]
     targets: Tensor
 
 
@@ -115,7 +111,7 @@ def pqn_loss(q: Tensor, actions: Tensor, part: Minibatch) -> tuple[Tensor, list[
     """
     import tensorflow as tf
 
-    ticks = ValidTicks(part.batch.valid)
+    ticks = ValidTicks(part.rows.valid)
     chosen = taken(q, actions)
     errors = part.targets - chosen
     return 0.5 * ticks.mean(tf.square(errors)), [
@@ -140,6 +136,7 @@ class Pqn(SessionUpdates[PqnConfig]):
         layout = TrajectoryLayout(network, actions, mask_size, has_log_mu=False)
         super().__init__(config, network, layout)
         self._joint = JointActions(actions)
+        self._epochs = Epochs(config.epochs, config.minibatches)
 
     @classmethod
     def outputs(cls, actions: Space, config: PqnConfig) -> dict[str, Output]:
@@ -152,9 +149,9 @@ class Pqn(SessionUpdates[PqnConfig]):
         return {"q": Output(JointActions(actions).n, dueling=config.dueling)}
 
     @classmethod
-    def check(cls, config: PqnConfig, slots: int) -> None:
-        """Rejects a number of minibatches that does not divide the slots of an update."""
-        require_whole_slots(config.minibatches, slots)
+    def check(cls, config: PqnConfig, ticks: int, slots: int) -> None:
+        """Rejects a number of minibatches that does not divide the env steps of an update."""
+        Epochs(config.epochs, config.minibatches).require_divides(ticks, slots)
 
     @property
     def head_config(self) -> HeadConfig:
@@ -171,25 +168,27 @@ class Pqn(SessionUpdates[PqnConfig]):
 
         Raises:
             LossNotFiniteError: A step failed. Those before it are taken back.
-            ConfigError: The number of minibatches does not divide the number of slots.
+            ConfigError: The minibatches do not divide the env steps, or with a recurrent core
+                the slots.
         """
         numbers = self._run(batches, env_steps)
-        of = self._config.epochs * self._config.minibatches
-        return epochs_update(METRICS, numbers, of, self._learning_rate(env_steps), env_steps)
+        rate = self._learning_rate(env_steps)
+        return epochs_update(METRICS, numbers, self._epochs.steps, rate, env_steps)
 
-    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
-        config = self._config
-        self.check(config, slots)
-        order = minibatches_of(slots, config.epochs, config.minibatches, env_steps)
+    def _settings(self, ticks: int, slots: int, env_steps: int) -> tuple[Array, ...]:
+        count = self._epochs.require_divides(ticks, slots, self._network)
+        order = self._epochs.order(count, env_steps)
         return (np.asarray(self._learning_rate(env_steps), np.float32), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
         rate, order = settings
 
         def loss_of(part: Minibatch) -> tuple[Tensor, list[Tensor]]:
-            return pqn_loss(self._q(part.batch)[:-1], self._taken(part.batch), part)
+            q = part.rows.outputs(self._network)["q"]
+            return pqn_loss(q, self._taken(part.rows.actions), part)
 
-        whole = Minibatch(batch, self._targets(batch))
+        played = Minibatch(self._layout.rows(batch), self._targets(batch))
+        whole = separable(played, self._network)
         return take_steps(self._descent, whole, order, rate, loss_of, len(METRICS) - 2)
 
     def _targets(self, batch: Trajectories[Tensor]) -> Tensor:
@@ -201,7 +200,7 @@ class Pqn(SessionUpdates[PqnConfig]):
         is_followed = tf.ones_like(batch.valid)
         if self._config.cut == "non-greedy":
             # No smaller than the maximum: among equal values every action is greedy.
-            is_followed = taken(q[:-1], self._taken(batch)) >= values[:-1]
+            is_followed = taken(q[:-1], self._taken(batch.actions)) >= values[:-1]
         return lambda_targets(
             rewards=shaped_rewards(self._config, batch.rewards),
             terminated=batch.terminated,
@@ -220,11 +219,11 @@ class Pqn(SessionUpdates[PqnConfig]):
         )
         return outputs["q"]
 
-    def _taken(self, batch: Trajectories[Tensor]) -> Tensor:
+    def _taken(self, played: dict[str, Tensor]) -> Tensor:
         """``[T, B]`` joint actions."""
         import tensorflow as tf
 
-        actions = batch.actions[self._joint.path]
+        actions = played[self._joint.path]
         if not self._joint.is_flattened:
             return actions
         entries = tf.reshape(tf.cast(actions, tf.int32), [*actions.shape[:2], -1])

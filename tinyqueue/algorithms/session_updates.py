@@ -77,7 +77,7 @@ class SessionUpdates(Algorithm[S, Sequence[SessionBatch]]):
         self._graph = Compiled(self._learn)
         self._takes_steps = True
 
-    def _settings(self, slots: int, env_steps: int) -> tuple[Array, ...]:
+    def _settings(self, ticks: int, slots: int, env_steps: int) -> tuple[Array, ...]:
         """What changes between updates: the learning rate first, and what a subclass adds."""
         return (np.asarray(self._learning_rate(env_steps), np.float32),)
 
@@ -88,7 +88,8 @@ class SessionUpdates(Algorithm[S, Sequence[SessionBatch]]):
     def _run(self, batches: Sequence[SessionBatch], env_steps: int) -> list[float]:
         """The metrics of :meth:`_learn` for these batches."""
         batch = self._layout.arrays(batches)
-        scheduled, *others = self._settings(batch.rewards.shape[1], env_steps)
+        ticks, slots = batch.rewards.shape
+        scheduled, *others = self._settings(ticks, slots, env_steps)
         settings = (scheduled if self._takes_steps else np.asarray(NO_RATE), *others)
         numbers: list[float] = self._graph(settings, batch).tolist()
         return numbers
@@ -107,5 +108,5 @@ class SessionUpdates(Algorithm[S, Sequence[SessionBatch]]):
     def prepare(self, ticks: int, slots: int) -> None:
         """Runs one update on zeros, then restores the state."""
         before = self.state()
-        self._graph(self._settings(slots, 0), self._layout.nothing(ticks, slots))
+        self._graph(self._settings(ticks, slots, 0), self._layout.nothing(ticks, slots))
         self.restore(before)

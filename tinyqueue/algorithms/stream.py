@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from tinyqueue.algorithms.optimisers import OptimiserName
 from tinyqueue.algorithms.ranges import CountOrNone, NotNegative, Positive, Share
 from tinyqueue.algorithms.session_updates import SessionUpdates, SessionUpdatesConfig
-from tinyqueue.algorithms.trajectories import Trajectories, TrajectoryLayout
+from tinyqueue.algorithms.trajectories import Rows, Trajectories, TrajectoryLayout
 from tinyqueue.data.spaces import Space
 from tinyqueue.distributions import Factored, Tensor
 from tinyqueue.models.network import Network, Output
@@ -79,12 +80,10 @@ class StreamActorCritic(SessionUpdates[S]):
     def _unroll(self, batch: Trajectories[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The policy's outputs ``[T, B, …]`` and values ``[T+1, B]``, inside a graph.
 
-        Action masks leave only valid actions, as on players: log-probabilities and entropies are
-        those of the policy that played. The last row only serves to bootstrap: without its
-        gradient, an update of the Nature network at T = 20 takes 4 % less time.
+        The last row only serves to bootstrap: without its gradient, an update of the Nature
+        network at T = 20 takes 4 % less time.
         """
         import tensorflow as tf
-        from keras import ops
 
         given = self._layout.inputs(batch)
 
@@ -97,9 +96,22 @@ class StreamActorCritic(SessionUpdates[S]):
         outputs, state = rows(slice(-1), given.state)
         last, _ = rows(slice(-1, None), state)
         values = tf.concat([outputs["value"], tf.stop_gradient(last["value"])], axis=0)
-        for mask in batch.masks:
-            outputs = self._policy.masked(ops, outputs, mask[:-1])
-        return outputs, values
+        return self._masked(outputs, tuple(mask[:-1] for mask in batch.masks)), values
+
+    def _acted(self, rows: Rows[Tensor]) -> dict[str, Tensor]:
+        """The outputs ``[T, B, …]`` for some of the rows, inside a graph."""
+        return self._masked(rows.outputs(self._network), rows.masks)
+
+    def _masked(self, outputs: dict[str, Tensor], masks: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Outputs that leave only valid actions, as on players.
+
+        Log-probabilities and entropies are then those of the policy that played.
+        """
+        from keras import ops
+
+        for mask in masks:
+            outputs = self._policy.masked(ops, outputs, mask)
+        return outputs
 
 
 def shaped_rewards(config: SessionUpdatesConfig, rewards: Tensor) -> Tensor:

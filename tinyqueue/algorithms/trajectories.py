@@ -72,6 +72,31 @@ class NetworkInputs(NamedTuple):
     previous: tuple[()] | tuple[dict[str, Tensor], Tensor]
 
 
+class Rows(NamedTuple, Generic[X]):
+    """What a loss takes of trajectories: all but the last row, which only serves to bootstrap.
+
+    Attributes:
+        inputs: What the network sees, ``[T, B, …]``; its state ``[1, B, *state]``.
+        actions: path → ``[T, B, *act]``.
+        log_mu: ``[T, B]`` log μ(a|x).
+        valid: ``[T, B]`` bool.
+        masks: ``[T, B, n]`` bool, which actions were valid; an empty tuple without masks.
+    """
+
+    inputs: NetworkInputs
+    actions: dict[str, X]
+    log_mu: X
+    valid: X
+    masks: tuple[()] | tuple[X] = ()
+
+    def outputs(self, network: Network) -> dict[str, Tensor]:
+        """The network's outputs for these rows, ``[T, B, …]`` by name."""
+        seen, state, starts, previous = self.inputs
+        before = {path: x[0] for path, x in state.items()}
+        outputs, _ = network.unroll(seen, before, starts, *previous)
+        return outputs
+
+
 class TrajectoryLayout:
     """The arrays of a session batch that a network is trained on.
 
@@ -166,6 +191,18 @@ class TrajectoryLayout:
             tf.concat([tf.zeros_like(batch.valid[:1]), ~batch.valid], axis=0),
             previous,
         )
+
+    def rows(self, batch: Trajectories[Tensor]) -> Rows[Tensor]:
+        """What a loss takes, inside a graph."""
+        import tensorflow as tf
+
+        given = self.inputs(batch)
+        seen, starts, previous, masks = tf.nest.map_structure(
+            lambda x: x[:-1], (given.observations, given.starts, given.previous, batch.masks)
+        )
+        state = {path: x[None] for path, x in given.state.items()}
+        inputs = NetworkInputs(seen, state, starts, previous)
+        return Rows(inputs, batch.actions, batch.log_mu, batch.valid, masks)
 
 
 class Observed:

@@ -190,9 +190,11 @@ def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
 
 def _suits(experiment: Experiment, shape: _Shape) -> bool:
     """Whether the algorithm accepts batches of this shape; its minibatches may not, for example."""
-    rows = shape.slots * experiment.learner.batches_per_update
+    slots = shape.slots * experiment.learner.batches_per_update
+    # What has a memory is trained on whole slots.
+    ticks = shape.ticks if getattr(experiment.model, "core", "none") == "none" else 1
     try:
-        find(experiment.algorithm_name).check(experiment.algorithm, rows)
+        find(experiment.algorithm_name).check(experiment.algorithm, ticks, slots)
     except ConfigError:
         return False
     return True
