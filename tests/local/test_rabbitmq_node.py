@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from kombu import Connection, Exchange, Queue
 
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.local import rabbitmq_node
-from tinyqueue.local.rabbitmq_node import RabbitmqNode, find_sbin
+from tinyqueue.local.rabbitmq_node import RabbitmqNode, find_sbin, free_ports
 
 pytestmark = pytest.mark.integration
 
@@ -65,6 +66,14 @@ def listening(processes: set[psutil.Process]) -> set[str]:
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+def test_processes_that_seed_alike_draw_other_ports() -> None:
+    drawn = []
+    for _ in range(2):
+        random.seed(0)
+        drawn.append(free_ports(3))
+    assert not set(drawn[0]) & set(drawn[1])
 
 
 def test_a_message_goes_through_a_fresh_vhost(rabbitmq: RabbitmqNode) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 
 import pytest
 
-from tinyqueue.local.rabbitmq_node import RabbitmqNode, _free_ports
+from tinyqueue.local.rabbitmq_node import RabbitmqNode, free_ports
 
 PASSWORD = "hush"
 
@@ -94,7 +94,7 @@ class TlsRedis:
 
     def __init__(self, folder: Path, certificate: tuple[Path, Path], authority: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (self.port,) = _free_ports(1)
+        (self.port,) = free_ports(1)
         self._command = [
             *(_redis_with_tls(), "--port", "0", "--tls-port", str(self.port)),
             *("--tls-cert-file", str(certificate[0]), "--tls-key-file", str(certificate[1])),
@@ -122,7 +122,7 @@ class TlsRabbitmq(RabbitmqNode):
     def __init__(self, folder: Path, certificate: tuple[Path, Path], authority: Path) -> None:
         super().__init__(folder)
         self._files = [str(authority), *map(str, certificate)]
-        (self.tls_port,) = _free_ports(1)
+        (self.tls_port,) = free_ports(1)
 
     def _write_files(self) -> None:
         super()._write_files()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import random
 import re
 import secrets
 import shutil
@@ -45,7 +44,7 @@ class RabbitmqNode:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._sbin = find_sbin()
-        self._port, self._dist_port, self._epmd_port = _free_ports(3)
+        self._port, self._dist_port, self._epmd_port = free_ports(3)
         self._name = f"tinyqueue-{secrets.token_hex(4)}@localhost"
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -220,9 +219,16 @@ def _search_path() -> str:
     return os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 on which nothing listens.
+
+    They are drawn by the system: two processes that seeded ``random`` alike would draw the same.
+
+    Raises:
+        ServiceUnreachableError: There are none, as far as was tried.
+    """
     free: list[int] = []
-    for port in random.sample(_PORTS, 200):
+    for port in secrets.SystemRandom().sample(_PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             free.append(port)

@@ -16,7 +16,7 @@ from pathlib import Path
 import redis
 
 from tinyqueue.local.guard import end_guarded, start_guarded, tail
-from tinyqueue.local.rabbitmq_node import RabbitmqNode, _free_ports
+from tinyqueue.local.rabbitmq_node import RabbitmqNode, free_ports
 
 ROOT = Path(__file__).parents[3]
 SERVICES = ROOT / "config" / "services"
@@ -104,7 +104,7 @@ class RoleRedis:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (self.port,) = _free_ports(1)
+        (self.port,) = free_ports(1)
         self._folder = folder
         self._guard: subprocess.Popen[bytes] | None = None
         acl = (SERVICES / "redis-users.acl").read_text()
