@@ -170,6 +170,7 @@ class LearnerService:
             experiment.evaluation,
             pin=publisher.pin,
             play_here=around.play_here,
+            max_abs_reward=experiment.learner.max_abs_reward,
             own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
             note=asked.note,
         )
