@@ -23,6 +23,7 @@ from tinyqueue.store.client import connect
 from tinyqueue.urls import (
     BROKER_SCHEMES,
     STORE_SCHEMES,
+    address_of,
     check_url,
     is_verified,
     masked,
@@ -215,3 +216,18 @@ def test_options_of_tls_that_mean_nothing_are_refused(query: str, said: str) -> 
 def test_a_query_that_no_library_takes_is_said() -> None:
     with pytest.raises(ConfigError, match="a query parameter"):
         Broker("amqp://h//?colour=red").connection()
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("amqp://user:p%40ss@rack-1:5673/vhost?heartbeat=4", "rack-1:5673"),
+        ("amqps://user:secret@rack-1", "rack-1:5671"),
+        ("amqp://", "localhost:5672"),
+        ("rediss://:secret@[::1]/0", "[::1]:6379"),
+        ("redis+socket:///tmp/a%20b/redis.sock?virtual_host=1", "/tmp/a b/redis.sock"),
+        ("amqp://u:p@one;amqp://u:p;q@two:9", "one:5672 or two:9"),
+    ],
+)
+def test_an_address_has_host_and_port_and_no_login(url: str, address: str) -> None:
+    assert address_of(url) == address

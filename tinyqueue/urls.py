@@ -13,6 +13,7 @@ BROKER_SCHEMES = (*RABBITMQ_SCHEMES, "redis", "rediss", "redis+socket")
 STORE_SCHEMES = ("redis", "rediss", "unix")
 SOCKET_SCHEMES = ("redis+socket", "unix")
 TLS_SCHEMES = ("amqps", "rediss")
+_PORTS = {"amqp": 5672, "amqps": 5671, "pyamqp": 5672, "redis": 6379, "rediss": 6379}
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 """TLS options of a URL's query that name files in PEM format."""
 _TLS_OPTIONS = (*TLS_FILES, "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers")
@@ -98,6 +99,23 @@ def login_of(url: str) -> str:
 def host_of(url: str) -> str:
     """The host of one URL; ``localhost`` if it names none."""
     return urlsplit(url).hostname or "localhost"
+
+
+def address_of(url: str) -> str:
+    """``host:port`` of the server that a URL names, or the path of its socket; of all, if several.
+
+    Only for a URL that :func:`check_url` has let through.
+    """
+    return " or ".join(_address(part) for part in _NEXT_URL.split(url))
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme in SOCKET_SCHEMES:
+        return unquote(parts.path)
+    host = parts.hostname or "localhost"
+    port = parts.port or _PORTS[parts.scheme]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _masked(url: str) -> str:

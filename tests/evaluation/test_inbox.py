@@ -155,6 +155,25 @@ def test_what_an_evaluator_answers_counts_as_another_s(login: str, value: float)
 
 
 @pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        # Ten thousand times the largest reward in each of three steps, and no more.
+        (games(GAMES, 30_000.0), True),
+        (games(GAMES, -30_001.0), False),
+        (games(GAMES, 1e30), False),
+        ({"seconds": TIMEOUT_S}, True),
+        ({"seconds": TIMEOUT_S + 1.0}, False),
+    ],
+)
+def test_only_a_return_and_a_time_that_can_be_count(change: Change, counts: bool) -> None:
+    inbox = waiting(replace(WANTED, max_abs_reward=1.0))
+
+    inbox.arrived(sent(honest(**change)))
+
+    assert (inbox.take() is not None) == counts
+
+
+@pytest.mark.parametrize(
     "change", [{"cut": 2}, games(GAMES - 1), games(1) | {"cut": 1}], ids=["cut", "fewer", "both"]
 )
 def test_games_may_be_cut_or_missing_only_once_the_time_is_over(change: Change) -> None:

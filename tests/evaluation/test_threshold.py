@@ -336,3 +336,80 @@ def test_training_returns_of_another_environment_tell_nothing_of_the_target(game
     threshold.ask(checkpoint(1_000), cast(Any, "weights"), training_mean=480.0)
     games.finish(20.0)
     assert not threshold.wants_sampled(cast(Any, threshold.answer()))
+
+
+FAR, NEAR = 100.0, 300.0
+# Six tenths of the way from 20 to 475 is 293.
+
+
+@pytest.fixture
+def asked_at_5_000(games):
+    def make(is_comparable=True):
+        threshold = ReturnThreshold(
+            475.0,
+            EvaluationConfig(every_env_steps=1_000, near=0.6, episodes=10),
+            games,
+            0,
+            is_comparable=is_comparable,
+        )
+        threshold.ask(checkpoint(5_000), cast(Any, "weights"))
+        games.finish(FAR)
+        assert threshold.answer() is not None
+        return threshold
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("mean", "first_mean", "length", "is_comparable", "told"),
+    [
+        (NEAR, 20.0, 50.0, True, "in 700 env steps"),
+        (
+            FAR,
+            20.0,
+            50.0,
+            True,
+            "in 9,700 env steps, or in 700 once the training mean has come to 293.0 "
+            "(evaluation.near)",
+        ),
+        (
+            FAR,
+            20.0,
+            3_000.0,
+            True,
+            "in 29,700 env steps, or in 700 once the training mean has come to 293.0 "
+            "(evaluation.near)",
+        ),
+        (
+            FAR,
+            None,
+            200.0,
+            True,
+            "in 1,700 env steps, unless the mean of the first 100 training episodes is there by "
+            "then (evaluation.near)",
+        ),
+        (NEAR, 20.0, 50.0, False, "in 700 env steps"),
+    ],
+)
+def test_what_is_told_of_the_next_evaluation_is_when_it_is_due(
+    asked_at_5_000, mean, first_mean, length, is_comparable, told
+):
+    threshold = asked_at_5_000(is_comparable)
+
+    assert threshold.next_told(mean, first_mean, 5_300, length) == told
+
+    left = int(told.split()[1].replace(",", ""))
+    assert not threshold.is_due(mean, first_mean, 5_300 + left - 1, length)
+    assert threshold.is_due(mean, first_mean, 5_300 + left, length)
+    if "once" in told:
+        assert not threshold.is_due(294.0, first_mean, 5_999, length)
+        assert not threshold.is_due(292.0, first_mean, 6_000, length)
+        assert threshold.is_due(294.0, first_mean, 6_000, length)
+
+
+def test_an_evaluation_that_is_overdue_is_told_as_the_next_thing(asked_at_5_000):
+    threshold = asked_at_5_000()
+
+    assert threshold.next_told(NEAR, 20.0, 9_000, 50.0) == "in 1 env steps"
+    # Nothing is known of lengths before the first episode has ended.
+    assert threshold.next_told(np.nan, None, 9_000, np.nan).startswith("in 1 env steps, unless")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, Setbacks
+from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, MOST_REMARKS, Setbacks
 from tinyqueue.wire.failures import LOST, TaskFailure
 
 
@@ -200,6 +200,47 @@ def test_a_task_that_comes_again_is_said_only_where_it_means_something(
     setbacks.failed(failure(LOST, "it came again"))
     assert said == ["player host:1: it came again"]
     assert setbacks.closing_remarks() == []
+
+
+def test_tasks_that_failed_while_others_were_played_are_told_of_at_the_end(
+    setbacks: Setbacks,
+) -> None:
+    setbacks.accepted("a")
+    late = failure("time-limit", "a play task was not over within its limit of 6 s.")
+    for login in ("a", "a", "b"):
+        setbacks.failed(late, login)
+    setbacks.failed(failure("hang", "a step did not return"), "a")
+    setbacks.not_evaluated(failure("OSError", "no display"), "a")
+    setbacks.failed(failure(LOST, "it came again"), "a")
+
+    assert setbacks.closing_remarks() == [
+        "3 play tasks failed, first: player host:1 gave up a task: a play task was not over within "
+        "its limit of 6 s",
+        "a play task failed, first: player host:1 of login a gave up a task: a step did not return",
+        "a worker's evaluation failed, first: player host:1 cannot evaluate, so the learner does: "
+        "no display",
+        "a play task came again: the process that played it ended without a word (its environment "
+        "crashed it, it ran out of memory, or it was killed), or lost its broker",
+    ]
+
+
+def test_the_failures_of_a_run_in_which_nothing_was_played_are_its_end(
+    setbacks: Setbacks,
+) -> None:
+    setbacks.failed(failure())
+
+    assert setbacks.closing_remarks() == []
+
+
+def test_remarks_on_kinds_that_a_sender_invents_are_few(setbacks: Setbacks) -> None:
+    setbacks.accepted()
+    for number in range(100):
+        setbacks.failed(failure(f"kind {number}"))
+
+    remarks = setbacks.closing_remarks()
+    assert len(remarks) == MOST_REMARKS + 1
+    assert remarks[0].startswith("68 play tasks failed, first: ")
+    assert remarks[-1] == "30 play tasks failed otherwise"
 
 
 def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[str]) -> None:

@@ -34,8 +34,12 @@ def test_an_emptied_store_and_a_restarted_broker_cost_nothing(
         cluster.trains_on()
 
         services.node.stop()
+        away = "cannot be reached"
+        cluster.until(lambda: away in learner.printed, "the user reads of it", within_s=10)
         services.node.start()
         cluster.trains_on()
+        assert learner.printed.count(away) == 1
+        assert learner.printed.count("can be reached again after") == 1
 
         for process in (worker, late):
             process.terminate()

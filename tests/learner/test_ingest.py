@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
+from tinyqueue.data.episodes import Episodes
 from tinyqueue.data.session import Drop
 from tinyqueue.errors import LeaseLostError, MessageError
 from tinyqueue.experience.setbacks import Setbacks
@@ -386,6 +387,32 @@ def test_a_clipped_batch_is_trained_on_and_told(
         "reward 1e+09 in slot 1: learner.max_abs_reward is 10; it is clipped to that "
         "(player host:1)"
     ]
+
+
+def ending(batch, value):
+    """The batch with an episode that ends in its last tick and claims this return."""
+    terminated = batch.terminated.copy()
+    terminated[-1, 1] = True
+    return replace(
+        batch, terminated=terminated, episodes=Episodes.of([1], [value], [batch.ticks], [0.1])
+    )
+
+
+def test_a_return_that_cannot_be_is_clipped_or_set_aside_and_told(
+    ingest, contract, consumer, experience, said, make_batch, delivered
+):
+    claim = ending(make_batch(0, version=HEAD), 1e30)
+    ingest.on_delivery(delivered(batch=claim))
+    ingest._contract = replace(contract, clips=True)
+    ingest.on_delivery(delivered(batch=replace(claim, header=replace(claim.header, n=1))))
+
+    told = f"return 1e+30 in slot 1 after {claim.ticks} steps: learner.max_abs_reward is 10"
+    assert said == [
+        f"a session batch is set aside: {told} (player host:1)",
+        f"{told}; it is clipped to that in every step (player host:1)",
+    ]
+    assert consumer.fates == [("set aside", "too-far")]
+    assert train_one(experience).episodes.returns.tolist() == [10.0 * claim.ticks]
 
 
 def test_faults_of_environments_are_told_and_their_batch_is_trained_on(

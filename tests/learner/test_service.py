@@ -62,10 +62,10 @@ def tasks():
 def make_service(server, tasks, view, tmp_path, make_experiment_of):
     runs = []
 
-    def make():
+    def make(broker=server):
         experiment = make_experiment_of(session={"ticks": 4, "slots": 2}, model={"hidden": [4]})
         runs.append(RunDirectory.create(tmp_path / "runs", experiment.document(), {}))
-        settings = Settings(broker_url=server.broker_url, redis_url=server.redis_url)
+        settings = Settings(broker_url=broker.broker_url, redis_url=server.redis_url)
         play_here: Any = None  # no games are played in this process
         around = Surroundings(settings, lambda: (experiment, INFO), tasks, play_here, view)
         return LearnerService(experiment, runs[-1], around), runs[-1]
@@ -125,6 +125,32 @@ def test_a_broker_that_is_away_is_found_before_anything_is_built(
     with pytest.raises(ServiceUnreachableError, match="the broker at redis://localhost:1"):
         LearnerService(experiment, run, around)
     run.close()
+
+
+def test_a_broker_that_goes_away_and_returns_is_told_once_each(make_service, view, tmp_path):
+    with RedisServer(tmp_path / "broker") as broker:
+        service, _ = make_service(broker)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            assert eventually(lambda: view.snapshots), "it waits for session batches"
+            view.messages.clear()
+            broker.stop()
+            stopped_s = time.monotonic()
+            assert eventually(lambda: view.messages, within_s=10)
+            took_s = time.monotonic() - stopped_s
+            broker.start()
+            assert eventually(lambda: len(view.messages) > 1)
+        finally:
+            service.stop()
+            thread.join(30)
+
+    away, back = view.messages
+    at = f"the broker at {broker.socket_path}"
+    assert away.startswith(f"{at} cannot be reached (")
+    assert away.endswith("); experience waits with the players")
+    assert back.startswith(f"{at} can be reached again after ")
+    assert took_s < 6
 
 
 def test_a_second_learner_is_refused_with_the_name_of_the_first(make_service, client, tasks):

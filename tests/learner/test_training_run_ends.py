@@ -117,7 +117,8 @@ def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, pl
     assert training.finish().ended == "solved"
     assert reporter.messages == [
         "the evaluation has no result: lost the simulator (at flaky.py:15). Training goes on; "
-        "the next try is in 1 env steps."
+        "the next try is in 100 env steps, unless the mean of the first 100 training episodes is "
+        "there by then (evaluation.near)."
     ]
 
 
@@ -133,7 +134,8 @@ def test_fresh_games_that_contradict_decide_nothing(make_training, play, reporte
     assert outcome.last_mean == -99_960.0
     assert reporter.messages == [
         "not solved: 4 greedy games came to 104.0, and 4 fresh ones of the same weights to "
-        "-99,960. Training goes on; the next evaluation is in 1 env steps."
+        "-99,960. Training goes on; the next evaluation is in 94 env steps, unless the mean of the "
+        "first 100 training episodes is there by then (evaluation.near)."
     ]
     assert checkpoints.best().score == -99_960.0
     assert len(games.asked) == 3

@@ -59,6 +59,47 @@ def test_a_large_reward_that_was_carried_over_is_clipped_and_not_counted_again(c
     assert (text, count) == ("", 0)
 
 
+def with_return(batch, value):
+    returns = batch.episodes.returns.copy()
+    returns[0] = value
+    return replace(batch, episodes=replace(batch.episodes, returns=returns))
+
+
+@pytest.mark.parametrize(("value", "sign"), [(1e30, 1), (-3e38, -1)])
+def test_a_return_beyond_the_largest_rewards_is_clipped_and_told(contract, batch, value, sign):
+    slot, steps = batch.episodes.slots[0], int(batch.episodes.lengths[0])
+
+    sound, text, count = contract.clipped(with_return(batch, value))
+    contract.check(sound)
+
+    assert sound.episodes.returns[0] == sign * 100.0 * steps
+    assert sound.episodes.returns[1:].tolist() == batch.episodes.returns[1:].tolist()
+    assert sound.episodes.returns.dtype == F32
+    assert count == 1
+    assert text == (
+        f"return {value:g} in slot {slot} after {steps} steps: learner.max_abs_reward is 100; it "
+        "is clipped to that in every step"
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_return_that_is_no_number_is_refused_all_the_same(contract, batch, value):
+    sound, _, count = contract.clipped(with_return(batch, value))
+
+    assert count == 0
+    with pytest.raises(MessageError, match="not a number"):
+        contract.check(sound)
+
+
+def test_an_impossible_return_is_refused_where_batches_are_to_be_set_aside(make_contract, batch):
+    contract = make_contract(max_abs_reward=100.0, clips=False)
+    given = with_return(batch, 1e30)
+
+    assert contract.clipped(given) == (given, "", 0)
+    with pytest.raises(MessageError, match=r"return 1e\+30 in slot \d after \d steps"):
+        contract.check(given)
+
+
 @pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_refused_all_the_same(contract, batch, reward):
     sound, _, count = contract.clipped(with_reward(batch, reward))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyqueue.data.episodes import Episodes
+from tinyqueue.data.pace import Pace
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
@@ -121,6 +122,10 @@ def test_the_autoreset_rule_is_the_one_in_words(
         ({"returns": np.array([np.nan], F32)}, "not-finite"),
         ({"returns": np.array([-3e38], F32)}, "too-far"),
         ({"seconds": np.array([3e38], F32)}, "too-far"),
+        # Eight rewards of at most 100, and eight batches of eight ticks.
+        ({"returns": np.array([801.0], F32)}, "too-far"),
+        ({"returns": np.array([-1e30], F32)}, "too-far"),
+        ({"lengths": np.array([65], np.int32)}, "range"),
     ],
 )
 def test_finished_episodes_are_possible_ones(
@@ -133,6 +138,60 @@ def test_finished_episodes_are_possible_ones(
 
     contract.check(batch)
     assert _reason(contract, replace(batch, episodes=replace(one, **change))) == reason
+
+
+def test_an_episode_may_have_the_largest_reward_in_every_step(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    for worst in (-0.1, 0.1):
+        rewards = np.full((8, 4), worst, F32)
+        one = Episodes.of([1], [rewards[:, 1].sum(dtype=np.float64)], [8], [0.1])
+        batch = _quiet(make_batch, terminated=ended, episodes=one, rewards=rewards, carry={})
+        make_contract(max_abs_reward=0.1).check(batch)
+
+
+def test_all_episodes_of_a_slot_are_no_longer_than_its_stage_has_played(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    ended = _set(_set(np.zeros((8, 4), bool), (3, 1), True), (7, 1), True)
+    valid = _set(np.ones((8, 4), bool), (4, 1), False)
+
+    def batch(*lengths: int) -> SessionBatch:
+        two = Episodes.of([1, 1], [1.0, 1.0], lengths, [0.1, 0.1])
+        return _quiet(make_batch, terminated=ended, valid=valid, episodes=two)
+
+    make_contract().check(batch(32, 32))
+    assert _reason(make_contract(), batch(32, 33)) == "range"
+
+
+def test_no_episode_is_longer_than_the_environment_lets_it_be(
+    make_batch: MakeBatch, make_contract: MakeContract
+) -> None:
+    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    batch = _quiet(make_batch, terminated=ended, episodes=Episodes.of([1], [1.0], [23], [0.1]))
+
+    # A tenth more, and one, where two forms of an environment count differently.
+    make_contract(most_steps=20).check(batch)
+    assert _reason(make_contract(most_steps=19), batch) == "range"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"steps": 32_001}, "32,001 steps of 32 ticks"),
+        ({"p50_ms": 2.1}, "p50_ms"),
+        ({"p99_ms": 3.1}, "p99_ms"),
+    ],
+)
+def test_a_pace_does_not_contradict_itself(
+    make_batch: MakeBatch, make_contract: MakeContract, wrong: dict[str, Any], told: str
+) -> None:
+    pace = Pace(32_000, 1.0, 2.0, 3.0, 4, 5)
+
+    make_contract().check(make_batch(pace=pace))
+    with pytest.raises(MessageError, match=told):
+        make_contract().check(make_batch(pace=replace(pace, **wrong)))
 
 
 def test_as_many_episodes_are_told_as_ended(

@@ -16,7 +16,7 @@ from tinyqueue.bus.amqp_frames import tolerant_frame_handler
 from tinyqueue.bus.tls import VerifiedConnection
 from tinyqueue.connection_faults import ConnectionFault, TlsUse, fault_of_tls, plain
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
-from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, check_url, masked
+from tinyqueue.urls import BROKER_SCHEMES, RABBITMQ_SCHEMES, address_of, check_url, masked
 
 CONNECT_S = 5.0
 """Bound on connecting, and on every answer of the broker after that."""
@@ -90,6 +90,11 @@ class Broker:
     def masked_url(self) -> str:
         """The URL without passwords, for logs and errors."""
         return masked(self._url)
+
+    @property
+    def address(self) -> str:
+        """``host:port``, or the path of a socket, for messages."""
+        return address_of(self._url)
 
     def connection(self, heartbeat_s: float = 0) -> Connection:
         """A connection that is not open yet. One per thread: they are not thread-safe."""

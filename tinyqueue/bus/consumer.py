@@ -18,6 +18,7 @@ from tinyqueue.bus.messages import Delivery, Handler, Mark
 from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
 from tinyqueue.bus.redis_consuming import RedisConsuming
 from tinyqueue.bus.wakeup import Wakeup
+from tinyqueue.connection_faults import plain
 from tinyqueue.data.identity import new_id
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
@@ -73,6 +74,8 @@ class ExperienceConsumer(Generic[Mark]):
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         self.error: BaseException | None = None
         """The error that ended the thread, if any."""
+        self.trouble = ""
+        """Why the broker cannot be consumed from, without a full stop; empty while it can."""
         self.ready = 0
         """Messages that wait at the broker, at most a second out of date."""
         self.links = 0
@@ -157,6 +160,7 @@ class ExperienceConsumer(Generic[Mark]):
                 if not self._first_try.is_set():
                     raise
                 log.warning("broker unreachable; retrying", error=str(error))
+                self.trouble = plain(error.__cause__ or error)
             else:
                 if not self._first_try.is_set():
                     self._dead_letters.check()
@@ -175,6 +179,7 @@ class ExperienceConsumer(Generic[Mark]):
                         )
                     else:
                         log.exception("reading from the broker failed; reconnecting")
+                    self.trouble = plain(error)
                     link.close()
                     self._link = None
                     if time.monotonic() - began_s > _PROVEN_S:
@@ -192,6 +197,7 @@ class ExperienceConsumer(Generic[Mark]):
                 if now_s >= next_tick_s:
                     next_tick_s = now_s + TICK_S
                     self.ready, arrived = link.tick()
+                    self.trouble = ""
                     self._in_hand.hand_over(arrived, link)
                 for key, _ in selector.select(max(0.0, next_tick_s - time.monotonic())):
                     if key.fileobj is self._wakeup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ class RemoteGames:
         send: Sends the task; its arguments are those of ``evaluate-policy``.
         play_here: Plays the games on this machine, as long as they are wanted.
         max_steps: Env steps at which a game is ended; None if only workers know.
+        max_abs_reward: Largest magnitude of a reward in training; infinity without a bound.
         clock: Returns monotonic seconds.
     """
 
@@ -99,13 +101,14 @@ class RemoteGames:
         send: Callable[[str, int, int, str], None],
         play_here: Callable[[WeightVersion, str, int, str, IsWanted], EvaluationResult],
         max_steps: int | None = None,
+        max_abs_reward: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._here_after_s = config.here_after_s
         self._most_s = config.here_after_s + config.timeout_s + GRACE_S
         self._inbox = inbox
-        self._max_steps = max_steps
+        self._max_steps, self._max_abs_reward = max_steps, max_abs_reward
         self._pin = pin
         self._send = send
         self._play_here = play_here
@@ -183,6 +186,7 @@ class RemoteGames:
             self._config.timeout_s,
             self._max_steps,
             asks_workers,
+            self._max_abs_reward,
         )
 
     def _look_for_workers(self) -> None:

@@ -13,6 +13,7 @@ from tinyqueue.evaluation.answers import Answer, NoAnswer
 from tinyqueue.evaluation.score import remarks_on
 from tinyqueue.evaluation.summary import GamesSummary
 from tinyqueue.experiment.sections import EvaluationConfig
+from tinyqueue.monitor.view import number
 from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.weights import WeightVersion
@@ -175,13 +176,12 @@ class ReturnThreshold:
             first_mean: Mean return of the run's first episodes; None before there are enough.
             env_steps: The clock.
         """
-        if self.value is None or self._waiting is not None or first_mean is None:
-            return False
-        if not self._is_comparable:
+        if self._waiting is not None:
             return False
         if self._asked_at is not None and env_steps - self._asked_at < self.interval:
             return False
-        return mean >= first_mean + self._config.near * (self.value - first_mean)
+        wanted = self._near_mean(first_mean)
+        return wanted is not None and mean >= wanted
 
     def is_due(self, mean: float, first_mean: float | None, env_steps: int, length: float) -> bool:
         """Whether to evaluate now: the target is near, or the last evaluation was long ago.
@@ -200,12 +200,55 @@ class ReturnThreshold:
             return True
         if self._began_at is None:
             self._began_at = env_steps
-        since = env_steps - (self._began_at if self._asked_at is None else self._asked_at)
-        is_told = first_mean is not None and self._is_comparable
-        pause = self.interval * (_FAR if is_told else 1)
+        if not length > 0:
+            return False
+        return self._since(env_steps) >= self._pause(first_mean, length)
+
+    def next_told(
+        self, mean: float, first_mean: float | None, env_steps: int, length: float
+    ) -> str:
+        """When the next evaluation is due, if the training mean stays as it is and if not.
+
+        ``in 20,000 env steps``, or while the target is far ``in 200,000 env steps, or in 20,000
+        once the training mean has come to 285 (evaluation.near)``.
+
+        Args:
+            mean, first_mean, env_steps, length: As in :meth:`is_due`.
+        """
+        since = self._since(env_steps)
+        soon = max(1, self.interval - since)
+        wanted = self._near_mean(first_mean)
+        if wanted is not None and mean >= wanted:
+            return f"in {soon:,} env steps"
+        late = max(soon, math.ceil(self._pause(first_mean, length if length > 0 else 0.0)) - since)
+        if wanted is None:
+            if not self._is_comparable:
+                return f"in {late:,} env steps"
+            return (
+                f"in {late:,} env steps, unless the mean of the first 100 training episodes is "
+                "there by then (evaluation.near)"
+            )
+        return (
+            f"in {late:,} env steps, or in {soon:,} once the training mean has come to "
+            f"{number(wanted)} (evaluation.near)"
+        )
+
+    def _near_mean(self, first_mean: float | None) -> float | None:
+        """The training mean from which on the target is near; None if no mean tells that."""
+        if self.value is None or first_mean is None or not self._is_comparable:
+            return None
+        return first_mean + self._config.near * (self.value - first_mean)
+
+    def _since(self, env_steps: int) -> int:
+        """Env steps since the last evaluation, or since the first look for one."""
+        since = self._began_at if self._asked_at is None else self._asked_at
+        return 0 if since is None else env_steps - since
+
+    def _pause(self, first_mean: float | None, length: float) -> float:
+        """Env steps between two evaluations while the target is not near."""
+        pause = self.interval * (1 if self._near_mean(first_mean) is None else _FAR)
         # Players report lengths: a false one must not put evaluations off for ever.
-        length = min(length, self._config.max_steps_per_game)
-        return since >= max(pause, self._config.episodes * length) if length > 0 else False
+        return max(pause, self._config.episodes * min(length, self._config.max_steps_per_game))
 
     def ask(
         self,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from tinyqueue.wire.claims import are_possible_returns
 from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.magnitudes import BEYOND
 
 FAILURES_PER_GAME = 5
 """A game whose environment fails five times in a row ends the evaluation."""
@@ -27,6 +30,9 @@ class Wanted:
         max_steps: Env steps at which a game is ended; None where only workers know the
             environment, and so its own limit.
         asks_workers: Whether a worker may answer; if not, only the learner itself.
+        max_abs_reward: Largest magnitude of a reward in training. Games may have rewards that are
+            larger by :data:`~tinyqueue.wire.magnitudes.BEYOND`: they are not clipped, and may be
+            of another environment.
     """
 
     request: str
@@ -38,6 +44,7 @@ class Wanted:
     timeout_s: float
     max_steps: int | None = None
     asks_workers: bool = True
+    max_abs_reward: float = math.inf
 
     def fault(self, result: EvaluationResult, since_s: float) -> str:
         """Why a worker's result is not the answer; empty if it is.
@@ -60,10 +67,29 @@ class Wanted:
                 return f"the {name} is {came}, not {wanted}"
         if self.max_steps is not None and result.max_steps != self.max_steps:
             return f"its games end at {result.max_steps} steps, not at {self.max_steps}"
-        return _fault_of_ends(result) or self._fault_of_time(result, since_s)
+        return (
+            _fault_of_ends(result)
+            or self._fault_of_returns(result)
+            or self._fault_of_time(result, since_s)
+        )
+
+    def _fault_of_returns(self, result: EvaluationResult) -> str:
+        returns, lengths = result.returns, result.lengths
+        if math.isinf(self.max_abs_reward):
+            return ""
+        possible = are_possible_returns(returns, lengths, BEYOND * self.max_abs_reward)
+        if possible.all():
+            return ""
+        at = int(np.flatnonzero(~possible)[0])
+        return (
+            f"a game of {lengths[at]:,} steps has a return of {returns[at]:g}, and "
+            f"learner.max_abs_reward is {self.max_abs_reward:g}"
+        )
 
     def _fault_of_time(self, result: EvaluationResult, since_s: float) -> str:
         played = len(result.returns)
+        if result.seconds > since_s / _TIME_OVER + self.timeout_s:
+            return f"it took {result.seconds:.0f} s, and was asked for {since_s:.0f} s ago"
         if played > self.episodes:
             return f"{played} games were played, and {self.episodes} were asked for"
         is_short = played < self.episodes or result.cut

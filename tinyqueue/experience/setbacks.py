@@ -31,6 +31,13 @@ LEAST_BATCHES = 20
 """Shares of fewer batches mean nothing."""
 MOST_LOGINS = 64
 """Logins that are counted apart; more are counted together."""
+MOST_REMARKS = 3
+"""Kinds of failures that are told of at the end of a run; senders choose their number."""
+_TOLD_AT_THE_END = {
+    "failed: ": ("play task", "play tasks"),
+    "evaluation: ": ("worker's evaluation", "workers' evaluations"),
+}
+"""Group of kinds → one of them, and several."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -171,16 +178,42 @@ class Setbacks:
             self._say(line)
 
     def closing_remarks(self) -> list[str]:
-        """What was not worth a message while the run went on: a task or two that came again."""
+        """What players failed in while the run went on, the most frequent first.
+
+        Of a run without an accepted batch nothing: its failures are the reason that it ends.
+        """
         with self._lock:
-            said = f"failed: {LOST}"
-            lost = sum(each.lost for each in self._logins.values() if said not in each.kinds)
+            remarks = []
+            if self._last_accepted_s:
+                for group, (one, many) in _TOLD_AT_THE_END.items():
+                    remarks += self._failures(group, one, many)
+            return [*remarks, *self._came_again()]
+
+    def _failures(self, group: str, one: str, many: str) -> list[str]:
+        """A remark for each of the most frequent kinds of a group, and one for all others."""
+        kinds: dict[str, tuple[int, str]] = {}
+        for record in self._logins.values():
+            for name, kind in record.kinds.items():
+                # It has words of its own.
+                if name.startswith(group) and name != f"{group}{LOST}":
+                    count, text = kinds.get(name, (0, kind.text.rstrip(".")))
+                    kinds[name] = count + kind.count, text
+        ordered = sorted(kinds.values(), key=lambda kind: -kind[0])
+        first, rest = ordered[:MOST_REMARKS], sum(count for count, _ in ordered[MOST_REMARKS:])
+        remarks = [f"{_counted(count, one, many)} failed, first: {text}" for count, text in first]
+        return [*remarks, f"{_counted(rest, one, many)} failed otherwise"] if rest else remarks
+
+    def _came_again(self) -> list[str]:
+        """A task or two that came again, which was not worth a message while the run went on."""
+        said = f"failed: {LOST}"
+        lost = sum(each.lost for each in self._logins.values() if said not in each.kinds)
         if not lost:
             return []
-        tasks, they = ("a play task", "it") if lost == 1 else (f"{lost} play tasks", "them")
+        they = "it" if lost == 1 else "them"
         return [
-            f"{tasks} came again: the process that played {they} ended without a word (its "
-            "environment crashed it, it ran out of memory, or it was killed), or lost its broker"
+            f"{_counted(lost, 'play task', 'play tasks')} came again: the process that played "
+            f"{they} ended without a word (its environment crashed it, it ran out of memory, or it "
+            "was killed), or lost its broker"
         ]
 
     def hopeless(self) -> str:
@@ -301,6 +334,11 @@ class Setbacks:
                 "`tinyqueue info` counts them by reason"
             )
         self._say(text)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    """``a play task``, ``1,204 play tasks``."""
+    return f"a {one}" if count == 1 else f"{count:,} {many}"
 
 
 def _worst(kinds: Iterable[Kind]) -> Kind:

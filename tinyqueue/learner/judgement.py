@@ -214,8 +214,8 @@ class Judgement:
         elif answer.kind not in self._unanswered:
             self._unanswered.add(answer.kind)
             self._reporter.message(
-                f"the evaluation has no result: {why}. Training goes on; the next try is in "
-                f"{self._threshold.interval:,} env steps."
+                f"the evaluation has no result: {why}. Training goes on; the next try is "
+                f"{self._next_told()}."
             )
         else:
             log.warning("an evaluation has no result", kind=answer.kind, reason=answer.text)
@@ -270,7 +270,13 @@ class Judgement:
             f"not solved: {len(decided.result.returns)} {decided.policy} games came to "
             f"{number(decided.mean_return, beside=wanted)}, and {len(fresh.result.returns)} fresh "
             f"ones of the same weights to {number(fresh.mean_return, beside=wanted)}. Training "
-            f"goes on; the next evaluation is in {self._threshold.interval:,} env steps."
+            f"goes on; the next evaluation is {self._next_told()}."
+        )
+
+    def _next_told(self) -> str:
+        clock, returns = self._updater.clock, self._updater.recent.returns
+        return self._threshold.next_told(
+            returns.mean_return, clock.first_mean, clock.env_steps, returns.mean_length
         )
 
 

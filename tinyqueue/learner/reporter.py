@@ -151,9 +151,9 @@ class Reporter:
         return self._flat.closing_advice()
 
     def closing_remarks(self) -> list[str]:
-        """What the user should know: failed environments, tasks that came again, absent numbers."""
-        came_again = self._setbacks.closing_remarks() if self._setbacks is not None else []
-        return [*self._faults.remarks(), *came_again, *self._info.remarks()]
+        """What the user should know: failed environments and tasks, absent numbers."""
+        failed = self._setbacks.closing_remarks() if self._setbacks is not None else []
+        return [*self._faults.remarks(), *failed, *self._info.remarks()]
 
     def waited(self) -> None:
         """Updates the view while no batch arrives, and explains a long silence."""

@@ -20,6 +20,7 @@ from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Experience, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.assemble import Ends, assemble
+from tinyqueue.learner.broker_outage import BrokerOutage
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest
@@ -170,6 +171,7 @@ class LearnerService:
             experiment.evaluation,
             pin=publisher.pin,
             play_here=around.play_here,
+            max_abs_reward=experiment.learner.max_abs_reward,
             own_login=around.settings.login if self._broker.kind == "rabbitmq" else "",
             note=asked.note,
         )
@@ -271,8 +273,20 @@ class LearnerService:
                 if error is not None:
                     raise TinyqueueError(f"the learner cannot continue: {error}") from error
 
+        outage = BrokerOutage(
+            self._broker.address,
+            lambda: consumer.trouble,
+            self._around.view.message,
+            # Redis as a broker is, as a rule, also the store, of which its standing tells.
+            is_told=lambda: self._broker.kind == "redis" and bool(self._lease.trouble),
+        )
+
+        def tell() -> None:
+            self._standing.tell()
+            outage.tell()
+
         try:
-            reason = self._train_on(training, experience, setbacks, require_all)
+            reason = self._train_on(training, experience, setbacks, require_all, tell)
         finally:
             self._standing.end()
         training.count(experience.drain())
@@ -285,11 +299,12 @@ class LearnerService:
         experience: Experience,
         setbacks: Setbacks,
         require_all: Callable[[], None],
+        tell: Callable[[], None],
     ) -> str:
         """Trains until the run is over; returns why it failed, if it did."""
         while not self._stopping.is_set() and not self._lease.stop_requested:
             require_all()
-            self._standing.tell()
+            tell()
             taken = self._taken(training, experience)
             if taken is not None:
                 training.update(taken)

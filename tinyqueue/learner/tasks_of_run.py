@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from tinyqueue.bus.feed import TaskFeed
@@ -87,6 +88,7 @@ def remote_games(
     *,
     pin: Callable[[int, float], None],
     play_here: PlayHere,
+    max_abs_reward: float = math.inf,
     own_login: str = "",
     note: Callable[[str], None] = lambda _: None,
 ) -> RemoteGames:
@@ -99,6 +101,7 @@ def remote_games(
         config: Settings of evaluations.
         pin: Keeps a weight version in the store for some seconds.
         play_here: Plays an evaluation on this machine.
+        max_abs_reward: Largest magnitude of a reward in training; infinity without a bound.
         own_login: The learner's broker login; empty on Redis, where all share one.
         note: Called with the id of every request before it is sent.
     """
@@ -136,6 +139,7 @@ def remote_games(
         send=send,
         play_here=play,
         max_steps=_most_steps(spec.evaluated, config.max_steps_per_game),
+        max_abs_reward=max_abs_reward,
     )
 
 

@@ -14,8 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-from tinyqueue.data.episodes import Episodes
-from tinyqueue.data.info_values import MOST_MAGNITUDE
 from tinyqueue.data.masks import ACTION_MASK, allows, allows_something, mask_counts
 from tinyqueue.data.names import (
     EPISODE_STEPS,
@@ -27,13 +25,12 @@ from tinyqueue.data.names import (
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf, Space
 from tinyqueue.errors import MessageError
+from tinyqueue.wire.claims import check_episodes, check_pace, clipped_returns
 from tinyqueue.wire.magnitudes import (
     ADVICE,
     BEYOND,
     LEAST_LIMIT,
     MOST_LOG_PROBABILITY,
-    MOST_RETURN,
-    MOST_SECONDS,
     limit_of,
     require_within,
 )
@@ -88,6 +85,7 @@ class Contract:
         seen: Path → the largest magnitude of an observation in the environment's trial.
         info: K, the numbers that episodes have from the environment's info. Episodes without any
             are accepted too.
+        most_steps: Env steps after which the environment ends an episode; None if unknown.
     """
 
     experiment: str
@@ -104,6 +102,7 @@ class Contract:
     stack: int = 1
     seen: Mapping[str, float] = field(default_factory=dict)
     info: int = 0
+    most_steps: int | None = None
 
     @property
     def mask_size(self) -> int:
@@ -114,15 +113,27 @@ class Contract:
     def clipped(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
         """The batch with its finite rewards clipped to the bound, if this contract clips.
 
-        Episode returns stay as the environment gave them.
+        So are returns of episodes: to the bound in every step.
 
         Returns:
-            The batch; the first reward beyond the bound, in words; and how many there were.
+            The batch; the first reward or return beyond the bound, in words; and how many there
+            were.
         """
+        if not self.clips:
+            return batch, "", 0
+        batch, text, count = self._with_clipped_rewards(batch)
+        if not len(batch.episodes):
+            return batch, text, count
+        episodes, of_return, returns = clipped_returns(batch.episodes, self.max_abs_reward)
+        if not returns:
+            return batch, text, count
+        return replace(batch, episodes=episodes), text or of_return, count + returns
+
+    def _with_clipped_rewards(self, batch: SessionBatch) -> tuple[SessionBatch, str, int]:
         rewards, bound = batch.rewards, self.max_abs_reward
         previous = batch.carry.get(PREVIOUS_REWARD)
         carried = rewards if previous is None else previous
-        if not self.clips or not rewards.size or {rewards.dtype, carried.dtype} != {_FLOAT32}:
+        if not rewards.size or {rewards.dtype, carried.dtype} != {_FLOAT32}:
             # Rewards of another dtype are not clipped: check refuses them.
             return batch, "", 0
         before = 0.0 if previous is None or not previous.size else np.abs(previous).max()
@@ -172,11 +183,18 @@ class Contract:
                 self._check_mask(name, array, batch)
         if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
-        self._check_episodes(batch)
+        check_episodes(
+            batch,
+            max_abs_reward=self.max_abs_reward,
+            most_steps=self.most_steps,
+            info=self.info,
+        )
+        if header.pace is not None:
+            check_pace(header.pace, self.ticks * self.slots)
         self.check_magnitudes(batch)
 
     def check_magnitudes(self, batch: SessionBatch) -> None:
-        """Returns if every number is finite and no larger than its limit, except rewards.
+        """Returns if every number that is trained on is finite and within its limit, but rewards.
 
         Raises:
             MessageError: As :func:`tinyqueue.wire.magnitudes.require_within`.
@@ -203,8 +221,6 @@ class Contract:
                 continue
             is_log = extra.kind in ("log-probability", "log-density")
             require_within(f"extras/{name}", array, MOST_LOG_PROBABILITY if is_log else most_value)
-        if len(batch.episodes):
-            _check_sizes(batch.episodes)
 
     def _check_mask(self, name: str, mask: Array, batch: SessionBatch) -> None:
         counts = mask_counts(self.actions)
@@ -291,35 +307,6 @@ class Contract:
                 carried_frames(path): (leaf, axes) for path, leaf in self.observations.items()
             }
         return whole
-
-    def _check_episodes(self, batch: SessionBatch) -> None:
-        episodes = batch.episodes
-        if len(episodes) != np.count_nonzero(batch.terminated | batch.truncated):
-            raise MessageError("range", "the episodes listed are not as many as ended")
-        if not len(episodes):
-            return
-        if episodes.slots.min() < 0 or episodes.slots.max() >= self.slots:
-            raise MessageError("range", f"an episode's slot is not 0 … {self.slots - 1}")
-        if episodes.lengths.min() < 1 or not episodes.seconds.min() >= 0:
-            raise MessageError("range", "an episode's length or duration is too small")
-        # A stage plays one tick at a time from its batch 0 on.
-        if episodes.lengths.max() > (batch.header.n + 1) * self.ticks:
-            raise MessageError("range", "an episode is longer than its stage has played")
-        for numbers in (episodes.info_last, episodes.info_mean):
-            if numbers.shape[1] not in (0, self.info):
-                raise MessageError(
-                    "shape", f"an episode has {numbers.shape[1]} numbers of info, not {self.info}"
-                )
-        if not np.isfinite(episodes.returns).all() or not np.isfinite(episodes.seconds).all():
-            raise MessageError("not-finite", "an episode's return or duration is not a number")
-
-
-def _check_sizes(episodes: Episodes) -> None:
-    require_within("an episode's return", episodes.returns, MOST_RETURN)
-    require_within("an episode's duration", episodes.seconds, MOST_SECONDS)
-    for numbers in (episodes.info_last, episodes.info_mean):
-        # NaN says that there was no number.
-        require_within("an episode's info", np.nan_to_num(numbers), MOST_MAGNITUDE)
 
 
 def _clip(rewards: Array, bound: float) -> Array:

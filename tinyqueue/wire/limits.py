@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "shape": "an array's shape differs from the contract's, or from its own bytes",
         "range": "a discrete value, index or count is outside its range",
         "not-finite": "a number is NaN or infinite, or makes the loss of an update so",
-        "too-far": "a number is far larger than the environment's trial and its space say",
+        "too-far": "a number is far larger than the environment's trial, space or steps say",
         "reward": "a reward is NaN, infinite, or beyond the experiment's max_abs_reward",
         "probability": "a log-probability is NaN, infinite or above zero",
         "autoreset": "ends of episodes and valid ticks contradict next-step autoreset",

@@ -29,8 +29,7 @@ MOST_LOG_PROBABILITY = 1e6
 """Magnitude of the log-probability or log-density of an action. Not even a thousand independent
 actions, each with the smallest probability that can be drawn, come near."""
 MOST_RETURN = 1e30
-"""Return of an episode: rewards beyond the experiment's bound count in full. Nothing is trained on
-it, and the sum of a hundred is finite."""
+"""Return of an episode, whatever its rewards may be: the sum of a hundred is finite."""
 MOST_SECONDS = 1e9
 """Duration of an episode."""
 
