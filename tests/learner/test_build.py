@@ -97,7 +97,6 @@ def test_players_play_what_the_learner_expects_back(make_experiment_of):
     assert spec.observations == contract.observations == INFO.observation_space
     assert spec.actions == contract.actions == INFO.action_space
     assert (contract.ticks, contract.slots, contract.max_abs_reward) == (8, 4, 7.0)
-    assert contract.most_steps == 500
     assert list(contract.extras) == ["behaviour_log_prob"]
     assert built.threshold == 475.0
     # Players get the policy only: the value tower stays with the learner.

@@ -165,17 +165,6 @@ def test_all_episodes_of_a_slot_are_no_longer_than_its_stage_has_played(
     assert _reason(make_contract(), batch(32, 33)) == "range"
 
 
-def test_no_episode_is_longer_than_the_environment_lets_it_be(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
-    batch = _quiet(make_batch, terminated=ended, episodes=Episodes.of([1], [1.0], [23], [0.1]))
-
-    # A tenth more, and one, where two forms of an environment count differently.
-    make_contract(most_steps=20).check(batch)
-    assert _reason(make_contract(most_steps=19), batch) == "range"
-
-
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

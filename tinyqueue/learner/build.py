@@ -189,8 +189,6 @@ def build(
         stack=experiment.environment.stack,
         seen=info.trial.observed if info.trial else {},
         info=len(experiment.metrics.info),
-        # A wrapper may make one episode of several.
-        most_steps=None if experiment.environment.wrappers else info.max_episode_steps,
     )
     plan = algorithm.replay
     normalisation = Normalisation(

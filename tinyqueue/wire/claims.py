@@ -21,8 +21,6 @@ from tinyqueue.wire.magnitudes import MOST_RETURN, MOST_SECONDS, require_within
 
 _ROUNDING = 1e-6
 """A return is the float32 of a float64 sum, and a percentile an interpolation."""
-_SPARE = 1.1
-"""Two forms of an environment may count its limit differently, by a step or by a reset's frames."""
 MOST_REPEATS = 1000
 """Env steps in one tick: a wrapper may repeat an action, and the pace counts what is below it."""
 
@@ -62,15 +60,12 @@ def clipped_returns(episodes: Episodes, max_abs_reward: float) -> tuple[Episodes
     return replace(episodes, returns=returns), text, int(np.count_nonzero(wrong))
 
 
-def check_episodes(
-    batch: SessionBatch, *, max_abs_reward: float, most_steps: int | None, info: int
-) -> None:
+def check_episodes(batch: SessionBatch, *, max_abs_reward: float, info: int) -> None:
     """Returns if the episodes of a batch are possible ones.
 
     Args:
         batch: Its ends of episodes have been checked.
         max_abs_reward: Largest magnitude of a reward.
-        most_steps: Env steps after which the environment ends an episode; None if unknown.
         info: K, the numbers that episodes may have from the environment's info.
 
     Raises:
@@ -81,7 +76,7 @@ def check_episodes(
         raise MessageError("range", "the episodes listed are not as many as ended")
     if not len(episodes):
         return
-    _check_lengths(batch, most_steps)
+    _check_lengths(batch)
     _check_returns(episodes, max_abs_reward)
     for numbers in (episodes.info_last, episodes.info_mean):
         if numbers.shape[1] not in (0, info):
@@ -109,7 +104,7 @@ def check_pace(pace: Pace, ticks: int) -> None:
         raise MessageError("range", "in pace, p50_ms ≤ p99_ms ≤ worst_ms does not hold")
 
 
-def _check_lengths(batch: SessionBatch, most_steps: int | None) -> None:
+def _check_lengths(batch: SessionBatch) -> None:
     episodes, slots = batch.episodes, batch.slots
     if episodes.slots.min() < 0 or episodes.slots.max() >= slots:
         raise MessageError("range", f"an episode's slot is not 0 … {slots - 1}")
@@ -119,12 +114,6 @@ def _check_lengths(batch: SessionBatch, most_steps: int | None) -> None:
     played = (batch.header.n + 1) * batch.ticks
     if np.bincount(episodes.slots, episodes.lengths).max() > played:
         raise MessageError("range", "an episode is longer than its stage has played")
-    if most_steps is not None and episodes.lengths.max() > 1 + _SPARE * most_steps:
-        raise MessageError(
-            "range",
-            f"an episode has {episodes.lengths.max()} steps, and the environment ends one after "
-            f"{most_steps}",
-        )
 
 
 def _check_returns(episodes: Episodes, max_abs_reward: float) -> None:

@@ -85,7 +85,6 @@ class Contract:
         seen: Path → the largest magnitude of an observation in the environment's trial.
         info: K, the numbers that episodes have from the environment's info. Episodes without any
             are accepted too.
-        most_steps: Env steps after which the environment ends an episode; None if unknown.
     """
 
     experiment: str
@@ -102,7 +101,6 @@ class Contract:
     stack: int = 1
     seen: Mapping[str, float] = field(default_factory=dict)
     info: int = 0
-    most_steps: int | None = None
 
     @property
     def mask_size(self) -> int:
@@ -183,12 +181,7 @@ class Contract:
                 self._check_mask(name, array, batch)
         if batch.carry or self.state or self.needs_carry or self.stack > 1:
             self._check_carry(batch.carry)
-        check_episodes(
-            batch,
-            max_abs_reward=self.max_abs_reward,
-            most_steps=self.most_steps,
-            info=self.info,
-        )
+        check_episodes(batch, max_abs_reward=self.max_abs_reward, info=self.info)
         if header.pace is not None:
             check_pace(header.pace, self.ticks * self.slots)
         self.check_magnitudes(batch)
