@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.registry import find
 from tinyqueue.experiment.components import DEFAULTS, chosen, located
 from tinyqueue.experiment.documents import read_document
@@ -93,7 +95,7 @@ def make_experiment(document: dict[str, Any]) -> Experiment:
     slots = experiment.session.slots * experiment.learner.batches_per_update
     algorithm = find(experiment.algorithm_name)
     algorithm.check(experiment.algorithm, experiment.session.ticks, slots)
-    return experiment
+    return replace(experiment, has_model=not issubclass(algorithm, BareAlgorithm))
 
 
 def of_run(run: Path) -> Experiment:

@@ -220,8 +220,15 @@ def test_where_it_is_sound_nothing_is_said(name: str) -> None:
 def test_a_setting_that_would_have_no_effect_is_refused() -> None:
     pixels = {"": Leaf("uint8", (84, 84), low=0.0, high=255.0)}
 
-    with pytest.raises(ConfigError, match="no real numbers, only 7056 numbers from 0 to 255"):
+    with pytest.raises(ConfigError, match="no real numbers outside images: 7056 numbers"):
         require_normalisable(experiment({"normalise_observations": True}), pixels)
+
+
+def test_an_image_of_floats_alone_is_refused_as_an_image() -> None:
+    depths = {"": Leaf("float32", (84, 84, 1), low=0.0, high=9.0)}
+
+    with pytest.raises(ConfigError, match=r"outside images: .* scaled by the bounds"):
+        require_normalisable(experiment({"normalise_observations": True}), depths)
 
 
 def test_a_run_that_starts_from_another_goes_on_from_its_statistics() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tinyqueue.algorithms.state import target_of
 from tinyqueue.data.spaces import Arrays, Leaf, Space, stacked
+from tinyqueue.models.image_leaves import is_image
 from tinyqueue.models.mlp import MlpConfig
 from tinyqueue.models.network import Network, Output
 from tinyqueue.models.registry import MODELS, build_network
@@ -155,3 +157,65 @@ def test_without_real_numbers_a_network_is_unchanged() -> None:
     space = {"": Leaf("uint8", (2, 2), low=0.0, high=255.0)}
 
     assert made(space).variables.keys() == made(space, normalises=False).variables.keys()
+
+
+SEEN = [
+    (Leaf("float32", (36, 36), low=0.0, high=255.0), True),
+    (Leaf("float32", (36, 36), low=0.0, high=255.0), False),
+    (Leaf("float32", (36, 36)), True),
+    (Leaf("float32", (2, 36, 40), low=0.0, high=4.0), True),
+    (Leaf("float32", (36, 36, 2)), False),
+    (Leaf("uint8", (36, 36), low=0.0, high=255.0), True),
+    (Leaf("uint8", (36, 36), low=0.0, high=51.0), True),
+    (Leaf("uint8", (36, 36, 2)), True),
+    (Leaf("int32", (36, 36, 2), low=0.0, high=1000.0), False),
+    (Leaf("bool", (36, 36, 2), low=0.0, high=1.0), True),
+]
+"""What the environment shows, and whether it is to be normalised."""
+
+
+def divided_by(leaf: Leaf, convolves: bool) -> float:
+    """What a model divides numbers from 0 by, as docs/algorithms.md says."""
+    if not convolves and leaf.dtype == "float32":
+        return 1.0
+    if leaf.high is not None:
+        return leaf.high
+    return 255.0 if convolves and leaf.dtype == "uint8" else 1.0
+
+
+@pytest.mark.parametrize("stack", [1, 2])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_brings_numbers_to_a_common_size_once(name: str, stack: int) -> None:
+    entry = MODELS[name]
+    exact = {"precision": "float32", "channels": "auto"} if name != "mlp" else {}
+
+    @cache
+    def network_of(leaf: Leaf, normalises: bool) -> Network:
+        space, config = stacked({"": leaf}, stack), entry.config(**exact)
+        return build_network(entry, space, ACTIONS, OUTPUTS, config, 3, normalises=normalises)
+
+    for leaf, normalises in SEEN:
+        # Given a network with statistics, if this is to be normalised
+        network = network_of(leaf, normalises)
+        is_normalised = normalises and leaf.dtype == "float32" and len(leaf.shape) == 2
+        assert bool(network.statistics) == is_normalised
+
+        # When a network that scales nothing sees the same, normalised or divided by hand
+        convolves = name != "mlp" and (name != "multi-input" or is_image(leaf))
+        most = leaf.high or 255.0
+        frames = (2, stack, *leaf.shape) if stack > 1 else (2, *leaf.shape)
+        uniform = np.random.default_rng(0).uniform(0, most, frames)
+        seen = uniform > 0.5 if leaf.dtype == "bool" else uniform.astype(leaf.dtype)
+        by_hand = seen.astype(np.float32) / divided_by(leaf, convolves)
+        if is_normalised:
+            assign(network, "", np.full(leaf.shape, most / 2), np.full(leaf.shape, most / 4))
+            by_hand = (seen - np.float32(most / 2)) / np.float32(most / 4)
+        # Two axes of floats are no image for multi-input; a channel more makes them one.
+        extra = (1,) if convolves and len(leaf.shape) == 2 else ()
+        plain = network_of(Leaf("float32", (*leaf.shape, *extra)), False)
+        by_hand = by_hand.reshape((*frames, *extra)).astype(np.float32)
+
+        # Then both say the same
+        expected, found = called(plain, {"": by_hand}), called(network, {"": seen})
+        for output in OUTPUTS:
+            np.testing.assert_allclose(found[output], expected[output], rtol=1e-3, atol=1e-4)

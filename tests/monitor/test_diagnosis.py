@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tinyqueue.algorithms.base import Algorithm
+from tinyqueue.algorithms.registry import ALGORITHMS, find
 from tinyqueue.catalogue import make_experiment, of_run
 from tinyqueue.data.spaces import Array
-from tinyqueue.monitor.diagnosis import RULES, Finding, Run, diagnose
+from tinyqueue.monitor.diagnosis import RULES, Finding, Run, diagnose, named
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import Recorded, complete_lines, read_recorded
 
@@ -110,9 +113,47 @@ def test_no_rule_speaks_of_a_run_that_has_only_begun(rule: Any) -> None:
     assert rule(Run(begun.experiment, recorded, None, None)) is None
 
 
+LOST = {"environment-fails", "much-set-aside"}
+
+
+@pytest.mark.parametrize(("name", "spoiled", "seen"), SPEAKING)
+def test_of_a_run_at_its_level_only_what_it_lost_is_told(
+    name: str, spoiled: Run, seen: str
+) -> None:
+    assert diagnose(spoiled)
+    reached = replace(spoiled, best=spoiled.level)
+    assert {finding.name for finding in diagnose(reached)} == LOST & {name}
+
+
 def test_a_run_at_its_level_is_not_called_flat() -> None:
     reached = run(np.full(1000, 500.0), entropy=halves(0.69, 0.01))
     assert diagnose(reached) == []
+
+
+EXAMPLES = HERE.parents[1] / "examples"
+NAMES = [*ALGORITHMS, *(f"{EXAMPLES}/{name}" for name in ("a2c.py:A2c", "cem.py:CrossEntropy"))]
+
+
+@pytest.mark.parametrize("algorithm", NAMES, ids=lambda name: name.rpartition("/")[2])
+def test_advice_names_only_settings_that_the_experiment_has(algorithm: str) -> None:
+    has_model = issubclass(find(algorithm), Algorithm)
+    settings = {"algorithm": {"name": algorithm}}
+    for _, spoiled, _ in SPEAKING:
+        other = make_experiment({"environment": {"id": "CartPole-v1"}, **settings})
+        for finding in diagnose(replace(spoiled, experiment=other)):
+            assert finding.advice
+            for setting in named(finding.advice):
+                assert other.has_setting(setting), finding
+                assert has_model or not setting.startswith("model."), finding
+
+
+def test_a_switch_that_is_on_is_not_advised() -> None:
+    spoken = run(settings=PQN, q_mean=np.geomspace(1, 9e4, LINES))
+    normed = {**PQN, "model": {"name": "mlp", "layer_norm": True}}
+
+    assert "set model.layer_norm" in diagnose(spoken)[0].advice
+    spoken = run(settings=normed, q_mean=np.geomspace(1, 9e4, LINES))
+    assert "layer_norm" not in diagnose(spoken)[0].advice
 
 
 def test_real_numbers_have_no_least_entropy() -> None:

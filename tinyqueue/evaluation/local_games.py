@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.answers import Answer, NoAnswer
@@ -79,15 +80,22 @@ class LocalGames:
         spec: What is played.
         modules: This machine's modules that register environments.
         graph: The acting graph.
+        playing: Entered while games are played.
     """
 
     def __init__(
-        self, evaluation: EvaluationConfig, spec: PlaySpec, modules: Sequence[str], graph: bytes
+        self,
+        evaluation: EvaluationConfig,
+        spec: PlaySpec,
+        modules: Sequence[str],
+        graph: bytes,
+        playing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._evaluation = evaluation
         self._spec = spec
         self._modules = modules
         self._graph = graph
+        self._playing = playing
         self._answer: Answer | NoAnswer | None = None
 
     def request(
@@ -95,16 +103,17 @@ class LocalGames:
     ) -> None:
         """Plays the games before it returns; failures become the answer."""
         try:
-            result = play_here(
-                self._evaluation,
-                self._spec,
-                self._modules,
-                weights,
-                self._graph,
-                request,
-                seed,
-                actions,
-            )
+            with self._playing():
+                result = play_here(
+                    self._evaluation,
+                    self._spec,
+                    self._modules,
+                    weights,
+                    self._graph,
+                    request,
+                    seed,
+                    actions,
+                )
         except Exception as error:
             # Nothing that an environment raises may end the training.
             self._answer = NoAnswer.of(request, error)

@@ -50,7 +50,8 @@ def require_normalisable(experiment: Experiment, observations: Space) -> None:
     if environment.normalise_observations and not any(map(is_normalised, observations.values())):
         raise ConfigError(
             "environment.normalise_observations = true has no effect: the observations of "
-            f"{environment.id} have no real numbers, only {described(observations)}. Remove it."
+            f"{environment.id} have no real numbers outside images: {described(observations)}. "
+            "Remove it: an image is scaled by the bounds of its space."
         )
     if not environment.normalise_rewards:
         return

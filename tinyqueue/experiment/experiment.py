@@ -20,7 +20,7 @@ from tinyqueue.experiment.sections import (
     SessionConfig,
     StopConfig,
 )
-from tinyqueue.experiment.validation import validated
+from tinyqueue.experiment.validation import field_names, validated
 
 S = TypeVar("S", bound=Section)
 ConfigTable = Mapping[str, type[Any]]
@@ -50,6 +50,24 @@ class Experiment:
     unnamed_model: Mapping[str, Any] | None = field(default=None, compare=False)
     """The settings of a model without a name: the environment's observations decide which it is.
     None if the experiment names its model."""
+    has_model: bool = field(default=True, compare=False)
+    """Whether the model is used: some algorithms bring their own network."""
+
+    def has_setting(self, name: str) -> bool:
+        """Whether a setting, such as ``algorithm.n_step``, exists and does something.
+
+        It depends on the algorithm, the model, and whether there is a replay.
+        """
+        table, _, key = name.partition(".")
+        section = getattr(self, table)
+        if section is None or (table == "model" and not self.has_model):
+            return False
+        return key in field_names(type(section))
+
+    def setting(self, name: str) -> Any:
+        """The value of a setting, such as ``algorithm.n_step``; None where there is none."""
+        table, _, key = name.partition(".")
+        return getattr(getattr(self, table), key) if self.has_setting(name) else None
 
     @property
     def algorithm_label(self) -> str:

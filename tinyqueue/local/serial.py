@@ -7,8 +7,9 @@ gives the same run, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from tinyqueue.algorithms.initial_weights import initialise
 from tinyqueue.data.seeds import seed32
@@ -23,6 +24,7 @@ from tinyqueue.learner.assemble import Ends, assemble
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import Clock
+from tinyqueue.local.slow_environment import SlowEnvironment
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.monitor.view import View
 from tinyqueue.player.stage import Stage
@@ -104,13 +106,20 @@ def train_serial(
     for remark in initialise(run, built.algorithm, built.normalisation.begin_from_layers):
         view.message(remark)
     clock, modules = Clock(), settings.environment_modules
-    player = SerialPlayer(built, modules)
+    player, slow = SerialPlayer(built, modules), SlowEnvironment(view.message)
+    session = experiment.session
+    batch = f"session batches of {session.ticks} ticks in {session.slots} slots"
+
+    def play() -> SessionBatch:
+        with slow.playing(batch):
+            return player.play()
+
     setbacks = Setbacks(view.message, experiment.learner.give_up_after_s)
     source = make_serial_source(
         experiment,
         built.algorithm.replay,
         built.contract,
-        SoundPlay(player.play, built.contract, setbacks),
+        SoundPlay(play, built.contract, setbacks),
         updates=lambda: clock.updates,
     )
     # From here on the run is kept: errors in its settings alone were found above.
@@ -121,7 +130,13 @@ def train_serial(
         epoch=run.reserve_epoch(run.epoch),
         versions=Versions(run),
         publish=player.publish,
-        games=LocalGames(experiment.evaluation, built.spec, modules, built.export.graph),
+        games=LocalGames(
+            experiment.evaluation,
+            built.spec,
+            modules,
+            built.export.graph,
+            playing=partial(slow.playing, f"{experiment.evaluation.episodes} evaluation games"),
+        ),
         view=view,
         services="none (serial)",
         sources=lambda: {Metric.PLAYERS: 1, **source.numbers()},
@@ -131,18 +146,26 @@ def train_serial(
     run.keep_taken()
     made.updater.publish()
     seed = seed32(experiment.seed, _STAGE_SEED, clock.updates)
-    with player.opened(seed), closing(made.reporter), made.training.saving():
-        return _loop(made.training, source, setbacks, stopping)
+    with slow.watched(), ExitStack() as stack:
+        with slow.playing("building and resetting it"):
+            stack.enter_context(player.opened(seed))
+        with closing(made.reporter), made.training.saving():
+            return _loop(made.training, source, slow, setbacks, stopping)
 
 
 def _loop(
-    training: TrainingRun, source: SerialSource, setbacks: Setbacks, stopping: Callable[[], bool]
+    training: TrainingRun,
+    source: SerialSource,
+    slow: SlowEnvironment,
+    setbacks: Setbacks,
+    stopping: Callable[[], bool],
 ) -> Outcome:
     while not stopping() and not training.is_over():
         if training.is_spent:
             training.waited()
             continue
         training.update(source.take(0.0))
+        slow.heard()
         training.saver.save_if_due()
         reason = setbacks.hopeless()
         if reason:

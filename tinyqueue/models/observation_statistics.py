@@ -3,11 +3,15 @@
 Its mean and deviation are variables that no gradient changes: the learner sets them from what was
 played (:mod:`tinyqueue.experience.normalisation`). They travel with the other weights, so players,
 evaluations, checkpoints and samples normalise by the numbers of their own weight version.
+
+Numbers are brought to a common size once: what is normalised here is not scaled by its bounds as
+well, and all else is left to the model, which may scale it by them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from tinyqueue.data.names import OBSERVATION_STATISTICS
@@ -40,13 +44,31 @@ def statistics_of(observations: Space) -> dict[str, KerasLayer]:
     }
 
 
-def with_statistics(network: Network, layers: Mapping[str, KerasLayer]) -> Network:
+def without_bounds(observations: Space, layers: Mapping[str, KerasLayer]) -> Space:
+    """What a network behind these layers sees: what is normalised has no bounds to scale it by.
+
+    Without this, a model with convolutions would scale a normalised table of 0 … 255 once more.
+
+    Args:
+        observations: The observation space of the network.
+        layers: From :func:`statistics_of`.
+    """
+    return {
+        path: replace(leaf, low=None, high=None) if path in layers else leaf
+        for path, leaf in observations.items()
+    }
+
+
+def with_statistics(
+    network: Network, layers: Mapping[str, KerasLayer], observations: Space
+) -> Network:
     """The same network behind these layers: the same variables, and theirs.
 
     Args:
-        network: A network on observations as they are.
+        network: A network for :func:`without_bounds`.
         layers: From :func:`statistics_of`. Inputs with other paths are not normalised. Several
             networks may share them.
+        observations: The observation space in front of the layers.
     """
     if not layers:
         return network
@@ -55,7 +77,7 @@ def with_statistics(network: Network, layers: Mapping[str, KerasLayer]) -> Netwo
     if parts is not None:
         recurrence = Recurrence(_behind(layers, parts.torso), parts.cell, parts.heads)
     step = _behind(layers, network.step)
-    return Network(step, network.observations, recurrence, statistics=layers)
+    return Network(step, observations, recurrence, statistics=layers)
 
 
 def _behind(layers: Mapping[str, KerasLayer], model: KerasModel) -> KerasModel:

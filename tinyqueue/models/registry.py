@@ -15,7 +15,11 @@ from tinyqueue.experiment.brought import brought
 from tinyqueue.experiment.config_class import require_config
 from tinyqueue.models import impala, minatar, mlp, multi_input, nature, shallow
 from tinyqueue.models.network import Network, Output
-from tinyqueue.models.observation_statistics import statistics_of, with_statistics
+from tinyqueue.models.observation_statistics import (
+    statistics_of,
+    with_statistics,
+    without_bounds,
+)
 
 Build: TypeAlias = Callable[[Space, Space, Mapping[str, Output], Any, int], Network]
 """``(observations, actions, outputs, config, seed)`` → the network, with outputs by name."""
@@ -67,12 +71,15 @@ def build_network(
     """
     layers = statistics_of(observations) if normalises else {}
 
-    def another(observations: Space, outputs: Mapping[str, Output], number: int) -> Network:
-        of_its_own = seed32(seed, _ANOTHER, number)
-        network = entry.build(observations, actions, outputs, config, of_its_own)
-        return with_statistics(network, layers)
+    def built(observations: Space, outputs: Mapping[str, Output], seed: int) -> Network:
+        seen = without_bounds(observations, layers)
+        network = entry.build(seen, actions, outputs, config, seed)
+        return with_statistics(network, layers, observations)
 
-    network = with_statistics(entry.build(observations, actions, outputs, config, seed), layers)
+    def another(observations: Space, outputs: Mapping[str, Output], number: int) -> Network:
+        return built(observations, outputs, seed32(seed, _ANOTHER, number))
+
+    network = built(observations, outputs, seed)
     network.another = another
     network.seed = seed
     return network

@@ -6,6 +6,7 @@ should not stay. The bounds were set by runs that reached their level, on which 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -82,12 +83,18 @@ class Run:
         return bool(np.mean(after) - np.mean(before) <= 2 * error)
 
 
+_SETTING = re.compile(r"\b(?:algorithm|model|environment|session|learner|replay|stop)\.[a-z_]+")
+
 Rule = Callable[[Run], Finding | None]
 
 
 def diagnose(run: Run) -> list[Finding]:
-    """What stands out, in the order of :data:`RULES`; empty if nothing does."""
-    return [finding for rule in RULES if (finding := rule(run)) is not None]
+    """What stands out, in the order of :data:`RULES`; empty if nothing does.
+
+    Of a run that reached its level, only :data:`OF_EVERY_RUN` speak: it did learn.
+    """
+    rules = OF_EVERY_RUN if run.has_reached else RULES
+    return [finding for rule in rules if (finding := rule(run)) is not None]
 
 
 def entropy_gone(run: Run) -> Finding | None:
@@ -95,7 +102,7 @@ def entropy_gone(run: Run) -> Finding | None:
     entropy = run.recorded.part(Metric.ENTROPY, 0.0, 1.0)
     late = run.late(Metric.ENTROPY)
     # The entropy of real numbers has no zero to be measured from.
-    if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
+    if late is None or entropy.min() < 0 or not run.is_flat:
         return None
     first = float(entropy[:5].max())
     if late > 0.05 * first:
@@ -104,7 +111,7 @@ def entropy_gone(run: Run) -> Finding | None:
         "entropy-gone",
         f"the policy hardly varies its actions any more: entropy {late:.2g} nats of {first:.2g} at "
         "first, and returns no longer rise",
-        "raise algorithm.entropy_weight, or lower algorithm.learning_rate, in a new run",
+        _ways(run, "raise algorithm.entropy_weight", "lower algorithm.learning_rate"),
     )
 
 
@@ -112,7 +119,7 @@ def entropy_stays(run: Run) -> Finding | None:
     """The policy is still nearly uniform."""
     entropy = run.recorded.part(Metric.ENTROPY, 0.0, 1.0)
     late = run.late(Metric.ENTROPY)
-    if late is None or entropy.min() < 0 or run.has_reached or not run.is_flat:
+    if late is None or entropy.min() < 0 or not run.is_flat:
         return None
     first = float(entropy[:5].max())
     if late < max(0.95 * first, UNIFORM):
@@ -120,21 +127,31 @@ def entropy_stays(run: Run) -> Finding | None:
     return Finding(
         "entropy-stays",
         f"actions are still as good as random: entropy {late:.3g} nats of {first:.3g} at first",
-        "the policy gets no usable signal: look at whether rewards come at all (tinyqueue sessions "
-        "show), then lower algorithm.entropy_weight or raise algorithm.learning_rate",
+        "the policy gets no usable signal: "
+        + _ways(
+            run,
+            "look at whether rewards come at all (tinyqueue sessions show)",
+            "lower algorithm.entropy_weight",
+            "raise algorithm.learning_rate",
+        ),
     )
 
 
 def value_explains_nothing(run: Run) -> Finding | None:
     """The value estimate is no better than a constant."""
     late = run.late(Metric.EXPLAINED_VARIANCE)
-    if late is None or late > 0.1 or run.has_reached:
+    if late is None or late > 0.1:
         return None
     return Finding(
         "value-explains-nothing",
         f"the value estimate is no better than a constant: explained_variance {late:.2f}",
-        f"{_smaller_rewards(run)}raise algorithm.value_weight where there is one, or look whether "
-        "one observation tells enough (environment.stack, model.core)",
+        _ways(
+            run,
+            *_smaller_rewards(run),
+            "raise algorithm.value_weight",
+            "let the policy remember, by model.core",
+            "show it earlier observations too, by environment.stack",
+        ),
     )
 
 
@@ -147,7 +164,12 @@ def policy_moves_far(run: Run) -> Finding | None:
         "policy-moves-far",
         f"the policy moves far from the one that played: {clipped:.0%} of ratios are clipped, "
         f"KL {kl:.2g} nats",
-        "lower algorithm.learning_rate or algorithm.epochs, or the lag by learner.queue_batches",
+        _ways(
+            run,
+            "lower algorithm.learning_rate",
+            "lower algorithm.epochs",
+            "lower the lag by learner.queue_batches",
+        ),
     )
 
 
@@ -155,7 +177,7 @@ def gradients_cut(run: Run) -> Finding | None:
     """Nearly every gradient is many times the bound on its norm."""
     most = getattr(run.algorithm, "max_grad_norm", None)
     norms = run.recorded.part(Metric.GRAD_NORM, LATE, 1.0)
-    if most is None or len(norms) < LEAST_LINES or run.has_reached:
+    if most is None or len(norms) < LEAST_LINES:
         return None
     typical = float(np.quantile(norms, 0.1))
     if typical < 20 * most:
@@ -164,7 +186,12 @@ def gradients_cut(run: Run) -> Finding | None:
         "gradients-cut",
         f"nine in ten gradients are over {typical / most:.0f} times algorithm.max_grad_norm = "
         f"{most:g}, so the loss hardly decides how far a step goes",
-        f"{_smaller_rewards(run)}lower algorithm.value_weight, or raise algorithm.max_grad_norm",
+        _ways(
+            run,
+            *_smaller_rewards(run),
+            "lower algorithm.value_weight",
+            "raise algorithm.max_grad_norm",
+        ),
     )
 
 
@@ -182,8 +209,12 @@ def q_runs_away(run: Run) -> Finding | None:
         "q-runs-away",
         f"Q values run away: their mean is {late:.3g}, and no episode's return was beyond "
         f"{most:.3g}",
-        "lower algorithm.learning_rate, refresh the target network less often "
-        "(algorithm.target_every_updates), set algorithm.double or, with pqn, model.layer_norm",
+        _ways(
+            run,
+            "lower algorithm.learning_rate",
+            "refresh the target network less often, by algorithm.target_every_updates",
+            *_switched_on(run, "algorithm.double", "model.layer_norm"),
+        ),
     )
 
 
@@ -198,20 +229,29 @@ def players_far_behind(run: Run) -> Finding | None:
         "players-far-behind",
         f"players are {lag:.1f} versions behind, and at {bound} (learner.max_policy_lag) their "
         "batches are dropped",
-        "lower learner.queue_batches, raise learner.publish_every_updates, or use fewer players",
+        _ways(
+            run,
+            "lower learner.queue_batches",
+            "raise learner.publish_every_updates",
+            "use fewer players",
+        ),
     )
 
 
 def waits_for_players(run: Run) -> Finding | None:
     """The learner stands idle most of the time."""
     waiting = run.late(Metric.PLAYERS_WAIT_SHARE)
-    if waiting is None or waiting < 0.8 or run.has_reached:
+    if waiting is None or waiting < 0.8:
         return None
     return Finding(
         "waits-for-players",
         f"the learner waits for players {waiting:.0%} of the time",
-        "add players (celery -A tinyqueue worker -Q play, on any machine), or raise "
-        "replay.samples_per_insert or algorithm.epochs, to learn more from each session",
+        _ways(
+            run,
+            "add players (celery -A tinyqueue worker -Q play, on any machine)",
+            "raise replay.samples_per_insert, to learn more from each session",
+            "raise algorithm.epochs, to learn more from each session",
+        ),
     )
 
 
@@ -245,7 +285,10 @@ def learning_rate_spent(run: Run) -> Finding | None:
     return Finding(
         "learning-rate-spent",
         f"the learning rate was 0 for the last {share:.0%} of the run",
-        "stretch the schedule to the whole run: algorithm.anneal_steps = stop.max_env_steps",
+        _ways(
+            run,
+            "stretch the schedule to the whole run: algorithm.anneal_steps = stop.max_env_steps",
+        ),
     )
 
 
@@ -265,7 +308,7 @@ def environment_fails(run: Run) -> Finding | None:
 def flat_while_loss_moves(run: Run) -> Finding | None:
     """Updates go on and change the loss, while returns have stopped rising."""
     losses = run.recorded.part(Metric.LOSS, LATE, 1.0)
-    if len(losses) < LEAST_LINES or run.has_reached or not run.is_flat:
+    if len(losses) < LEAST_LINES or not run.is_flat:
         return None
     mean = float(np.mean(run.recorded.returns_within(LATE, 1.0)))
     # Another environment's level says nothing of these returns.
@@ -275,20 +318,42 @@ def flat_while_loss_moves(run: Run) -> Finding | None:
         "flat",
         f"returns have stopped rising at {mean:.4g}{aim}, while the loss still moves between "
         f"{losses.min():.3g} and {losses.max():.3g}",
-        "try another seed first; then a third of algorithm.learning_rate, or more session.slots",
+        _ways(
+            run,
+            "try another seed first",
+            "then a third of algorithm.learning_rate",
+            *([] if run.experiment.environment.realtime else ["more session.slots"]),
+        ),
     )
 
 
-def _smaller_rewards(run: Run) -> str:
+def _ways(run: Run, *ways: str) -> str:
+    """The ways whose settings this experiment has, in one sentence."""
+    known = [way for way in ways if all(map(run.experiment.has_setting, named(way)))]
+    return ", or ".join(known) or "try another seed"
+
+
+def named(way: str) -> list[str]:
+    """The settings that a sentence names, such as ``algorithm.gamma``."""
+    return _SETTING.findall(way)
+
+
+def _switched_on(run: Run, *switches: str) -> list[str]:
+    """Ways to set what is False so far."""
+    return [f"set {switch}" for switch in switches if run.experiment.setting(switch) is False]
+
+
+def _smaller_rewards(run: Run) -> list[str]:
     """Advice on the scale of rewards, where it is not chosen by measuring them."""
     if run.experiment.environment.normalise_rewards:
-        return ""
-    return "scale rewards so that returns are near 1 (algorithm.reward_scale), "
+        return []
+    return ["scale rewards so that returns are near 1, by algorithm.reward_scale"]
 
 
+OF_EVERY_RUN: tuple[Rule, ...] = (environment_fails, much_set_aside)
+"""Rules of what a run lost, whether it reached its level or not."""
 RULES: tuple[Rule, ...] = (
-    environment_fails,
-    much_set_aside,
+    *OF_EVERY_RUN,
     learning_rate_spent,
     q_runs_away,
     entropy_gone,

@@ -63,6 +63,7 @@ class FlatRun:
         self._sampled = 0
         self._first_entropy: float | None = None
         self._entropy = math.nan
+        self._acts_in_numbers = False
         self._looked = 0
         self._flat_looks = 0
         self._said: tuple[_Mean, list[str]] | None = None
@@ -84,7 +85,8 @@ class FlatRun:
                 self._sampled = self._env_steps
                 self._hidden.see(batch)
         entropy = numbers.get(Metric.ENTROPY)
-        if entropy is not None and math.isfinite(entropy) and not _acts_in_numbers(batches):
+        self._acts_in_numbers = self._acts_in_numbers or _acts_in_numbers(batches)
+        if entropy is not None and math.isfinite(entropy) and not self._acts_in_numbers:
             self._first_entropy = entropy if self._first_entropy is None else self._first_entropy
             self._entropy = entropy
         is_long = self._env_steps >= LEAST_ENV_STEPS or trained_s >= LEAST_S
@@ -186,6 +188,7 @@ class FlatRun:
             gain=self._hidden.gain(),
             surprises=self._hidden.surprises(),
             entropy_left=left,
+            acts_in_numbers=self._acts_in_numbers,
         )
 
 
