@@ -192,7 +192,7 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
     """Whether the algorithm accepts batches of this shape; its minibatches may not, for example."""
     slots = shape.slots * experiment.learner.batches_per_update
     # What has a memory is trained on whole slots.
-    ticks = shape.ticks if getattr(experiment.model, "core", "none") == "none" else 1
+    ticks = shape.ticks if experiment.setting("model.core") in (None, "none") else 1
     try:
         find(experiment.algorithm_name).check(experiment.algorithm, ticks, slots)
     except ConfigError:
