@@ -24,6 +24,7 @@ from tinyqueue.store.client import connect
 LEVELS = {
     "acrobot-rainbow-lite": -90.0,
     "lunarlander-apex": 200.0,
+    "lunarlander-ppo": 240.0,
     "pendulum-ppo": -180.0,
     "cartpole-masked-r2d2": 450.0,
     "cartpole-masked-impala": 450.0,
