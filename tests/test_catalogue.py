@@ -37,6 +37,7 @@ def test_every_number_of_a_preset_has_a_source_or_a_reason_beside_it(path):
 def test_an_environments_preset_is_that_of_the_default_algorithm():
     assert preset_for("CartPole-v1").stem == "cartpole-impala"
     assert preset_for("ALE/Pong-v5").stem == "pong-ppo"
+    assert preset_for("LunarLander-v3").stem == "lunarlander-ppo"
     assert preset_for("Acrobot-v1").stem == "acrobot-rainbow-lite"
     assert preset_for("Blackjack-v1").stem == "blackjack-dqn"
     assert preset_for("Nothing-v0") is None
