@@ -43,7 +43,7 @@ POLE = '[environment]\nid = "CartPole-v1"\n'
         (POLE + "[algorithm]\ngamma = 1.5", "gamma"),
         (
             POLE + '[algorithm]\nname = "ppo"\nminibatches = 5\n[session]\nslots = 7',
-            "algorithm.minibatches = 5 does not divide the 7 slots of an update",
+            "algorithm.minibatches = 5 does not divide the 224 env steps of an update",
         ),
         ("seed = -1\n" + POLE, "seed = -1 must be a whole number"),
         ("[environment", "is not valid TOML"),
