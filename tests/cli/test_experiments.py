@@ -131,7 +131,7 @@ def test_another_algorithm_is_that_of_the_preset_which_has_it(target):
     [
         ("Pendulum-v1", "sac", "pendulum-sac"),
         ("pendulum-sac", "ppo", "pendulum-ppo"),
-        ("LunarLander-v3", "ppo", "lunarlander-ppo"),
+        ("LunarLander-v3", "apex", "lunarlander-apex"),
         ("lunarlander-ppo", "pqn", "lunarlander-pqn"),
     ],
 )
