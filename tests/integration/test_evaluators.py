@@ -234,11 +234,13 @@ def test_an_evaluator_alone_cannot_end_a_run(cluster: Cluster, logins: RoleLogin
     forger.answer(task, **whole, actions="sample")
     forger.answer({**task, "request": "nobody"}, **whole)
     forger.answer({**task, "version": 0}, **whole)
+    # Nor do returns that no rewards add up to.
+    forger.answer(task, [3.4e38] * EPISODES, asked=EPISODES, max_steps=500)
     cluster.until(lambda: "an evaluation does not count" in learner.printed, "it is refused")
     assert not evaluations(cluster)
 
     # What is made as it was asked for is only the first of two sets.
-    for value in (2e9, 3.4e38):
+    for value in (2e9, 9e9):
         before = learner.printed.count("not solved")
         forger.answer(task, [value] * EPISODES, asked=EPISODES, max_steps=500)
         cluster.until(partial(refuted, learner, before), "the run goes on")
