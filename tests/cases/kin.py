@@ -20,7 +20,12 @@ _SLOW = (
         "01 slow", "3 s per step", "Snail", "slow", steps=20, within_s=240,
         facts=(r"\b3(\.\d+)? ?s|3,?0\d\d(\.\d+)? ms", TRAINS),
     ),
-    plays("14 slow build", "10 s", "VerySlowBuild", "slow", steps=500, within_s=240),
+    # It trains after three times ten seconds; what the user waits for is said before that.
+    plays(
+        "14 slow build", "10 s", "VerySlowBuild", "slow",
+        facts=("is taking long", TRAINS),
+        steps=500, within_s=240,
+    ),
 )  # fmt: skip
 
 _CALLS = (
