@@ -38,8 +38,8 @@ def test_its_clock_does_not_wait_and_counts_what_it_missed(
         infos.append(info["missed_ticks"])
     took_s = time.monotonic() - began_s
 
-    # Some ten ticks without an action, as the clock's process wakes: one step covers them all.
-    assert 5 <= infos[5] <= 20
+    # Ten ticks without an action: one step covers them all.
+    assert 9 <= infos[5] <= 20
     assert len(infos) + sum(infos) >= 30
     assert len(infos) <= 30 - (infos[5] - 1)
     assert took_s >= 30 / HZ - 1 / HZ
