@@ -45,7 +45,8 @@ class Process:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 guarded,
-                env=env,
+                # A SIGABRT then prints where each thread is.
+                env=env | {"PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -99,8 +100,16 @@ class Process:
         try:
             return self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            said = self.printed[-3000:]
+            said = self.printed[-3000:] + self._stacks()
             raise AssertionError(f"{self.name} still runs after {timeout_s:g} s:\n{said}") from None
+
+    def _stacks(self) -> str:
+        """Where each thread of a process that does not end is. It ends the process."""
+        known = len(self.printed)
+        os.kill(self.pid, signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(10)
+        return self.printed[known:]
 
 
 class Cluster:
