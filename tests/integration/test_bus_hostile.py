@@ -333,6 +333,14 @@ def test_an_unbounded_queue_of_an_earlier_version_is_emptied_and_deleted(bus) ->
         assert look(connection, f"{kept}.next") == State(0, 1)
 
 
+def bindings(bus: Bus) -> list[str]:
+    """The routing keys by which queues are bound to the exchange to which players publish."""
+    vhost = urlsplit(bus.services.broker_url).path.lstrip("/")
+    told = bus.services.node.ctl("list_bindings", "-p", vhost, "source_name", "routing_key")
+    rows = [line.split("\t") for line in told.splitlines()]
+    return [row[1] for row in rows if row[0] == EXPERIENCE_EXCHANGE]
+
+
 @pytest.mark.parametrize("held", [0, 3])
 def test_queues_that_players_could_reach_by_other_keys_are_bound_anew(bus, send, held) -> None:
     """An earlier version dead-lettered through the exchange to which players publish."""
@@ -360,6 +368,8 @@ def test_queues_that_players_could_reach_by_other_keys_are_bound_anew(bus, send,
         for delivery in bus.take(held):
             consumer.settle(delivery, "mark")
         assert eventually(lambda: look(connection, QUEUE) is None)
+        # Undone as soon as the queue is deleted, but after that.
+        assert eventually(lambda: f".kept.{EXPERIMENT}" not in bindings(bus))
         send("b:0", {"CC": [f".kept.{EXPERIMENT}"]})
         bus.take(1)
         assert bus.taken.empty()
