@@ -123,6 +123,13 @@ def test_a_batch_is_stored_at_once_and_counts_when_it_is_committed(make, arrive,
     assert arrived(found) == [0]
 
 
+def test_a_wait_ends_in_time_although_a_signal_handler_outlasts_it(make, slow_signal):
+    experience = make()
+    experience.start()
+
+    assert slow_signal(lambda: experience.take(timeout_s=0.1)) is None
+
+
 def test_a_batch_that_the_ledger_knew_already_is_not_added(make, arrive, settled):
     experience = make()
     experience.start()

@@ -80,6 +80,12 @@ def test_one_batch_in_a_while_is_kept_in_the_session_log(arrive, settled, known)
     assert [mark.body and mark.body.body for mark in settled] == [b"body", None, None, None]
 
 
+def test_a_wait_ends_in_time_although_a_signal_handler_outlasts_it(slow_signal):
+    stream = StreamExperience(1, set().__contains__, log_every_s=60.0)
+
+    assert slow_signal(lambda: stream.take(timeout_s=0.1)) is None
+
+
 @pytest.mark.parametrize(
     "end",
     [

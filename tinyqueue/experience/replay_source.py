@@ -86,7 +86,8 @@ class ReplayExperience:
         self._admitted: dict[str, SessionBatch] = {}
         self._committed: queue.SimpleQueue[tuple[int, SessionBatch]] = queue.SimpleQueue()
         self._arrived: queue.SimpleQueue[SessionBatch] = queue.SimpleQueue()
-        self._samples: queue.SimpleQueue[Sample] = queue.SimpleQueue()
+        # No SimpleQueue: in Python 3.11 its get() never ends if a signal handler outlasts it.
+        self._samples: queue.Queue[Sample] = queue.Queue()
         self._ahead: deque[Sample] = deque()
         """Samples drawn but not trained on yet: waiting ones, and the updater's current one."""
         self._updated: queue.SimpleQueue[tuple[Sample, Update]] = queue.SimpleQueue()
@@ -316,7 +317,7 @@ class ReplayExperience:
                 arrival.accept(store=True)
 
 
-def _drained(source: queue.SimpleQueue[T]) -> list[T]:
+def _drained(source: queue.Queue[T] | queue.SimpleQueue[T]) -> list[T]:
     """All items in the queue, without waiting."""
     found = []
     while True:

@@ -40,7 +40,8 @@ class StreamExperience:
         self._count = batches_per_update
         self._is_known = is_known
         self._log_every_s = log_every_s
-        self._ready: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        # No SimpleQueue: in Python 3.11 its get() never ends if a signal handler outlasts it.
+        self._ready: queue.Queue[Arrival] = queue.Queue()
         self._partial: list[Arrival] = []
         self._taken: list[Arrival] = []
         self._trained: tuple[str, ...] = ()
