@@ -20,10 +20,10 @@ _SLOW = (
         "01 slow", "3 s per step", "Snail", "slow", steps=20, within_s=240,
         facts=(r"\b3(\.\d+)? ?s|3,?0\d\d(\.\d+)? ms", TRAINS),
     ),
-    # It trains after three times ten seconds; what the user waits for is said before that.
+    # It trains after three times ten seconds; how long one takes is said as soon as it is known.
     plays(
         "14 slow build", "10 s", "VerySlowBuild", "slow",
-        facts=("is taking long", TRAINS),
+        facts=(r"is taking long", r"took 1\d s", TRAINS),
         steps=500, within_s=240,
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tinyqueue.envs.describe as describe_module
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo, describe, describe_in_child
 from tinyqueue.errors import ConfigError
@@ -142,6 +143,29 @@ def test_what_an_environment_prints_does_not_spoil_the_answer(module):
     info = describe_in_child(EnvironmentConfig(id="Loud-v0"), [name])
     assert info.reward_threshold == 3.0
     assert info.max_episode_steps is None
+
+
+def test_what_takes_long_is_said_while_it_lasts_and_when_it_has_ended(module, monkeypatch):
+    name = module(
+        "import gymnasium, time\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Slow(CartPoleEnv):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs); time.sleep(1.2)\n"
+        "gymnasium.register('Slow-v0', Slow)\n"
+    )
+    monkeypatch.setattr(describe_module, "_SAY_S", 0.6)
+    said: list[str] = []
+
+    describe_in_child(EnvironmentConfig(id="Slow-v0"), [name], say=said.append)
+
+    building = [one for one in said if one.startswith("building")]
+    assert [one.split(" is ")[0] for one in building] == [
+        "building Slow-v0",
+        "building Slow-v0 took 1 s",
+        "building Slow-v0 a second time",
+        "building Slow-v0 a second time took 1 s",
+    ]
 
 
 def test_an_error_in_the_child_comes_back_as_its_text():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -85,7 +85,11 @@ def make_environment(
 
 
 def make_vector(
-    config: EnvironmentConfig, slots: int, *, first: int = LOOKED_AT
+    config: EnvironmentConfig,
+    slots: int,
+    *,
+    first: int = LOOKED_AT,
+    building: Callable[[int], None] = lambda slot: None,
 ) -> VectorEnv[Any, Any, Any]:
     """``slots`` environments side by side that reset themselves on the step after an end.
 
@@ -97,6 +101,7 @@ def make_vector(
         config: The environment.
         slots: Number of environments.
         first: The number of the first, for ``{slot}`` in keyword arguments.
+        building: Called before a slot's environment is built, also if it is built anew.
 
     Raises:
         UnknownNameError, ConfigError, MissingExtraError, EnvironmentFailedError: As
@@ -107,6 +112,7 @@ def make_vector(
         return vectorised
 
     def make(slot: int) -> gymnasium.Env[Any, Any]:
+        building(slot)
         return make_environment(config, number=first + slot)
 
     return SideBySide(

@@ -256,6 +256,8 @@ class _Child:
                 *lines, unread = (unread + read).split(b"\n")
                 for line in lines:
                     message: dict[str, Any] = json.loads(line)
+                    if said and "error" not in message:
+                        say(f"{doing} took {time.monotonic() - since_s:.0f} s")
                     if "doing" not in message:
                         return message
                     doing, since_s, said = message["doing"], time.monotonic(), False

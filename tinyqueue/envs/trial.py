@@ -188,7 +188,7 @@ def _play(
     before_bytes, began_s = _memory_bytes(), time.perf_counter()
     doing = f"building {slots} side by side" if slots > 1 else "building"
     with _not_built(), _explained(config.id, doing):
-        vector = make_vector(config, slots)
+        vector = make_vector(config, slots, building=_tell_second(telling, config.id))
     try:
         built_s = time.perf_counter() - began_s
         observed = Layout(vector.single_observation_space, f"the observations of {config.id}")
@@ -239,6 +239,19 @@ def _play(
     finally:
         with _explained(config.id, "close"):
             vector.close()
+
+
+def _tell_second(telling: Telling, name: str) -> Callable[[int], None]:
+    """Tells of the second one, so that the time of the first is known before it is built."""
+    built: set[int] = set()
+
+    def building(slot: int) -> None:
+        # One that has failed is built anew amid the steps, and they are what is going on then.
+        if slot == 1 and slot not in built:
+            telling(f"building {name} a second time")
+        built.add(slot)
+
+    return building
 
 
 def _mask_hint(config: EnvironmentConfig, vector: VectorEnv[Any, Any, Any], actions: Space) -> str:
