@@ -34,6 +34,8 @@ TICKS = 50
 STEPPING_S = 1.2
 """Stepping ends after this many seconds, once there were :data:`LEAST_TICKS`."""
 LEAST_TICKS = 3
+LEAST_TICKS_S = 5.0
+"""These end after this many seconds too, once there was one: a step may take longer than that."""
 PATIENCE_S = 90.0
 """Limit for one call, if none was set."""
 MOST_FAULTS = 3
@@ -295,7 +297,9 @@ class _Steps:
     def play(self, telling: Telling) -> None:
         rows = empty(self._observed.space, self._vector.num_envs)
         telling(f"stepping {self._name}")
-        while self.count < TICKS and (self.count < LEAST_TICKS or self.seconds < STEPPING_S):
+        while self.count < TICKS and self.seconds < (
+            STEPPING_S if self.count >= LEAST_TICKS else LEAST_TICKS_S
+        ):
             doing = f"step {self.count + 1}"
             actions = self._sample()
             began_s = time.perf_counter()
