@@ -308,7 +308,8 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
         now[0] += 60.0
 
     assert over == [False, False, True, True]
-    assert reporter.messages[0].startswith("the last env step is reached; waiting for eval")
+    assert reporter.messages[0].startswith("the last env step is reached; waiting for ")
+    assert "evaluation games" in reporter.messages[0]
     outcome = training.finish()
     assert (outcome.ended, outcome.reason) == (
         "max env steps",

@@ -122,6 +122,7 @@ class ReturnThreshold:
         can_sample: Whether the policy has probabilities to sample from.
         is_comparable: Whether training returns are of the same environment as those of evaluations.
             If not, they say nothing about how near the target is, and only env steps decide.
+        max_steps: Env steps at which a game is ended; None if only workers know.
 
     Attributes:
         value: The target score.
@@ -140,6 +141,7 @@ class ReturnThreshold:
         *,
         can_sample: bool = False,
         is_comparable: bool = True,
+        max_steps: int | None = None,
     ) -> None:
         if config.actions == "sample" and not can_sample:
             raise ConfigError(
@@ -153,6 +155,7 @@ class ReturnThreshold:
         self._seed = seed
         self._can_sample = can_sample
         self._is_comparable = is_comparable
+        self._max_steps = max_steps
         self._waiting: _Waiting | None = None
         self._asked_at: int | None = None
         self._began_at: int | None = None
@@ -162,6 +165,14 @@ class ReturnThreshold:
     def is_waiting(self) -> bool:
         """Whether an answer is outstanding."""
         return self._waiting is not None
+
+    @property
+    def games_told(self) -> str:
+        """What an evaluation plays, for messages: how many games, and when each is ended."""
+        told = f"{self._config.episodes} evaluation games"
+        if self._max_steps is None:
+            return told
+        return f"{told}, each ended after {self._max_steps:,} steps"
 
     @property
     def interval(self) -> int:

@@ -12,6 +12,7 @@ from tinyqueue.experience.source import Source
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import Built
 from tinyqueue.learner.reporter import Reporter, Sources
+from tinyqueue.learner.tasks_of_run import known_most_steps
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import Clock, Updater
 from tinyqueue.ledger.marks import Count
@@ -108,6 +109,7 @@ def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends
         experiment.seed,
         can_sample=has_probabilities(built.spec.head),
         is_comparable=experiment.evaluated is None,
+        max_steps=known_most_steps(built.spec.evaluated, experiment.evaluation.max_steps_per_game),
     )
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)
     training = TrainingRun(experiment, updater, checkpoints, threshold, reporter, ends.source)

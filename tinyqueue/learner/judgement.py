@@ -103,8 +103,8 @@ class Judgement:
             self._until_s = now_s + LAST_GAMES_S
             if self._threshold.is_waiting or self._is_unjudged:
                 self._reporter.message(
-                    "the last env step is reached; waiting for evaluation games, at most "
-                    f"{LAST_GAMES_S:.0f} s"
+                    f"the last env step is reached; waiting for {self._threshold.games_told}, "
+                    f"for {LAST_GAMES_S:.0f} s at most"
                 )
                 # Nothing changes any more, and the games may be the last thing that happens.
                 self._saver.save()

@@ -138,14 +138,19 @@ def remote_games(
         pin=pin,
         send=send,
         play_here=play,
-        max_steps=_most_steps(spec.evaluated, config.max_steps_per_game),
+        max_steps=known_most_steps(spec.evaluated, config.max_steps_per_game),
         max_abs_reward=max_abs_reward,
     )
 
 
-def _most_steps(environment: EnvironmentConfig, without: int) -> int | None:
+def known_most_steps(environment: EnvironmentConfig, without: int) -> int | None:
+    """Env steps at which a game is ended; None where only workers know the environment.
+
+    Args:
+        environment: Where games are played.
+        without: What is true of an environment without a limit of its own.
+    """
     try:
         return most_steps(environment, without)
     except TinyqueueError:
-        # Only workers have it.
         return None
