@@ -1,4 +1,4 @@
-"""A player's login may read everything of an experiment and write nothing but attempts."""
+"""A player's login may read everything of an experiment, and write or take next to nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.store.attempts import count_attempt
 from tinyqueue.store.client import connect
+from tinyqueue.store.credits import Credit, CreditStore
 from tinyqueue.store.lease import LearnerLease, learner_is_alive
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
@@ -24,12 +25,16 @@ pytestmark = pytest.mark.integration
 
 PLAYER = (
     "ACL SETUSER player on >secret -@all +get +mget +hgetall +hello +auth +client|setname +ping "
-    "%R~tinyqueue:* (+incr +expire ~tinyqueue:attempts:[0-9a-f][0-9a-f][0-9a-f][0-9a-f])"
+    "%R~tinyqueue:*"
+)
+SELECTORS = (
+    "(+incr +expire ~tinyqueue:attempts:[0-9a-f][0-9a-f][0-9a-f][0-9a-f])",
+    "(-@all +blpop %RW~tinyqueue:*:credits)",
 )
 LEARNER = (
     "ACL SETUSER learner on >secret -@all +get +mget +hgetall +hello +auth +ping +eval +set +del "
-    "+expire +pttl +time +hset +hget +hmget +pexpire +lpush +llen +rpop +sadd +smembers +multi "
-    "+exec ~tinyqueue:*"
+    "+expire +pttl +time +hset +hget +hmget +pexpire +lpush +rpush +llen +rpop +sadd +smembers "
+    "+multi +exec ~tinyqueue:*"
 )
 
 
@@ -43,7 +48,7 @@ def logins(
         version = int(str(admin.info("server")["redis_version"]).split(".")[0])
         if version < 7:
             pytest.skip("selectors and %R~ are of Redis 7")
-        admin.execute_command(*PLAYER.split("(")[0].split(), "(" + PLAYER.split("(")[1])
+        admin.execute_command(*PLAYER.split(), *SELECTORS)
         admin.execute_command(*LEARNER.split())
         url = str(server.socket_path)
         with (
@@ -69,6 +74,10 @@ def test_a_player_reads_all_it_needs_and_publishes_nothing(
     assert WeightStore(player, "cartpole").fetch().version == 0
     assert SpecStore(player).load("cartpole") is None
     assert count_attempt(player, "t1") == 1
+    CreditStore(learner, "cartpole").append(Credit(7, 0))
+    assert CreditStore(player, "cartpole").take(1.0) == Credit(7, 0)
+    with pytest.raises(ServiceUnreachableError, match="permissions of its role"):
+        CreditStore(player, "cartpole").append(Credit(8, 0))
     with pytest.raises(ServiceUnreachableError, match="permissions of its role"):
         WeightStore(player, "cartpole").publish(weights)
     with pytest.raises(ServiceUnreachableError, match="permissions of its role"):

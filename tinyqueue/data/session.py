@@ -58,6 +58,7 @@ class Header:
         faults: Environment failures while it was played. Each cost its slot the episode.
         fault: Text of the last failure; empty when there was none.
         pace: How soon the environment got its actions; None unless it owns its clock.
+        credit: The credit for which it was played; 0 where the learner issues none.
     """
 
     experiment: str
@@ -77,6 +78,7 @@ class Header:
     faults: int = 0
     fault: str = ""
     pace: Pace | None = None
+    credit: int = 0
 
     @property
     def batch_id(self) -> str:

@@ -71,9 +71,12 @@ def without_former(
         left = _left_out(given, table[before], table[name], keeps_shared)
         gone += [f"{kind}.{key}" for key in left]
         result[kind] = {"name": name, **{k: v for k, v in given.items() if k not in left}}
-        loses_replay = _uses_replay(table[before]) and not _uses_replay(table[name])
-        if loses_replay and result.pop("replay", None) is not None:
+        had, has = _uses_replay(table[before]), _uses_replay(table[name])
+        if had and not has and result.pop("replay", None) is not None:
             gone.append("[replay]")
+        if has and not had and "lag" in result.get("learner", {}):
+            result["learner"] = {k: v for k, v in result["learner"].items() if k != "lag"}
+            gone.append("learner.lag")
     return result, gone
 
 

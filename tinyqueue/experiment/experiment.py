@@ -94,7 +94,7 @@ class Experiment:
             "algorithm": {"name": self.algorithm_name, **_plain(self.algorithm)},
             "model": {"name": self.model_name, **_plain(self.model)},
             "session": self.session.model_dump(exclude_none=True),
-            "learner": self.learner.model_dump(),
+            "learner": self.learner.model_dump(exclude_none=True),
             **({"replay": self.replay.model_dump()} if self.replay else {}),
             "evaluation": self.evaluation.model_dump(exclude_none=True),
             "stop": self.stop.model_dump(exclude_none=True),
@@ -180,6 +180,11 @@ def _unnamed(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayConfig | None:
     if getattr(algorithm, "uses_replay", False):
+        if _table(document, "learner").get("lag") is not None:
+            raise ConfigError(
+                f"learner.lag has no effect: {label(name)} has a replay, and how far players are "
+                "ahead is replay.samples_per_insert. Remove it."
+            )
         return _section(ReplayConfig, document, "replay")
     if "replay" in document:
         raise ConfigError(

@@ -55,6 +55,9 @@ class PlaySpec(Section):
     task_budget_s: float = Field(2.0, gt=0, le=600)
     task_limit_s: float = Field(30.0, gt=0)
     queue_batches: int = Field(2, gt=0)
+    credits: bool = Field(
+        False, description="Whether players take a credit for each session batch (learner.lag)."
+    )
     graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     seed: int = 0
     info: tuple[str, ...] = Field(

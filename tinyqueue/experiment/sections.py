@@ -53,6 +53,14 @@ class LearnerConfig(Section):
         gt=0,
         description="Session batches that may wait in the experience queue; more are refused.",
     )
+    lag: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Updates between playing a session batch and training on it, by credits that "
+        "players wait for. With 0 each update has what its own policy played, as published for ppo "
+        "and pqn. Default: queue_batches alone bounds it. For algorithms without a replay.",
+    )
     max_policy_lag: int = Field(
         100,
         gt=0,

@@ -164,6 +164,7 @@ def build(
         task_budget_s=session.task_budget_s,
         task_limit_s=session.task_limit_s or max(30.0, 3 * session.task_budget_s),
         queue_batches=experiment.learner.queue_batches,
+        credits=experiment.learner.lag is not None and not experiment.environment.realtime,
         graph_sha256=made.policy.sha256,
         seed=experiment.seed,
         state={path: list(shape) for path, shape in made.state.items()},

@@ -37,6 +37,11 @@ _MOST_LOGINS = 256
 log = structlog.get_logger(__name__)
 
 
+def no_credits(number: int, play_s: float, settle: Settling) -> Settling:
+    """``settle``, where batches are played without credits."""
+    return settle
+
+
 class Ingest:
     """Receives deliveries, and settles them when their fate is known.
 
@@ -54,6 +59,8 @@ class Ingest:
         evaluated: Called with every message of a worker about an evaluation; raises MessageError
             if it is to be set aside.
         check_lease: Raises if this learner may not accept anything any more.
+        credited: Called with a batch's credit, the seconds that it took to play, and what ends its
+            delivery; returns what ends it and gives the credit back.
     """
 
     def __init__(  # noqa: PLR0913  # whom it tells of what, by name
@@ -69,6 +76,7 @@ class Ingest:
         setbacks: Setbacks,
         evaluated: Callable[[Delivery], None],
         check_lease: Callable[[], None],
+        credited: Callable[[int, float, Settling], Settling] = no_credits,
     ) -> None:
         self._contract = contract
         self._ledger = ledger
@@ -80,6 +88,7 @@ class Ingest:
         self._setbacks = setbacks
         self._evaluated = evaluated
         self._check_lease = check_lease
+        self._credited = credited
         self._limits = session_limits(contract)
         self._may_log: dict[str, Allowance] = {}
 
@@ -105,12 +114,15 @@ class Ingest:
         if self._ledger.knows(batch_id, login):
             settle(delivery, Mark(batch_id, "duplicate", login=login))
             return
-        batch = self._checked(delivery, settle)
-        if batch is not None:
+        checked = self._checked(delivery, settle)
+        if checked is not None:
+            batch, settle = checked
             self._take_session(batch, delivery, settle)
 
-    def _checked(self, delivery: Delivery, settle: Settling) -> SessionBatch | None:
-        """The batch, as the contract wants it; None if it was set aside."""
+    def _checked(
+        self, delivery: Delivery, settle: Settling
+    ) -> tuple[SessionBatch, Settling] | None:
+        """The batch, as the contract wants it, and what ends it; None if it was set aside."""
         header: Header | None = None
         try:
             if delivery.content_type != SESSION_TYPE:
@@ -118,6 +130,7 @@ class Ingest:
             batch = decode_session(delivery.body, delivery.headers, self._limits)
             self._check_sender(batch.header, delivery)
             header = batch.header
+            settle = self._credited(header.credit, header.play_s, settle)
             if header.run == self._contract.run:
                 self._ledger.claim(header.batch_id, delivery.login)
             batch, clipped, count = self._contract.clipped(batch)
@@ -135,7 +148,7 @@ class Ingest:
             return None
         if clipped and header.run == self._contract.run and not self._is_stale(header):
             self._setbacks.clipped(count, clipped, header.player, delivery.login)
-        return batch
+        return batch, settle
 
     def _take_session(self, batch: SessionBatch, delivery: Delivery, settle: Settling) -> None:
         header, login = batch.header, delivery.login

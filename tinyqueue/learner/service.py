@@ -22,12 +22,18 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.assemble import Ends, assemble
 from tinyqueue.learner.broker_outage import BrokerOutage
 from tinyqueue.learner.build import Built, build
+from tinyqueue.learner.credits import LOOK_S, Credits, make_credits
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
-from tinyqueue.learner.ingest import Ingest
+from tinyqueue.learner.ingest import Ingest, no_credits
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.standing import Standing
 from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
-from tinyqueue.learner.tasks_of_run import SentTasks, remote_games, task_feed
+from tinyqueue.learner.tasks_of_run import (
+    SentTasks,
+    failure_listener,
+    remote_games,
+    task_feed,
+)
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.learner.updater import Clock
 from tinyqueue.learner.weight_publisher import WeightPublisher
@@ -40,6 +46,7 @@ from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.run.versions import Versions
 from tinyqueue.settings import host_name
 from tinyqueue.store.client import connect
+from tinyqueue.store.credits import CreditStore
 from tinyqueue.store.lease import LearnerLease
 from tinyqueue.store.memory import memory_advice
 from tinyqueue.store.specs import SpecStore
@@ -179,9 +186,14 @@ class LearnerService:
             around.tasks, built.spec, is_ahead=lambda: experience.is_ahead, note=sent.note
         )
         setbacks = Setbacks(around.view.message, experiment.learner.give_up_after_s)
-        consumer = self._consumer(
-            self._ingest(built, ledger, experience, clock, feed, sent, asked, games, setbacks)
+        failed = failure_listener(feed, games, setbacks, sent, asked)
+        credits = make_credits(
+            CreditStore(self._redis, experiment.name), experiment, built.spec, lambda: clock.version
         )
+        ingest = self._ingest(
+            built, ledger, experience, clock, feed, games, setbacks, failed, credits
+        )
+        consumer = self._consumer(ingest)
         ends = Ends(
             clock=clock,
             source=experience,
@@ -209,12 +221,16 @@ class LearnerService:
             self._run.keep_taken()
             publisher.publish_spec()
             made.updater.publish()
+            if credits is not None:
+                credits.begin()
             endings.callback(self._write_last_status, made.reporter)
             endings.callback(consumer.stop, timeout_s=10.0)
             endings.callback(experience.stop)
             experience.start()
             consumer.start()
-            housekeeping = self._housekeeping(feed, publisher, made.reporter, made.training)
+            housekeeping = self._housekeeping(
+                feed, publisher, made.reporter, made.training, credits
+            )
             endings.callback(housekeeping.stop)
             housekeeping.start()
             # Done while the first players open their stages.
@@ -230,20 +246,11 @@ class LearnerService:
         experience: Experience,
         clock: Clock,
         feed: TaskFeed,
-        sent: SentTasks,
-        asked: SentTasks,
         games: RemoteGames,
         setbacks: Setbacks,
+        failed: Callable[[TaskFailure, str], None],
+        credits: Credits | None,
     ) -> Ingest:
-        def failed(failure: TaskFailure, login: str) -> None:
-            if failure.task in asked:
-                setbacks.not_evaluated(failure, login)
-                games.failed(failure.task)
-                return
-            if failure.ended:
-                feed.failed(login, failure.task)
-            setbacks.failed(failure, login, was_sent=failure.task in sent)
-
         return Ingest(
             built.contract,
             ledger,
@@ -255,6 +262,7 @@ class LearnerService:
             setbacks=setbacks,
             evaluated=games.arrived,
             check_lease=self._standing.require_record,
+            credited=credits.of_batch if credits else no_credits,
         )
 
     def _loop(
@@ -350,20 +358,22 @@ class LearnerService:
         publisher: WeightPublisher,
         reporter: Reporter,
         training: TrainingRun,
+        credits: Credits | None,
     ) -> Housekeeping:
         def send_tasks() -> None:
             # After the last env step nothing is trained on, and evaluation needs the cores.
             if not (training.is_spent or self._standing.rests):
                 feed.tick()
 
-        return Housekeeping(
-            [
-                Chore("feed", FEED_S, send_tasks),
-                Chore("heal", HEAL_S, publisher.heal),
-                Chore("status", STATUS_S, lambda: self._write_status(reporter)),
-                Chore("logs", LOGS_S, lambda: rotate_all(self._run.path)),
-            ]
-        )
+        chores = [
+            Chore("feed", FEED_S, send_tasks),
+            Chore("heal", HEAL_S, publisher.heal),
+            Chore("status", STATUS_S, lambda: self._write_status(reporter)),
+            Chore("logs", LOGS_S, lambda: rotate_all(self._run.path)),
+        ]
+        if credits is not None:
+            chores.append(Chore("credits", LOOK_S, credits.look))
+        return Housekeeping(chores)
 
     def _write_status(self, reporter: Reporter) -> None:
         board = StatusBoard(self._redis)

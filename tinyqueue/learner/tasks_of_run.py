@@ -13,11 +13,13 @@ from tinyqueue.evaluation.games import most_steps
 from tinyqueue.evaluation.inbox import Inbox
 from tinyqueue.evaluation.remote_games import IsWanted, RemoteGames
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.failures import TaskFailure
 from tinyqueue.wire.weights import WeightVersion
 
 _MOST_SENT = 4096
@@ -154,3 +156,31 @@ def known_most_steps(environment: EnvironmentConfig, without: int) -> int | None
         return most_steps(environment, without)
     except TinyqueueError:
         return None
+
+
+def failure_listener(
+    feed: TaskFeed,
+    games: RemoteGames,
+    setbacks: Setbacks,
+    sent: SentTasks,
+    asked: SentTasks,
+) -> Callable[[TaskFailure, str], None]:
+    """What to call with every task that could not be played, and the player's login.
+
+    Args:
+        feed: Counts play tasks.
+        games: Waits for evaluations.
+        setbacks: Shows failures to the user.
+        sent, asked: The play tasks and the evaluations that this learner has sent.
+    """
+
+    def failed(failure: TaskFailure, login: str) -> None:
+        if failure.task in asked:
+            setbacks.not_evaluated(failure, login)
+            games.failed(failure.task)
+            return
+        if failure.ended:
+            feed.failed(login, failure.task)
+        setbacks.failed(failure, login, was_sent=failure.task in sent)
+
+    return failed

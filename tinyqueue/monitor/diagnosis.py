@@ -168,7 +168,7 @@ def policy_moves_far(run: Run) -> Finding | None:
             run,
             "lower algorithm.learning_rate",
             "lower algorithm.epochs",
-            "lower the lag by learner.queue_batches",
+            "set learner.lag = 0",
         ),
     )
 
@@ -231,7 +231,7 @@ def players_far_behind(run: Run) -> Finding | None:
         "batches are dropped",
         _ways(
             run,
-            "lower learner.queue_batches",
+            "set learner.lag = 1",
             "raise learner.publish_every_updates",
             "use fewer players",
         ),

@@ -14,6 +14,7 @@ from tinyqueue.player.outbox import Outbox
 from tinyqueue.player.policies import NewestPolicy
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
+from tinyqueue.store.credits import CreditStore
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
 
@@ -32,6 +33,7 @@ class OpenStage:
         used_s: When a task last used this stage, on the same clock.
         outbox: Publishes in the background for an environment that owns its clock; None for others,
             whose batches are pending one at a time.
+        credits: Where credits are taken; None if batches are played without.
         has_left_episode: Whether a task has had to end in the middle of an episode.
     """
 
@@ -48,9 +50,17 @@ class OpenStage:
     batch_s: float = 0.0
     used_s: float = field(default_factory=time.monotonic)
     outbox: Outbox | None = None
+    credits: CreditStore | None = None
     has_left_episode: bool = False
 
-    def play(self, runner: PolicyRunner, task: str, *, is_last: Callable[[float], bool]) -> float:
+    def play(
+        self,
+        runner: PolicyRunner,
+        task: str,
+        *,
+        is_last: Callable[[float], bool],
+        credit: int = 0,
+    ) -> float:
         """Plays one batch and makes it the pending one.
 
         Args:
@@ -58,6 +68,7 @@ class OpenStage:
             task: Id of the play task.
             is_last: Given the seconds that a batch takes, returns whether this one uses up the
                 task's budget.
+            credit: The number of the credit that was taken for it, if any.
 
         Returns:
             CPU seconds spent on encoding.
@@ -68,16 +79,17 @@ class OpenStage:
         if is_last(self.batch_s):
             self.ended_tasks.append(task)
         before_s = time.thread_time()
-        self._offer(batch)
+        self._offer(batch, credit)
         return time.thread_time() - before_s
 
     def note_batch_s(self, played_s: float) -> None:
         """Notes how long a batch took."""
         self.batch_s = played_s if self.batch_s == 0 else 0.8 * self.batch_s + 0.2 * played_s
 
-    def _offer(self, batch: SessionBatch) -> None:
+    def _offer(self, batch: SessionBatch, credit: int) -> None:
         self.told = (tuple(self.dropped), tuple(self.ended_tasks))
-        header = replace(batch.header, dropped=self.told[0], ended_tasks=self.told[1])
+        dropped, ended = self.told
+        header = replace(batch.header, dropped=dropped, ended_tasks=ended, credit=credit)
         encoded = encode_session(replace(batch, header=header), self.spec.codec)
         self.pending = Outgoing(
             experiment=self.spec.experiment,

@@ -15,8 +15,9 @@ import structlog
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
+from tinyqueue.bus.seldom import Seldom
 from tinyqueue.envs.paced import prepare_process
-from tinyqueue.errors import MessageError, TinyqueueError
+from tinyqueue.errors import MessageError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.failing import WAITING, FailureTeller, failure_text
 from tinyqueue.player.journal import PublishJournal
@@ -34,6 +35,7 @@ from tinyqueue.policy.runner import PolicyRunner
 from tinyqueue.policy.signature import require_playable
 from tinyqueue.settings import Settings, player_name
 from tinyqueue.store.client import connect
+from tinyqueue.store.credits import Credit, CreditStore
 from tinyqueue.store.lease_info import learner_is_alive, trained_run
 from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
@@ -49,8 +51,13 @@ GIVE_UP_S = 30.0
 MOST_SPEC_BYTES = 4 * 2**20
 """A spec is a few kB: names, settings and spaces."""
 _LEASE_CHECK_S = 1.0
+_CREDIT_S, _LEAST_S = 0.25, 0.001
+"""The longest and the shortest wait for a credit before a look at whether the run goes on."""
+_NO_CREDIT = Credit(0, 0)
 
 log = structlog.get_logger(__name__)
+
+_say_no_credits = Seldom(log.warning, "played without a credit, so learner.lag is not kept")
 
 
 class Player:
@@ -202,12 +209,15 @@ class Player:
             if ended := opened.policy.ended():
                 report.ended = ended
                 return
-            runner = _newest(opened.policy, task.budget_s)
+            credit = _credit(opened.credits, deadline_s)
+            if credit is None:
+                continue
+            runner = _newest(opened.policy, task.budget_s, credit.version)
             if runner is None:
                 report.ended = "no weights"
                 return
             before_s = time.thread_time()
-            encode_cpu_s = opened.play(runner, task.id, is_last=is_last)
+            encode_cpu_s = opened.play(runner, task.id, is_last=is_last, credit=credit.number)
             report.play_cpu_s += time.thread_time() - before_s - encode_cpu_s
             report.bus_cpu_s += encode_cpu_s
 
@@ -297,7 +307,8 @@ class Player:
         log.info("stage opened", experiment=spec.experiment, stage=stage.id, slots=spec.slots)
         if spec.environment.realtime:
             return OpenStage(spec, stage, policy, outbox=self._outbox(spec, stage.id, journal))
-        return OpenStage(spec, stage, policy, journal)
+        credits = CreditStore(self._redis, spec.experiment) if spec.credits else None
+        return OpenStage(spec, stage, policy, journal, credits=credits)
 
     def _outbox(self, spec: PlaySpec, stage: str, journal: PublishJournal | None) -> Outbox:
         settings = self._settings
@@ -344,13 +355,28 @@ class _NoWeightsError(Exception):
     """No weights came in time for an environment that may not wait for them."""
 
 
-def _newest(policy: NewestPolicy, timeout_s: float) -> PolicyRunner | None:
-    """The newest policy, waited for if it is the first.
+def _credit(credits: CreditStore | None, deadline_s: float) -> Credit | None:
+    """A credit for the next batch, or None if none came for a moment."""
+    if credits is None:
+        return _NO_CREDIT
+    try:
+        return credits.take(min(_CREDIT_S, max(_LEAST_S, deadline_s - time.monotonic())))
+    except ServiceUnreachableError as error:
+        if error.kind == "noperm":
+            # Rules of an earlier version: its learner issues credits that nobody can take.
+            _say_no_credits(error=str(error))
+            return _NO_CREDIT
+        time.sleep(min(_CREDIT_S, max(0.0, deadline_s - time.monotonic())))
+        return None
+
+
+def _newest(policy: NewestPolicy, timeout_s: float, version: int = 0) -> PolicyRunner | None:
+    """The newest policy, waited for if it is the first, or older than ``version``.
 
     Raises:
         MessageError: What the store holds cannot be played with.
     """
-    runner = policy.newest(timeout_s)
+    runner = policy.at_least(version, timeout_s)
     if runner is None and policy.refused is not None:
         # Somebody else's fault, whatever it was: it must not count against this machine.
         raise MessageError("malformed", str(policy.refused)) from policy.refused

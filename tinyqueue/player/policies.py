@@ -82,6 +82,8 @@ class NewestPolicy:
         self._used_s = time.monotonic()
         self._wake = threading.Event()
         self._arrived = threading.Event()
+        self._hurry = threading.Event()
+        self._swapped = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._follow, name="weights", daemon=True)
         self._thread.start()
@@ -95,6 +97,21 @@ class NewestPolicy:
         if self._runner is None:
             self._arrived.wait(timeout_s)
         return self._runner
+
+    def at_least(self, version: int, timeout_s: float) -> PolicyRunner | None:
+        """The newest policy, once it has this version; after ``timeout_s``, whatever there is."""
+        deadline_s = time.monotonic() + timeout_s
+        runner = self.newest(timeout_s)
+        while runner is not None and runner.version < version:
+            self._swapped.clear()
+            self._hurry.set()
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                break
+            # Not without end: it may have been swapped just before the flag was cleared.
+            self._swapped.wait(min(left_s, POLL_S))
+            runner = self.newest(0.0)
+        return runner
 
     def ended(self) -> str:
         """Why there is nothing to play for: ``other run``, ``no learner``; empty if there is.
@@ -133,7 +150,8 @@ class NewestPolicy:
                 self._retries.succeeded()
                 self._is_resting = False
                 self._looked.set()
-                time.sleep(POLL_S)
+                self._hurry.wait(POLL_S)
+                self._hurry.clear()
             except Exception as error:
                 # Whatever it was, bad weights must not end the thread that fetches better ones.
                 self._note(error)
@@ -180,3 +198,4 @@ class NewestPolicy:
         self._runner = runner
         self.refused = None
         self._arrived.set()
+        self._swapped.set()

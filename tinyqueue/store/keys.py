@@ -14,7 +14,7 @@ _ATTEMPTS = "attempts"
 
 
 def attempts_key(task_id: str) -> str:
-    """The count of how often a task was begun. The only kind of key that a player may write.
+    """The count of how often a task was begun. The only kind of key that a player may set.
 
     Its name is a hash of four hexadecimal digits, as the access rules demand. So whatever a player
     writes, there are at most 65,536 such keys, all of one length: 6 MB. Two tasks may share a
@@ -76,6 +76,11 @@ class Keys:
     def status(self) -> str:
         """The status document that the learner writes, as JSON."""
         return self._of("status")
+
+    @property
+    def credits(self) -> str:
+        """List of the credits that players take. They may take, and not add."""
+        return self._of("credits")
 
     def graph(self, sha256: str) -> str:
         """The ONNX graph with this hash."""

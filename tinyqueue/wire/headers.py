@@ -26,6 +26,7 @@ def header_values(header: Header) -> dict[str, Any]:
     """The header as plain values; its epsilons travel as an array."""
     faults = {"faults": header.faults, "fault": short_text(header.fault)} if header.faults else {}
     pace = {} if header.pace is None else {"pace": asdict(header.pace)}
+    credit = {"credit": header.credit} if header.credit else {}
     return {
         "experiment": header.experiment,
         "run": header.run,
@@ -43,6 +44,7 @@ def header_values(header: Header) -> dict[str, Any]:
         # Only where there were some: earlier versions do not know these keys.
         **faults,
         **pace,
+        **credit,
     }
 
 
@@ -89,6 +91,7 @@ def header_from(fields: Fields, epsilons: Array | None, limits: Limits) -> Heade
         faults=fields.integer("faults") if "faults" in fields else 0,
         fault=fields.text("fault") if "fault" in fields else "",
         pace=_pace(Fields(fields.table("pace"))) if "pace" in fields else None,
+        credit=fields.integer("credit") if "credit" in fields else 0,
     )
 
 
