@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
+from tinyqueue.envs.installed_packages import modules_on_gymnasium
 from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
 from tinyqueue.envs.reentry import importing
@@ -38,6 +39,9 @@ _OWN = (
     "If it is your own, list the module that registers it in TINYQUEUE_ENVIRONMENT_MODULES, "
     "wherever it is played, trained or evaluated."
 )
+
+_MOST_NAMED = 8
+"""Installed packages that an error names."""
 
 _imported: dict[str, None] = {}
 # The modules that this machine's list has named so far, in order. Of the process, as is
@@ -106,8 +110,21 @@ def find_environment(environment_id: str) -> EnvSpec:
         raise ConfigError(advice(environment_id, package))
     if found is None:
         known, meant = list(gymnasium.registry), _nearest(environment_id)
-        raise UnknownNameError("environment", environment_id, known, meant, _OWN)
+        told = f"{_OWN}{_or_installed(environment_id)}"
+        raise UnknownNameError("environment", environment_id, known, meant, told)
     return found
+
+
+def _or_installed(environment_id: str) -> str:
+    """The installed packages that may have it, with the command that tries the first."""
+    modules = [module for module in modules_on_gymnasium() if module not in sys.modules]
+    if not modules:
+        return ""
+    more = f" (also installed: {', '.join(modules[1:_MOST_NAMED])})" if modules[1:] else ""
+    return (
+        f" If an installed package has it, name its module: TINYQUEUE_ENVIRONMENT_MODULES="
+        f"{modules[0]} tinyqueue train {environment_id}{more}."
+    )
 
 
 def _instead_of_colon(environment_id: str) -> str:
