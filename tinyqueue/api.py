@@ -89,7 +89,8 @@ def train(  # noqa: PLR0913  # what the command takes, all but the first by name
             add_note(run.path, note)
         if typed:
             view.message(f"{experiment.environment.id}, from {source}")
-        return run.path, train_here(experiment, run, environment, view, where)
+        outcome = train_here(experiment, run, environment, view, where)
+        return run.path, outcome
     finally:
         view.stop()
         run.close()

@@ -4,6 +4,7 @@ import os
 import threading
 from concurrent.futures import Future
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -20,7 +21,19 @@ from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 PUSHES = {"": Leaf("uint8", (), n=2)}
+REALS = {"": Leaf("float32", (2,), low=-1.0, high=1.0)}
 SEEN = {"": Leaf("float32", (4,))}
+OWN_MODEL = """
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MineConfig:
+    units: int = 8
+
+
+def mine(observations, actions, outputs, config: MineConfig, seed): ...
+"""
 NO_VIEW: Any = None  # training is refused before a view is used
 
 
@@ -46,6 +59,52 @@ def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
     assert "name" not in notice
     kept = make_experiment(run.document())
     assert kept.environment.drop == ("name", "mission")
+    run.close()
+
+
+def info_of(actions: dict[str, Leaf]) -> Any:
+    return SimpleNamespace(id="Arm-v0", drop=(), action_space=actions, observation_space=SEEN)
+
+
+def test_an_algorithm_for_real_numbers_is_said_and_kept_with_the_run(tmp_path):
+    # Given an experiment that names no algorithm, with a model of the user's own
+    (tmp_path / "own.py").write_text(OWN_MODEL)
+    model = {"name": f"{tmp_path / 'own.py'}:mine"}
+    given = make_experiment({"environment": {"id": "Arm-v0"}, "model": model})
+    run = RunDirectory.create(tmp_path / "runs", given.document(), {})
+    experiment = replace(given, model_name=run.document()["model"]["name"])
+    said = []
+    view: Any = SimpleNamespace(message=said.append)
+
+    # When its actions turn out to be real numbers
+    found = train_module._with_algorithm(experiment, info_of(REALS), run, view)
+
+    # Then it is trained by ppo, and the run has that name, and the model from its folder
+    assert said == [
+        "Arm-v0: actions are real numbers: ppo with normalised observations and rewards, "
+        "not impala (algorithm.name overrides this)"
+    ]
+    assert (found.algorithm_name, found.name) == ("ppo", "arm-ppo")
+    assert run.path == tmp_path / "runs" / "arm-ppo" / "1"
+    assert found.model_name == f"{run.path / 'model' / 'own.py'}:mine"
+    kept = run.document()
+    assert (kept["name"], kept["algorithm"]["name"]) == ("arm-ppo", "ppo")
+    assert kept["model"]["name"] == found.model_name
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("tables", "actions"),
+    [({}, PUSHES), ({"algorithm": {"name": "impala"}}, REALS)],
+)
+def test_an_algorithm_that_was_named_or_fits_is_kept_in_silence(tmp_path, tables, actions):
+    experiment = make_experiment({"environment": {"id": "Arm-v0"}, **tables})
+    run = RunDirectory.create(tmp_path, experiment.document(), {})
+
+    found = train_module._with_algorithm(experiment, info_of(actions), run, NO_VIEW)
+
+    assert found is experiment
+    assert run.path == tmp_path / "arm-impala" / "1"
     run.close()
 
 
@@ -165,7 +224,9 @@ def test_training_without_an_end_starts_nothing(new_run, monkeypatch):
 
 @pytest.mark.parametrize("players", [2, 0])
 def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, players):
-    experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
+    # Services need not wait for an environment that does not decide by what it is trained.
+    tables = {"environment": {"id": "CartPole-v1"}, "algorithm": {"name": "impala"}}
+    experiment, said = make_experiment(tables), []
     services = SimpleNamespace(settings=Settings())
     monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
     found: Future[object] = Future()

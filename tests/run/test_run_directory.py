@@ -38,6 +38,38 @@ def test_an_experiment_is_put_in_the_place_of_the_first(run):
     assert run.document() == changed
 
 
+def test_a_run_that_has_not_begun_moves_to_another_name(tmp_path, run):
+    # Given a file that is open in it, and a run of the other name
+    other = RunDirectory.create(tmp_path, {**DOCUMENT, "name": "pole-ppo"}, {})
+    log = (run.path / "learner.log").open("a")
+
+    # When it is renamed
+    run.rename({**DOCUMENT, "name": "pole-ppo", "seed": 4})
+
+    # Then all of it is there, under a number of its own, and still locked
+    assert run.path == tmp_path / "pole-ppo" / "2"
+    assert not (tmp_path / "pole").exists()
+    assert run.document() == {**DOCUMENT, "name": "pole-ppo", "seed": 4}
+    assert json.loads((run.path / "run.json").read_text())["experiment"] == "pole-ppo"
+    log.write("more")
+    log.close()
+    assert (run.path / "learner.log").read_text() == "more"
+    with pytest.raises(RunDirectoryError, match="in use"):
+        RunDirectory.open(run.path)
+    other.close()
+
+
+def test_a_renamed_run_that_is_refused_leaves_no_folder(tmp_path):
+    runs = tmp_path / "new" / "runs"
+    run = RunDirectory.create(runs, DOCUMENT, {})
+    run.rename({**DOCUMENT, "name": "pole-ppo"})
+
+    run.discard_unless_begun()
+    run.close()
+
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_newest_run_is_the_one_of_the_highest_number(tmp_path):
     assert RunDirectory.newest(tmp_path, "pole") is None
     for _ in range(11):

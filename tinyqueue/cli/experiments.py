@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.algorithms.bare import BareAlgorithm
+from tinyqueue.algorithms.default import is_open
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
 from tinyqueue.algorithms.initial_weights import OWN_NETWORK, read_initial_weights
 from tinyqueue.algorithms.registry import find
@@ -183,6 +184,12 @@ def configured(
             "Leave them out."
         )
     return experiment
+
+
+def headline(experiment: Experiment, source: str) -> str:
+    """What is about to be trained, and whether the environment may still decide otherwise."""
+    open_yet = ", unless its actions are real numbers" if is_open(experiment) else ""
+    return f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}{open_yet}"
 
 
 def new_run(

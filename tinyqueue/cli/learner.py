@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from tinyqueue.algorithms.default import as_begun, names_of
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
+from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import open_run
+from tinyqueue.cli.experiments import headline, open_run
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.views import view_beside
@@ -54,15 +57,13 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     view = view_beside(as_json)
     for url in unprotected(settings):
         view.message(f"{url}: {PLAIN_URL}")
-    view.message(
-        f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}; {run.path}"
-    )
+    view.message(headline(experiment, f"{source}; {run.path}"))
     try:
         settings = allowing(settings, experiment.environment.id)
         outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")
-        tell(outcome, run.path, experiment, resume=resume, as_json=as_json)
+        tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()
@@ -104,11 +105,12 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
             raise ConfigError("give either --new or --resume RUN, not both.")
         return wanted.resumed()
     experiment, source = wanted.experiment()
-    newest = RunDirectory.newest(wanted.runs_dir or settings.runs_dir, experiment.name)
+    newest = _newest(wanted.runs_dir or settings.runs_dir, names_of(experiment))
     if new or newest is None:
         settings = allowing(settings, experiment.environment.id)
         return *wanted.new_run(settings, experiment), source
     run, kept, older = open_run(newest)
+    experiment = as_begun(experiment, kept)
     wants = wanted.init_from and str(wanted.init_from.resolve())
     if wants and run.info().get(INIT_FROM) != wants:
         run.close()
@@ -126,6 +128,12 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
     wanted.keep_note(run)
     # The run's own experiment, with what was chosen when it began.
     return run, kept, f"{source}; {older}" if older else source
+
+
+def _newest(runs: Path, names: Sequence[str]) -> Path | None:
+    """The newest run of an experiment with one of these names: the one that was used last."""
+    found = [path for name in names if (path := RunDirectory.newest(runs, name))]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> str:

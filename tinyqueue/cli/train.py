@@ -8,8 +8,10 @@ from typing import cast
 
 import click
 
+from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
+from tinyqueue.cli.experiments import headline
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option
@@ -71,14 +73,14 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
         run, experiment = wanted.new_run(settings, experiment)
     where = Where(chosen, players if players is not None else _default_players(), serial)
     view = view_beside(as_json)
-    view.message(f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}")
+    view.message(headline(experiment, source))
     try:
         log_to_file(run.path / "learner.log")
         with led_aside(run.path / "learner.log", serial):
             outcome = train_here(experiment, run, settings, view, where)
             view.stop()
         resume = resume_command(players, broker, serial)
-        tell(outcome, run.path, experiment, resume=resume, as_json=as_json)
+        tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()

@@ -50,6 +50,11 @@ class Experiment:
     unnamed_model: Mapping[str, Any] | None = field(default=None, compare=False)
     """The settings of a model without a name: the environment's observations decide which it is.
     None if the experiment names its model."""
+    unnamed_algorithm: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The settings of an algorithm without a name: the environment's actions decide which it is.
+    None if the experiment names its algorithm."""
+    has_own_name: bool = field(default=False, compare=False)
+    """Whether its author named it; else its name follows from environment and algorithm."""
     has_model: bool = field(default=True, compare=False)
     """Whether the model is used: some algorithms bring their own network."""
 
@@ -146,7 +151,9 @@ def parse_experiment(
         replay=_replay(document, algorithm_name, algorithm),
         seed=seed,
         metrics=_section(MetricsConfig, document, "metrics"),
-        unnamed_model=_unnamed(document),
+        unnamed_model=_unnamed(document, "model"),
+        unnamed_algorithm=_unnamed(document, "algorithm"),
+        has_own_name="name" in document,
     )
 
 
@@ -173,8 +180,8 @@ def _component(
     return name, validated(table[name], values, kind)
 
 
-def _unnamed(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    table = _table(document, "model")
+def _unnamed(document: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    table = _table(document, kind)
     return None if "name" in table else dict(table)
 
 

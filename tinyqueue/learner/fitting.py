@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyqueue.algorithms.default import with_fitting_updates
 from tinyqueue.algorithms.registry import find
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -137,10 +138,14 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     shape, why = _chosen(experiment, costs, before)
     _require_workable(experiment, costs, shape)
     session: dict[str, Any] = {}
+    batches = experiment.learner.batches_per_update
     remarks = [*trial.remarks, *_of_rewards(experiment, trial), *_of_clock(experiment)]
     if shape != before:
-        session |= {"ticks": shape.ticks, "slots": shape.slots}
-        remarks.append(_shape_told(info.id, why, shape))
+        experiment = _shaped(experiment, shape)
+        told = _shape_told(info.id, why, shape)
+        if experiment.learner.batches_per_update != batches:
+            told += f", {experiment.learner.batches_per_update} batches per update"
+        remarks.append(told)
     if experiment.session.task_limit_s is None:
         session["task_limit_s"] = _limit_s(experiment, costs, shape, info)
     batch_s = costs.batch_s(shape)
@@ -190,6 +195,7 @@ def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
 
 def _suits(experiment: Experiment, shape: _Shape) -> bool:
     """Whether the algorithm accepts batches of this shape; its minibatches may not, for example."""
+    experiment = _shaped(experiment, shape)
     slots = shape.slots * experiment.learner.batches_per_update
     # What has a memory is trained on whole slots.
     ticks = shape.ticks if experiment.setting("model.core") in (None, "none") else 1
@@ -198,6 +204,12 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def _shaped(experiment: Experiment, shape: _Shape) -> Experiment:
+    """The experiment with batches of this shape, and open updates that fit them."""
+    session = _with(experiment.session, {"ticks": shape.ticks, "slots": shape.slots})
+    return with_fitting_updates(replace(experiment, session=session))
 
 
 def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.algorithms.bare import BareAlgorithm
+from tinyqueue.algorithms.default import with_default_algorithm
 from tinyqueue.algorithms.horizon import beyond_horizon
 from tinyqueue.algorithms.registry import find
 from tinyqueue.bus.broker import Broker
@@ -26,6 +27,7 @@ from tinyqueue.envs.reentry import training
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.evaluation.games_process import GamesProcess
 from tinyqueue.evaluation.which_returns import which_returns
+from tinyqueue.experiment.components import chosen as named
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import require_acting, stop_threshold
 from tinyqueue.learner.fitting import fitted
@@ -99,6 +101,9 @@ def _train(
     _check(experiment, settings, where)
     _remark(experiment, run, view)
     with _described(experiment, settings, view) as environment:
+        if experiment.unnamed_algorithm is not None:
+            # The services know an experiment by its name, which may be that of its algorithm.
+            experiment = _with_algorithm(experiment, environment.result(), run, view)
         if where.serial:
             info = environment.result()
             _require_serial(experiment, info)
@@ -188,6 +193,28 @@ def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
             "out --serial: one player then plays both in turn; or give each its own number with "
             '"{slot}" in environment.kwargs.'
         )
+
+
+def _with_algorithm(
+    experiment: Experiment, info: EnvironmentInfo, run: RunDirectory, view: View
+) -> Experiment:
+    """The experiment with the algorithm for its actions, which is told; the run has its name."""
+    chosen = with_default_algorithm(experiment, info.action_space, info.observation_space)
+    if chosen.algorithm_name == experiment.algorithm_name:
+        return experiment
+    kinds = ("observations", "rewards")
+    normalised = [kind for kind in kinds if getattr(chosen.environment, f"normalise_{kind}")]
+    how = f" with normalised {' and '.join(normalised)}" if normalised else ""
+    view.message(
+        f"{info.id}: actions are real numbers: {chosen.algorithm_name}{how}, not "
+        f"{experiment.algorithm_name} (algorithm.name overrides this)"
+    )
+    if chosen.name == experiment.name:
+        run.keep_document(chosen.document())
+        return chosen
+    run.rename(chosen.document())
+    # The run's copy of the user's own model, if there is one, has moved with it.
+    return replace(chosen, model_name=named(run.document(), "model"))
 
 
 def _as_found(

@@ -48,7 +48,7 @@ def appear(parent: Path, files: Mapping[str, bytes]) -> tuple[Path, RunLock]:
             write_synced(path, data)
             sync_directory(path.parent)
         sync_directory(draft)
-        return _rename_to_next_number(draft), lock
+        return rename_to_next_number(draft, parent), lock
     except BaseException:
         lock.release()
         shutil.rmtree(draft, ignore_errors=True)
@@ -66,11 +66,19 @@ def numbers(parent: Path) -> list[int]:
     ]
 
 
-def _rename_to_next_number(draft: Path) -> Path:
-    for number in count(max(numbers(draft.parent), default=0) + 1):
-        path = draft.with_name(str(number))
+def rename_to_next_number(folder: Path, parent: Path) -> Path:
+    """Gives a folder the next free number in ``parent``, on the same disk.
+
+    Returns:
+        Its new path.
+
+    Raises:
+        OSError: The disk refused it.
+    """
+    for number in count(max(numbers(parent), default=0) + 1):
+        path = parent / str(number)
         try:
-            draft.rename(path)
+            folder.rename(path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise

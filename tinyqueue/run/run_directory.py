@@ -24,7 +24,7 @@ from tinyqueue.run.durable_files import has_no_room, replace_file
 from tinyqueue.run.json_text import json_document
 from tinyqueue.run.kept_code import Copies, changes, copies, further_copies, relative
 from tinyqueue.run.line_file import LineFile
-from tinyqueue.run.numbered_folders import appear, numbers
+from tinyqueue.run.numbered_folders import appear, numbers, rename_to_next_number
 from tinyqueue.run.run_lock import RunLock
 from tinyqueue.run.toml_text import toml_text
 
@@ -170,6 +170,36 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path} cannot be written: {error.strerror}. Free disk space, then start again."
             ) from error
+
+    def rename(self, document: Mapping[str, Any]) -> None:
+        """Moves a run that has not begun to another experiment's folder, under a number of that.
+
+        Open files stay open. :attr:`path` changes, and with it the paths in :meth:`document`.
+
+        Args:
+            document: The effective experiment; its ``name`` names the folder.
+
+        Raises:
+            RunDirectoryError: It cannot be moved or written.
+        """
+        former, name = self.path.parent, document["name"]
+        parent = former.with_name(name)
+        made = [] if parent.exists() else [parent]
+        self.keep_document(document)
+        with self._mutex:
+            self._write({"experiment": name})
+            try:
+                parent.mkdir(exist_ok=True)
+                self.path = rename_to_next_number(self.path, parent)
+            except OSError as error:
+                raise RunDirectoryError(
+                    f"{self.path} cannot be moved to {parent}: {error.strerror}."
+                ) from error
+        others = [folder for folder in self._made or () if folder != former]
+        if self._made is not None:
+            self._made = [*made, *others]
+        with contextlib.suppress(OSError):
+            former.rmdir()  # Refused unless it is empty.
 
     def changed_code(self, names: Collection[str]) -> list[str]:
         """A sentence for every file of the user that has changed since the run began.
