@@ -404,15 +404,45 @@ def test_a_return_that_cannot_be_is_clipped_or_set_aside_and_told(
     claim = ending(make_batch(0, version=HEAD), 1e30)
     ingest.on_delivery(delivered(batch=claim))
     ingest._contract = replace(contract, clips=True)
-    ingest.on_delivery(delivered(batch=replace(claim, header=replace(claim.header, n=1))))
+    ingest.on_delivery(
+        delivered(batch=replace(claim, header=replace(claim.header, stage="b" * 32)))
+    )
 
+    earned = float(claim.rewards[:, 1].sum())
     told = f"return 1e+30 in slot 1 after {claim.ticks} steps: learner.max_abs_reward is 10"
     assert said == [
         f"a session batch is set aside: {told} (player host:1)",
         f"{told}; it is clipped to that in every step (player host:1)",
+        f"an episode in slot 1 is said to have a return of {10 * claim.ticks} in {claim.ticks} "
+        f"steps, and its rewards add up to {earned:g} in {claim.ticks}; what rewards add up to is "
+        "shown and averaged (player host:1)",
     ]
     assert consumer.fates == [("set aside", "too-far")]
-    assert train_one(experience).episodes.returns.tolist() == [10.0 * claim.ticks]
+    assert train_one(experience).episodes.returns.tolist() == [pytest.approx(earned)]
+
+
+def test_what_rewards_add_up_to_counts_and_not_what_a_player_claims(
+    ingest, experience, said, make_batch, delivered
+):
+    claim = ending(make_batch(0, version=HEAD), 39.0)
+    ingest.on_delivery(delivered(batch=claim))
+
+    assert train_one(experience).episodes.returns.tolist() == [
+        pytest.approx(float(claim.rewards[:, 1].sum()))
+    ]
+    (line,) = said
+    assert "is said to have a return of 39 in" in line
+
+
+def test_rewards_of_stale_batches_add_up_too(ingest, experience, said, make_batch, delivered):
+    first, claim = make_batch(0, version=0), ending(make_batch(1, version=HEAD), 0.0)
+    earned = float(first.rewards[:, 1].sum() + claim.rewards[:, 1].sum())
+    claim = replace(claim, episodes=Episodes.of([1], [earned], [first.ticks + claim.ticks], [0.1]))
+    ingest.on_delivery(delivered(batch=first))
+    ingest.on_delivery(delivered(batch=claim))
+
+    assert train_one(experience).episodes.returns.tolist() == [pytest.approx(earned)]
+    assert said == []
 
 
 def test_faults_of_environments_are_told_and_their_batch_is_trained_on(

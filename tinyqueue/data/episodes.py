@@ -89,6 +89,10 @@ class EpisodeAccumulator:
         """
         ticks = len(rewards)
         played = rewards * valid
+        if not ended.any():
+            self._returns += played.sum(0, np.float64)
+            self._lengths += valid.sum(0, np.int64)
+            return Episodes.none()
         # Row t of these sums what came before tick t: [T + 1, B].
         sums = np.vstack([np.zeros_like(self._returns), np.cumsum(played, 0, np.float64)])
         counts = np.vstack([np.zeros_like(self._lengths), np.cumsum(valid, 0, np.int64)])

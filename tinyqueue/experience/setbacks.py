@@ -154,6 +154,19 @@ class Setbacks:
         by = f" (player {player})" if player else ""
         self._note("clipped", f"{detail}{by}", player, login, count)
 
+    def contradicted(self, count: int, detail: str, player: str = "", login: str = "") -> None:
+        """Counts episodes whose player claims another return than their rewards add up to.
+
+        Args:
+            count: How many there were.
+            detail: The first of them, in words.
+            player: Name of the player; empty if unknown.
+            login: The sender's login; empty without one.
+        """
+        whose = f"player {player}, login {login}" if login else f"player {player}"
+        told = f"{detail}; what rewards add up to is shown and averaged ({whose})"
+        self._note("claims", told, player, login, count)
+
     def accepted(self, login: str = "") -> None:
         """Counts a valid session batch."""
         with self._lock:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
 from tinyqueue.bus.allowance import Allowance
 from tinyqueue.bus.messages import Delivery, Settle
 from tinyqueue.data.identity import parse_batch_id
+from tinyqueue.data.seen_episodes import SeenEpisodes
 from tinyqueue.data.session import Drop, Header, SessionBatch
 from tinyqueue.errors import MessageError
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Arrival, Experience
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
+from tinyqueue.wire.claims import clipped_returns
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE
 from tinyqueue.wire.evaluations import EVALUATION_TYPE
@@ -90,6 +93,7 @@ class Ingest:
         self._check_lease = check_lease
         self._credited = credited
         self._limits = session_limits(contract)
+        self._seen = SeenEpisodes()
         self._may_log: dict[str, Allowance] = {}
 
     def on_delivery(self, delivery: Delivery, settle: Settling) -> None:
@@ -133,7 +137,8 @@ class Ingest:
             settle = self._credited(header.credit, header.play_s, settle)
             if header.run == self._contract.run:
                 self._ledger.claim(header.batch_id, delivery.login)
-            batch, clipped, count = self._contract.clipped(batch)
+            given = batch
+            batch, clipped, count = self._contract.clipped(given)
             self._check(batch)
         except MessageError as error:
             player = ""
@@ -146,9 +151,23 @@ class Ingest:
                     announced = header.dropped
             self._set_aside(delivery, settle, error, player, announced)
             return None
-        if clipped and header.run == self._contract.run and not self._is_stale(header):
+        if header.run != self._contract.run:
+            return batch, settle
+        if clipped and not self._is_stale(header):
             self._setbacks.clipped(count, clipped, header.player, delivery.login)
-        return batch, settle
+        return self._with_seen_episodes(batch, given, delivery.login), settle
+
+    def _with_seen_episodes(
+        self, batch: SessionBatch, given: SessionBatch, login: str
+    ) -> SessionBatch:
+        """The batch with the episodes that its rewards prove, before any clipping of those."""
+        seen = self._seen.of(batch, None if given is batch else given.rewards)
+        if seen.contradicted:
+            self._setbacks.contradicted(seen.contradicted, seen.text, batch.header.player, login)
+        episodes = seen.episodes
+        if given is not batch and len(episodes):
+            episodes, _, _ = clipped_returns(episodes, self._contract.max_abs_reward)
+        return replace(batch, episodes=episodes)
 
     def _take_session(self, batch: SessionBatch, delivery: Delivery, settle: Settling) -> None:
         header, login = batch.header, delivery.login
