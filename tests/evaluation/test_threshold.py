@@ -413,3 +413,32 @@ def test_an_evaluation_that_is_overdue_is_told_as_the_next_thing(asked_at_5_000)
     assert threshold.next_told(NEAR, 20.0, 9_000, 50.0) == "in 1 env steps"
     # Nothing is known of lengths before the first episode has ended.
     assert threshold.next_told(np.nan, None, 9_000, np.nan).startswith("in 1 env steps, unless")
+
+
+def test_the_learner_plays_too_what_another_says_falls_short_of_training(make_threshold):
+    threshold = make_threshold(threshold=100.0)
+
+    assert threshold.wants_own(evaluated(1.0, 3.0, training_mean=100.0, is_own=False))
+    # As far away as chance may be.
+    assert not threshold.wants_own(evaluated(97.0, 101.0, training_mean=100.0, is_own=False))
+    assert not threshold.wants_own(evaluated(1.0, 3.0, training_mean=99.0, is_own=False))
+    assert not threshold.wants_own(evaluated(1.0, 3.0, training_mean=100.0))
+    assert not threshold.wants_own(evaluated(101.0, 101.0, training_mean=100.0, is_own=False))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own", "disagree"),
+    [
+        ([1.0] * 4, [500.0] * 4, True),
+        ([470.0] * 4, [500.0] * 4, False),
+        ([-21.0] * 4, [-15.0] * 4, True),
+        # Means of 100 and 200, with standard errors of 10 and 30 each.
+        ([90.0, 110.0], [190.0, 210.0], True),
+        ([70.0, 130.0], [170.0, 230.0], False),
+        ([0.0] * 4, [0.0] * 4, False),
+    ],
+)
+def test_games_that_cannot_be_of_the_same_weights_disagree(make_threshold, theirs, own, disagree):
+    threshold = make_threshold(threshold=475.0)
+
+    assert threshold.disagrees(evaluated(*theirs, is_own=False), evaluated(*own)) is disagree

@@ -41,7 +41,7 @@ class Games:
         result = EvaluationResult(
             request, "pole", "r", version, returns, lengths, 0.1, "me", self._how, **self.ends
         )
-        return Answer(result, is_own)
+        return Answer(result, is_own, "" if is_own else "eve")
 
 
 class Reporter:
@@ -210,6 +210,77 @@ def test_what_another_reports_below_the_level_counts(make_training, play, checkp
 
     assert checkpoints.best().score == 60.0
     assert training.finish().last_mean == 60.0
+
+
+def test_what_another_claims_is_told_and_written_down_only_once_it_is_confirmed(
+    make_training, play, reporter
+):
+    training = make_training(Games(1e9, 20.0, 104.0, 103.0, is_own=[False, True, False, True]))
+
+    assert play(training, 120)
+
+    assert [mean for _, mean in reporter.evaluations] == [20.0, 104.0, 103.0]
+    first, *_ = reporter.messages
+    assert first.startswith("player me of login eve reports a mean of 1")
+    assert first.endswith("; the learner plays the same weights itself")
+
+
+def test_a_worker_that_reports_too_little_keeps_no_run_from_being_solved(
+    make_training, play, reporter, checkpoints
+):
+    games = Games(*[1.0] * 5, 104.0, 103.0, is_own=[False] * 5 + [True] * 2)
+    training = make_training(games)
+
+    assert play(training, 120)
+
+    assert training.finish().ended == "solved"
+    assert games.here == [False] * 5 + [True, False]
+    (told,) = reporter.messages
+    assert told.startswith("player me of login eve reports a mean of 1.0 in 4 greedy games (vers")
+    assert told.endswith(
+        "), and the learner's own 4 games of the same weights come to 104.0. Its environment is "
+        "another one, or it reports what is not so: the learner's own games count, and from now "
+        "on it plays again whatever that login has played"
+    )
+    assert checkpoints.best().score == 104.0
+
+
+def test_after_a_contradiction_the_learner_plays_again_whatever_that_login_reports(
+    make_training, play, reporter
+):
+    games = Games(*[1.0] * 5, 60.0, 1.0, 61.0, 1.0, 62.0, is_own=[False] * 5 + [True, False] * 3)
+    training = make_training(games)
+
+    play(training, 120)
+
+    assert games.here[5:10] == [True, False, True, False, True]
+    assert [mean for _, mean in reporter.evaluations][5:] == [60.0, 61.0, 62.0]
+    assert sum("reports what is not so" in text for text in reporter.messages) == 1
+
+
+def test_a_worker_that_is_right_is_looked_at_now_and_then_and_nothing_is_said(
+    make_training, play, reporter
+):
+    games = Games(*[60.0] * 5, 61.0, 60.0, is_own=[False] * 5 + [True, False])
+    training = make_training(games)
+
+    play(training, 120)
+
+    assert games.here[:7] == [False] * 5 + [True, False]
+    assert reporter.messages == []
+
+
+@pytest.mark.parametrize("said", [1.0, 1e9])
+def test_another_can_neither_confirm_nor_contradict_what_the_learner_has_played(
+    make_training, play, said
+):
+    games = Games(104.0, said, 103.0, is_own=[True, False, True])
+    training = make_training(games)
+
+    assert play(training, 120)
+
+    assert training.finish().ended == "solved"
+    assert games.here == [False, False, True]
 
 
 def test_without_fresh_games_a_level_is_not_reached(make_training, play, checkpoints):

@@ -16,10 +16,12 @@ class Answer:
         result: Returns and lengths of the episodes.
         is_own: Whether the learner played them, or a worker with the learner's own login. What
             anybody else says ends no run before the learner's own games have confirmed it.
+        login: Broker login of the worker that played them; empty if the learner did.
     """
 
     result: EvaluationResult
     is_own: bool
+    login: str = ""
 
     @property
     def request(self) -> str:

@@ -151,7 +151,7 @@ class Inbox:
                 return
             fault = wanted.fault(result, self._clock() - self._asked_s)
             if not fault:
-                self._answer = Answer(result, is_own=login == self.own_login)
+                self._answer = Answer(result, login == self.own_login, login)
                 self._distrusted.discard(login)
             is_told = self._has_told_fault
             self._has_told_fault |= bool(fault)

@@ -22,6 +22,11 @@ _FAR = 10
 # An evaluation is due after this many times ``every_env_steps``, however far the target is.
 _ERRORS = 2.0
 # Standard errors by which two means of the same policy differ in 5 of 100 cases.
+_OTHERS_IN_A_ROW = 5
+# Evaluations by others, of which the last is played again by the learner.
+_DISAGREES_ERRORS, _DISAGREES_SHARE = 4.0, 0.1
+# Standard errors, and share of the larger mean, by which two means of the same weights differ only
+# if they are of different games. A few games can be all alike by chance, and so have no error.
 
 
 class GameRequests(Protocol):
@@ -53,12 +58,14 @@ class Evaluated:
         result: Returns and lengths of the episodes.
         training_mean: Mean return of the last training episodes when it was requested.
         is_own: Whether the learner played it, or a worker with the learner's own login.
+        login: Broker login of the worker that played it; empty if the learner did.
     """
 
     checkpoint: Checkpoint
     result: EvaluationResult
     training_mean: float = math.nan
     is_own: bool = True
+    login: str = ""
 
     @property
     def mean_return(self) -> float:
@@ -160,6 +167,8 @@ class ReturnThreshold:
         self._asked_at: int | None = None
         self._began_at: int | None = None
         self._count = 0
+        self._others = 0
+        # Evaluations by others in a row.
 
     @property
     def is_waiting(self) -> bool:
@@ -302,7 +311,10 @@ class ReturnThreshold:
         if result.actions != waiting.actions:
             text = f"{result.player} played {result.actions} games, not {waiting.actions} ones"
             return NoAnswer(waiting.request, "OtherActions", text)
-        return Evaluated(waiting.checkpoint, result, waiting.training_mean, answer.is_own)
+        self._others = 0 if answer.is_own else self._others + 1
+        return Evaluated(
+            waiting.checkpoint, result, waiting.training_mean, answer.is_own, answer.login
+        )
 
     def is_reached(self, evaluated: Evaluated) -> bool:
         """Whether an evaluation reached the target score.
@@ -355,6 +367,29 @@ class ReturnThreshold:
             return False
         is_below = summary.mean + _ERRORS * summary.standard_error < self.value
         return evaluated.training_mean >= self.value and (is_below or result.capped > 0)
+
+    def wants_own(self, evaluated: Evaluated) -> bool:
+        """Whether the learner should play the same weights too, since another says they fall short.
+
+        A worker that reports less than is true would keep a run from ever being solved. So the
+        learner looks itself where the training mean has come to the target and those games are
+        clearly below it, and now and then in any case.
+        """
+        if evaluated.is_own or self.value is None or self.is_reached(evaluated):
+            return False
+        if self._others >= _OTHERS_IN_A_ROW:
+            return True
+        summary, trained = evaluated.summary, evaluated.training_mean
+        is_below = summary.mean + _ERRORS * summary.standard_error < trained
+        return self._is_comparable and trained >= self.value and is_below
+
+    def disagrees(self, theirs: Evaluated, own: Evaluated) -> bool:
+        """Whether a worker's games and the learner's, of the same weights, cannot both be so."""
+        a, b = theirs.summary, own.summary
+        apart = abs(a.mean - b.mean)
+        error = math.hypot(a.standard_error, b.standard_error)
+        most = max(abs(a.mean), abs(b.mean))
+        return apart > _DISAGREES_ERRORS * error and apart > _DISAGREES_SHARE * most
 
     def compared(self, greedy: Evaluated, sampled: Evaluated) -> None:
         """Sets :attr:`actions` to those of the better of two evaluations of the same weights.

@@ -19,6 +19,8 @@ from tinyqueue.run.outcome import Outcome
 LAST_GAMES_S = 120.0
 """How long a run waits for its last evaluation after the last env step."""
 
+_SAME = "the same weights"
+
 log = structlog.get_logger(__name__)
 
 
@@ -61,6 +63,10 @@ class Judgement:
         self._last: Evaluated | None = None
         self._greedy: Evaluated | None = None
         # A greedy evaluation whose weights are being evaluated again with sampled actions.
+        self._checked: Evaluated | None = None
+        # Another's evaluation whose weights the learner is evaluating itself.
+        self._suspects: set[str] = set()
+        # Logins whose games the learner's have contradicted; at most as many as the broker knows.
         self._judged_update = -1
         self._until_s: float | None = None
         self._unanswered: set[str] = set()
@@ -90,7 +96,8 @@ class Judgement:
         if isinstance(answer, NoAnswer):
             self._say_no_answer(answer, is_spent)
         elif answer is not None:
-            self._reporter.evaluated(answer, self._threshold.value)
+            self._reporter.is_evaluating = False
+            self._report(answer)
             self._judge(answer, is_spent)
 
     def is_final(self) -> bool:
@@ -205,8 +212,10 @@ class Judgement:
         """
         self._reporter.is_evaluating = False
         reached, self._reached, self._greedy = self._reached, None, None
-        if reached is not None:
-            self._keep_if_best(reached.evaluated)
+        checked, self._checked = self._checked, None
+        for earlier in (reached.evaluated if reached else None, checked):
+            if earlier is not None:
+                self._keep_if_best(earlier)
         why = answer.text.rstrip(".")
         if is_spent:
             self._reporter.message(f"the evaluation has no result: {why}; {self._after_the_last()}")
@@ -226,11 +235,25 @@ class Judgement:
             return "the last weights are evaluated next."
         return "the run ends without it."
 
+    def _report(self, evaluated: Evaluated) -> None:
+        """Reports an evaluation, and before it one of another's that it confirms."""
+        wanted, reached = self._threshold.value, self._reached
+        if reached is not None and evaluated.is_own:
+            decided = reached.evaluated
+            is_told = self._is_credible(decided)
+            if not is_told and self._threshold.is_confirmed(decided, evaluated):
+                self._reporter.evaluated(decided, wanted)
+        if self._is_credible(evaluated):
+            self._reporter.evaluated(evaluated, wanted)
+
     def _judge(self, evaluated: Evaluated, is_spent: bool) -> None:
         threshold = self._threshold
-        if threshold.is_credible(evaluated):
+        if self._is_credible(evaluated):
             self._last = evaluated
         greedy, self._greedy = self._greedy, None
+        checked, self._checked = self._checked, None
+        if checked is not None:
+            self._compare(checked, evaluated)
         if self._reached is not None:
             self._confirm(self._reached.evaluated, evaluated)
             return
@@ -240,10 +263,16 @@ class Judgement:
             self._reached = Reached(evaluated, time.time())
             # Another's games end no run alone: the learner then plays the second set itself.
             here = not evaluated.is_own
+            if here:
+                self._reporter.message(f"{_said_by(evaluated)}; the learner plays {_SAME} itself")
             self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions, here=here)
             return
         if not threshold.is_credible(evaluated):
             self._say_no_answer(_unconfirmed(evaluated), is_spent)
+            return
+        if threshold.wants_own(evaluated) or evaluated.login in self._suspects:
+            self._checked = evaluated
+            self._ask(evaluated.checkpoint, evaluated.training_mean, evaluated.actions, here=True)
             return
         if threshold.wants_sampled(evaluated):
             self._greedy = evaluated
@@ -254,11 +283,36 @@ class Judgement:
             self._ask(evaluated.checkpoint, evaluated.training_mean, "sample")
         self._keep_if_best(evaluated)
 
+    def _is_credible(self, evaluated: Evaluated) -> bool:
+        """Whether an evaluation may be kept and reported before the learner has played its own."""
+        is_suspect = not evaluated.is_own and evaluated.login in self._suspects
+        return self._threshold.is_credible(evaluated) and not is_suspect
+
+    def _compare(self, theirs: Evaluated, own: Evaluated) -> None:
+        """Says so, once for a login, if the learner's own games contradict another's."""
+        if not self._threshold.disagrees(theirs, own):
+            self._keep_if_best(theirs)
+            return
+        if theirs.login in self._suspects:
+            return
+        self._suspects.add(theirs.login)
+        self._reporter.message(
+            f"{_said_by(theirs)}, and the learner's own {len(own.result.returns)} games of "
+            f"{_SAME} come to {number(own.mean_return, beside=self._threshold.value)}. Its "
+            "environment is another one, or it reports what is not so: the learner's own games "
+            "count, and from now on it plays again whatever that login has played"
+        )
+
     def _keep_if_best(self, evaluated: Evaluated) -> None:
-        if self._threshold.is_credible(evaluated):
+        if self._is_credible(evaluated):
             self._saver.keep_if_best(evaluated)
 
     def _confirm(self, decided: Evaluated, fresh: Evaluated) -> None:
+        if decided.is_own and not fresh.is_own:
+            # No more than it can end a run alone can another keep it from its end.
+            self._checked = fresh
+            self._ask(fresh.checkpoint, fresh.training_mean, fresh.actions, here=True)
+            return
         if self._threshold.is_confirmed(decided, fresh):
             self._fresh = fresh
             self._saver.end_with(decided)
@@ -278,6 +332,16 @@ class Judgement:
         return self._threshold.next_told(
             returns.mean_return, clock.first_mean, clock.env_steps, returns.mean_length
         )
+
+
+def _said_by(evaluated: Evaluated) -> str:
+    """Whose games they were and what they came to, before a comma or a semicolon."""
+    result = evaluated.result
+    whose = f"player {result.player}" + (f" of login {evaluated.login}" if evaluated.login else "")
+    return (
+        f"{whose} reports a mean of {number(evaluated.mean_return)} in {len(result.returns)} "
+        f"{evaluated.policy} games (version {result.policy_version})"
+    )
 
 
 def _unconfirmed(evaluated: Evaluated) -> NoAnswer:
