@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinyqueue.envs.info_numbers import read_info, read_infos
+from tinyqueue.envs.info_numbers import MOST_NOTED, note_largest, read_info, read_infos
 
 
 def read(info: Any, *keys: str) -> list[float]:
@@ -117,3 +117,32 @@ def test_what_has_not_one_number_per_slot_is_none(infos: Any) -> None:
 
 def test_infinite_numbers_of_single_slots_are_none() -> None:
     assert read_all({"x": np.array([1.0, math.inf, math.nan])}, "x") == [1.0, None, None]
+
+
+def noted(infos: list[Any], slots: int = 1) -> dict[str, float]:
+    largest: dict[str, float] = {}
+    note_largest(infos, slots, largest)
+    return largest
+
+
+def test_the_largest_magnitude_of_every_number_is_noted() -> None:
+    told = [{"x": -3, "agent": {"y": 2.5}, "name": "a", "all": [1, 2]}, {"x": 1, "z": True}]
+
+    assert noted(told, slots=2) == {"x": 3.0, "agent/y": 2.5, "z": 1.0}
+
+
+def test_numbers_of_a_vector_are_noted_too() -> None:
+    assert noted([{"x": np.array([1.0, -9.0]), "one": 5}], slots=2) == {"x": 9.0}
+
+
+def test_what_is_no_finite_number_is_not_noted() -> None:
+    assert noted([{"x": math.inf, "y": math.nan, "z": 1e300, "w": None}, None, "text"], 3) == {}
+
+
+def test_the_number_of_keys_that_are_noted_is_bounded() -> None:
+    largest: dict[str, float] = {}
+    for step in range(3 * MOST_NOTED):
+        note_largest([{f"step-{step}": 1.0, "x": step}], 1, largest)
+
+    assert len(largest) == MOST_NOTED
+    assert largest["x"] == 3 * MOST_NOTED - 1

@@ -273,7 +273,13 @@ class Growing(Sound):
 
     def step(self, action: Any) -> Any:
         super().step(action)
-        return self._seen(), 1.0, self.steps >= 10, False, {}
+        return (
+            self._seen(),
+            1.0,
+            self.steps >= 10,
+            False,
+            {"at": {"x": -3 * self.steps}, "name": ""},
+        )
 
 
 def test_the_largest_observations_are_known(tried: Any) -> None:
@@ -281,3 +287,11 @@ def test_the_largest_observations_are_known(tried: Any) -> None:
 
     assert trial.observed == {"far": 1000.0, "near": 10.0}
     assert Trial.from_json(trial.to_json()).observed == trial.observed
+
+
+def test_the_largest_numbers_of_info_are_known(tried: Any) -> None:
+    trial = tried(Growing)
+
+    assert trial.info["at/x"] == 30.0
+    assert "name" not in trial.info
+    assert Trial.from_json(trial.to_json()).info == trial.info

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
+from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
 from tinyqueue.learner.build import build, require_acting, stop_threshold
 
@@ -34,6 +35,15 @@ def test_a_million_actions_are_refused_with_what_they_take(make_experiment_of):
         require_acting(make_experiment_of(session={"ticks": 32, "slots": 32}), many)
     thousand = replace(INFO, action_space={"": Leaf("uint16", (), 1_000)})
     require_acting(make_experiment_of(session={"ticks": 32, "slots": 32}), thousand)
+
+
+def test_numbers_of_info_are_believed_as_far_as_the_trial_goes(make_experiment_of):
+    trial = Trial(2, 0.1, 0.1, 0.1, 0.1, 0, (0.0, 1.0), info={"at/x": 1e6})
+    experiment = make_experiment_of(metrics={"info": ["at/x", "y"]})
+    info = replace(INFO, trial=trial)
+
+    built = build(experiment, info, "f" * 32)
+    assert built.contract.info_limits == {"at/x": 1e10, "y": 1e8}
 
 
 def test_training_without_an_end_is_refused(make_experiment_of):

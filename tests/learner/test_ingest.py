@@ -434,6 +434,23 @@ def test_what_rewards_add_up_to_counts_and_not_what_a_player_claims(
     assert "is said to have a return of 39 in" in line
 
 
+def test_a_number_of_info_that_is_far_beyond_the_trial_s_counts_as_none_and_is_told(
+    ingest, contract, experience, said, make_batch, delivered
+):
+    ingest._contract = replace(contract, info=1, info_limits={"x": 1e8})
+    batch = make_batch(0, version=HEAD)
+    batch = ending(batch, float(batch.rewards[:, 1].sum()))
+    info = np.array([[1e20]], np.float32)
+    episodes = replace(batch.episodes, info_last=info, info_mean=np.float32(5.0) * info / info)
+    ingest.on_delivery(delivered(batch=replace(batch, episodes=episodes)))
+
+    found = train_one(experience).episodes
+    assert np.isnan(found.info_last).all()
+    assert found.info_mean.tolist() == [[5.0]]
+    (line,) = said
+    assert line.startswith("metrics.info: 'x' is said to be 1e+20 in an episode")
+
+
 def test_rewards_of_stale_batches_add_up_too(ingest, experience, said, make_batch, delivered):
     first, claim = make_batch(0, version=0), ending(make_batch(1, version=HEAD), 0.0)
     earned = float(first.rewards[:, 1].sum() + claim.rewards[:, 1].sum())

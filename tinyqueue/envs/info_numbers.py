@@ -13,6 +13,9 @@ from tinyqueue.data.spaces import Array
 
 _NONE = math.nan
 _NUMERIC = "biuf"
+MOST_NOTED = 256
+"""Keys whose largest number is noted; an info may have new ones in every step."""
+_MOST_DEPTH = 4
 
 
 def read_info(info: Any, keys: Sequence[str], row: Array) -> None:
@@ -49,6 +52,47 @@ def read_infos(infos: Any, keys: Sequence[str], rows: Array) -> None:
             rows[:, place] = np.where(sound if mask is None else sound & mask, numbers, _NONE)
         except Exception:
             rows[:, place] = _NONE
+
+
+def note_largest(infos: Sequence[Any], slots: int, largest: dict[str, float]) -> None:
+    """Notes the largest magnitude of every number in infos.
+
+    Args:
+        infos: What a step returned: of each slot, or one for the whole vector.
+        slots: B.
+        largest: Key, or path of one within tables, → the largest magnitude so far, which this
+            changes; of at most :data:`MOST_NOTED` keys.
+    """
+    for info in infos:
+        _note(info, slots // len(infos), largest, "")
+
+
+def _note(info: Any, count: int, largest: dict[str, float], within: str) -> None:
+    try:
+        items = list(info.items())[:MOST_NOTED]
+    except Exception:
+        # A foreign mapping may raise whatever it likes.
+        return
+    for key, value in items:
+        path = f"{within}{key}"
+        if isinstance(value, Mapping) and within.count("/") < _MOST_DEPTH:
+            _note(value, count, largest, f"{path}/")
+        elif path in largest or len(largest) < MOST_NOTED:
+            size = _magnitude(value, count)
+            if size is not None:
+                largest[path] = max(largest.get(path, 0.0), size)
+
+
+def _magnitude(value: Any, count: int) -> float | None:
+    """The largest magnitude among so many numbers; None if it is anything else."""
+    try:
+        numbers = np.asarray(value)
+        if numbers.dtype.kind not in _NUMERIC or numbers.size != count:
+            return None
+        largest = float(np.abs(numbers.astype(np.float64)).max())
+    except Exception:
+        return None
+    return largest if largest <= MOST_MAGNITUDE else None
 
 
 def _found(info: Any, key: str) -> tuple[Any, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyqueue.data.spaces import Array
 from tinyqueue.envs.faults import BrokenRuleError, shown
+from tinyqueue.errors import EnvironmentFailedError
 
 _MOST = float(np.finfo(np.float32).max)
 # Rewards travel as 32-bit floats.
@@ -52,6 +54,29 @@ def step_values(result: Any) -> tuple[Any, tuple[float, bool, bool]]:
     if type(truncated) is not bool:
         truncated = _flag(truncated, "truncated")
     return observation, (reward, terminated, truncated)
+
+
+def require_finite(name: str, doing: str, rows: dict[str, Array]) -> None:
+    """Returns if every number of an observation is finite.
+
+    Args:
+        name: The environment's name.
+        doing: What it did, for the error.
+        rows: Path → ``[B, *obs]``.
+
+    Raises:
+        EnvironmentFailedError: One is NaN or infinite.
+    """
+    for path, values in rows.items():
+        if values.dtype.kind != "f" or np.isfinite(values).all():
+            continue
+        bad = np.argwhere(~np.isfinite(values))[0]
+        raise EnvironmentFailedError(
+            f"{name} gave the observation {values[tuple(bad)]} in {doing} in slot {int(bad[0])}"
+            f"{f', at {path!r}' if path else ''}. Observations must be finite: correct the "
+            "environment, or wrap it",
+            kind="observation",
+        )
 
 
 def _scalar(reward: Any) -> float:

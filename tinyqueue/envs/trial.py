@@ -22,8 +22,10 @@ from gymnasium.vector import VectorEnv
 from tinyqueue.data.spaces import Array, Space
 from tinyqueue.envs.build import make_vector, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, advised, failed
+from tinyqueue.envs.info_numbers import note_largest
 from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.results import require_finite
 from tinyqueue.envs.side_by_side import SPACES, SideBySide
 from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
@@ -64,6 +66,7 @@ class Trial:
         rewards: Smallest and largest reward.
         episode_steps: Mean length of the episodes that ended; None if none did.
         observed: Path → the largest magnitude of an observation.
+        info: Key, or path of one within tables, → the largest magnitude of a number in ``info``.
         single: Why a second one could not exist next to the first; empty if it could.
         remarks: What a person should know, in sentences.
     """
@@ -77,6 +80,7 @@ class Trial:
     rewards: tuple[float, float]
     episode_steps: float | None = None
     observed: Mapping[str, float] = field(default_factory=dict)
+    info: Mapping[str, float] = field(default_factory=dict)
     single: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -204,7 +208,7 @@ def _play(
         rows = empty(observed.space, slots)
         with _explained(config.id, "reset"):
             observed.write(first, rows)
-        _require_finite(config.id, "reset", rows)
+        require_finite(config.id, "reset", rows)
         steps = _Steps(config.id, vector, observed, seed)
         steps.look(rows)
         hint = _mask_hint(config, vector, acted.space)
@@ -234,6 +238,7 @@ def _play(
             rewards=(steps.lowest, steps.highest),
             episode_steps=steps.count * slots / steps.ended if steps.ended else None,
             observed=steps.largest,
+            info=steps.info,
             single=single,
             remarks=tuple(remarks),
         )
@@ -292,7 +297,7 @@ class _Steps:
         self.count = self.ended = 0
         self.seconds = self.slowest_s = 0.0
         self.lowest, self.highest = np.inf, -np.inf
-        self.largest: dict[str, float] = {}
+        self.largest, self.info = dict[str, float](), dict[str, float]()
 
     def play(self, telling: Telling) -> None:
         rows = empty(self._observed.space, self._vector.num_envs)
@@ -304,14 +309,16 @@ class _Steps:
             actions = self._sample()
             began_s = time.perf_counter()
             with _explained(self._name, doing):
-                observed, rewards, terminated, truncated, _ = self._vector.step(actions)
+                observed, rewards, terminated, truncated, info = self._vector.step(actions)
                 self._observed.write(observed, rows)
             taken_s = time.perf_counter() - began_s
             self.seconds += taken_s
             self.slowest_s = max(self.slowest_s, taken_s)
             self.count += 1
-            _require_finite(self._name, doing, rows)
+            require_finite(self._name, doing, rows)
             self.look(rows)
+            infos = self._vector.infos if isinstance(self._vector, SideBySide) else [info]
+            note_largest(infos, len(rewards), self.info)
             self._see(doing, np.asarray(rewards, np.float64))
             self.ended += int(np.count_nonzero(terminated | truncated))
             if taken_s > STEPPING_S:
@@ -347,19 +354,6 @@ class _Steps:
             )
         self.lowest = min(self.lowest, float(rewards.min()))
         self.highest = max(self.highest, float(rewards.max()))
-
-
-def _require_finite(name: str, doing: str, rows: dict[str, Array]) -> None:
-    for path, values in rows.items():
-        if values.dtype.kind != "f" or np.isfinite(values).all():
-            continue
-        bad = np.argwhere(~np.isfinite(values))[0]
-        raise EnvironmentFailedError(
-            f"{name} gave the observation {values[tuple(bad)]} in {doing} in slot {int(bad[0])}"
-            f"{f', at {path!r}' if path else ''}. Observations must be finite: correct the "
-            "environment, or wrap it",
-            kind="observation",
-        )
 
 
 @contextmanager

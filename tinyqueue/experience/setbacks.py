@@ -154,18 +154,20 @@ class Setbacks:
         by = f" (player {player})" if player else ""
         self._note("clipped", f"{detail}{by}", player, login, count)
 
-    def contradicted(self, count: int, detail: str, player: str = "", login: str = "") -> None:
-        """Counts episodes whose player claims another return than their rewards add up to.
+    def not_believed(
+        self, what: str, count: int, detail: str, player: str = "", login: str = ""
+    ) -> None:
+        """Counts what a player claims of its episodes and is not counted as it says.
 
         Args:
-            count: How many there were.
-            detail: The first of them, in words.
+            what: What it is about, in a word.
+            count: How many claims there were.
+            detail: The first of them, and what counts instead, in words.
             player: Name of the player; empty if unknown.
             login: The sender's login; empty without one.
         """
         whose = f"player {player}, login {login}" if login else f"player {player}"
-        told = f"{detail}; what rewards add up to is shown and averaged ({whose})"
-        self._note("claims", told, player, login, count)
+        self._note(f"claims: {what}", f"{detail} ({whose})", player, login, count)
 
     def accepted(self, login: str = "") -> None:
         """Counts a valid session batch."""

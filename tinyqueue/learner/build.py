@@ -29,6 +29,7 @@ from tinyqueue.models.registry import find as find_model
 from tinyqueue.policy.export import PolicyExport
 from tinyqueue.policy.graphs import ActingPolicy, OwnPolicy
 from tinyqueue.policy.heads import make_head
+from tinyqueue.wire.claims import info_limit
 from tinyqueue.wire.contract import Contract, Extra
 
 log = structlog.get_logger(__name__)
@@ -190,6 +191,10 @@ def build(
         stack=experiment.environment.stack,
         seen=info.trial.observed if info.trial else {},
         info=len(experiment.metrics.info),
+        info_limits={
+            key: info_limit(info.trial.info.get(key, 0.0) if info.trial else 0.0)
+            for key in experiment.metrics.info
+        },
     )
     plan = algorithm.replay
     normalisation = Normalisation(

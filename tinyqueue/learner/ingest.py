@@ -22,7 +22,7 @@ from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Arrival, Experience
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
-from tinyqueue.wire.claims import clipped_returns
+from tinyqueue.wire.claims import clipped_returns, near_info
 from tinyqueue.wire.contract import Contract
 from tinyqueue.wire.evaluation_signs import SIGN_TYPE
 from tinyqueue.wire.evaluations import EVALUATION_TYPE
@@ -162,9 +162,13 @@ class Ingest:
     ) -> SessionBatch:
         """The batch with the episodes that its rewards prove, before any clipping of those."""
         seen = self._seen.of(batch, None if given is batch else given.rewards)
+        player = batch.header.player
         if seen.contradicted:
-            self._setbacks.contradicted(seen.contradicted, seen.text, batch.header.player, login)
-        episodes = seen.episodes
+            told = f"{seen.text}; what rewards add up to is shown and averaged"
+            self._setbacks.not_believed("returns", seen.contradicted, told, player, login)
+        episodes, told, far = near_info(seen.episodes, self._contract.info_limits)
+        if far:
+            self._setbacks.not_believed("info", far, told, player, login)
         if given is not batch and len(episodes):
             episodes, _, _ = clipped_returns(episodes, self._contract.max_abs_reward)
         return replace(batch, episodes=episodes)

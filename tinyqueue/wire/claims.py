@@ -7,6 +7,7 @@ be able to falsify them beyond what its rewards and steps allow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from tinyqueue.data.pace import Pace
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.magnitudes import MOST_RETURN, MOST_SECONDS, require_within
+from tinyqueue.wire.magnitudes import BEYOND, LEAST_LIMIT, MOST_RETURN, MOST_SECONDS, require_within
 
 _ROUNDING = 1e-6
 """A return is the float32 of a float64 sum, and a percentile an interpolation."""
@@ -85,6 +86,49 @@ def check_episodes(batch: SessionBatch, *, max_abs_reward: float, info: int) -> 
             )
         # NaN says that there was no number.
         require_within("an episode's info", np.nan_to_num(numbers), MOST_MAGNITUDE)
+
+
+def info_limit(seen: float) -> float:
+    """The largest magnitude at which a number of ``info`` counts.
+
+    Args:
+        seen: The largest magnitude of that number in the environment's trial; 0 if it had none.
+    """
+    return min(MOST_MAGNITUDE, max(LEAST_LIMIT, BEYOND * seen))
+
+
+def near_info(episodes: Episodes, limits: Mapping[str, float]) -> tuple[Episodes, str, int]:
+    """The episodes with NaN, no number, for every number of ``info`` beyond its limit.
+
+    Nothing else shows that such a number is false, and one of them spoils a mean of a hundred.
+
+    Args:
+        episodes: With as many numbers each as there are limits, or none.
+        limits: Key of ``metrics.info`` → :func:`info_limit`; empty if there are none.
+
+    Returns:
+        The episodes; the first number beyond its limit, in words; and how many there were.
+    """
+    if not len(episodes) or not limits or episodes.info_last.shape[1] != len(limits):
+        return episodes, "", 0
+    most = np.array(list(limits.values()), np.float64)
+    near, text, count = [], "", 0
+    for numbers in (episodes.info_last, episodes.info_mean):
+        # NaN is in no comparison.
+        far = np.abs(numbers) > most
+        near.append(np.where(far, np.float32(np.nan), numbers))
+        count += int(np.count_nonzero(far))
+        if far.any() and not text:
+            row, place = np.argwhere(far)[0]
+            key = list(limits)[place]
+            text = (
+                f"metrics.info: {key!r} is said to be {numbers[row, place]:g} in an episode, which "
+                f"does not count: at most ±{limits[key]:g}, {BEYOND:,.0f} times the largest in the "
+                f"environment's trial and at least {LEAST_LIMIT:g}, is believed"
+            )
+    if not count:
+        return episodes, "", 0
+    return replace(episodes, info_last=near[0], info_mean=near[1]), text, count
 
 
 def check_pace(pace: Pace, ticks: int) -> None:

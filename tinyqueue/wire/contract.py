@@ -85,6 +85,8 @@ class Contract:
         seen: Path → the largest magnitude of an observation in the environment's trial.
         info: K, the numbers that episodes have from the environment's info. Episodes without any
             are accepted too.
+        info_limits: Key → the largest magnitude at which one of those numbers counts, in their
+            order; empty: all of them do.
     """
 
     experiment: str
@@ -101,6 +103,7 @@ class Contract:
     stack: int = 1
     seen: Mapping[str, float] = field(default_factory=dict)
     info: int = 0
+    info_limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mask_size(self) -> int:
