@@ -214,3 +214,33 @@ def test_one_tick_sends_few_tasks_so_that_other_chores_go_on(feed: TaskFeed) -> 
         feed.heard("rack", f"host:{number}", [])
 
     assert [feed.tick() for _ in range(3)] == [MOST_AT_ONCE, 2 * AT_ONCE - MOST_AT_ONCE, 0]
+
+
+def test_who_has_fallen_silent_is_told_in_one_line_every_ten_seconds(
+    feed: TaskFeed, clock: Clock
+) -> None:
+    lines = {}
+    for second in range(40):
+        names = [f"p{n}" for n in range(6)] if second == 0 else ["a"] * 100
+        for name in [*names, "q"] if second < 3 else names:
+            feed.heard("ada", name, [], 0.1)
+        clock.now_s += 1.0
+        if told := feed.silence_told():
+            lines[second + 1] = told
+
+    assert list(lines) == [8, 18]
+    first, second_line = lines.values()
+    assert first.startswith("silent while others play: player p0 of login ada, 8 s after a batch")
+    assert "; and 3 more. A step of the environment may hang there" in first
+    assert second_line.startswith("silent while others play: player q of login ada, 16 s after")
+
+
+def test_nobody_is_told_to_be_silent_while_a_player_may_evaluate(
+    feed: TaskFeed, clock: Clock
+) -> None:
+    feed.heard("ada", "b", [], 0.1)
+    for second in range(25):
+        for _ in range(20):
+            feed.heard("ada", "a", [], 0.1)
+        clock.now_s += 1.0
+        assert feed.silence_told(is_evaluating=second < 20) == ""

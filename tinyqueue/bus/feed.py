@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from tinyqueue.bus.presence import LIVE_S, Presence
+from tinyqueue.bus.presence import LIVE_S, MOST_TOLD, TELL_EVERY_S, Presence
 
 UNHEARD = 4
 """How many times longer a task counts while no player is known: a task that nobody takes ends as a
@@ -73,6 +73,7 @@ class TaskFeed:
         self._silence_s = self._patience_s = budget_s + SLACK_S
         self._last_s = clock()
         self._slowest_s = 0.0
+        self._silent_since_s = self._tell_at_s = clock()
 
     @property
     def outstanding(self) -> int:
@@ -102,7 +103,7 @@ class TaskFeed:
         with self._lock:
             now_s = self._clock()
             if player:
-                self._presence.heard(login, player, now_s)
+                self._presence.heard(login, player, now_s, min(play_s, self._limit_s))
                 self._last_s = now_s
                 slowest_s = max(min(play_s, self._limit_s), self._slowest_s * _FADING)
                 self._slowest_s = slowest_s
@@ -110,6 +111,29 @@ class TaskFeed:
                 self._patience_s = self._silence_s
             for task in ended_tasks:
                 self._end(login, task, now_s)
+
+    def silence_told(self, *, is_evaluating: bool = False) -> str:
+        """Which players have fallen silent while others play, in words, each once; or nothing.
+
+        Args:
+            is_evaluating: Whether one of them may be playing an evaluation meanwhile.
+        """
+        with self._lock:
+            now_s = self._clock()
+            if is_evaluating:
+                self._silent_since_s = now_s
+            if is_evaluating or now_s < self._tell_at_s:
+                return ""
+            silent = self._presence.fallen_silent(now_s, self._silent_since_s)
+            if not silent:
+                return ""
+            self._tell_at_s = now_s + TELL_EVERY_S
+        named = "; ".join(map(str, silent[:MOST_TOLD]))
+        more = f"; and {len(silent) - MOST_TOLD} more" if len(silent) > MOST_TOLD else ""
+        return (
+            f"silent while others play: {named}{more}. A step of the environment may hang there, "
+            "or take long; or the worker has ended, or plays for other experiments. See its log"
+        )
 
     def failed(self, login: str, task: str) -> None:
         """Notes that a task ended without a session. This does not make its player a live one."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from tinyqueue.bus.allowance import Allowance
 
@@ -14,6 +16,53 @@ AT_ONCE, PER_S = 64, 8.0
 """New players of one login that may appear at once, and per second from then on. A fleet of 500
 is complete after a minute; whoever invents names is held to 304, since they last 30 s."""
 MOST_LOGINS = 256
+QUIET_S, QUIET_BATCHES, QUIET_GAPS, QUIET_ROUNDS = 8.0, 5, 2, 10
+"""A player has fallen silent if it has sent nothing for so many seconds, so many times the longest
+that a batch of its has taken, and so many times its longest silence before, since it may also serve
+other experiments; while each of the others has sent so many batches on average."""
+TELL_EVERY_S = 10.0
+"""Seconds between two lines about players that have fallen silent: a login can invent them."""
+MOST_TOLD = 3
+"""Players that are named at once, of those that have fallen silent."""
+
+
+@dataclass
+class _Player:
+    """One live player.
+
+    Attributes:
+        at_s: When it was heard last.
+        sessions: How many sessions of all players had come by then.
+        slowest_s: The longest that a batch of its has taken.
+        gap_s: Its longest silence before.
+        is_told: Whether its silence has been told.
+    """
+
+    at_s: float
+    sessions: int
+    slowest_s: float
+    gap_s: float = 0.0
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A player that sends nothing while others do.
+
+    Attributes:
+        login, player: Who.
+        for_s: Since when.
+        batch_s: The longest that a batch of its has taken.
+    """
+
+    login: str
+    player: str
+    for_s: float
+    batch_s: float
+
+    def __str__(self) -> str:
+        whose = f"player {self.player}" + (f" of login {self.login}" if self.login else "")
+        return f"{whose}, {self.for_s:.0f} s after a batch of {self.batch_s:.2g} s at most"
 
 
 @dataclass
@@ -23,12 +72,12 @@ class _Login:
     Attributes:
         new: How many new players may appear.
         ends: How many of its tasks may end.
-        players: Name → when it was heard last, the longest silent one first.
+        players: Name → player, the longest silent one first.
     """
 
     new: Allowance
     ends: Allowance
-    players: dict[str, float] = field(default_factory=dict)
+    players: dict[str, _Player] = field(default_factory=dict)
 
 
 class Presence:
@@ -41,18 +90,59 @@ class Presence:
     def __init__(self, budget_s: float) -> None:
         self._budget_s = budget_s
         self._logins: dict[str, _Login] = {}
+        self._sessions = 0
 
     def __len__(self) -> int:
         return sum(len(login.players) for login in self._logins.values())
 
-    def heard(self, login: str, player: str, now_s: float) -> None:
-        """Notes a valid session of a player."""
+    def heard(self, login: str, player: str, now_s: float, play_s: float = 0.0) -> None:
+        """Notes a valid session of a player, and the seconds that it took to play."""
         state = self._of(login, now_s)
-        if player in state.players:
-            del state.players[player]
-        elif len(state.players) >= MOST_PLAYERS or not state.new.take(now_s, AT_ONCE, PER_S):
+        self._sessions += 1
+        known = state.players.pop(player, None)
+        if known is None and (
+            len(state.players) >= MOST_PLAYERS or not state.new.take(now_s, AT_ONCE, PER_S)
+        ):
             return
-        state.players[player] = now_s
+        heard = _Player(now_s, self._sessions, play_s)
+        if known is not None:
+            heard.slowest_s = max(play_s, known.slowest_s)
+            heard.gap_s = max(now_s - known.at_s, known.gap_s)
+        state.players[player] = heard
+
+    def fallen_silent(self, now_s: float, since_s: float = 0.0) -> list[Silent]:
+        """The players that have fallen silent, each once until it is heard again.
+
+        Args:
+            now_s: The clock.
+            since_s: No silence counts from before.
+
+        Returns:
+            The first of every login before the second of any.
+        """
+        found = [
+            [
+                Silent(login, name, now_s - player.at_s, player.slowest_s)
+                for name, player in self._newly_silent(state, now_s, since_s)
+            ]
+            for login, state in self._logins.items()
+        ]
+        return [silent for row in zip_longest(*found) for silent in row if silent is not None]
+
+    def _newly_silent(
+        self, state: _Login, now_s: float, since_s: float
+    ) -> Iterator[tuple[str, _Player]]:
+        others = max(1, len(self) - 1)
+        for name, player in state.players.items():
+            for_s = now_s - max(player.at_s, since_s)
+            if for_s < QUIET_S:
+                # Those behind it were heard later.
+                return
+            usual_s = max(QUIET_BATCHES * player.slowest_s, QUIET_GAPS * player.gap_s)
+            do_others_play = self._sessions - player.sessions >= QUIET_ROUNDS * others
+            if not player.is_told and for_s >= usual_s and do_others_play:
+                player.is_told = True
+                yield name, player
 
     def may_end(self, login: str, now_s: float) -> bool:
         """Whether a login may end one more task now: four times as many as its players play."""
@@ -64,10 +154,10 @@ class Presence:
         """Forgets players that have been silent for too long."""
         for state in self._logins.values():
             while state.players:
-                player, at_s = next(iter(state.players.items()))
-                if now_s - at_s < LIVE_S:
+                name, player = next(iter(state.players.items()))
+                if now_s - player.at_s < LIVE_S:
                     break
-                del state.players[player]
+                del state.players[name]
 
     def _of(self, login: str, now_s: float) -> _Login:
         if login not in self._logins and len(self._logins) >= MOST_LOGINS:

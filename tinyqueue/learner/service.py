@@ -364,6 +364,8 @@ class LearnerService:
             # After the last env step nothing is trained on, and evaluation needs the cores.
             if not (training.is_spent or self._standing.rests):
                 feed.tick()
+                if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
+                    reporter.message(told)
 
         chores = [
             Chore("feed", FEED_S, send_tasks),
