@@ -39,6 +39,7 @@ from tinyqueue.learner.updater import Clock
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
+from tinyqueue.monitor.long_work import told_while
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.log_files import rotate_all
 from tinyqueue.run.outcome import Outcome
@@ -126,12 +127,14 @@ class LearnerService:
             self._run.discard_unless_begun()
             raise
         try:
+            say = self._around.view.message
             self._advise()
             self._experiment, info = self._around.prepared()
-            built = build(self._experiment, info, self._run.run_id)
+            with told_while("importing TensorFlow and building the network", say):
+                built = build(self._experiment, info, self._run.run_id)
             begin = built.normalisation.begin_from_layers
             for remark in initialise(self._run, built.algorithm, begin):
-                self._around.view.message(remark)
+                say(remark)
             with Ledger(
                 self._sessions,
                 experiment=self._experiment.name,
@@ -235,7 +238,8 @@ class LearnerService:
             housekeeping.start()
             # Done while the first players open their stages.
             session, learner = experiment.session, experiment.learner
-            built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
+            with told_while("compiling the update", around.view.message):
+                built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
             with made.training.saving(is_ours=lambda: self._standing.owns_run):
                 return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
