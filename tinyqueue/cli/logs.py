@@ -35,9 +35,15 @@ def log_to_stderr() -> None:
 
 
 def log_as_before() -> None:
-    """Escapes the log lines of a program that has not chosen where they go."""
+    """Escapes the log lines of a program that has not chosen where they go; warnings only.
+
+    The view says everything else that a person should know.
+    """
     if not structlog.is_configured():
-        structlog.configure(processors=[*_common(), _for_people(colors=sys.stdout.isatty())])
+        structlog.configure(
+            processors=[*_common(), _for_people(colors=sys.stdout.isatty())],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        )
 
 
 def _common() -> list[Any]:
