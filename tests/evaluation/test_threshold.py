@@ -1,43 +1,15 @@
-"""When evaluations are asked for, and what decides."""
+"""What decides that a level is reached, and confirms it."""
 
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from threshold_games import Games, checkpoint, result
 
 from tinyqueue.errors import ConfigError
-from tinyqueue.evaluation.answers import Answer
 from tinyqueue.evaluation.threshold import Evaluated, ReturnThreshold
 from tinyqueue.experiment.sections import EvaluationConfig
-from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.evaluations import EvaluationResult
-
-
-class Games:
-    """Takes requests; ``result`` is what the next poll gives."""
-
-    def __init__(self):
-        self.requests = []
-        self.result = None
-
-    def request(self, weights, request, seed, actions, here=False):
-        self.requests.append((weights, request, seed, actions))
-
-    def poll(self):
-        result, self.result = self.result, None
-        return result
-
-    def finish(self, mean, request=None):
-        self.result = Answer(result(request or self.requests[-1][1], mean), is_own=True)
-
-
-def result(request, mean):
-    returns = np.array([mean - 1, mean + 1], np.float32)
-    return EvaluationResult(request, "pole", "r", 5, returns, np.ones(2, np.int32), 0.1, "me")
-
-
-def checkpoint(env_steps):
-    return Checkpoint(env_steps, 1, 5, {}, {}, b"", {})
 
 
 @pytest.fixture
@@ -53,57 +25,11 @@ def make_threshold(games):
     return make
 
 
-def test_the_training_mean_is_near_after_its_share_of_the_way_from_the_first_mean(make_threshold):
-    threshold = make_threshold(threshold=120.0, near=0.6)
-
-    # From the first mean, 20, six tenths of the way to 120 is 80.
-    assert [threshold.is_near(mean, 20.0, 0) for mean in (20, 79, 81)] == [False, False, True]
-
-
-def test_a_level_below_zero_is_approached_from_below(make_threshold):
-    threshold = make_threshold(threshold=-100.0, near=0.5)
-
-    assert [threshold.is_near(mean, -500.0, 0) for mean in (-500, -301, -299)] == [
-        False,
-        False,
-        True,
-    ]
-
-
-def test_nothing_is_near_before_there_was_a_first_mean(make_threshold):
-    threshold = make_threshold(threshold=10.0)
-
-    assert not threshold.is_near(500.0, None, 0)
-    assert threshold.is_near(500.0, 500.0, 0)
-
-
 def test_without_a_threshold_nothing_is_near_or_reached(make_threshold):
     threshold = make_threshold(threshold=None)
 
     assert not threshold.is_near(1e9, 0.0, 10**9)
     assert not threshold.is_reached(Evaluated(checkpoint(0), result("x", 1e9)))
-
-
-def test_an_evaluation_under_way_is_waited_for(make_threshold, games):
-    threshold = make_threshold(every_env_steps=1)
-    threshold.ask(checkpoint(1000), "weights")
-
-    assert not threshold.is_near(500.0, 20.0, 10**9)
-    assert threshold.answer() is None
-
-    games.finish(100.0)
-    assert threshold.answer().mean_return == 100.0
-    assert threshold.is_near(500.0, 20.0, 10**9)
-
-
-def test_the_next_evaluation_keeps_its_distance_in_env_steps(make_threshold, games):
-    threshold = make_threshold(every_env_steps=20_000)
-    threshold.ask(checkpoint(1000), "weights")
-    games.finish(100.0)
-    threshold.answer()
-
-    assert not threshold.is_near(500.0, 20.0, 20_999)
-    assert threshold.is_near(500.0, 20.0, 21_000)
 
 
 def test_the_answer_comes_with_the_state_that_was_measured(make_threshold, games):
@@ -156,45 +82,6 @@ def test_a_resumed_run_does_not_play_the_games_of_before_again(make_threshold, g
 
     first, second = [request[2] for request in games.requests]
     assert first != second
-
-
-def test_a_run_without_a_first_mean_is_looked_at_after_the_steps_that_the_games_take(
-    make_threshold,
-):
-    threshold = make_threshold(every_env_steps=20_000, episodes=100)
-
-    due = [threshold.is_due(5.0, None, steps, 1_000.0) for steps in (0, 20_000, 99_999, 100_000)]
-
-    assert due == [False, False, False, True]
-
-
-def test_a_run_whose_level_is_far_is_looked_at_all_the_same_now_and_then(make_threshold, games):
-    threshold = make_threshold(every_env_steps=1_000)
-    threshold.ask(checkpoint(1_000), "weights")
-    games.finish(20.0)
-    threshold.answer()
-
-    due = [threshold.is_due(20.0, 20.0, steps, 9.0) for steps in (2_000, 10_999, 11_000)]
-
-    assert due == [False, False, True]
-
-
-@pytest.mark.parametrize("first_mean", [None, 1e28, -1e30])
-@pytest.mark.parametrize("mean", [1e30, -1e30, 20.0])
-def test_whatever_returns_and_lengths_players_report_a_run_is_evaluated_in_the_end(
-    make_threshold, mean, first_mean
-):
-    threshold = make_threshold(every_env_steps=1000, episodes=10, max_steps_per_game=500)
-
-    threshold.is_due(mean, first_mean, 0, 2.0**31)
-
-    # The limit of a game counts at most, whatever they say.
-    assert threshold.is_due(mean, first_mean, 10_000, 2.0**31)
-
-
-def test_nothing_is_due_before_an_episode_has_ended_or_without_a_level(make_threshold):
-    assert not make_threshold().is_due(float("nan"), None, 10**9, float("nan"))
-    assert not make_threshold(threshold=None).is_due(5.0, None, 10**9, 10.0)
 
 
 def evaluated(*returns, actions="greedy", training_mean=0.0, is_own=True, **ends):
@@ -315,104 +202,6 @@ def test_games_played_otherwise_than_they_were_asked_for_are_no_answer(games):
     games.finish(500.0)
 
     assert threshold.answer().text == "me played greedy games, not sample ones"
-
-
-def test_training_returns_of_another_environment_tell_nothing_of_the_target(games):
-    threshold = ReturnThreshold(
-        475.0,
-        EvaluationConfig(every_env_steps=1_000, episodes=10),
-        games,
-        0,
-        can_sample=True,
-        is_comparable=False,
-    )
-
-    # However near the mean seems, only env steps decide: one interval, not ten.
-    assert not threshold.is_near(480.0, 20.0, 0)
-    assert not threshold.is_due(480.0, 20.0, 0, 50.0)
-    assert not threshold.is_due(-9.0, 20.0, 999, 50.0)
-    assert threshold.is_due(-9.0, 20.0, 1_000, 50.0)
-
-    threshold.ask(checkpoint(1_000), cast(Any, "weights"), training_mean=480.0)
-    games.finish(20.0)
-    assert not threshold.wants_sampled(cast(Any, threshold.answer()))
-
-
-FAR, NEAR = 100.0, 300.0
-# Six tenths of the way from 20 to 475 is 293.
-
-
-@pytest.fixture
-def asked_at_5_000(games):
-    def make(is_comparable=True):
-        threshold = ReturnThreshold(
-            475.0,
-            EvaluationConfig(every_env_steps=1_000, near=0.6, episodes=10),
-            games,
-            0,
-            is_comparable=is_comparable,
-        )
-        threshold.ask(checkpoint(5_000), cast(Any, "weights"))
-        games.finish(FAR)
-        assert threshold.answer() is not None
-        return threshold
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("mean", "first_mean", "length", "is_comparable", "told"),
-    [
-        (NEAR, 20.0, 50.0, True, "in 700 env steps"),
-        (
-            FAR,
-            20.0,
-            50.0,
-            True,
-            "in 9,700 env steps, or in 700 once the training mean has come to 293.0 "
-            "(evaluation.near)",
-        ),
-        (
-            FAR,
-            20.0,
-            3_000.0,
-            True,
-            "in 29,700 env steps, or in 700 once the training mean has come to 293.0 "
-            "(evaluation.near)",
-        ),
-        (
-            FAR,
-            None,
-            200.0,
-            True,
-            "in 1,700 env steps, unless the mean of the first 100 training episodes is there by "
-            "then (evaluation.near)",
-        ),
-        (NEAR, 20.0, 50.0, False, "in 700 env steps"),
-    ],
-)
-def test_what_is_told_of_the_next_evaluation_is_when_it_is_due(
-    asked_at_5_000, mean, first_mean, length, is_comparable, told
-):
-    threshold = asked_at_5_000(is_comparable)
-
-    assert threshold.next_told(mean, first_mean, 5_300, length) == told
-
-    left = int(told.split()[1].replace(",", ""))
-    assert not threshold.is_due(mean, first_mean, 5_300 + left - 1, length)
-    assert threshold.is_due(mean, first_mean, 5_300 + left, length)
-    if "once" in told:
-        assert not threshold.is_due(294.0, first_mean, 5_999, length)
-        assert not threshold.is_due(292.0, first_mean, 6_000, length)
-        assert threshold.is_due(294.0, first_mean, 6_000, length)
-
-
-def test_an_evaluation_that_is_overdue_is_told_as_the_next_thing(asked_at_5_000):
-    threshold = asked_at_5_000()
-
-    assert threshold.next_told(NEAR, 20.0, 9_000, 50.0) == "in 1 env steps"
-    # Nothing is known of lengths before the first episode has ended.
-    assert threshold.next_told(np.nan, None, 9_000, np.nan).startswith("in 1 env steps, unless")
 
 
 def test_the_learner_plays_too_what_another_says_falls_short_of_training(make_threshold):

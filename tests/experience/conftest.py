@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from failing_tasks import clock as clock
+from failing_tasks import said as said
+from failing_tasks import setbacks as setbacks
 from pole import contract as contract
 from pole import make_batch as make_batch
 from pole import make_experiment_of as make_experiment_of

@@ -1,39 +1,13 @@
-"""The first of each kind is said at once, then a count; and a run that cannot get on ends."""
+"""The first of each kind is said at once, then a count; and what is told at the end."""
 
 from __future__ import annotations
 
-import pytest
+from failing_tasks import Clock, failure
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, MOST_REMARKS, Setbacks
-from tinyqueue.wire.failures import LOST, TaskFailure
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def setbacks(said: list[str], clock: Clock) -> Setbacks:
-    return Setbacks(said.append, 60.0, clock)
-
-
-def failure(kind: str = "OSError", text: str = "no display", player: str = "host:1") -> TaskFailure:
-    return TaskFailure("t", "pole", "r", kind, text, player, "me")
+from tinyqueue.wire.failures import LOST
 
 
 def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
@@ -78,67 +52,6 @@ def test_then_a_count_ever_more_rarely(setbacks: Setbacks, said: list[str], cloc
     assert said[1].endswith("cannot play: no display [11 times, 2 players]")
 
 
-def test_a_run_in_which_every_task_fails_ends_with_the_reason(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    setbacks.failed(failure())
-    clock.now_s += 59
-    assert setbacks.hopeless() == ""
-
-    clock.now_s += 2
-    assert "no display" in setbacks.hopeless()
-
-
-def test_a_run_that_had_hardly_begun_ends_a_minute_after_its_last_batch(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    setbacks.accepted()
-    for _ in range(62):
-        clock.now_s += 1
-        setbacks.failed(failure())
-
-    assert "no display" in setbacks.hopeless()
-
-
-def test_a_run_that_has_been_going_is_waited_for_longer(setbacks: Setbacks, clock: Clock) -> None:
-    for _ in range(100):
-        clock.now_s += 1
-        setbacks.accepted()
-    for second in range(400):
-        clock.now_s += 1
-        setbacks.failed(failure())
-        assert bool(setbacks.hopeless()) == (second >= 300)
-
-
-def test_failures_of_before_are_no_reason_once_batches_come_again(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    setbacks.failed(failure())
-    clock.now_s += 30
-    setbacks.accepted()
-    clock.now_s += 600
-
-    assert setbacks.hopeless() == ""
-
-
-def test_silence_alone_is_no_reason_to_give_up(setbacks: Setbacks, clock: Clock) -> None:
-    clock.now_s += 3600
-
-    assert setbacks.hopeless() == ""
-
-
-def test_one_failure_and_then_silence_is_players_that_left(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    for _ in range(100):
-        clock.now_s += 1
-        setbacks.accepted()
-    setbacks.failed(failure())
-    for _ in range(3600):
-        clock.now_s += 1
-        assert setbacks.hopeless() == ""
-
-
 def test_faults_of_one_kind_are_said_once_whatever_their_step_and_slot(
     setbacks: Setbacks, said: list[str]
 ) -> None:
@@ -158,19 +71,6 @@ def test_invented_faults_leave_room_for_failures(setbacks: Setbacks, said: list[
 
     assert said[-1] == "player host:1 cannot play: no display"
     assert len(said) <= MOST_KINDS + 2
-
-
-def test_a_run_that_sets_most_batches_aside_for_a_minute_ends(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    for second in range(70):
-        clock.now_s = 100.0 + second
-        setbacks.accepted()
-        for _ in range(2):
-            setbacks.aside("reward", "reward -1e9 in slot 3", "host:1")
-
-    assert "were set aside" in setbacks.hopeless()
-    assert "slot 3" in setbacks.hopeless()
 
 
 def test_a_few_percent_set_aside_are_warned_of_once_and_go_on(
@@ -250,109 +150,6 @@ def test_kinds_that_a_sender_invents_are_bounded(setbacks: Setbacks, said: list[
     assert len(setbacks.counts()) <= MOST_KINDS + 1
     assert sum(setbacks.counts().values()) == 1000
     assert len(said) <= MOST_KINDS + 1
-
-
-def test_a_login_that_floods_ends_no_run_that_another_plays_for(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    # Given a player whose environment takes two minutes for a batch.
-    setbacks.accepted("rack")
-    for second in range(1, 1000):
-        clock.now_s += 1
-        for _ in range(100):
-            setbacks.aside("malformed", "no body", "", "mallory")
-        setbacks.failed(failure("OSError", "no display", "x"), "mallory")
-        if second % 120 == 0:
-            setbacks.accepted("rack")
-
-        assert setbacks.hopeless() == ""
-
-
-def test_a_login_that_floods_after_one_good_batch_ends_no_run_either(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    for login in ("rack", "mallory"):
-        setbacks.accepted(login)
-    for _ in range(1000):
-        clock.now_s += 1
-        setbacks.aside("malformed", "no body", "", "mallory")
-
-        # The others have only left.
-        assert setbacks.hopeless() == ""
-
-
-def test_a_run_in_which_every_login_fails_ends(setbacks: Setbacks, clock: Clock) -> None:
-    for login in ("rack", "hall"):
-        setbacks.accepted(login)
-    for _ in range(70):
-        clock.now_s += 1
-        for login in ("rack", "hall"):
-            setbacks.failed(failure(), login)
-
-    assert "no display" in setbacks.hopeless()
-
-
-def test_a_login_that_has_left_keeps_a_failing_run_alive_for_a_bounded_time(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    for _ in range(200):
-        clock.now_s += 1
-        for login in ("rack", "hall"):
-            setbacks.accepted(login)
-    # The hall is switched off.
-    ended_after_s = 0
-    while not setbacks.hopeless():
-        clock.now_s += 1
-        ended_after_s += 1
-        setbacks.aside("dtype", "observations are float64", "rack:1", "rack")
-
-    assert ended_after_s == 3600
-
-
-def test_rubbish_ends_no_run_whose_players_still_build_their_environments(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    for _ in range(299):
-        clock.now_s += 1
-        setbacks.aside("malformed", "no body", "", "mallory")
-        setbacks.failed(failure(), "mallory", was_sent=False)
-        assert setbacks.hopeless() == ""
-    setbacks.accepted("rack")
-    for _ in range(1000):
-        clock.now_s += 1
-        setbacks.aside("malformed", "no body", "", "mallory")
-        assert setbacks.hopeless() == ""
-
-
-def test_rubbish_alone_ends_a_run_in_the_end(setbacks: Setbacks, clock: Clock) -> None:
-    for _ in range(302):
-        clock.now_s += 1
-        setbacks.aside("schema", "schema 1", "", "old")
-
-    assert "schema 1" in setbacks.hopeless()
-
-
-def test_rubbish_hides_no_failure_of_real_players(setbacks: Setbacks, clock: Clock) -> None:
-    for second in range(62):
-        clock.now_s += 1
-        setbacks.failed(failure(), "rack")
-        if second < 10:
-            setbacks.aside("malformed", "no body", "", "mallory")
-
-    assert setbacks.hopeless()
-
-
-def test_before_the_first_batch_every_login_with_players_must_fail(
-    setbacks: Setbacks, clock: Clock
-) -> None:
-    setbacks.failed(failure(), "hall")
-    clock.now_s += 30
-    for second in range(1000):
-        clock.now_s += 1
-        setbacks.aside("dtype", "observations are float64", "x:1", "rack")
-
-        # From second 31 on the hall does not fail: it may be building. In the end it has left.
-        assert bool(setbacks.hopeless()) == (second in {29, 30} or second >= 269)
 
 
 def test_what_one_login_invents_hides_nothing_of_another(

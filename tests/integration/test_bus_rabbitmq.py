@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from struct import pack
-from types import SimpleNamespace
 
 import pytest
 from bus_ends import EXPERIMENT, Bus, eventually
@@ -29,16 +27,6 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 QUEUE = f"experience.{EXPERIMENT}"
 ALARM = "{{resource_limit, memory, node()}, []}"
-
-
-@pytest.fixture
-def bus(rabbitmq) -> Iterator[Bus]:
-    vhost = f"test-{secrets.token_hex(4)}"
-    url = rabbitmq.add_vhost(vhost)
-    both_ends = Bus(SimpleNamespace(kind="rabbitmq", broker_url=url, node=rabbitmq))
-    yield both_ends
-    both_ends.close()
-    rabbitmq.delete_vhost(vhost)
 
 
 @pytest.fixture

@@ -56,12 +56,13 @@ def test_mutations_through_rabbitmq_cost_only_themselves(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    import mutations
+    import mutated_messages as messages
+    from mutations import Bench
 
-    monkeypatch.setattr(mutations, "LOGIN", "guest")
-    bench = mutations.Bench(tmp_path, seed=3)
+    monkeypatch.setattr(messages, "LOGIN", "guest")
+    bench = Bench(tmp_path, seed=3)
     consumer = ExperienceConsumer(
-        broker, mutations.EXPERIMENT, bench.ingest, queue_batches=COUNT, prefetch=64
+        broker, messages.EXPERIMENT, bench.ingest, queue_batches=COUNT, prefetch=64
     )
     consumer.start()
     is_over = threading.Event()
@@ -73,15 +74,15 @@ def test_mutations_through_rabbitmq_cost_only_themselves(
 
     trainer = threading.Thread(target=train)
     trainer.start()
-    sender = Sender(broker, f"{mutations.EXPERIMENT}.guest")
+    sender = Sender(broker, f"{messages.EXPERIMENT}.guest")
     try:
         for _ in range(COUNT):
-            sender.send(mutations.as_amqp(bench.corpus.message()))
+            sender.send(messages.as_amqp(bench.corpus.message()))
         before = bench.ledger.count().accepted
-        sender.send(mutations.as_amqp(bench.corpus.session()))
+        sender.send(messages.as_amqp(bench.corpus.session()))
         assert eventually(lambda: bench.ledger.count().accepted > before)
         with broker.open() as connection:
-            queue = f"experience.{mutations.EXPERIMENT}"
+            queue = f"experience.{messages.EXPERIMENT}"
             assert eventually(lambda: look(connection, queue) == (0, 1))
         in_hand = consumer._in_hand
         assert eventually(lambda: not in_hand._not_set_aside and not in_hand._settled, 30)

@@ -8,6 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ingested import consumer as consumer
+from ingested import delivered as delivered
+from ingested import evaluated as evaluated
+from ingested import experience as experience
+from ingested import failed as failed
+from ingested import heard as heard
+from ingested import ingest as ingest
+from ingested import lease as lease
+from ingested import ledger as ledger
+from ingested import said as said
 from pole import ACTIONS, OBSERVATIONS, RUN, SLOTS, TICKS
 from pole import contract as contract
 from pole import make_batch as make_batch

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from onnx import TensorProto, helper
+from published_tasks import broker as broker
+from published_tasks import client as client
+from published_tasks import learners as learners
+from published_tasks import make_player as make_player
+from published_tasks import player as player
 
 from tinyqueue.data.spaces import Leaf, space_to_json
 from tinyqueue.envs.describe import describe

@@ -162,3 +162,20 @@ class Bus:
                 end.stop(timeout_s=5)
             else:
                 end.close()
+
+
+def goes_on(bus: Bus, consumer: Any, name: str, within_s: float = 5.0) -> float:
+    """Seconds until an honest message published now has been committed."""
+    began_s = time.monotonic()
+    bus.publish(bus.publisher(), name)
+    deadline_s = began_s + within_s
+    while True:
+        try:
+            (delivery,) = bus.take(1, within_s=max(0.01, deadline_s - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"{name} has not come") from None
+        consumer.settle(delivery, "mark")
+        if delivery.message_id == name:
+            break
+    assert eventually(lambda: (name, "mark") in bus.committed, deadline_s - time.monotonic())
+    return time.monotonic() - began_s

@@ -83,38 +83,32 @@ def test_a_return_beyond_the_largest_rewards_is_clipped_and_told(contract, batch
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_return_that_is_no_number_is_refused_all_the_same(contract, batch, value):
-    sound, _, count = contract.clipped(with_return(batch, value))
+@pytest.mark.parametrize(
+    ("changed", "refused"), [(with_reward, "reward"), (with_return, "not a number")]
+)
+def test_what_is_no_number_is_refused_all_the_same(contract, batch, changed, refused, value):
+    sound, _, count = contract.clipped(changed(batch, value))
 
     assert count == 0
-    with pytest.raises(MessageError, match="not a number"):
+    with pytest.raises(MessageError, match=refused):
         contract.check(sound)
 
 
-def test_an_impossible_return_is_refused_where_batches_are_to_be_set_aside(make_contract, batch):
+@pytest.mark.parametrize(
+    ("changed", "value", "refused"),
+    [
+        (with_reward, 1e9, r"reward 1e\+09 in slot 2: learner\.max_abs_reward"),
+        (with_return, 1e30, r"return 1e\+30 in slot \d after \d steps"),
+    ],
+)
+def test_nothing_is_clipped_where_batches_are_to_be_set_aside(
+    make_contract, batch, changed, value, refused
+):
     contract = make_contract(max_abs_reward=100.0, clips=False)
-    given = with_return(batch, 1e30)
+    given = changed(batch, value)
 
     assert contract.clipped(given) == (given, "", 0)
-    with pytest.raises(MessageError, match=r"return 1e\+30 in slot \d after \d steps"):
-        contract.check(given)
-
-
-@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_refused_all_the_same(contract, batch, reward):
-    sound, _, count = contract.clipped(with_reward(batch, reward))
-
-    assert count == 0
-    with pytest.raises(MessageError, match="reward"):
-        contract.check(sound)
-
-
-def test_nothing_is_clipped_where_batches_are_to_be_set_aside(make_contract, batch):
-    contract = make_contract(max_abs_reward=100.0, clips=False)
-    given = with_reward(batch, 1e9)
-
-    assert contract.clipped(given) == (given, "", 0)
-    with pytest.raises(MessageError, match=r"reward 1e\+09 in slot 2: learner\.max_abs_reward"):
+    with pytest.raises(MessageError, match=refused):
         contract.check(given)
 
 

@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from contracts import MakeBatch, MakeContract, quiet_batch, refusal, with_value
 
-from tinyqueue.data.episodes import Episodes
-from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array, Arrays, Leaf
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.contract import Contract, Extra
+from tinyqueue.wire.contract import Extra
 from tinyqueue.wire.magnitudes import limit_of, require_within
-
-MakeBatch = Callable[..., SessionBatch]
-MakeContract = Callable[..., Contract]
-
-
-def _reason(contract: Contract, batch: SessionBatch) -> str:
-    with pytest.raises(MessageError) as refused:
-        contract.check(batch)
-    return refused.value.reason
-
-
-def _quiet(make_batch: MakeBatch, **arrays: Any) -> SessionBatch:
-    """A batch in which no episode ends, with some of its arrays replaced."""
-    batch = make_batch()
-    never = np.zeros((8, 4), bool)
-    quiet = replace(
-        batch, terminated=never, truncated=never, valid=~never, episodes=Episodes.none()
-    )
-    return replace(quiet, **arrays)
-
-
-def _set(array: Array, index: Any, value: Any) -> Array:
-    changed = array.copy()
-    changed[index] = value
-    return changed
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -55,11 +29,11 @@ def test_a_batch_of_another_experiment_run_or_size_is_refused(
 ) -> None:
     contract = make_contract()
 
-    assert _reason(contract, make_batch(experiment="pong-impala")) == "experiment"
-    assert _reason(contract, make_batch(run="f" * 32)) == "run"
-    assert _reason(contract, make_batch(ticks=9)) == "shape"
-    assert _reason(contract, make_batch(slots=5)) == "shape"
-    assert _reason(contract, make_batch(epsilons=(0.5,))) == "shape"
+    assert refusal(contract, make_batch(experiment="pong-impala")) == "experiment"
+    assert refusal(contract, make_batch(run="f" * 32)) == "run"
+    assert refusal(contract, make_batch(ticks=9)) == "shape"
+    assert refusal(contract, make_batch(slots=5)) == "shape"
+    assert refusal(contract, make_batch(epsilons=(0.5,))) == "shape"
     contract.check(make_batch(epsilons=(0.5,) * 4))
 
 
@@ -102,7 +76,7 @@ F32 = np.float32
 def test_named_arrays_are_held_against_the_learners_own_spaces(
     make_batch: MakeBatch, make_contract: MakeContract, name: str, arrays: Any, reason: str
 ) -> None:
-    assert _reason(make_contract(), replace(make_batch(), **{name: arrays})) == reason
+    assert refusal(make_contract(), replace(make_batch(), **{name: arrays})) == reason
 
 
 @pytest.mark.parametrize(
@@ -121,7 +95,7 @@ def test_named_arrays_are_held_against_the_learners_own_spaces(
 def test_plain_arrays_have_the_types_and_shapes_of_the_wire(
     make_batch: MakeBatch, make_contract: MakeContract, name: str, array: Array, reason: str
 ) -> None:
-    assert _reason(make_contract(), _quiet(make_batch, **{name: array})) == reason
+    assert refusal(make_contract(), quiet_batch(make_batch, **{name: array})) == reason
 
 
 def test_one_bad_number_among_many_is_enough(
@@ -129,13 +103,13 @@ def test_one_bad_number_among_many_is_enough(
 ) -> None:
     batch, contract = make_batch(), make_contract()
 
-    rewards = _set(batch.rewards, (3, 2), np.nan)
-    seen = {"": _set(batch.observations[""], (8, 3, 3), np.inf)}
-    done = {"": _set(batch.actions[""], (7, 0), 255)}
+    rewards = with_value(batch.rewards, (3, 2), np.nan)
+    seen = {"": with_value(batch.observations[""], (8, 3, 3), np.inf)}
+    done = {"": with_value(batch.actions[""], (7, 0), 255)}
 
-    assert _reason(contract, replace(batch, rewards=rewards)) == "reward"
-    assert _reason(contract, replace(batch, observations=seen)) == "not-finite"
-    assert _reason(contract, replace(batch, actions=done)) == "range"
+    assert refusal(contract, replace(batch, rewards=rewards)) == "reward"
+    assert refusal(contract, replace(batch, observations=seen)) == "not-finite"
+    assert refusal(contract, replace(batch, actions=done)) == "range"
 
 
 def test_bounds_of_float_spaces_are_not_enforced(
@@ -163,7 +137,7 @@ def test_a_log_density_may_be_above_zero_but_must_be_finite(
     contract.check(replace(make_batch(), extras={"behaviour_log_prob": np.full((8, 4), 7, F32)}))
     for wrong in (np.nan, np.inf, -np.inf):
         extras = {"behaviour_log_prob": np.full((8, 4), wrong, F32)}
-        assert _reason(contract, replace(make_batch(), extras=extras)) == "not-finite"
+        assert refusal(contract, replace(make_batch(), extras=extras)) == "not-finite"
 
 
 def test_entries_of_an_action_are_each_in_their_own_range(
@@ -177,10 +151,10 @@ def test_entries_of_an_action_are_each_in_their_own_range(
     # Then each may have its largest, and none more
     contract.check(batch)
     for entry in np.ndindex(2, 2):
-        beyond = _set(largest, (3, 2, *entry), largest[(3, 2, *entry)] + 1)
-        assert _reason(contract, replace(batch, actions={"": beyond})) == "range"
+        beyond = with_value(largest, (3, 2, *entry), largest[(3, 2, *entry)] + 1)
+        assert refusal(contract, replace(batch, actions={"": beyond})) == "range"
         carry = {"previous_action": beyond[3]}
-        assert _reason(contract, replace(batch, carry=carry)) == "range"
+        assert refusal(contract, replace(batch, carry=carry)) == "range"
 
 
 def test_a_mask_must_allow_a_value_of_every_entry(
@@ -198,9 +172,9 @@ def test_a_mask_must_allow_a_value_of_every_entry(
     # Then one of each is enough, and two of one are not
     contract.check(batch)
     taken = {"": np.broadcast_to(np.array([0, 0], np.uint8), (8, 4, 2))}
-    assert _reason(contract, replace(batch, actions=taken)) == "range"
-    without = _set(_set(mask, (8, 3, 2), False), (8, 3, 0), True)
-    assert _reason(contract, replace(batch, extras={"action_mask": without})) == "range"
+    assert refusal(contract, replace(batch, actions=taken)) == "range"
+    without = with_value(with_value(mask, (8, 3, 2), False), (8, 3, 0), True)
+    assert refusal(contract, replace(batch, extras={"action_mask": without})) == "range"
 
 
 def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
@@ -217,14 +191,14 @@ def test_actions_and_previous_actions_of_every_path_are_held_against_the_space(
     # Then what was drawn beyond the bounds is taken, and what is no number or is not there is not
     contract.check(batch)
     for wrong in (np.nan, np.inf):
-        turn = _set(actions["turn"], (2, 3, 1), wrong)
-        assert _reason(contract, replace(batch, actions=actions | {"turn": turn})) == "not-finite"
+        turn = with_value(actions["turn"], (2, 3, 1), wrong)
+        assert refusal(contract, replace(batch, actions=actions | {"turn": turn})) == "not-finite"
         carried = rest | before | {"previous_action/turn": np.full((4, 2), wrong, F32)}
-        assert _reason(contract, replace(batch, carry=carried)) == "not-finite"
+        assert refusal(contract, replace(batch, carry=carried)) == "not-finite"
     for name in before:
         carried = {k: v for k, v in batch.carry.items() if k != name}
-        assert _reason(contract, replace(batch, carry=carried)) == "missing"
-    assert _reason(contract, replace(batch, actions={"turn": actions["turn"]})) == "missing"
+        assert refusal(contract, replace(batch, carry=carried)) == "missing"
+    assert refusal(contract, replace(batch, actions={"turn": actions["turn"]})) == "missing"
 
 
 def test_signed_discrete_values_may_not_be_negative(
@@ -234,7 +208,7 @@ def test_signed_discrete_values_may_not_be_negative(
 
     contract.check(replace(make_batch(), actions={"": np.ones((8, 4), np.int64)}, carry={}))
     negative = replace(make_batch(), actions={"": -np.ones((8, 4), np.int64)}, carry={})
-    assert _reason(contract, negative) == "range"
+    assert refusal(contract, negative) == "range"
 
 
 def test_discrete_observations_are_in_range_too(
@@ -244,7 +218,7 @@ def test_discrete_observations_are_in_range_too(
 
     contract.check(replace(make_batch(), observations={"": np.full((9, 4), 499, np.uint16)}))
     outside = replace(make_batch(), observations={"": np.full((9, 4), 500, np.uint16)})
-    assert _reason(contract, outside) == "range"
+    assert refusal(contract, outside) == "range"
 
 
 def test_value_like_extras_have_a_row_for_bootstrapping(
@@ -254,102 +228,9 @@ def test_value_like_extras_have_a_row_for_bootstrapping(
 
     contract.check(replace(make_batch(), extras={"q": np.full((9, 4, 2), 3, F32)}))
     short = replace(make_batch(), extras={"q": np.full((8, 4, 2), 3, F32)})
-    assert _reason(contract, short) == "shape"
+    assert refusal(contract, short) == "shape"
     endless = replace(make_batch(), extras={"q": np.full((9, 4, 2), np.inf, F32)})
-    assert _reason(contract, endless) == "not-finite"
-
-
-def test_recurrent_state_must_be_carried_and_finite(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    contract = make_contract(state={"h": Leaf("float32", (3,))})
-    batch = make_batch()
-
-    contract.check(replace(batch, carry=batch.carry | {"state/h": np.zeros((4, 3), F32)}))
-    assert _reason(contract, batch) == "missing"
-    assert _reason(contract, replace(batch, carry={})) == "missing"
-    nan = replace(batch, carry={"state/h": np.full((4, 3), np.nan, F32)})
-    assert _reason(contract, nan) == "not-finite"
-
-
-@pytest.mark.parametrize("name", ["episode_steps", "previous_action", "previous_reward"])
-def test_what_came_before_must_be_carried_where_it_is_needed(
-    make_batch: MakeBatch, make_contract: MakeContract, name: str
-) -> None:
-    batch = make_batch()
-    without = {key: values for key, values in batch.carry.items() if key != name}
-
-    make_contract().check(replace(batch, carry=without))
-    needing = make_contract(needs_carry=True)
-    needing.check(batch)
-    assert _reason(needing, replace(batch, carry=without)) == "missing"
-    assert _reason(needing, replace(batch, carry={})) == "missing"
-
-
-def test_actions_of_a_dict_space_are_carried_by_path(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    contract = make_contract(actions={"arm": Leaf("uint8", (), 2)})
-    batch = replace(make_batch(), actions={"arm": np.ones((8, 4), np.uint8)})
-
-    contract.check(replace(batch, carry={"previous_action/arm": np.ones(4, np.uint8)}))
-    plain = replace(batch, carry={"previous_action": np.ones(4, np.uint8)})
-    assert _reason(contract, plain) == "unknown"
-
-
-def _with_frames(batch: SessionBatch, **changes: Any) -> SessionBatch:
-    """A batch whose carry holds the three frames before it; ``None`` leaves one out."""
-    frames = {"frames": np.zeros((4, 3, 4), F32)}
-    carry = {k: v for k, v in (batch.carry | frames | changes).items() if v is not None}
-    return replace(batch, carry=carry)
-
-
-def test_with_a_stack_the_frames_before_a_batch_must_be_carried(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    contract, batch = make_contract(stack=4), make_batch()
-
-    contract.check(_with_frames(batch))
-    contract.check(_with_frames(batch, previous_action=None, previous_reward=None))
-    assert _reason(contract, batch) == "missing"
-    assert _reason(contract, replace(batch, carry={})) == "missing"
-    assert _reason(contract, _with_frames(batch, episode_steps=None)) == "missing"
-
-
-@pytest.mark.parametrize(
-    ("frames", "reason"),
-    [
-        (np.zeros((4, 4, 4), F32), "shape"),
-        (np.zeros((3, 4, 4), F32), "shape"),
-        (np.zeros((4, 3, 5), F32), "shape"),
-        (np.zeros((4, 3, 4), np.uint8), "dtype"),
-        (np.full((4, 3, 4), np.nan, F32), "not-finite"),
-    ],
-)
-def test_carried_frames_are_held_against_the_space(
-    make_batch: MakeBatch, make_contract: MakeContract, frames: Array, reason: str
-) -> None:
-    assert _reason(make_contract(stack=4), _with_frames(make_batch(), frames=frames)) == reason
-
-
-def test_frames_of_every_path_are_carried_and_of_no_other(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    # Given observations with a path, seen two at a time
-    contract = make_contract(observations={"eye": Leaf("float32", (4,))}, stack=2)
-    batch = replace(make_batch(), observations={"eye": np.zeros((9, 4, 4), F32)})
-    seen = np.zeros((4, 1, 4), F32)
-
-    contract.check(_with_frames(batch, frames=None, **{"frames/eye": seen}))
-    assert _reason(contract, _with_frames(batch, frames=seen)) == "missing"
-    both = _with_frames(batch, frames=None, **{"frames/eye": seen, "frames/ear": seen})
-    assert _reason(contract, both) == "unknown"
-
-
-def test_without_a_stack_no_frames_are_carried(
-    make_batch: MakeBatch, make_contract: MakeContract
-) -> None:
-    assert _reason(make_contract(), _with_frames(make_batch())) == "unknown"
+    assert refusal(contract, endless) == "not-finite"
 
 
 def test_masks_must_allow_some_action_in_every_row(
@@ -363,8 +244,8 @@ def test_masks_must_allow_some_action_in_every_row(
 
     masks = np.ones((9, 4, 3), bool)
     masked.check(replace(batch, extras={**batch.extras, "action_mask": masks}))
-    nothing = _set(masks, (8, 2), False)
-    assert _reason(masked, replace(batch, extras={**batch.extras, "action_mask": nothing})) == (
+    nothing = with_value(masks, (8, 2), False)
+    assert refusal(masked, replace(batch, extras={**batch.extras, "action_mask": nothing})) == (
         "range"
     )
 
@@ -413,7 +294,7 @@ def test_numbers_are_refused_wherever_they_stand_if_they_could_overflow(
     if abs(value) <= 1e3 and not (field == "log-probability" and value > 0.1):
         contract.check(batch)
     else:
-        assert _reason(contract, batch) in ("not-finite", "too-far", "probability")
+        assert refusal(contract, batch) in ("not-finite", "too-far", "probability")
 
 
 @pytest.mark.parametrize(

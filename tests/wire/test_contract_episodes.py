@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from contracts import MakeBatch, MakeContract, quiet_batch, refusal, with_value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,33 +16,8 @@ from tinyqueue.data.pace import Pace
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Array
 from tinyqueue.errors import MessageError
-from tinyqueue.wire.contract import Contract
 
-MakeBatch = Callable[..., SessionBatch]
-MakeContract = Callable[..., Contract]
 F32 = np.float32
-
-
-def _reason(contract: Contract, batch: SessionBatch) -> str:
-    with pytest.raises(MessageError) as refused:
-        contract.check(batch)
-    return refused.value.reason
-
-
-def _quiet(make_batch: MakeBatch, **arrays: Any) -> SessionBatch:
-    """A batch in which no episode ends, with some of its arrays replaced."""
-    batch = make_batch()
-    never = np.zeros((8, 4), bool)
-    quiet = replace(
-        batch, terminated=never, truncated=never, valid=~never, episodes=Episodes.none()
-    )
-    return replace(quiet, **arrays)
-
-
-def _set(array: Array, index: Any, value: Any) -> Array:
-    changed = array.copy()
-    changed[index] = value
-    return changed
 
 
 @pytest.mark.parametrize("tick", [0, 1, 6, 7])
@@ -56,10 +31,10 @@ def test_a_truncation_at_any_tick_is_followed_by_one_invalid_tick(
     one = Episodes.of([2], [1.0], [3], [0.1])
     contract = make_contract()
 
-    batch = _quiet(make_batch, truncated=ended, valid=valid, episodes=one)
+    batch = quiet_batch(make_batch, truncated=ended, valid=valid, episodes=one)
     contract.check(batch)
     if tick < 7:
-        assert _reason(contract, replace(batch, valid=np.ones((8, 4), bool))) == "autoreset"
+        assert refusal(contract, replace(batch, valid=np.ones((8, 4), bool))) == "autoreset"
 
 
 def test_the_first_tick_may_be_invalid_and_no_other_without_an_end(
@@ -68,20 +43,20 @@ def test_the_first_tick_may_be_invalid_and_no_other_without_an_end(
     always = np.ones((8, 4), bool)
     contract = make_contract()
 
-    contract.check(_quiet(make_batch, valid=_set(always, 0, False)))
-    alone = _quiet(make_batch, valid=_set(always, (5, 1), False))
-    assert _reason(contract, alone) == "autoreset"
+    contract.check(quiet_batch(make_batch, valid=with_value(always, 0, False)))
+    alone = quiet_batch(make_batch, valid=with_value(always, (5, 1), False))
+    assert refusal(contract, alone) == "autoreset"
 
 
 def test_no_episode_ends_on_an_invalid_tick(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:
-    first = _set(np.zeros((8, 4), bool), (0, 0), True)
-    valid = _set(_set(np.ones((8, 4), bool), (0, 0), False), (1, 0), False)
+    first = with_value(np.zeros((8, 4), bool), (0, 0), True)
+    valid = with_value(with_value(np.ones((8, 4), bool), (0, 0), False), (1, 0), False)
 
-    batch = _quiet(make_batch, terminated=first, valid=valid)
+    batch = quiet_batch(make_batch, terminated=first, valid=valid)
 
-    assert _reason(make_contract(), batch) == "autoreset"
+    assert refusal(make_contract(), batch) == "autoreset"
 
 
 @given(bits=st.integers(0, 2**18 - 1))
@@ -107,7 +82,7 @@ def test_the_autoreset_rule_is_the_one_in_words(
     if allowed:
         make_contract(6, 1).check(batch)
     else:
-        assert _reason(make_contract(6, 1), batch) == "autoreset"
+        assert refusal(make_contract(6, 1), batch) == "autoreset"
 
 
 @pytest.mark.parametrize(
@@ -131,38 +106,38 @@ def test_the_autoreset_rule_is_the_one_in_words(
 def test_finished_episodes_are_possible_ones(
     make_batch: MakeBatch, make_contract: MakeContract, change: dict[str, Array], reason: str
 ) -> None:
-    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    ended = with_value(np.zeros((8, 4), bool), (7, 1), True)
     one = Episodes.of([1], [5.0], [8], [0.1])
-    batch = _quiet(make_batch, terminated=ended, episodes=one)
+    batch = quiet_batch(make_batch, terminated=ended, episodes=one)
     contract = make_contract()
 
     contract.check(batch)
-    assert _reason(contract, replace(batch, episodes=replace(one, **change))) == reason
+    assert refusal(contract, replace(batch, episodes=replace(one, **change))) == reason
 
 
 def test_an_episode_may_have_the_largest_reward_in_every_step(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:
-    ended = _set(np.zeros((8, 4), bool), (7, 1), True)
+    ended = with_value(np.zeros((8, 4), bool), (7, 1), True)
     for worst in (-0.1, 0.1):
         rewards = np.full((8, 4), worst, F32)
         one = Episodes.of([1], [rewards[:, 1].sum(dtype=np.float64)], [8], [0.1])
-        batch = _quiet(make_batch, terminated=ended, episodes=one, rewards=rewards, carry={})
+        batch = quiet_batch(make_batch, terminated=ended, episodes=one, rewards=rewards, carry={})
         make_contract(max_abs_reward=0.1).check(batch)
 
 
 def test_all_episodes_of_a_slot_are_no_longer_than_its_stage_has_played(
     make_batch: MakeBatch, make_contract: MakeContract
 ) -> None:
-    ended = _set(_set(np.zeros((8, 4), bool), (3, 1), True), (7, 1), True)
-    valid = _set(np.ones((8, 4), bool), (4, 1), False)
+    ended = with_value(with_value(np.zeros((8, 4), bool), (3, 1), True), (7, 1), True)
+    valid = with_value(np.ones((8, 4), bool), (4, 1), False)
 
     def batch(*lengths: int) -> SessionBatch:
         two = Episodes.of([1, 1], [1.0, 1.0], lengths, [0.1, 0.1])
-        return _quiet(make_batch, terminated=ended, valid=valid, episodes=two)
+        return quiet_batch(make_batch, terminated=ended, valid=valid, episodes=two)
 
     make_contract().check(batch(32, 32))
-    assert _reason(make_contract(), batch(32, 33)) == "range"
+    assert refusal(make_contract(), batch(32, 33)) == "range"
 
 
 @pytest.mark.parametrize(
@@ -190,9 +165,9 @@ def test_as_many_episodes_are_told_as_ended(
     with_ends = make_batch()
     assert len(with_ends.episodes)
 
-    assert _reason(make_contract(), _quiet(make_batch, episodes=two)) == "range"
+    assert refusal(make_contract(), quiet_batch(make_batch, episodes=two)) == "range"
     untold = replace(with_ends, episodes=Episodes.none())
-    assert _reason(make_contract(), untold) == "range"
+    assert refusal(make_contract(), untold) == "range"
 
 
 def _with_info(batch: SessionBatch, last: Any, mean: Any = None) -> SessionBatch:
@@ -224,8 +199,8 @@ def test_other_numbers_of_info_are_refused(
     contract, batch = make_contract(info=2), make_batch()
     rows, sound = [numbers] * len(batch.episodes), [[0.0] * 2] * len(batch.episodes)
 
-    assert _reason(contract, _with_info(batch, rows)) == reason
-    assert _reason(contract, _with_info(batch, sound, rows)) == reason
+    assert refusal(contract, _with_info(batch, rows)) == reason
+    assert refusal(contract, _with_info(batch, sound, rows)) == reason
 
 
 def test_numbers_of_info_that_nobody_asked_for_are_refused(
@@ -233,4 +208,4 @@ def test_numbers_of_info_that_nobody_asked_for_are_refused(
 ) -> None:
     batch = make_batch()
 
-    assert _reason(make_contract(), _with_info(batch, [[1.0]] * len(batch.episodes))) == "shape"
+    assert refusal(make_contract(), _with_info(batch, [[1.0]] * len(batch.episodes))) == "shape"
