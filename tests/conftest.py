@@ -19,7 +19,10 @@ from tinyqueue.local.redis_server import RedisServer
 
 # How long an example takes says how busy the machine is, and tests run side by side.
 hypothesis.settings.register_profile(
-    "tinyqueue", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "tinyqueue",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("tinyqueue")
 

@@ -154,6 +154,12 @@ def test_preparing_changes_nothing() -> None:
         np.testing.assert_array_equal(before[name], value, err_msg=name)
 
 
+@pytest.fixture(scope="module")
+def with_hidden() -> Sac:
+    """One with a hidden layer, whose graph is built once."""
+    return made(hidden=(8,))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -161,8 +167,10 @@ def test_preparing_changes_nothing() -> None:
         *((f, v) for f in ("returns", "observations", "next_observations") for v in (np.inf, 3e38)),
     ],
 )
-def test_numbers_that_are_not_finite_move_no_weight(field: str, value: float) -> None:
-    trained = made(hidden=(8,))
+def test_numbers_that_are_not_finite_move_no_weight(
+    with_hidden: Sac, field: str, value: float
+) -> None:
+    trained = with_hidden
     sample = sampled()
     array = getattr(sample, field)
     (array[""] if isinstance(array, dict) else array)[:] = value

@@ -215,7 +215,7 @@ def test_a_whole_game_goes_on_through_lost_lives_and_tells_of_them():
     assert len(ends) == 1
 
 
-@pytest.mark.parametrize(("frame_skip", "slots", "ticks"), [(4, 16, 1_500), (1, 8, 3_200)])
+@pytest.mark.parametrize(("frame_skip", "slots", "ticks"), [(4, 4, 1_500), (1, 4, 3_200)])
 def test_an_idle_player_ends_whole_games_though_fire_may_go_unheard(frame_skip, slots, ticks):
     # Given sticky actions: a FIRE of one frame goes unheard once in four
     config = game("Breakout", life_loss=True, fire_reset=True, sticky=0.25, frame_skip=frame_skip)
@@ -227,7 +227,7 @@ def test_an_idle_player_ends_whole_games_though_fire_may_go_unheard(frame_skip, 
 
     # Then every slot has lost its games, and so has a single one
     assert ended.sum(axis=0).min() >= 1
-    for seed in range(4):
+    for seed in range(2):
         single.reset(seed=seed)
         assert any(single.step(0)[2] for _ in range(2_800 // frame_skip))
 

@@ -246,7 +246,7 @@ def played(world):
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(faults=FAULTS)
 def test_whatever_goes_wrong_it_is_counted_or_named_and_all_is_closed(faults):
     world = World(faults)

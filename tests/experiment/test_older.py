@@ -16,6 +16,15 @@ ALGORITHM_CONFIGS = {name: algorithm.Config for name, algorithm in ALGORITHMS.it
 MODEL_CONFIGS = {name: entry.config for name, entry in MODELS.items()}
 KNOWN: Any = {"algorithms": ALGORITHM_CONFIGS, "models": MODEL_CONFIGS}
 WHOLE = {name: make_experiment(read_document(path)).document() for name, path in presets().items()}
+KINDS = {
+    (
+        document["algorithm"]["name"],
+        document["model"].get("name"),
+        "atari" in document["environment"],
+    ): name
+    for name, document in WHOLE.items()
+}
+"""A preset of each kind: settings of a section have the same defaults in all of them."""
 
 
 def leaves(document):
@@ -30,7 +39,7 @@ def without(document, section, key):
     return {**document, section: table}
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", KINDS.values())
 def test_every_setting_that_a_run_did_not_have_is_told_with_todays_default(name):
     document = WHOLE[name]
     for section, key in leaves(document):

@@ -187,7 +187,7 @@ FAULTS = st.lists(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(faults=FAULTS, ticks=st.sampled_from([1, 2, 3, 7]))
 def test_whatever_fails_batches_keep_the_contract_and_all_is_closed(

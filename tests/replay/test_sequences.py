@@ -156,7 +156,7 @@ def first_errors(played: Played, plan: ReplayPlan, frame: int) -> list[float]:
     burn_in=st.sampled_from([0, 3]),
     blocks=st.sampled_from([4, 100]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_sequences_are_what_was_played_and_never_cross_episodes(
     seed: int, ticks: int, stack: int, ends: float, lost: list[bool], burn_in: int, blocks: int
 ) -> None:

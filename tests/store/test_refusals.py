@@ -117,7 +117,7 @@ def test_every_refusal_of_the_server_means_not_now(
     ),
     call=st.sampled_from(sorted(CALLS)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_refusal_and_no_noise_is_anything_but_not_now(
     server: RefusingRedis, client: redis.Redis, answer: bytes, call: str
 ) -> None:

@@ -86,7 +86,7 @@ def draw_info(draw: Any, episodes: int) -> list[Array]:
     return [draw(hnp.arrays("float32", shape)) for _ in range(2)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(batch=batches(), codec=st.sampled_from(CODECS))
 def test_a_session_batch_comes_back_bit_for_bit(batch: SessionBatch, codec: str) -> None:
     encoded = encode_session(batch, codec)
