@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stream_batches import ACTIONS, OBSERVATIONS, assert_equal, differ, weights
+from stream_batches import ACTIONS, OBSERVATIONS, Shared, assert_equal, differ, weights
 from stream_batches import random_batch as played
 
 from tinyqueue.algorithms import impala as impala_module
@@ -21,9 +21,17 @@ from tinyqueue.policy.heads import LOG_PROB
 OUTPUTS = Impala.outputs(ACTIONS, ImpalaConfig())
 
 
-def algorithm(config: ImpalaConfig | None = None, seed: int = 0) -> Impala:
+def new_algorithm(config: ImpalaConfig | None, seed: int) -> Impala:
     model = build(OBSERVATIONS, ACTIONS, OUTPUTS, MlpConfig(hidden=(8,)), seed)
     return Impala(config or ImpalaConfig(), model, ACTIONS)
+
+
+algorithm = Shared(new_algorithm)
+
+
+@pytest.fixture(autouse=True)
+def given_again() -> None:
+    algorithm.test_begins()
 
 
 @pytest.mark.parametrize("normalise", [True, False])
@@ -177,7 +185,7 @@ def test_preparing_changes_nothing_but_the_time_of_the_first_update(
 ) -> None:
     # Given one that was prepared and one that was not
     config = ImpalaConfig(optimiser=optimiser)
-    prepared, plain = algorithm(config), algorithm(config)
+    prepared, plain = new_algorithm(config, 0), algorithm(config)
     expected = plain.update([played()], 0)
     before = prepared.state()
     prepared.prepare(5, 4)

@@ -13,6 +13,7 @@ from stream_batches import (
     PUSHES,
     SLOTS,
     TICKS,
+    Shared,
     assert_equal,
     differ,
     network_of,
@@ -46,10 +47,18 @@ from tinyqueue.policy.heads import LOG_PROB
 MODELS = {**LOOKING_BACK, "plain": MlpConfig(hidden=(8,))}
 
 
-def algorithm(config: PpoConfig | None = None, seed: int = 0) -> Ppo:
+def new_algorithm(config: PpoConfig | None, seed: int) -> Ppo:
     outputs = Ppo.outputs(ACTIONS, PpoConfig())
     model = build(OBSERVATIONS, ACTIONS, outputs, MlpConfig(hidden=(8,)), seed)
     return Ppo(config or PpoConfig(minibatches=2), model, ACTIONS)
+
+
+algorithm = Shared(new_algorithm)
+
+
+@pytest.fixture(autouse=True)
+def given_again() -> None:
+    algorithm.test_begins()
 
 
 @pytest.mark.parametrize(("count", "epochs", "minibatches"), [(8, 3, 4), (6, 5, 1), (4, 1, 4)])
@@ -245,17 +254,21 @@ def test_learning_rate_and_clip_follow_the_clock() -> None:
         minibatches=1, epochs=1, learning_rate=1.0, clip=0.4, clip_end=0.0, anneal_steps=100
     )
 
-    def metrics(config: PpoConfig, env_steps: int) -> dict[str, float]:
-        return algorithm(config).update([random_batch()], env_steps).metrics
+    trained = algorithm(config)
+    first = trained.state()
 
-    at = {steps: metrics(config, steps) for steps in (0, 50, 90, 100, 900)}
+    def metrics(env_steps: int) -> dict[str, float]:
+        trained.restore(first)
+        return trained.update([random_batch()], env_steps).metrics
+
+    at = {steps: metrics(steps) for steps in (0, 50, 90, 100, 900)}
     rates = [at[steps]["learning_rate"] for steps in (0, 50, 100, 900)]
     assert rates == [1.0, 0.5, 0.0, 0.0]
     cut = [at[steps]["clip_fraction"] for steps in (0, 90, 100)]
     assert cut[0] < cut[1] <= cut[2] == 1.0
     # Without an end of its own, the clip stays
     still = replace(config, clip_end=None)
-    assert metrics(still, 100)["clip_fraction"] == cut[0]
+    assert algorithm(still).update([random_batch()], 100).metrics["clip_fraction"] == cut[0]
 
 
 def test_metrics_are_means_over_the_minibatches() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -34,6 +36,39 @@ LOOKING_BACK = {
     "gru": MlpConfig(hidden=(8,), core="gru", core_units=8),
     "previous": MlpConfig(hidden=(8,), previous=True),
 }
+
+
+A = TypeVar("A", bound=StreamActorCritic[Any])
+
+
+class Shared(Generic[A]):
+    """Algorithms that the tests of a file share, since building a graph takes most of a second.
+
+    Each call within a test gives another one, in the state in which it was built.
+
+    Args:
+        build: Builds one of a configuration and a seed.
+    """
+
+    def __init__(self, build: Callable[[Any, int], A]) -> None:
+        self._build = build
+        self._built: defaultdict[tuple[Any, int], list[tuple[A, Arrays]]] = defaultdict(list)
+        self._lent: Counter[tuple[Any, int]] = Counter()
+
+    def __call__(self, config: Any = None, seed: int = 0) -> A:
+        key = config, seed
+        built = self._built[key]
+        if self._lent[key] == len(built):
+            made = self._build(config, seed)
+            built.append((made, made.state()))
+        lent, first = built[self._lent[key]]
+        self._lent[key] += 1
+        lent.restore(first)
+        return lent
+
+    def test_begins(self) -> None:
+        """All of them may be given again."""
+        self._lent.clear()
 
 
 def random_batch(seed: int = 0, ticks: int = 5, slots: int = 4) -> SessionBatch:
