@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ import any_senses
 import pytest
 from cluster import Cluster
 
+import tinyqueue
+from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.toml_text import toml_text
 
 pytestmark = pytest.mark.learning
@@ -40,27 +40,32 @@ def document(name: str, level: float, steps: int, **environment: Any) -> dict[st
     }
 
 
-def trained_serially(tmp_path: Path, tables: dict[str, Any]) -> dict[str, Any]:
+@pytest.fixture
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ALLOWED.items():
+        monkeypatch.setenv(name, value)
+
+
+def trained_serially(tmp_path: Path, tables: dict[str, Any]) -> Outcome:
+    """In this process, which imports TensorFlow once for all."""
     file = tmp_path / "experiment.toml"
     file.write_text(toml_text(tables))
-    command = [sys.executable, "-m", "tinyqueue.cli.main", "train", str(file), "--serial", "--json"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | ALLOWED, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    outcome: dict[str, Any] = json.loads(done.stdout)
-    kept = (tmp_path / outcome["run_directory"] / "experiment.toml").read_text()
+    run, outcome = tinyqueue.train(file, serial=True, runs_dir=tmp_path / "runs")
+    kept = (run / "experiment.toml").read_text()
     wanted = "mlp" if tables["environment"].get("kwargs", {}).get("shape") == [1, 7] else None
     assert f'name = "{wanted or "multi-input"}"' in kept
     return outcome
 
 
+@pytest.mark.usefixtures("allowed")
 def test_an_image_a_vector_and_a_task_are_put_together(tmp_path: Path) -> None:
     outcome = trained_serially(tmp_path, document("senses", LEVEL, 40_000, id="Senses-v0"))
-    assert outcome["ended"] == "solved", outcome
-    assert outcome["fresh_mean"] >= LEVEL - 1.0
+    assert outcome.ended == "solved", outcome
+    assert outcome.fresh_mean is not None
+    assert outcome.fresh_mean >= LEVEL - 1.0
 
 
+@pytest.mark.usefixtures("allowed")
 @pytest.mark.parametrize(
     ("shape", "axis", "dtype"),
     [
@@ -80,7 +85,7 @@ def test_one_image_of_any_size_works_without_a_setting(
     kwargs = {"shape": shape, "axis": axis, "dtype": dtype}
     tables = document("halves", 14.5, 40_000, id="Halves-v0", kwargs=kwargs)
     outcome = trained_serially(tmp_path, tables)
-    assert outcome["ended"] == "solved", outcome
+    assert outcome.ended == "solved", outcome
 
 
 @pytest.mark.integration
