@@ -14,15 +14,16 @@ INSTALLED := $(VENV)/.installed-all
 # Commands of the environment first, also for the processes that tests start.
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PYTEST := $(WITH_VENV) python -m pytest
-# Unit tests start no server. Their files stay whole on one process, since they share fixtures. Tests of
-# real processes measure time: two at once at most, and given out singly, because the longest lie in few
-# files. Tests of what something costs run beside them, since coverage would take a part of it. Named
-# servers are shared and emptied between tests, which then run one after the other.
+# Unit tests start no server and no process. Their files stay whole on one process of pytest, since they
+# share fixtures. Tests of real processes measure time: two at once at most, and given out singly, because
+# the longest lie in few files; those of a group, which share what takes long to start, go to one. Tests of
+# what something costs run beside them, since coverage would take a part of it. Named servers are shared and
+# emptied between tests, which then run one after the other.
 UNIT := not integration and not faults and not learning and not cases and not timing
 IN_PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 # From 3.12 on Python itself reports which lines ran, at next to no cost; tracing them costs a third more.
 COVERAGE = $(shell $(BIN)/python -c 'import sys; print("COVERAGE_CORE=sysmon" * (sys.version_info >= (3, 12)))')
-TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 2 --dist load --maxschedchunk 1)
+TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 2 --dist loadgroup)
 
 .PHONY: help demo install check test unit faults kills cases services lint format bench docs wheel \
     constraints clean

@@ -32,6 +32,7 @@ def run(*command, **environment):
     )
 
 
+@pytest.mark.integration
 def test_a_worker_knows_two_tasks_and_loads_nothing_that_only_learners_need():
     done = run("-c", LOADS)
 
@@ -39,6 +40,7 @@ def test_a_worker_knows_two_tasks_and_loads_nothing_that_only_learners_need():
     assert json.loads(done.stdout) == [["evaluate-policy", "play-episode"], []]
 
 
+@pytest.mark.integration
 def test_the_log_of_a_worker_on_a_terminal_has_no_escape_sequences():
     terminal, of_worker = pty.openpty()
     command = ["-m", "celery", "-A", "tinyqueue", "worker", "-Q", "play", "-P", "solo"]
@@ -62,6 +64,7 @@ def test_the_log_of_a_worker_on_a_terminal_has_no_escape_sequences():
     assert rb"\x1b" not in said
 
 
+@pytest.mark.integration
 def test_a_misspelt_queue_ends_a_worker_at_once():
     done = run("-m", "celery", "-A", "tinyqueue", "worker", "-Q", "paly", "-c", "1")
 
@@ -77,6 +80,7 @@ class Custom(Prefork):
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("pool", "variables"),
     [
@@ -118,6 +122,7 @@ def test_green_threads_are_threads(pool):
         refuse_shared_stages(worker)
 
 
+@pytest.mark.integration
 def test_a_setting_that_cannot_be_used_is_named():
     done = run("-c", "import tinyqueue.celery", TINYQUEUE_QUEUE_TYPE="lossy")
 

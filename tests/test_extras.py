@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from only_extras import modules_without, run_with
 
 PONG = Path(__file__).parents[1] / "samples" / "pong"
@@ -15,6 +16,7 @@ def test_what_an_extra_brings_can_be_imported_and_nothing_else():
     assert not {"tinyqueue", "celery", "numpy", "gymnasium", "matplotlib", "PIL"} & missing
 
 
+@pytest.mark.integration
 def test_what_is_missing_is_answered_with_the_extra_that_brings_it(tmp_path):
     ran = run_with(["atari"], ["record", PONG, "-n", 1], tmp_path)
 
@@ -23,6 +25,7 @@ def test_what_is_missing_is_answered_with_the_extra_that_brings_it(tmp_path):
     assert list(tmp_path.glob("records*")) == []
 
 
+@pytest.mark.integration
 def test_the_demo_trains_with_its_extras_alone(tmp_path):
     ran = run_with(
         ["learner", "local", "plot"],
@@ -36,6 +39,7 @@ def test_the_demo_trains_with_its_extras_alone(tmp_path):
     assert (tmp_path / run / "plots" / "learning_curve.png").is_file()
 
 
+@pytest.mark.integration
 def test_a_sample_is_evaluated_with_the_extra_of_its_game_alone(tmp_path):
     ran = run_with(["atari"], ["evaluate", PONG, "-n", 1, "--json"], tmp_path)
 
@@ -43,6 +47,7 @@ def test_a_sample_is_evaluated_with_the_extra_of_its_game_alone(tmp_path):
     assert json.loads(ran.stdout)["mean"] >= 18
 
 
+@pytest.mark.integration
 def test_a_sample_is_filmed_with_the_two_extras_that_are_said(tmp_path):
     ran = run_with(["atari", "video"], ["record", PONG, "-n", 1, "--gif"], tmp_path)
 

@@ -35,6 +35,7 @@ print(json.dumps([steps, sorted({"tensorflow", "keras", "celery"} & set(sys.modu
 """
 
 
+@pytest.mark.integration
 def test_a_program_plays_a_game_without_tensorflow(tmp_path):
     run = trained_run(tmp_path)
 

@@ -160,6 +160,7 @@ def test_the_host_is_this_one() -> None:
     assert host_name() == socket.gethostname()
 
 
+@pytest.mark.integration
 def test_processes_of_one_host_and_one_pid_have_names_of_their_own() -> None:
     # Given containers on their host's network, and their first process
     said = "import os; os.getpid = lambda: 17; from tinyqueue.settings import player_name as p; "
@@ -173,6 +174,7 @@ def test_processes_of_one_host_and_one_pid_have_names_of_their_own() -> None:
     assert len(set(names)) == 4
 
 
+@pytest.mark.integration
 def test_a_pool_child_does_not_keep_the_name_of_its_parent() -> None:
     named = player_name()
 

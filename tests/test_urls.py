@@ -150,6 +150,7 @@ def test_a_file_of_a_socket_may_be_called_anything_that_can_be_read() -> None:
     check_url("unix:///run/a@b/redis.sock?db=2", "TINYQUEUE_REDIS_URL", STORE_SCHEMES)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("program", ["celery", "tinyqueue"])
 def test_a_terminal_shows_the_sentence_and_no_part_of_the_password(
     program: str, tmp_path: Path

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# On one process of pytest: the wheel is built and installed once.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("wheel")]
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -45,6 +45,7 @@ def program(name: str) -> str:
     return found
 
 
+@pytest.mark.integration
 def test_a_child_finds_what_is_installed_first_and_what_is_the_users_too(folder: Path) -> None:
     (folder / "asks.py").write_text("import mine, random, redis, types; print(redis.__file__)")
 
@@ -55,6 +56,7 @@ def test_a_child_finds_what_is_installed_first_and_what_is_the_users_too(folder:
     assert "site-packages" in done.stdout
 
 
+@pytest.mark.integration
 def test_celery_loads_the_app_and_its_tasks_beside_namesakes(folder: Path) -> None:
     # A misspelt queue ends it right after that.
     done = run(program("celery"), "-A", "tinyqueue", "worker", "-Q", "paly", cwd=folder)
@@ -63,6 +65,7 @@ def test_celery_loads_the_app_and_its_tasks_beside_namesakes(folder: Path) -> No
     assert "paly" in done.stdout + done.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "command"),
     [
@@ -86,6 +89,7 @@ def test_a_namesake_that_pythonpath_puts_first_is_named(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.integration
 def test_a_folder_of_pythonpath_without_namesakes_is_as_it_was(tmp_path: Path) -> None:
     for name in ("test", "code", "mine", "snake"):
         (tmp_path / f"{name}.py").write_text("x = 1")

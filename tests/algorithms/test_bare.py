@@ -149,6 +149,7 @@ def test_another_environment_is_refused_with_both_shapes(make_experiment_of, mon
         built_of(Linear, monkeypatch, make_experiment_of(), info)
 
 
+@pytest.mark.integration
 def test_its_learner_imports_no_tensorflow(tmp_path):
     (tmp_path / "own.py").write_text(FILE)
     code = """

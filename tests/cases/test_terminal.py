@@ -26,6 +26,7 @@ def script(code: str, folder: Path, within_s: float = 30.0) -> Ended:
     return run([sys.executable, "-c", code], folder, dict(os.environ), within_s)
 
 
+@pytest.mark.integration
 def test_lines_of_both_streams_come_in_their_order(tmp_path: Path) -> None:
     code = "import sys; print('one', flush=True); print('two', file=sys.stderr); sys.exit(3)"
 
@@ -36,6 +37,7 @@ def test_lines_of_both_streams_come_in_their_order(tmp_path: Path) -> None:
     assert 0 < ended.lines[0].at_s <= ended.lines[1].at_s <= ended.seconds
 
 
+@pytest.mark.integration
 def test_a_process_that_stays_is_found_though_it_has_left_its_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,7 @@ def test_a_process_that_stays_is_found_though_it_has_left_its_session(
     assert "os.fork" in ended.left[0]
 
 
+@pytest.mark.integration
 def test_a_command_without_end_is_killed_with_its_children(tmp_path: Path) -> None:
     ended = script(FORKS.format(what=LISTENS).replace("sleep(1)", "sleep(600)"), tmp_path, 2.0)
 
@@ -56,6 +59,7 @@ def test_a_command_without_end_is_killed_with_its_children(tmp_path: Path) -> No
     assert ended.open_ports == ()
 
 
+@pytest.mark.integration
 def test_a_fork_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "MOST_PROCESSES", 3)
     code = "import os, time\nfor _ in range(4): os.fork()\ntime.sleep(600)"

@@ -132,6 +132,7 @@ main.program()
 """
 
 
+@pytest.mark.integration
 def test_the_traceback_of_a_crash():
     done = subprocess.run(
         [sys.executable, "-c", CRASHES, "crashes"], capture_output=True, text=True, check=False

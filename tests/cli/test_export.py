@@ -56,6 +56,7 @@ def test_a_program_plays_a_sample(pole):
     assert learned.act(np.array([0.0, 0.0, 0.1, 0.5]))[0] == 1
 
 
+@pytest.mark.integration
 def test_a_sample_is_evaluated_and_filmed_without_tensorflow(pole, tmp_path):
     evaluated = without_tensorflow("evaluate", pole, "-n", 3, "--json", cwd=tmp_path)
     filmed = without_tensorflow("record", pole, "-n", 1, "--json", cwd=tmp_path)
@@ -66,6 +67,7 @@ def test_a_sample_is_evaluated_and_filmed_without_tensorflow(pole, tmp_path):
     assert len(frames_of(tmp_path / game["files"][0])) == 501
 
 
+@pytest.mark.integration
 def test_a_trained_sample_plays_at_the_level_of_its_manifest(tinyqueue, tmp_path):
     # Given a network that was trained for a few seconds
     trained = tinyqueue("train", "CartPole-v1", "--serial", "--max-env-steps", 20_000, "--json")

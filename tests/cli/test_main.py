@@ -39,6 +39,7 @@ def commands_of(said):
     return {match[1] for match in re.finditer(r"^  (\w+)  ", section, re.MULTILINE)}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", ["", *GROUPS, *sorted(COMMANDS)])
 def test_every_command_has_help_in_a_process_of_its_own(command, tmp_path):
     words = [sys.executable, "-X", "importtime", "-m", "tinyqueue.cli.main", *command.split()]
@@ -166,6 +167,7 @@ def test_the_version_is_the_packages(tinyqueue):
     assert tinyqueue("--version").out == "tinyqueue, version 0.1.0\n"
 
 
+@pytest.mark.integration
 def test_a_thread_that_an_environment_left_does_not_keep_the_command(tmp_path):
     (tmp_path / "lingering.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"

@@ -81,6 +81,7 @@ def test_what_is_written_says_how_it_is_trained(
     assert trains in Path(files[0]).read_text()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["environment", "algorithm", "model"])
 def test_what_is_written_passes_its_test_and_trains(tinyqueue, tmp_path, monkeypatch, kind):
     # Given what was written, in a folder beside

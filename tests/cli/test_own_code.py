@@ -55,6 +55,7 @@ def trained(tinyqueue, own, tmp_path):
     return run
 
 
+@pytest.mark.integration
 def test_a_run_keeps_copies_and_resumes_from_them(tinyqueue, trained, tmp_path):
     text = (trained / "experiment.toml").read_text()
 
@@ -74,6 +75,7 @@ def test_a_run_keeps_copies_and_resumes_from_them(tinyqueue, trained, tmp_path):
     assert "has changed" not in said.out
 
 
+@pytest.mark.integration
 def test_changed_code_of_a_resume_is_kept_and_the_run_goes_on_with_it(tinyqueue, trained, tmp_path):
     changed = ALGORITHM.replace("bonus: float = 0.5", "bonus: float = 0.5\n    other: int = 1")
     (tmp_path / "new").mkdir()
@@ -101,6 +103,7 @@ def test_changed_code_of_a_resume_is_kept_and_the_run_goes_on_with_it(tinyqueue,
     )
 
 
+@pytest.mark.integration
 def test_code_that_does_not_fit_the_checkpoint_is_not_kept(tinyqueue, trained, tmp_path):
     (tmp_path / "wide.py").write_text(
         MODEL.replace("config, seed)\n", "mlp.MlpConfig(hidden=(5,)), seed)\n")
@@ -114,6 +117,7 @@ def test_code_that_does_not_fit_the_checkpoint_is_not_kept(tinyqueue, trained, t
     assert (trained / "experiment.toml").read_text() == before
 
 
+@pytest.mark.integration
 def test_what_plays_needs_no_code(tinyqueue, trained):
     # The whole network is asked by the copies
     judged = tinyqueue("evaluate", trained, "-n", "1", "--held-out", "--json")
@@ -129,6 +133,7 @@ def test_what_plays_needs_no_code(tinyqueue, trained):
     assert package.load(trained).env_steps >= 600
 
 
+@pytest.mark.integration
 def test_a_path_of_an_option_is_relative_to_the_working_folder(tinyqueue, own, tmp_path):
     said = tinyqueue("train", "CartPole-v1", *SHORT, "--set", "algorithm.name=code/mine.py:Mine",
                      "--set", "algorithm.bonus=0.75")  # fmt: skip

@@ -10,6 +10,7 @@ SHORT = ("--serial", "--max-env-steps", "600", "--set", "session.slots=4", "--se
          "algorithm.name=own.py:Fixed")  # fmt: skip
 
 
+@pytest.mark.integration
 def test_it_trains_resumes_and_is_evaluated(tinyqueue, tmp_path):
     (tmp_path / "own.py").write_text(FILE)
     said = tinyqueue("train", "CartPole-v1", *SHORT, "--set", "algorithm.push=0.5")

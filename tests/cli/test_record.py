@@ -132,6 +132,7 @@ def test_a_folder_that_is_no_run_is_named_and_leaves_nothing(tinyqueue, tmp_path
     assert not (tmp_path / "records").exists()
 
 
+@pytest.mark.integration
 def test_no_display_and_no_tensorflow_are_needed(tmp_path, monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)

@@ -22,6 +22,7 @@ def test_a_sample_is_small(sample):
     assert sum(path.stat().st_size for path in sample.iterdir()) <= MOST_BYTES
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("sample", FOLDERS, ids=lambda path: path.name)
 def test_three_games_reach_the_level_of_the_manifest(sample, tmp_path):
     # Given the greedy games that it is said to have played
@@ -36,6 +37,7 @@ def test_three_games_reach_the_level_of_the_manifest(sample, tmp_path):
     assert manifest["environment"] == played["environment"]
 
 
+@pytest.mark.integration
 def test_what_plays_more_slowly_is_told_beside_json_and_not_in_it(tmp_path):
     # Given a sample that is played under Gymnasium's wrappers
     slower = tmp_path / "slower"
@@ -52,6 +54,7 @@ def test_what_plays_more_slowly_is_told_beside_json_and_not_in_it(tmp_path):
     assert played["protocol"] == "sticky 0, frame skip 4"
 
 
+@pytest.mark.integration
 def test_pong_is_filmed_without_tensorflow(tmp_path):
     filmed = without_tensorflow("record", SAMPLES / "pong", "-n", 1, "--json", cwd=tmp_path)
 

@@ -134,6 +134,7 @@ def test_a_broker_of_another_kind_is_refused(tinyqueue, monkeypatch):
     assert "TINYQUEUE_BROKER_URL begins with 'kafka'" in result.err
 
 
+@pytest.mark.integration
 def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
 
@@ -143,6 +144,7 @@ def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
     assert 'pip install "tinyqueue[learner]"' in result.err
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("words", "said"),
     [

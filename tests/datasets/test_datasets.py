@@ -73,6 +73,7 @@ def transitions(batches: list[dict[str, Any]]) -> dict[int, tuple[int, float, in
     return found
 
 
+@pytest.mark.integration
 def test_importing_it_brings_no_tensorflow():
     code = "import sys, tinyqueue.datasets\nprint({'keras', 'tensorflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -173,6 +173,7 @@ def test_an_error_in_the_child_comes_back_as_its_text():
         describe_in_child(EnvironmentConfig(id="CartPoel-v1"))
 
 
+@pytest.mark.integration
 def test_a_ctrl_c_ends_the_child_with_all_that_its_environment_started(module, tmp_path):
     name = module(
         "import pathlib, subprocess, time\n"

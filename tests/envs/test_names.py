@@ -67,6 +67,7 @@ def test_atari_without_its_package_names_the_extra(monkeypatch):
         find_environment("ALE/Pong-v5")
 
 
+@pytest.mark.integration
 def test_ale_says_no_banner():
     pytest.importorskip("ale_py")
     code = (

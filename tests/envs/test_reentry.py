@@ -28,6 +28,7 @@ tinyqueue.train("Mine-v0", serial=True, stop_at_return=1e9, max_env_steps=2000)
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "command", [["train_me.py"], ["-c", "exec(open('train_me.py').read())"], ["-m", "train_me"]]
 )
@@ -50,6 +51,7 @@ def test_a_script_without_a_guard_ends_at_once_with_the_guard_named(tmp_path, co
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.integration
 def test_what_multiprocessing_spawns_while_a_script_trains_does_not_train_again(tmp_path):
     (tmp_path / "script.py").write_text(
         "import multiprocessing\n"

@@ -22,6 +22,8 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.wire.evaluations import EvaluationResult
 
+pytestmark = pytest.mark.integration
+
 EVALUATION = EvaluationConfig(episodes=5, slots=3)
 MODULE = """
 import ctypes, os, signal, sys, time

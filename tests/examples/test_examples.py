@@ -37,6 +37,7 @@ def run_as_told(path: Path, *words: str | Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
 def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
     result = run_as_told(path, "--serial", "--max-env-steps", "3000", "--runs-dir", tmp_path)

@@ -25,7 +25,8 @@ from tinyqueue.errors import TinyqueueError
 from tinyqueue.settings import Settings
 from tinyqueue.store.client import connect
 
-pytestmark = pytest.mark.integration
+# On one process of pytest: the servers take seconds to start.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("tls")]
 
 WORKER = ("worker", "-c", "1", "-Q", "play", "--loglevel", "INFO")
 REFUSED = (TinyqueueError, OperationalError, OSError)

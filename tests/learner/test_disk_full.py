@@ -153,18 +153,21 @@ def run_on_a_small_disk(script: str, disk: Path, free_kb: int) -> str:
     return run.stdout + run.stderr
 
 
+@pytest.mark.integration
 @needs_a_disk
 @pytest.mark.parametrize("free_kb", [700, 733, 1900, 6000])
 def test_a_real_full_disk_stops_the_ledger_and_lines_and_room_lets_them_go_on(tmp_path, free_kb):
     assert "lines wait for it" in run_on_a_small_disk(ON_A_SMALL_DISK, tmp_path, free_kb)
 
 
+@pytest.mark.integration
 @needs_a_disk
 def test_a_full_disk_costs_points_for_tensorboard_and_nothing_else(tmp_path):
     said = run_on_a_small_disk(POINTS_ON_A_SMALL_DISK, tmp_path, free_kb=40)
     assert "points for TensorBoard are lost" in said
 
 
+@pytest.mark.integration
 @needs_a_disk
 @pytest.mark.parametrize(("existing", "left"), [(0, 0), (0, 4096), (0, 24_576), (1, 0), (1, 8192)])
 def test_a_ledger_on_a_full_disk_is_not_damaged_and_opens_when_there_is_room(
@@ -205,6 +208,7 @@ except SystemExit as end:
 """
 
 
+@pytest.mark.integration
 @needs_a_disk
 @pytest.mark.parametrize(
     ("existing", "words"),

@@ -22,6 +22,8 @@ from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
 
+pytestmark = pytest.mark.integration
+
 INFO = EnvironmentInfo(
     "CartPole-v1", {"": Leaf("float32", (4,))}, {"": Leaf("uint8", (), 2)}, 475.0, 500
 )

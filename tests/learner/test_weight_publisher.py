@@ -91,6 +91,7 @@ def test_before_the_first_version_only_the_spec_is_healed(client, make_publisher
     assert WeightStore(client, "pole").head() == -1
 
 
+@pytest.mark.integration
 def test_a_store_that_is_away_does_not_stop_training_and_is_healed_when_back(
     tmp_path, make_publisher
 ):

@@ -250,6 +250,7 @@ print(recorded + 1)
 """
 
 
+@pytest.mark.integration
 def test_when_the_disk_is_full_nothing_is_recorded_and_it_goes_on_afterwards(tmp_path):
     path = tmp_path / "sessions.db"
     run = subprocess.run(

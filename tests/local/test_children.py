@@ -55,6 +55,7 @@ def player():
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.integration
 def test_all_of_them_end_as_the_player_ends(player):
     process, pids = player
     assert all(map(is_alive, pids))
@@ -64,6 +65,7 @@ def test_all_of_them_end_as_the_player_ends(player):
     assert all(map(wait_until_gone, pids))
 
 
+@pytest.mark.integration
 def test_forked_ones_end_when_the_player_is_killed(player):
     process, (forked, _) = player
     process.kill()

@@ -28,6 +28,7 @@ def below(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
+@pytest.mark.integration
 def test_players_start_in_a_pool_and_leave_nothing_behind(settings, tmp_path, monkeypatch):
     # What the parent's environment says of other services is not for them.
     monkeypatch.setenv("TINYQUEUE_BROKER_URL_FILE", "/nowhere")
@@ -45,6 +46,7 @@ def test_players_start_in_a_pool_and_leave_nothing_behind(settings, tmp_path, mo
     players.stop()
 
 
+@pytest.mark.integration
 def test_players_that_end_by_themselves_tell_why(settings, tmp_path):
     with LocalPlayers(settings, 1, ("paly",), tmp_path / "players.log") as players:
         ended = eventually(lambda: players.ended)
@@ -52,6 +54,7 @@ def test_players_that_end_by_themselves_tell_why(settings, tmp_path):
     assert "paly" in ended
 
 
+@pytest.mark.integration
 def test_players_may_import_what_the_command_added(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES_FILE", "/nowhere")
     more = settings.model_copy(update={"environment_modules": ("mine", "minigrid")})
@@ -62,6 +65,7 @@ def test_players_may_import_what_the_command_added(settings, tmp_path, monkeypat
     assert "TINYQUEUE_ENVIRONMENT_MODULES_FILE" not in environment
 
 
+@pytest.mark.integration
 def test_players_that_are_replaced_have_not_ended_by_themselves(settings, tmp_path, monkeypatch):
     # Given somebody who looks while the old ones are being ended
     seen = []
@@ -80,6 +84,7 @@ def test_players_that_are_replaced_have_not_ended_by_themselves(settings, tmp_pa
         assert players.pid not in (0, before)
 
 
+@pytest.mark.integration
 def test_players_that_were_not_started_are_not_replaced(settings, tmp_path):
     players = LocalPlayers(settings, 0, ("play",), tmp_path / "players.log")
     players.restart(1, ("play",))
@@ -87,6 +92,7 @@ def test_players_that_were_not_started_are_not_replaced(settings, tmp_path):
     assert players.pid == 0
 
 
+@pytest.mark.integration
 def test_nothing_runs_before_the_start(settings, tmp_path):
     players = LocalPlayers(settings, 1, ("play",), tmp_path / "players.log")
 

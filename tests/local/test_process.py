@@ -4,7 +4,10 @@ import subprocess
 import sys
 import time
 
+import pytest
 
+
+@pytest.mark.integration
 def test_the_time_counts_from_the_start_of_the_process_and_not_of_the_import():
     program = (
         "import time; time.sleep(0.5)\n"

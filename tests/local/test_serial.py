@@ -13,6 +13,9 @@ import pytest
 from tinyqueue.learned import load
 from tinyqueue.run.checkpoints import CheckpointReader
 
+# On one process of pytest: the runs are shared.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("serial")]
+
 APEX = """
 name = "pole-apex"
 seed = 7
@@ -34,32 +37,59 @@ max_env_steps = 400
 """
 
 
-def start(folder: Path, *what: str) -> subprocess.Popen[str]:
+# One after the other in one process: TensorFlow is imported once.
+TRAIN = """
+import json, sys
+from tinyqueue.cli.main import main
+
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["tinyqueue", "train", *words, "--serial", "--json"]
+    main()
+"""
+
+
+def start(folder: Path, commands: list[list[str]]) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("TINYQUEUE_")}
-    command = [sys.executable, "-m", "tinyqueue.cli.main", "train", *what, "--serial", "--json"]
+    program = [sys.executable, "-c", TRAIN, json.dumps(commands)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(program, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+# Small batches, and a level that every policy reaches: solved with the first 100 episodes.
+POLE = ["CartPole-v1", "--seed", "7", "--stop-at-return", "5", "--set", "session.slots=8"]
+POLE += ["--set", "evaluation.episodes=20"]
+NORMALISED = ["Pendulum-v1", "--seed", "7", "--max-env-steps", "512"]
+for setting in (
+    "environment.normalise_observations=true",
+    "environment.normalise_rewards=true",
+    "session.ticks=16",
+    "session.slots=4",
+    "algorithm.minibatches=4",
+    "evaluation.episodes=2",
+    "evaluation.slots=2",
+):
+    NORMALISED += ["--set", setting]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Result and run directory of two runs of one command, side by side."""
-    # Small batches, and a level that every policy reaches: solved with the first 100 episodes.
-    command = ["CartPole-v1", "--seed", "7", "--stop-at-return", "5", "--set", "session.slots=8"]
-    command += ["--set", "evaluation.episodes=20"]
-    return run_twice(tmp_path_factory, *command)
-
-
-def run_twice(tmp_path_factory, *command):
+def all_runs(tmp_path_factory):
+    """Result and run directory of two runs of each command, side by side."""
     folders = [tmp_path_factory.mktemp("serial") for _ in range(2)]
-    processes = [start(folder, *command) for folder in folders]
+    for folder in folders:
+        (folder / "apex.toml").write_text(APEX)
+    processes = [start(folder, [POLE, ["apex.toml"], NORMALISED]) for folder in folders]
     finished = []
     for folder, process in zip(folders, processes, strict=True):
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-        result = json.loads(out)
-        finished.append((result, folder / result["run_directory"]))
-    return finished
+        results = [json.loads(line) for line in out.splitlines()]
+        finished.append([(result, folder / result["run_directory"]) for result in results])
+    return dict(zip(("pole", "apex", "normalised"), zip(*finished, strict=True), strict=True))
+
+
+@pytest.fixture
+def runs(all_runs):
+    return all_runs["pole"]
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(runs):
@@ -72,12 +102,8 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(runs):
     }
 
 
-def test_exploration_by_slot_and_replay_are_the_same_too(tmp_path_factory):
-    file = tmp_path_factory.mktemp("apex") / "apex.toml"
-    file.write_text(APEX)
-    runs = run_twice(tmp_path_factory, str(file))
-
-    once, again = (CheckpointReader(run / "checkpoints").newest() for _, run in runs)
+def test_exploration_by_slot_and_replay_are_the_same_too(all_runs):
+    once, again = (CheckpointReader(run / "checkpoints").newest() for _, run in all_runs["apex"])
 
     assert once.updates == again.updates >= 8
     assert {name: array.tobytes() for name, array in once.weights.items()} == {
@@ -85,20 +111,8 @@ def test_exploration_by_slot_and_replay_are_the_same_too(tmp_path_factory):
     }
 
 
-def test_statistics_of_observations_and_rewards_are_the_same_too(tmp_path_factory):
-    command = ["Pendulum-v1", "--seed", "7", "--max-env-steps", "512"]
-    for setting in (
-        "environment.normalise_observations=true",
-        "environment.normalise_rewards=true",
-        "session.ticks=16",
-        "session.slots=4",
-        "algorithm.minibatches=4",
-        "evaluation.episodes=2",
-        "evaluation.slots=2",
-    ):
-        command += ["--set", setting]
-    runs = run_twice(tmp_path_factory, *command)
-
+def test_statistics_of_observations_and_rewards_are_the_same_too(all_runs):
+    runs = all_runs["normalised"]
     once, again = (CheckpointReader(run / "checkpoints").newest() for _, run in runs)
 
     assert once.updates == again.updates >= 4

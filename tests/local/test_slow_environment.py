@@ -108,6 +108,7 @@ def slow_steps() -> Iterator[str]:
     del gymnasium.registry["Slow-v0"]
 
 
+@pytest.mark.integration
 def test_a_serial_run_says_that_it_waits_for_slow_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_steps: str
 ) -> None:

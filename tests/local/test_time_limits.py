@@ -105,6 +105,7 @@ with time_limits(0.1, 0.5):
 """
 
 
+@pytest.mark.integration
 def test_a_process_that_hangs_in_c_code_is_ended_and_says_where() -> None:
     began_s = time.monotonic()
     done = subprocess.run(

@@ -30,6 +30,7 @@ def test_collection_that_was_off_stays_off() -> None:
         gc.enable()
 
 
+@pytest.mark.integration
 def test_the_first_import_says_nothing_and_lets_matplotlib_be_imported_later() -> None:
     code = (
         "import os, sys\n"
@@ -42,6 +43,7 @@ def test_the_first_import_says_nothing_and_lets_matplotlib_be_imported_later() -
     assert done.stderr == "still heard"
 
 
+@pytest.mark.integration
 def test_that_onednn_lacks_a_type_is_not_said_and_all_else_is() -> None:
     code = (
         "import os\n"
@@ -92,7 +94,8 @@ def test_missing_byte_code_is_spoken_of_only_when_python_may_not_write_it(
     assert bytecode_advice() is None
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax", ""])
+@pytest.mark.integration
+@pytest.mark.parametrize("backend", ["torch", ""])
 def test_what_a_person_has_set_for_other_programs_does_not_change_what_is_trained(
     tmp_path: Path, backend: str
 ) -> None:

@@ -20,6 +20,7 @@ def test_every_model_config_has_defaults_for_all_its_fields() -> None:
         assert entry.config() == entry.config()
 
 
+@pytest.mark.integration
 def test_what_players_and_the_command_line_import_brings_no_tensorflow() -> None:
     # Given a fresh interpreter that imports the acting half and everything listed by name
     code = (
@@ -35,6 +36,7 @@ def test_what_players_and_the_command_line_import_brings_no_tensorflow() -> None
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.integration
 def test_a_policy_runs_without_tensorflow() -> None:
     code = (
         "import sys\n"

@@ -158,6 +158,7 @@ def test_a_folder_without_a_score_says_none(tmp_path, folder):
     assert read_score(folder) is None
 
 
+@pytest.mark.integration
 def test_it_is_read_without_tensorflow(folder):
     script = (
         "import sys; from pathlib import Path\n"

@@ -45,6 +45,7 @@ def test_its_policy_acts_as_it_did(run: Path) -> None:
     assert 40 < sum(returns) / len(returns) < 65
 
 
+@pytest.mark.integration
 def test_it_is_resumed_where_it_ended(run: Path) -> None:
     words = ["train", "--resume", str(run), "--serial", "--max-env-steps", str(ENV_STEPS + 10)]
     done = subprocess.run(

@@ -141,6 +141,7 @@ def test_a_run_is_opened_again_as_it_was_left(run):
     again.close()
 
 
+@pytest.mark.integration
 def test_a_run_in_use_is_refused_with_its_holder(run):
     script = "import sys; from pathlib import Path; from tinyqueue.run.run_directory import *\n"
     script += "RunDirectory.open(Path(sys.argv[1]))"

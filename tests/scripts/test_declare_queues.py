@@ -47,6 +47,7 @@ def test_queues_have_the_arguments_that_the_learner_wants(word: str, config: Lea
         assert found[wanted.name].queue_arguments == wanted.queue_arguments
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("broker_url", "variables", "said"),
     [

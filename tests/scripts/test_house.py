@@ -55,6 +55,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.integration
 def test_a_tree_is_measured(tree: Path) -> None:
     done = house(tree, "--json")
 
@@ -88,6 +89,7 @@ def test_a_tree_is_measured(tree: Path) -> None:
     assert found["packages"]["tinyqueue"]["files"] == 3
 
 
+@pytest.mark.integration
 def test_people_get_the_same_numbers_as_a_table(tree: Path) -> None:
     done = house(tree)
 
@@ -100,6 +102,7 @@ def test_people_get_the_same_numbers_as_a_table(tree: Path) -> None:
     assert "walk                 4     12  paces 2, q_targets 1, returns 1, walk 8" in done.stdout
 
 
+@pytest.mark.integration
 def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:
     done = house(tmp_path)
 

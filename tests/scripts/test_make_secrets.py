@@ -16,6 +16,8 @@ from tls import Listener
 from tinyqueue.settings import Settings, unprotected
 from tinyqueue.urls import host_of, login_of
 
+pytestmark = pytest.mark.integration
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HERE = ("localhost", "127.0.0.1", "localhost:15672", "127.0.0.1:7")
 ELSEWHERE = ("broker.example", "10.1.2.3", "mq", "broker.example:7", "localhost.example")
