@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.algorithms.registry import find
+from tinyqueue.datasets import SessionLog
 from tinyqueue.ledger.ledger import read_count
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -21,6 +23,7 @@ COMPONENTS = [
     if f"name=examples/{path.name}" in path.read_text()
 ]
 """Those that are named in a setting; the others are scripts."""
+BALANCE = EXAMPLES / "policies" / "balance.py"
 
 
 def run_as_told(path: Path, *words: str | Path) -> dict[str, Any]:
@@ -42,6 +45,41 @@ def run_as_told(path: Path, *words: str | Path) -> dict[str, Any]:
 def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> None:
     result = run_as_told(path, "--serial", "--max-env-steps", "3000", "--runs-dir", tmp_path)
     assert result["env_steps"] >= 3000
+
+
+def test_a_rule_plays_what_dqn_learns_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given its module on this machine's list; without it the run is refused at once."""
+    words = ("--serial", "--max-env-steps", "1500", "--stop-at-return", "1000")
+    monkeypatch.setenv("PYTHONPATH", str(BALANCE.parent), prepend=os.pathsep)
+    with pytest.raises(AssertionError, match="TINYQUEUE_ENVIRONMENT_MODULES=balance"):
+        run_as_told(BALANCE, *words, "--runs-dir", tmp_path)
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "balance")
+
+    result = run_as_told(BALANCE, *words, "--runs-dir", tmp_path)
+
+    assert result["env_steps"] >= 1500
+
+
+@pytest.mark.integration
+def test_what_a_rule_plays_on_celery_players_is_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an embedded broker and a player: the network's policy has no part in the sessions."""
+    words = ("--broker", "embedded", "--players", "1", "--stop-at-return", "1000")
+    monkeypatch.setenv("PYTHONPATH", str(BALANCE.parent), prepend=os.pathsep)
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "balance")
+
+    result = run_as_told(BALANCE, *words, "--max-env-steps", "3000", "--runs-dir", tmp_path)
+
+    log = SessionLog(result["run_directory"])
+    batch = log[0]
+    assert "extras" not in batch
+    seen, acted = batch["observations"][:-1], batch["actions"]
+    falls_right = seen[..., 2] + seen[..., 3] > 0
+    assert 0.6 < (acted == falls_right).mean() < 0.9  # half of the actions are drawn
+    pairs = log.transitions(64)[0]
+    assert pairs["observations"].shape == (64, 4)
+    assert pairs["actions"].shape == (64,)
 
 
 @pytest.mark.integration

@@ -9,7 +9,9 @@ from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner.build import build, require_acting, stop_threshold
+from tinyqueue.policy.spec_contract import contract_of
 
 INFO = EnvironmentInfo(
     id="CartPole-v1",
@@ -123,6 +125,22 @@ def test_memory_is_played_and_comes_back(make_experiment_of):
     assert built.contract.needs_carry
     plain = build(make_experiment_of(model={"hidden": [4]}), INFO, "f" * 32)
     assert (plain.spec.state, plain.contract.needs_carry) == ({}, False)
+
+
+def test_where_a_class_plays_nothing_of_the_head_comes_back(make_experiment_of):
+    for policy in ({}, {"policy": "rules:Balance"}):
+        experiment = make_experiment_of(
+            algorithm={"name": "dqn"}, model={"hidden": [4]}, session=policy
+        )
+        built = build(experiment, INFO, "f" * 32)
+
+        assert list(built.contract.extras) == ([] if policy else ["q_taken", "q_max"])
+        assert contract_of(built.spec, needs_carry=True).extras == built.contract.extras
+        again = PlaySpec.from_json(built.spec.to_json())
+        assert again == built.spec
+        assert again.version == built.spec.version
+        # Evaluations still play the network.
+        assert again.head == "epsilon-greedy"
 
 
 def test_entropies_come_back_when_they_are_asked_for(make_experiment_of):

@@ -44,7 +44,8 @@ class Games(Dataset):
         learned = load(Path(os.path.expanduser(policy)))
         spec = learned.spec
         shape = {"ticks": ticks or spec.ticks, "slots": slots or spec.slots}
-        self.spec = spec.model_copy(update=shape)
+        # The run's own policy plays, also where another one played for its training.
+        self.spec = spec.model_copy(update={**shape, "policy": None})
         self._runner = learned.runner
         modules = load_settings().environment_modules
         self._stage = Stage(self.spec, user="local", player="games", seed=seed, modules=modules)

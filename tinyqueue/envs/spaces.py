@@ -95,6 +95,21 @@ class Layout:
                 inner = inner[key]
             rows[path][...] = field.border.given(inner)
 
+    def flatten(self, values: Any) -> Arrays:
+        """Batched values of the environment as path → ``[B, …]``, not yet in the wire's dtypes.
+
+        Raises:
+            KeyError, IndexError, TypeError, ValueError: They are not nested as the space is, or no
+                arrays.
+        """
+        found: Arrays = {}
+        for path, field in self._fields.items():
+            inner = values
+            for key in field.native.keys:
+                inner = inner[key]
+            found[path] = np.asarray(field.border.given(np.asarray(inner)))
+        return found
+
     def unflatten(self, arrays: Arrays) -> Any:
         """Batched values for the environment, from path → ``[B, …]``."""
         plain = self._plain

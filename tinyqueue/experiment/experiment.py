@@ -137,6 +137,10 @@ def parse_experiment(
     seed = document.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"seed = {seed!r} must be a whole number, zero or more.")
+    session = _slots_of(environment, SessionConfig, document, "session")
+    replay = _replay(document, algorithm_name, algorithm)
+    if session.policy is not None:
+        _require_off_policy(session, algorithm_name, has_replay=replay is not None)
     return Experiment(
         name=name,
         environment=environment,
@@ -144,11 +148,11 @@ def parse_experiment(
         algorithm=algorithm,
         model_name=model_name,
         model=model,
-        session=_slots_of(environment, SessionConfig, document, "session"),
+        session=session,
         learner=_section(LearnerConfig, document, "learner"),
         evaluation=_slots_of(environment, EvaluationConfig, document, "evaluation"),
         stop=_section(StopConfig, document, "stop"),
-        replay=_replay(document, algorithm_name, algorithm),
+        replay=replay,
         seed=seed,
         metrics=_section(MetricsConfig, document, "metrics"),
         unnamed_model=_unnamed(document, "model"),
@@ -199,6 +203,22 @@ def _replay(document: Mapping[str, Any], name: str, algorithm: Any) -> ReplayCon
             "arrives. Remove the table, or choose an algorithm with a replay, such as dqn."
         )
     return None
+
+
+def _require_off_policy(session: SessionConfig, algorithm: str, *, has_replay: bool) -> None:
+    assert session.policy is not None
+    setting = f"session.policy = {session.policy.policy!r}"
+    if not has_replay:
+        raise ConfigError(
+            f"{setting} plays every session, and {label(algorithm)} learns only from sessions of "
+            "the policy that it trains. Remove it, or choose an algorithm with a replay, such as "
+            "dqn."
+        )
+    if session.record_entropy:
+        raise ConfigError(
+            "session.record_entropy = true records the entropy of the policy that is trained, and "
+            f"{setting} plays instead of it. Remove one of them."
+        )
 
 
 def _section(cls: type[S], document: Mapping[str, Any], key: str) -> S:

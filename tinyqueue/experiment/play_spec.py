@@ -15,6 +15,7 @@ from tinyqueue.data.spaces import Space, space_from_json
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig, Scalar
 from tinyqueue.experiment.older import known_environment
+from tinyqueue.experiment.scripted import ScriptedConfig
 from tinyqueue.experiment.sections import Section
 from tinyqueue.experiment.validation import explained
 
@@ -62,6 +63,10 @@ class PlaySpec(Section):
     seed: int = 0
     info: tuple[str, ...] = Field(
         (), max_length=MOST_KEYS, description="Keys of infos whose numbers players record."
+    )
+
+    policy: ScriptedConfig | None = Field(
+        None, description="What plays instead of the graph; nothing is then recorded by a head."
     )
 
     @field_validator("observation_space", "action_space")

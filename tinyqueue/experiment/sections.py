@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from tinyqueue.data.info_values import MOST_KEYS
 from tinyqueue.experiment.plain_data import plain_table
+from tinyqueue.experiment.scripted import ScriptedConfig
 from tinyqueue.experiment.wrappers import Wrappers
 
 
@@ -41,6 +42,13 @@ class SessionConfig(Section):
         False,
         description="Record the policy's entropy at every tick, for `tinyqueue sessions show`; "
         "only for policies with probabilities.",
+    )
+    policy: ScriptedConfig | None = Field(
+        None,
+        description='"module:Class", or { policy = "module:Class", argument = 1 }: a class of your '
+        "own that chooses every action of the sessions, instead of the policy that is trained; "
+        "only for algorithms with a replay. Players import its module only if it is listed in "
+        "their TINYQUEUE_ENVIRONMENT_MODULES.",
     )
 
 

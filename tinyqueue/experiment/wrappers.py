@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from tinyqueue.experiment.plain_data import plain_table
+from tinyqueue.experiment.named_class import named_class
 
 NAME = "wrapper"
 """The key of a wrapper's table that names it; every other key is an argument."""
 
 MOST_WRAPPERS = 32
 
-_FORM = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_EXAMPLE = '{ wrapper = "gymnasium.wrappers:ClipReward", min_reward = -1, max_reward = 1 }'
 
 
 class WrapperConfig(BaseModel):
@@ -39,16 +38,8 @@ class WrapperConfig(BaseModel):
     def _from_document(cls, value: object) -> object:
         if isinstance(value, WrapperConfig):
             return value
-        table = {NAME: value} if isinstance(value, str) else plain_table(value)
-        name = table.pop(NAME, None)
-        if not isinstance(name, str) or not _FORM.fullmatch(name):
-            said = "nothing" if name is None else repr(name)[:80]
-            raise ValueError(
-                'must be "module:Class", or a table such as { wrapper = '
-                '"gymnasium.wrappers:ClipReward", min_reward = -1, max_reward = 1 }; '
-                f"the wrapper is {said}"
-            )
-        return {"wrapper": name, "arguments": table}
+        name, arguments = named_class(value, NAME, _EXAMPLE)
+        return {"wrapper": name, "arguments": arguments}
 
     @model_serializer
     def _to_document(self) -> str | dict[str, Any]:

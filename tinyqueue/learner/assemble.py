@@ -108,7 +108,7 @@ def assemble(experiment: Experiment, run: RunDirectory, built: Built, ends: Ends
         ends.games,
         experiment.seed,
         can_sample=has_probabilities(built.spec.head),
-        is_comparable=experiment.evaluated is None,
+        is_comparable=experiment.evaluated is None and experiment.session.policy is None,
         max_steps=known_most_steps(built.spec.evaluated, experiment.evaluation.max_steps_per_game),
     )
     checkpoints = Checkpoints(run.path / "checkpoints", keep, between)

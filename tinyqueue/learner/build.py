@@ -170,6 +170,7 @@ def build(
         seed=experiment.seed,
         state={path: list(shape) for path, shape in made.state.items()},
         info=experiment.metrics.info,
+        policy=session.policy,
     )
     if isinstance(made.policy, OwnPolicy):
         made.policy.require_playable(spec)
@@ -183,7 +184,7 @@ def build(
         actions=info.action_space,
         ticks=session.ticks,
         slots=session.slots,
-        extras={**head.extras, **masks},
+        extras={**({} if session.policy else head.extras), **masks},
         max_abs_reward=experiment.learner.max_abs_reward,
         clips=experiment.learner.beyond_max_reward == "clip",
         state={path: Leaf("float32", shape) for path, shape in made.state.items()},

@@ -40,6 +40,7 @@ from tinyqueue.models.default import with_default_model
 from tinyqueue.models.keras_import import bytecode_advice
 from tinyqueue.monitor.lasting_view import LastingView
 from tinyqueue.monitor.view import View, shown
+from tinyqueue.player.scripted import find_policy
 from tinyqueue.run.network_folder import network_advice
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
@@ -156,6 +157,8 @@ def _train(
 def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
     """Refuses what can be refused before anything is started."""
     import_allowed(settings.environment_modules)
+    if experiment.session.policy is not None:
+        find_policy(experiment.session.policy)
     stop_threshold(experiment, find_environment(experiment.environment.id))
     if where.serial and experiment.environment.realtime:
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from tinyqueue.data.identity import new_id
 from tinyqueue.data.info_values import InfoAccumulator
 from tinyqueue.data.masks import ACTION_MASK
 from tinyqueue.data.names import EPISODE_STEPS, PREVIOUS_REWARD, carried_action, carried_state
-from tinyqueue.data.seeds import generator
+from tinyqueue.data.seeds import generator, seed32
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.data.spaces import Array, Arrays
 from tinyqueue.envs.build import make_vector, reset_seeded
@@ -27,10 +27,11 @@ from tinyqueue.envs.slot_numbers import first_played
 from tinyqueue.envs.spaces import Layout, action_layout, empty, require_equal
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.frame_history import FrameHistory
+from tinyqueue.player.scripted import ScriptedRollout, Unrecorded
 from tinyqueue.policy.heads import Head, make_head
 from tinyqueue.policy.rollout import Rollout, Runner
 
-_ENVIRONMENTS, _HEAD = 0, 1
+_ENVIRONMENTS, _HEAD, _POLICY = 0, 1, 2
 # Purpose numbers of the generators derived from the stage's seed.
 
 
@@ -54,13 +55,14 @@ class Stage:
         seed: The seed of every draw in this stage.
         modules: This machine's modules that register environments.
         id: Set it only if a run must be repeatable: exploration by slot depends on the id.
-        head: An action head to use instead of the spec's.
+        head: An action head to use instead of the spec's, and of its ``policy``.
 
     Raises:
         EnvironmentMismatchError: The environment built here has other spaces than the spec.
         UnknownNameError, ConfigError, MissingExtraError: It cannot be built, or not be played
-            with the spec's action head.
-        EnvironmentFailedError: It fails whenever it is built, or its first reset.
+            with the spec's action head or ``policy``.
+        EnvironmentFailedError: It fails whenever it is built, or its first reset; or the
+            constructor of the policy fails.
     """
 
     def __init__(
@@ -82,6 +84,9 @@ class Stage:
         self._interrupted = False
         self._under_way: _Begun | None = None
         self._paused_s, self._pauses_s = 0.0, 0.0
+        self._scripted = spec.policy if head is None else None
+        if self._scripted:
+            head = Unrecorded()
         self._head = head or make_head(spec.head, spec.head_config, spec.actions, stage=self.id)
         self._rng = generator(seed, _HEAD)
         import_allowed(modules)
@@ -194,7 +199,7 @@ class Stage:
         self._terminated, self._truncated, self._valid = np.zeros((3, ticks, slots), bool)
         self._ended_last = np.zeros(slots, bool)
         state = {path: tuple(shape) for path, shape in spec.state.items()}
-        self._rollout = Rollout(spec.actions, state, slots)
+        self._rollout = self._make_rollout(state)
         self._episodes = EpisodeAccumulator(slots)
         self._info = np.full((ticks, slots, len(spec.info)), np.nan, np.float64)
         self._info_episodes = InfoAccumulator(slots, len(spec.info))
@@ -204,6 +209,20 @@ class Stage:
         if self._masks is not None and self._apart:
             self._masks[-1] = self._apart.action_masks
         self._episodes.begin(self._now_s())
+
+    def _make_rollout(self, state: Mapping[str, tuple[int, ...]]) -> Rollout:
+        spec, vector = self._spec, self._environments
+        if self._scripted is None:
+            return Rollout(spec.actions, state, spec.slots)
+        return ScriptedRollout(
+            self._scripted,
+            (vector.single_observation_space, vector.single_action_space),
+            (self._observed, self._acted),
+            spec.actions,
+            state,
+            spec.slots,
+            seed32(self._seed, _POLICY),
+        )
 
     def _now_s(self) -> float:
         """The stage's clock, which stands still while a batch is paused."""
@@ -245,7 +264,8 @@ class Stage:
         ended = terminated[first - 1] | truncated[first - 1] if first else self._ended_last.copy()
         has_info = bool(self._spec.info)
         stacks, looks_back = self._spec.environment.stack > 1, rollout.looks_back
-        see = self._frames.seen if stacks else rows.__getitem__
+        sees_stacks = stacks and self._scripted is None
+        see = self._frames.seen if sees_stacks else rows.__getitem__
         ticks, pauses = self._spec.ticks, self._spec.environment.realtime
         for tick in range(first, ticks):
             actions = act(tick, see(tick), mask_rows[tick])

@@ -25,7 +25,7 @@ def contract_of(spec: PlaySpec, *, needs_carry: bool = False) -> Contract:
         ConfigError: Its action head is unknown here.
     """
     head = make_head(spec.head, spec.head_config, spec.actions)
-    extras = dict(head.extras)
+    extras = {} if spec.policy else dict(head.extras)
     if spec.environment.action_mask is not None:
         size = sum(mask_counts(spec.actions))
         extras[ACTION_MASK] = Extra("bool", (size,), "ticks+1", "mask")
