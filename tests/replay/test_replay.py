@@ -200,6 +200,14 @@ def test_an_empty_replay_has_nothing_to_sample() -> None:
         replay.sample(np.random.default_rng(1), 0)
 
 
+def test_a_replay_that_nothing_came_into_has_nothing_for_a_checkpoint() -> None:
+    """A learner that ends before its first batch saves all the same."""
+    replay = replay_of(PRIORITISED, 4)
+
+    assert replay.snapshot() == {}
+    replay.restore_priorities({})
+
+
 def test_memory_bounds_it_too() -> None:
     def capacity(capacity_bytes: int) -> int:
         return Replay(

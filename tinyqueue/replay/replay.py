@@ -256,13 +256,15 @@ class Replay:
         return taken_out
 
     def snapshot(self) -> Arrays:
-        """Priorities for a checkpoint; empty without prioritisation.
+        """Priorities for a checkpoint; empty without prioritisation, or if nothing is held.
 
         ``numbers`` ``[K]`` int64 log numbers held, ``priorities`` ``[K, T·B]`` float64 p^α of
         their rows (0 where there is no item), and ``largest``.
         """
         order = np.argsort(self._numbers)
         blocks = order[self._numbers[order] != NONE]
+        if not len(blocks):
+            return {}
         kept = self._sampler.snapshot(blocks, self._ring.block_rows)
         return {"numbers": self._numbers[blocks], **kept} if kept else {}
 
