@@ -37,7 +37,11 @@ class Metric(Name):
         "failures",
         "Of environments in training, each built again, since the learner started.",
     )
-    RETURN_MEAN = "return_mean", "reward", "Mean return of the last 100 training episodes."
+    RETURN_MEAN = (
+        "return_mean",
+        "reward",
+        "Mean return of the last 100 training episodes, each the sum of its rewards.",
+    )
     LENGTH_MEAN = "length_mean", "env steps", "Mean length of the last 100 training episodes."
     ENV_STEPS_PER_S = (
         "env_steps_per_s",
