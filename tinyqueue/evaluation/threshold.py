@@ -128,8 +128,8 @@ class ReturnThreshold:
         seed: Run seed. Every evaluation plays different games, even after a resume.
         can_sample: Whether the policy has probabilities to sample from.
         is_comparable: Whether training returns are of the same environment and policy as those of
-            evaluations.
-            If not, they say nothing about how near the target is, and only env steps decide.
+            evaluations. If not, they say nothing about how near the target is, and only env steps
+            decide.
         max_steps: Env steps at which a game is ended; None if only workers know.
 
     Attributes:
