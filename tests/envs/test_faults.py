@@ -7,7 +7,10 @@ import signal
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import billiard.common
+import billiard.pool
 import pytest
 
 from tinyqueue.envs.faults import blaming, shown, user_place
@@ -85,6 +88,24 @@ def test_a_handler_of_celerys_that_ends_the_process_passes(tmp_path: Path) -> No
     code = compile("raise SystemExit(-241)", str(path), "exec")
     with pytest.raises(SystemExit), blaming("Snake-v0", "reset"):
         exec(code)
+
+
+def test_sys_exit_in_a_pool_child_is_the_environments_failure_unless_a_handler_called_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As billiard's pool has it, which puts a function of its own in the place of sys.exit."""
+    space: dict[str, Any] = {"exits": sys.exit}
+    replaced = "def exit(status=None):\n    return exits(status)"
+    exec(compile(replaced, billiard.pool.__file__, "exec"), space)
+    monkeypatch.setattr(sys, "exit", space["exit"])
+
+    with (
+        pytest.raises(EnvironmentFailedError, match=r"SystemExit: 3 \(at snake.py:1\)"),
+        blaming("Snake-v0", "step 7"),
+    ):
+        exec(compile("import sys; sys.exit(3)", str(tmp_path / "snake.py"), "exec"))
+    with pytest.raises(SystemExit), blaming("Snake-v0", "step 7"):
+        exec(compile("import sys; sys.exit(-241)", billiard.common.__file__, "exec"))
 
 
 def test_a_value_without_words_is_shown_by_its_type() -> None:

@@ -97,8 +97,15 @@ def is_environments(error: BaseException) -> bool:
 
 def _is_of_a_handler(error: BaseException) -> bool:
     """Whether a signal handler raised this, wherever the code happened to be."""
-    innermost = traceback.extract_tb(error.__traceback__)[-1:]
-    return any(_ENDS_PROCESSES & {*Path(frame.filename).parts} for frame in innermost)
+    frames = traceback.extract_tb(error.__traceback__)
+    # In a pool child, billiard has put a function of its own in the place of sys.exit.
+    while frames and frames[-1].name == "exit" and _is_of(frames[-1], {"billiard"}):
+        frames.pop()
+    return bool(frames) and _is_of(frames[-1], _ENDS_PROCESSES)
+
+
+def _is_of(frame: traceback.FrameSummary, packages: set[str]) -> bool:
+    return not packages.isdisjoint(Path(frame.filename).parts)
 
 
 def is_time_limit(error: BaseException) -> bool:
