@@ -175,6 +175,14 @@ def test_processes_of_one_host_and_one_pid_have_names_of_their_own() -> None:
 
 
 @pytest.mark.integration
+def test_a_worker_knows_the_names_of_its_pool_children() -> None:
+    player_name()
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(player_name) == player_name(pool.apply(os.getpid))
+
+
+@pytest.mark.integration
 def test_a_pool_child_does_not_keep_the_name_of_its_parent() -> None:
     named = player_name()
 

@@ -1,12 +1,16 @@
 """The Celery tasks: thin, and put aside when they end their workers."""
 
+from types import SimpleNamespace
+
 import pytest
 from celery.exceptions import Reject
 from structlog.testing import capture_logs
 
 from tinyqueue import tasks
+from tinyqueue.bus.worker_request import process_ended
 from tinyqueue.player.failing import FailureTeller
 from tinyqueue.player.player import Player
+from tinyqueue.settings import player_name
 
 PLAY = {"experiment": "pole", "run": "r", "spec_version": 1, "budget_s": 0.1}
 EVALUATE = {
@@ -128,3 +132,23 @@ def test_one_player_serves_all_tasks_of_a_process(deliver):
 
     assert tasks._player(1) is first
     assert tasks._player(2) is not first
+
+
+@pytest.mark.parametrize(
+    ("task", "kwargs"), [(tasks.play_episode, PLAY), (tasks.evaluate_policy, EVALUATE)]
+)
+def test_the_next_task_tells_the_learner_of_a_process_that_ended_once(
+    deliver, monkeypatch, task, kwargs
+):
+    told = []
+    monkeypatch.setattr(FailureTeller, "tell", lambda self, failure: told.append(failure))
+    request = SimpleNamespace(id="another", kwargs=kwargs, worker_pid=17)
+    process_ended.send(sender=task, request=request, exit_code=7)
+
+    for _ in range(2):
+        deliver(task, kwargs)
+
+    (failure,) = told
+    assert (failure.task, failure.experiment, failure.run) == ("another", "pole", "r")
+    assert failure.player == player_name(17)
+    assert "exit code 7" in failure.text

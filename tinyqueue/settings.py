@@ -194,17 +194,21 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def player_name() -> str:
+def player_name(pid: int | None = None) -> str:
     """The player name of this process: ``host:pid:`` and four random hexadecimal digits.
 
-    The digits tell containers apart, which may all have the same host name and pid.
+    The digits tell containers apart, which may all have the same host name and pid. They are
+    those of the process in which this was first called, and of all that are forked from it.
+
+    Args:
+        pid: Process id of a pool child instead.
     """
-    return _player_name(os.getpid())
+    return f"{host_name()}:{pid or os.getpid()}:{_digits()}"
 
 
 @functools.cache
-def _player_name(pid: int) -> str:
-    return f"{host_name()}:{pid}:{secrets.token_hex(2)}"
+def _digits() -> str:
+    return secrets.token_hex(2)
 
 
 def _is_protected(url: str) -> bool:

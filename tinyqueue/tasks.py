@@ -21,7 +21,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from tinyqueue.bus.worker_request import UnfitWorkerError, WorkerRequest
+from tinyqueue.bus.worker_request import UnfitWorkerError, WorkerRequest, process_ended
 from tinyqueue.celery import app
 from tinyqueue.errors import TinyqueueError
 from tinyqueue.evaluation.score import MOST_STEPS, TIMEOUT_S
@@ -29,8 +29,9 @@ from tinyqueue.evaluation.worker import EvaluateTask, Evaluator
 from tinyqueue.local.time_limits import time_limits
 from tinyqueue.local.worker_wide import WorkerWide
 from tinyqueue.player.player import Player, PlayTask
+from tinyqueue.player.process_end import ProcessEnd
 from tinyqueue.player.rests import Rests, growth_of, is_unfit
-from tinyqueue.settings import load_settings
+from tinyqueue.settings import load_settings, player_name
 from tinyqueue.store.attempts import count_attempt
 from tinyqueue.store.client import connect
 
@@ -58,6 +59,7 @@ def play_episode(
     try:
         with time_limits(soft_s, hard_s):
             player = _player(os.getpid())
+            _tell_of_ends(player)
             _refuse_poison(self, lambda is_over: player.lost(task, ended=is_over))
             report = player.play(task)
     except (Reject, SystemExit, KeyboardInterrupt):
@@ -102,6 +104,7 @@ def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by ar
     hard_s, soft_s = _limits(self)
     try:
         with time_limits(soft_s, hard_s):
+            _tell_of_ends(_player(os.getpid()))
             _refuse_poison(self, lambda is_over: None)
             _evaluator(os.getpid()).evaluate(task)
     except SoftTimeLimitExceeded:
@@ -118,6 +121,17 @@ def evaluate_policy(  # noqa: PLR0913  # the message of the task, argument by ar
 def share(**_: Any) -> None:
     """Makes what the worker's processes share, before the pool forks."""
     _worker_wide()
+    # Its last part is theirs too.
+    player_name()
+
+
+@process_ended.connect
+def hand_on_end(request: Any, exit_code: int, **_: Any) -> None:
+    """Has another process of the worker tell the learner that one has ended."""
+    given = request.kwargs
+    player = player_name(request.worker_pid)
+    end = ProcessEnd(request.id, given["experiment"], given["run"], player, exit_code)
+    _worker_wide().ended.put(end)
 
 
 @worker_shutting_down.connect
@@ -152,6 +166,12 @@ def _player(process: int) -> Player:
 @functools.cache
 def _evaluator(process: int) -> Evaluator:
     return Evaluator(load_settings(), make_room=lambda: _player(process).close())
+
+
+def _tell_of_ends(player: Player) -> None:
+    """Tells learners of processes of this worker that have ended since the last task."""
+    for end in _worker_wide().ended.take():
+        player.process_ended(end)
 
 
 def _limits(task: Task[Any, Any]) -> tuple[float, float]:

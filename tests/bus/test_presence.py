@@ -87,3 +87,14 @@ def test_players_that_a_login_invents_hide_no_other_login_s(presence: Presence) 
     found = presence.fallen_silent(12.5)
     assert len(found) > 2
     assert "bob" in [one.login for one in found[:2]]
+
+
+def test_a_player_whose_process_has_ended_is_not_live_and_not_silent(presence: Presence) -> None:
+    play(presence, ["a", "b"], 0.0, 2.0)
+    presence.ended("ada", "a")
+    presence.ended("ada", "nobody")
+    presence.ended("nobody", "b")
+
+    assert len(presence) == 1
+    play(presence, ["b"], 2.0, 30.0)
+    assert presence.fallen_silent(30.0) == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from failing_tasks import Clock, failure
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyqueue.experience.login_record import MOST_ENDS
 from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, MOST_REMARKS, Setbacks
-from tinyqueue.wire.failures import LOST
+from tinyqueue.wire.failures import ENDED, LOST
 
 
 def test_the_first_of_each_kind_is_said_at_once_with_the_players_name(
@@ -99,7 +102,41 @@ def test_a_task_that_comes_again_is_said_only_where_it_means_something(
 
     setbacks.failed(failure(LOST, "it came again"))
     assert said == ["player host:1: it came again"]
-    assert setbacks.closing_remarks() == []
+    assert [remark.partition(" came again")[0] for remark in setbacks.closing_remarks()] == [
+        "3 play tasks"
+    ]
+
+
+def test_processes_that_end_in_tasks_are_told_of_at_once_by_count_and_at_the_end(
+    setbacks: Setbacks, said: list[str], clock: Clock
+) -> None:
+    setbacks.accepted()
+    how = "its process ended with exit code 0 in the middle of a task in Snake-v0"
+    for player in range(15):
+        setbacks.failed(failure(f"{ENDED}: exit code 0", how, f"host:{player}"))
+        # It comes again, for a reason that is known.
+        setbacks.failed(failure(LOST, "it came again"))
+    setbacks.failed(failure(f"{ENDED}: SIGKILL", "its process was ended by SIGKILL"))
+    clock.now_s += 11
+    setbacks.look()
+
+    assert said == [
+        f"player host:0: {how}",
+        "player host:1: its process was ended by SIGKILL",
+        f"player host:0: {how} [15 times, 15 players]",
+    ]
+    assert setbacks.closing_remarks() == [
+        f"15 players' processes ended, first: player host:0: {how}",
+        "a player's process ended, first: player host:1: its process was ended by SIGKILL",
+    ]
+
+
+def test_a_login_that_invents_ends_of_processes_fills_no_memory(setbacks: Setbacks) -> None:
+    for task in range(10 * MOST_ENDS):
+        end = replace(failure(f"{ENDED}: exit code 0"), task=f"task {task}")
+        setbacks.failed(end, "mallory")
+
+    assert len(setbacks._of("mallory").ends) == MOST_ENDS
 
 
 def test_tasks_that_failed_while_others_were_played_are_told_of_at_the_end(

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.surroundings import Tasks
-from tinyqueue.learner.tasks_of_run import remote_games, task_feed
+from tinyqueue.learner.tasks_of_run import SentTasks, failure_listener, remote_games, task_feed
 from tinyqueue.wire.evaluations import EvaluationResult
+from tinyqueue.wire.failures import ENDED, TaskFailure
 
 WEIGHTS: Any = SimpleNamespace(version=9)
 UNUSED: Any = None  # must not be called
@@ -96,3 +98,23 @@ def test_games_played_here_use_spec_and_graph_of_the_run(spec):
     while answer is None:
         answer = games.poll()
     assert used == [(spec, b"graph")]
+
+
+def test_a_player_whose_process_ended_is_no_longer_live_and_its_task_comes_again(spec):
+    tasks, said = Sent(), []
+    sent, asked = SentTasks(), SentTasks()
+    feed = task_feed(tasks, spec, is_ahead=lambda: False, note=sent.note)
+    feed.tick()
+    for player in ("host:1", "host:2"):
+        feed.heard("", player, [])
+    asked.note("a game")
+    failed = failure_listener(feed, UNUSED, Setbacks(said.append, 60.0), sent, asked)
+
+    for task, player in ((next(iter(tasks.played)), "host:1"), ("a game", "host:2")):
+        kind = f"{ENDED}: exit code 0"
+        failed(TaskFailure(task, "pole", "r", kind, "it ended", player, "", ended=False), "")
+        feed.tick()
+
+    assert feed.players == 0
+    assert feed.outstanding == len(tasks.played) == 2
+    assert said == ["player host:1: it ended"]

@@ -142,6 +142,11 @@ class TaskFeed:
             if self._end(login, task, now_s):
                 self._last_s = now_s
 
+    def player_ended(self, login: str, player: str) -> None:
+        """Notes that a player's process has ended, so that it is not a live one any more."""
+        with self._lock:
+            self._presence.ended(login, player)
+
     def _end(self, login: str, task: str, now_s: float) -> bool:
         if task not in self._sent_s or not self._presence.may_end(login, now_s):
             return False

@@ -110,6 +110,11 @@ class Presence:
             heard.gap_s = max(now_s - known.at_s, known.gap_s)
         state.players[player] = heard
 
+    def ended(self, login: str, player: str) -> None:
+        """Notes that a player's process has ended: another one has its place."""
+        if login in self._logins:
+            self._logins[login].players.pop(player, None)
+
     def fallen_silent(self, now_s: float, since_s: float = 0.0) -> list[Silent]:
         """The players that have fallen silent, each once until it is heard again.
 

@@ -9,6 +9,8 @@ MOST_KINDS = 32
 """Maximum number of kinds in each group (failures, faults, …): senders choose the text."""
 MOST_PLAYERS = 64
 """Players remembered with one kind; what is said of more is that there are that many."""
+MOST_ENDS = 256
+"""Tasks remembered in which processes have ended."""
 REMIND_FIRST_S = 10.0
 """Time until the first reminder of a failure that continues; it doubles each time."""
 
@@ -41,7 +43,8 @@ class LoginRecord:
     Attributes:
         kinds: Name → setbacks of that kind.
         accepted, aside: Numbers of its batches.
-        lost: How many of its tasks came again.
+        lost: How many of its tasks came again, for a reason that nobody has told.
+        ends: Task → how many processes have ended in it, until it comes again.
         first_s, latest_s: When its first and latest setback was; None and 0 before.
         last_accepted_s: When its last batch was accepted.
         has_played: Whether anything that failed shows that it has players: a task that was sent,
@@ -54,6 +57,7 @@ class LoginRecord:
     accepted: int = 0
     aside: int = 0
     lost: int = 0
+    ends: dict[str, int] = field(default_factory=dict)
     first_s: float | None = None
     latest_s: float = 0.0
     last_accepted_s: float = 0.0
@@ -74,6 +78,19 @@ class LoginRecord:
             for name, kind in self.kinds.items()
             if name.startswith(("failed: ", "set aside: "))
         ]
+
+    def ended(self, task: str) -> None:
+        """Notes that a process has ended in a task, which is going to come again."""
+        self.ends[task] = self.ends.pop(task, 0) + 1
+        if len(self.ends) > MOST_ENDS:
+            del self.ends[next(iter(self.ends))]
+
+    def expects(self, task: str) -> bool:
+        """Whether a task comes again because a process has ended in it; once for each."""
+        count = self.ends.pop(task, 0)
+        if count > 1:
+            self.ends[task] = count - 1
+        return count > 0
 
     def note(self, name: str, text: str, player: str, count: int, now_s: float) -> bool:
         """Counts setbacks of a kind; returns whether they are the first ones of it."""

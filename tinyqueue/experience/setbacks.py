@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tinyqueue.experience.login_record import MOST_KINDS, MOST_PLAYERS, Kind, LoginRecord
-from tinyqueue.wire.failures import LOST, TaskFailure
+from tinyqueue.wire.failures import ENDED, LOST, TaskFailure
 
 __all__ = ["MOST_KINDS", "MOST_LOGINS", "Setbacks"]
 
@@ -34,10 +34,11 @@ MOST_LOGINS = 64
 MOST_REMARKS = 3
 """Kinds of failures that are told of at the end of a run; senders choose their number."""
 _TOLD_AT_THE_END = {
-    "failed: ": ("play task", "play tasks"),
-    "evaluation: ": ("worker's evaluation", "workers' evaluations"),
+    f"failed: {ENDED}": ("player's process ended", "players' processes ended"),
+    "failed: ": ("play task failed", "play tasks failed"),
+    "evaluation: ": ("worker's evaluation failed", "workers' evaluations failed"),
 }
-"""Group of kinds → one of them, and several."""
+"""How names of kinds begin → one of them, and several. The first that fits is a kind's group."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -75,7 +76,11 @@ class Setbacks:
         with self._lock:
             record = self._of(login)
             record.has_played |= was_sent
+            if failure.kind.startswith(ENDED):
+                record.ended(failure.task)
             if failure.kind == LOST:
+                if record.expects(failure.task):
+                    return
                 record.lost += 1
                 if record.accepted and record.lost < 3:
                     # A restarted broker delivers tasks again; nothing is wrong then. A short run
@@ -86,7 +91,7 @@ class Setbacks:
             # A player chooses its name; its login is the broker's word.
             whose = f" of login {login}" if len(self._logins) > 1 and login else ""
         told = f"player {failure.player}{whose} {did}: {failure.text}"
-        if failure.kind == LOST:
+        if failure.kind.startswith((LOST, ENDED)):
             told = f"player {failure.player}{whose}: {failure.text}"
         self._note(f"failed: {failure.kind}", told, failure.player, login)
 
@@ -210,18 +215,17 @@ class Setbacks:
         for record in self._logins.values():
             for name, kind in record.kinds.items():
                 # It has words of its own.
-                if name.startswith(group) and name != f"{group}{LOST}":
+                if _group(name) == group and name != f"{group}{LOST}":
                     count, text = kinds.get(name, (0, kind.text.rstrip(".")))
                     kinds[name] = count + kind.count, text
         ordered = sorted(kinds.values(), key=lambda kind: -kind[0])
         first, rest = ordered[:MOST_REMARKS], sum(count for count, _ in ordered[MOST_REMARKS:])
-        remarks = [f"{_counted(count, one, many)} failed, first: {text}" for count, text in first]
-        return [*remarks, f"{_counted(rest, one, many)} failed otherwise"] if rest else remarks
+        remarks = [f"{_counted(count, one, many)}, first: {text}" for count, text in first]
+        return [*remarks, f"{_counted(rest, one, many)} otherwise"] if rest else remarks
 
     def _came_again(self) -> list[str]:
-        """A task or two that came again, which was not worth a message while the run went on."""
-        said = f"failed: {LOST}"
-        lost = sum(each.lost for each in self._logins.values() if said not in each.kinds)
+        """Tasks that came again without a reason that anybody has told."""
+        lost = sum(each.lost for each in self._logins.values())
         if not lost:
             return []
         they = "it" if lost == 1 else "them"
@@ -349,6 +353,10 @@ class Setbacks:
                 "`tinyqueue info` counts them by reason"
             )
         self._say(text)
+
+
+def _group(name: str) -> str | None:
+    return next((group for group in _TOLD_AT_THE_END if name.startswith(group)), None)
 
 
 def _counted(count: int, one: str, many: str) -> str:

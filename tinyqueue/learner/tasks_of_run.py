@@ -19,7 +19,7 @@ from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
-from tinyqueue.wire.failures import TaskFailure
+from tinyqueue.wire.failures import ENDED, TaskFailure
 from tinyqueue.wire.weights import WeightVersion
 
 _MOST_SENT = 4096
@@ -175,6 +175,12 @@ def failure_listener(
     """
 
     def failed(failure: TaskFailure, login: str) -> None:
+        if failure.kind.startswith(ENDED):
+            # Its task, or its evaluation, comes again.
+            feed.player_ended(login, failure.player)
+            is_ours = failure.task in sent or failure.task in asked
+            setbacks.failed(failure, login, was_sent=is_ours)
+            return
         if failure.task in asked:
             setbacks.not_evaluated(failure, login)
             games.failed(failure.task)

@@ -1,4 +1,4 @@
-"""What the processes of one worker share: that it is ending, and how often it has refused tasks.
+"""What the processes of one worker share: that it ends, what it refused, and who has ended.
 
 Made before the pool forks.
 """
@@ -11,6 +11,8 @@ import select
 import struct
 import time
 
+from tinyqueue.local.ended_processes import EndedProcesses
+
 REFUSALS = 6
 """A worker that has refused so many tasks in a row, and played none, ends itself, …"""
 REFUSING_S = 30.0
@@ -20,9 +22,14 @@ _LAYOUT = struct.Struct("qd")
 
 
 class WorkerWide:
-    """Shared by a worker's main process and its pool children."""
+    """Shared by a worker's main process and its pool children.
+
+    Attributes:
+        ended: Children that have ended in the middle of a task.
+    """
 
     def __init__(self) -> None:
+        self.ended = EndedProcesses()
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._shared = mmap.mmap(-1, _LAYOUT.size)

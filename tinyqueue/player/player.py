@@ -27,6 +27,7 @@ from tinyqueue.player.open_stages import OpenStages
 from tinyqueue.player.outbox import Outbox
 from tinyqueue.player.play_task import PlayReport, PlayTask
 from tinyqueue.player.policies import IDLE_S, NewestPolicy
+from tinyqueue.player.process_end import ProcessEnd
 from tinyqueue.player.realtime import play_episodes
 from tinyqueue.player.spool import Spool
 from tinyqueue.player.spool_folder import SpoolFolder
@@ -146,6 +147,15 @@ class Player:
             "environment crashed it, it ran out of memory, or it was killed), or lost its broker"
         )
         self._tell(task, LOST, text, ended=ended)
+
+    def process_ended(self, end: ProcessEnd) -> None:
+        """Tells the learner that another process of this worker has ended in a task."""
+        try:
+            spec = self._specs.load(end.experiment, MOST_SPEC_BYTES)
+        except TinyqueueError:
+            spec = None
+        environment = spec.environment.id if spec is not None and spec.run == end.run else ""
+        self._failing.tell(end.failure(environment, self._settings.login))
 
     def not_evaluated(self, request: str, experiment: str, run: str, error: Exception) -> None:
         """Tells the learner why an evaluation was not played, as :meth:`failed` does of a task.

@@ -17,6 +17,9 @@ FAILURE_TYPE = "application/x-tinyqueue-task-failure"
 LOST = "process-lost"
 """Kind of a task that was delivered again: its process, or only its connection, was lost."""
 
+ENDED = "process-ended"
+"""Kinds of failures begin with it whose process ended in the middle of its task, for all to see."""
+
 MOST_TEXT = 1024
 _MOST_NAME = 128
 

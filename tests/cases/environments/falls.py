@@ -110,6 +110,11 @@ class ExitsLate(_Late):
         os._exit(7)
 
 
+class SaysExitLate(_Late):
+    def fall(self):
+        sys.exit("no licence found")
+
+
 class HangsLate(_Late):
     def fall(self):
         while True:
@@ -117,5 +122,5 @@ class HangsLate(_Late):
 
 
 register(Flaky, InInit, InReset, InStep, InLaterStep, InClose, SaysExit, Exits, Segfaults)
-register(Hangs, Interrupts, ExitsLate, HangsLate)
+register(Hangs, Interrupts, ExitsLate, SaysExitLate, HangsLate)
 gymnasium.register("NoSuchClass-v0", entry_point="falls:NotThere")
