@@ -1,6 +1,7 @@
 """What a run tells: its files, its status, its view."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,6 +260,18 @@ def test_a_long_silence_is_explained_again_ever_more_rarely(
         f"no session batch has arrived for {seconds} s. {said}"
         for seconds in (16, 31, 61, 121, 181)
     ]
+
+
+def test_a_silence_that_went_by_unseen_is_told_once(reporter, view, monkeypatch):
+    """As during an evaluation, or an update that takes long."""
+    now_s = [time.monotonic()]
+    monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: now_s[0])
+    for passed_s in (32.0, 0.5, 0.5, 26.0, 3.0):
+        now_s[0] += passed_s
+        reporter.waited()
+
+    silent = [said.partition(".")[0] for said in view.messages]
+    assert silent == [f"no session batch has arrived for {s} s" for s in (32, 62)]
 
 
 def test_the_status_is_json_from_the_start(reporter, run):

@@ -159,8 +159,10 @@ class Reporter:
         """Updates the view while no batch arrives, and explains a long silence."""
         silent_s = time.monotonic() - self._heard_s
         if silent_s > self._quiet_s:
-            # After 15, 30, 60 and 120 s, and every minute from then on.
-            self._quiet_s += min(self._quiet_s, MOST_QUIET_S)
+            # After 15, 30, 60 and 120 s, and every minute from then on. When several of these have
+            # gone by unseen, it is told once.
+            while self._quiet_s < silent_s:
+                self._quiet_s += min(self._quiet_s, MOST_QUIET_S)
             what = f"no session batch has arrived for {silent_s:.0f} s"
             self._view.message(f"{what}. {self._about_players()}")
         self.look()
