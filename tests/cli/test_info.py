@@ -133,6 +133,18 @@ def test_the_remarks_on_a_runs_end_are_shown_with_its_count(tinyqueue, tmp_path)
     assert "the environment failed 9 times" in tinyqueue("info", run).out
 
 
+def test_how_a_run_ended_is_shown_with_its_reason(tinyqueue, tmp_path):
+    run = tmp_path / "pole" / "1"
+    run.mkdir(parents=True)
+    Ledger(run / "sessions.db", experiment="pole", run="1").close()
+    reason = "no session batch was accepted"
+    (run / "outcome.json").write_text(json.dumps({"ended": "failed", "reason": reason}))
+
+    assert f"failed: {reason}" in " ".join(tinyqueue("info", run).out.split())
+    facts = json.loads(tinyqueue("info", run, "--json").out)["pole"]
+    assert (facts["ended"], facts["reason"], facts["remarks"]) == ("failed", reason, [])
+
+
 def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):
     said = tinyqueue("info", tmp_path)
 

@@ -64,6 +64,7 @@ def halves(first: float, last: float) -> Array:
 
 PQN = {"algorithm": {"name": "pqn"}}
 SPEAKING: list[tuple[str, Run, str]] = [
+    ("run-failed", replace(run(), ended="failed", reason="no batch in 60 s"), "no batch in 60 s"),
     ("entropy-gone", run(FLAT, entropy=halves(0.69, 0.01)), "0.01 nats of 0.69"),
     ("entropy-stays", run(FLAT, entropy=0.69), "0.69 nats of 0.69"),
     ("value-explains-nothing", run(explained_variance=-0.02), "explained_variance -0.02"),
@@ -113,7 +114,7 @@ def test_no_rule_speaks_of_a_run_that_has_only_begun(rule: Any) -> None:
     assert rule(Run(begun.experiment, recorded, None, None)) is None
 
 
-LOST = {"environment-fails", "much-set-aside"}
+LOST = {"run-failed", "environment-fails", "much-set-aside"}
 
 
 @pytest.mark.parametrize(("name", "spoiled", "seen"), SPEAKING)
@@ -181,6 +182,12 @@ def _diagnosed(folder: Path) -> list[Finding]:
             max((line[EvaluationField.RETURN_MEAN] for line in evaluations), default=None),
         )
     )
+
+
+@pytest.mark.parametrize("ended", ["solved", "max env steps", "stopped"])
+def test_a_run_that_ended_as_it_should_has_not_failed(ended: str) -> None:
+    ended_well = replace(run(), ended=ended, reason="the evaluation took too long")
+    assert diagnose(ended_well) == []
 
 
 def test_the_page_of_metrics_explains_every_rule() -> None:

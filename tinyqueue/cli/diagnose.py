@@ -16,6 +16,7 @@ from tinyqueue.monitor.diagnosis import Run, diagnose
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import complete_lines, read_recorded
 from tinyqueue.monitor.view import number
+from tinyqueue.run.outcome import read_outcome
 
 
 @click.command("diagnose")
@@ -46,9 +47,15 @@ def diagnose_run(run: Path, as_json: bool) -> None:
 
 def _read(run: Path) -> Run:
     evaluations = list(complete_lines(run / "evaluations.jsonl"))
+    recorded, outcome = read_recorded(run), read_outcome(run)
+    if outcome.get("ended") == "failed" and recorded.env_steps[-1] > outcome["env_steps"]:
+        # It has gone on since.
+        outcome = {}
     return Run(
         of_run(run),
-        read_recorded(run),
+        recorded,
+        ended=outcome.get("ended", ""),
+        reason=outcome.get("reason", ""),
         level=evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
         best=max((line[EvaluationField.RETURN_MEAN] for line in evaluations), default=None),
     )
@@ -60,12 +67,16 @@ def _facts(run: Run) -> dict[str, object]:
         "env_steps": int(run.recorded.env_steps[-1]),
         "level": run.level,
         "best": run.best,
+        "ended": run.ended,
+        "reason": run.reason,
     }
 
 
 def _summary(run: Run) -> str:
     recorded = run.recorded
     said = f"{run.experiment.name}: {recorded.env_steps[-1]:,.0f} env steps"
+    if run.ended:
+        said += f", last ended: {run.ended}"
     if run.best is None:
         return f"{said}, not evaluated"
     said += f", best evaluation {number(run.best, beside=run.level)}"

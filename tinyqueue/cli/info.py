@@ -17,6 +17,7 @@ from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.ledger.ledger import read_count
 from tinyqueue.monitor.console import PrintableConsole
 from tinyqueue.run.notes import brief_note
+from tinyqueue.run.outcome import read_outcome
 from tinyqueue.settings import load_settings
 from tinyqueue.store.client import connect
 from tinyqueue.store.lease import read_lease
@@ -59,15 +60,9 @@ def _of_run(run: Path) -> dict[str, Any]:
     note = brief_note(run)
     if note:
         facts["note"] = note
-    return {experiment_of(run): {**facts, "remarks": _remarks(run)}}
-
-
-def _remarks(run: Path) -> list[str]:
-    """The remarks on the run's last end; none before it."""
-    try:
-        return list(json.loads((run / "outcome.json").read_bytes())["remarks"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    outcome = read_outcome(run)
+    facts |= {key: outcome[key] for key in ("ended", "reason") if outcome.get(key)}
+    return {experiment_of(run): {**facts, "remarks": outcome.get("remarks") or []}}
 
 
 def _of_store() -> dict[str, Any]:
@@ -126,6 +121,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "replay_items" in facts:
         held = f"{facts['replay_items']:,.0f} items of {facts['replay_env_steps']:,.0f} env steps"
         rows.append(("replay", held))
+    if "ended" in facts:
+        why = f": {facts['reason']}" if "reason" in facts else ""
+        rows.append(("last ended", f"{facts['ended']}{why}"))
     if "note" in facts:
         rows.append(("note", facts["note"]))
     rows += [("remark", text) for text in facts.get("remarks", ())]

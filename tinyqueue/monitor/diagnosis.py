@@ -50,12 +50,16 @@ class Run:
         recorded: Its metrics and episodes.
         level: The mean return that it was to reach; None without one.
         best: The best evaluation's mean return; None before the first.
+        ended: How it last ended, in a word or some; empty if it has not, or went on since.
+        reason: Why it failed; empty otherwise.
     """
 
     experiment: Experiment
     recorded: Recorded
     level: float | None
     best: float | None
+    ended: str = ""
+    reason: str = ""
 
     @property
     def algorithm(self) -> Any:
@@ -95,6 +99,18 @@ def diagnose(run: Run) -> list[Finding]:
     """
     rules = OF_EVERY_RUN if run.has_reached else RULES
     return [finding for rule in rules if (finding := rule(run)) is not None]
+
+
+def run_failed(run: Run) -> Finding | None:
+    """It ended because it could not make progress."""
+    if run.ended != "failed":
+        return None
+    return Finding(
+        "run-failed",
+        f"the run failed: {run.reason or 'no reason was recorded'}",
+        "correct what the reason names, then continue with tinyqueue train --resume RUN; the logs "
+        "of the players (players.log in the run directory) have the tracebacks",
+    )
 
 
 def entropy_gone(run: Run) -> Finding | None:
@@ -350,8 +366,8 @@ def _smaller_rewards(run: Run) -> list[str]:
     return ["scale rewards so that returns are near 1, by algorithm.reward_scale"]
 
 
-OF_EVERY_RUN: tuple[Rule, ...] = (environment_fails, much_set_aside)
-"""Rules of what a run lost, whether it reached its level or not."""
+OF_EVERY_RUN: tuple[Rule, ...] = (run_failed, environment_fails, much_set_aside)
+"""Rules of how a run ended and what it lost, whether it reached its level or not."""
 RULES: tuple[Rule, ...] = (
     *OF_EVERY_RUN,
     learning_rate_spent,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 Ended = Literal["solved", "max env steps", "stopped", "failed"]
 
@@ -53,3 +55,16 @@ class Outcome:
     last_env_steps: int = 0
     remarks: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+
+
+def read_outcome(run: Path) -> dict[str, Any]:
+    """How a run last ended, as its ``outcome.json`` has it; empty before its first end.
+
+    Args:
+        run: The run directory.
+    """
+    try:
+        found = json.loads((run / "outcome.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
