@@ -8,7 +8,7 @@ from failing_tasks import Clock, failure
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyqueue.experience.login_record import MOST_ENDS
+from tinyqueue.experience.login_record import MOST_UNSETTLED
 from tinyqueue.experience.setbacks import MOST_KINDS, MOST_LOGINS, MOST_REMARKS, Setbacks
 from tinyqueue.wire.failures import ENDED, LOST
 
@@ -131,12 +131,23 @@ def test_processes_that_end_in_tasks_are_told_of_at_once_by_count_and_at_the_end
     ]
 
 
+def test_the_reason_why_a_task_came_again_may_be_told_after_it(
+    setbacks: Setbacks, said: list[str]
+) -> None:
+    for _ in range(9):
+        setbacks.failed(failure(LOST, "it came again"))
+        setbacks.failed(failure(f"{ENDED}: SIGKILL", "its process was ended by SIGKILL"))
+
+    assert said == ["player host:1: its process was ended by SIGKILL"]
+    assert setbacks.closing_remarks() == []
+
+
 def test_a_login_that_invents_ends_of_processes_fills_no_memory(setbacks: Setbacks) -> None:
-    for task in range(10 * MOST_ENDS):
+    for task in range(10 * MOST_UNSETTLED):
         end = replace(failure(f"{ENDED}: exit code 0"), task=f"task {task}")
         setbacks.failed(end, "mallory")
 
-    assert len(setbacks._of("mallory").ends) == MOST_ENDS
+    assert len(setbacks._of("mallory").unsettled) == MOST_UNSETTLED
 
 
 def test_tasks_that_failed_while_others_were_played_are_told_of_at_the_end(

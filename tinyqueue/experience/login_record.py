@@ -9,8 +9,8 @@ MOST_KINDS = 32
 """Maximum number of kinds in each group (failures, faults, …): senders choose the text."""
 MOST_PLAYERS = 64
 """Players remembered with one kind; what is said of more is that there are that many."""
-MOST_ENDS = 256
-"""Tasks remembered in which processes have ended."""
+MOST_UNSETTLED = 256
+"""Tasks remembered that came again without a reason, or have a reason and have not yet."""
 REMIND_FIRST_S = 10.0
 """Time until the first reminder of a failure that continues; it doubles each time."""
 
@@ -44,7 +44,7 @@ class LoginRecord:
         kinds: Name → setbacks of that kind.
         accepted, aside: Numbers of its batches.
         lost: How many of its tasks came again, for a reason that nobody has told.
-        ends: Task → how many processes have ended in it, until it comes again.
+        unsettled: Task → how many processes have ended in it, less how often it came again.
         first_s, latest_s: When its first and latest setback was; None and 0 before.
         last_accepted_s: When its last batch was accepted.
         has_played: Whether anything that failed shows that it has players: a task that was sent,
@@ -57,7 +57,7 @@ class LoginRecord:
     accepted: int = 0
     aside: int = 0
     lost: int = 0
-    ends: dict[str, int] = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
     first_s: float | None = None
     latest_s: float = 0.0
     last_accepted_s: float = 0.0
@@ -80,17 +80,23 @@ class LoginRecord:
         ]
 
     def ended(self, task: str) -> None:
-        """Notes that a process has ended in a task, which is going to come again."""
-        self.ends[task] = self.ends.pop(task, 0) + 1
-        if len(self.ends) > MOST_ENDS:
-            del self.ends[next(iter(self.ends))]
+        """Notes that a process has ended in a task: why it comes again, or already has."""
+        if self._settle(task, 1) < 0:
+            self.lost -= 1
 
-    def expects(self, task: str) -> bool:
-        """Whether a task comes again because a process has ended in it; once for each."""
-        count = self.ends.pop(task, 0)
-        if count > 1:
-            self.ends[task] = count - 1
-        return count > 0
+    def came_again(self, task: str) -> bool:
+        """Notes that a task came again; returns whether nobody has told why."""
+        is_lost = self._settle(task, -1) <= 0
+        self.lost += is_lost
+        return is_lost
+
+    def _settle(self, task: str, by: int) -> int:
+        before = self.unsettled.pop(task, 0)
+        if before + by:
+            self.unsettled[task] = before + by
+        if len(self.unsettled) > MOST_UNSETTLED:
+            del self.unsettled[next(iter(self.unsettled))]
+        return before
 
     def note(self, name: str, text: str, player: str, count: int, now_s: float) -> bool:
         """Counts setbacks of a kind; returns whether they are the first ones of it."""

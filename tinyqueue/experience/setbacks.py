@@ -78,14 +78,10 @@ class Setbacks:
             record.has_played |= was_sent
             if failure.kind.startswith(ENDED):
                 record.ended(failure.task)
-            if failure.kind == LOST:
-                if record.expects(failure.task):
-                    return
-                record.lost += 1
-                if record.accepted and record.lost < 3:
-                    # A restarted broker delivers tasks again; nothing is wrong then. A short run
-                    # says it at its end.
-                    return
+            # A restarted broker delivers tasks again; nothing is wrong then. Or the reason comes
+            # right after. A short run says it at its end.
+            if failure.kind == LOST and not (record.came_again(failure.task) and record.lost >= 3):
+                return
             # Once batches have come, the player or others go on with the next task.
             did = "gave up a task" if self._last_accepted_s else "cannot play"
             # A player chooses its name; its login is the broker's word.
