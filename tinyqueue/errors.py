@@ -18,6 +18,7 @@
     ├── CheckpointError              a checkpoint that is torn, corrupt or of another experiment
     ├── FilmError                    a film that cannot be made or written
     └── RunDirectoryError            a run directory that is missing, in use, or of another schema
+        └── NothingRecordedError     … that has not recorded yet what was asked for
 
 Every message says what happened, why, and what to do next. The command line
 prints the message of a ``TinyqueueError`` without a traceback and exits 1.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class TinyqueueError(Exception):
@@ -178,6 +180,19 @@ class FilmError(TinyqueueError):
 
 class RunDirectoryError(TinyqueueError):
     """A run directory is missing, in use, or of another schema."""
+
+
+class NothingRecordedError(RunDirectoryError):
+    """A run has not trained for long enough to have recorded what was asked for.
+
+    Args:
+        run: The run directory.
+        text: The message; it ends with the advice to train for longer, without a full stop.
+    """
+
+    def __init__(self, run: Path, text: str) -> None:
+        super().__init__(f"{text} Let it train for longer")
+        self.run = run
 
 
 class DiskFullError(NotNowError):

@@ -12,7 +12,8 @@ import gymnasium
 import pytest
 
 from tinyqueue.catalogue import make_experiment
-from tinyqueue.cli.endings import _longer, document, sentences, tell
+from tinyqueue.cli.endings import document, sentences, tell
+from tinyqueue.cli.resuming import longer
 from tinyqueue.errors import DiskFullError
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Count, Mark
@@ -235,6 +236,22 @@ def test_a_run_that_ended_at_its_limit_goes_on_with_a_higher_one(run, capsys):
     assert said[2] == f"tinyqueue train --resume {run} --max-env-steps 4096"
 
 
+def test_every_command_that_trains_for_longer_is_the_same(run, capsys, monkeypatch):
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "snake")
+    monkeypatch.setenv("PYTHONPATH", ".")
+    outcome = Outcome("max env steps", 2048, 2, 2, 1.0)
+
+    tell(outcome, run, POLE, resume=RESUME, as_json=False)
+
+    said = [line for line in capsys.readouterr().out.splitlines() if "--resume" in line]
+    command = (
+        "TINYQUEUE_ENVIRONMENT_MODULES=snake PYTHONPATH=. "
+        f"tinyqueue train --resume {run} --max-env-steps 4096"
+    )
+    assert said[0].endswith(f"Let it train for longer: {command}")
+    assert said[1:] == [f"  {command}"]
+
+
 @pytest.mark.parametrize(
     ("ended", "limit", "anneal_steps", "options"),
     [
@@ -252,9 +269,9 @@ def test_a_longer_run_stretches_the_schedule_that_ends_at_zero(ended, limit, ann
         "algorithm": {"anneal_steps": anneal_steps},
         "stop": {} if limit is None else {"max_env_steps": limit},
     }
-    outcome = Outcome(ended, 1000, 10, 9, 1.5)
+    reached = ended == "max env steps"
 
-    assert " ".join(_longer(outcome, make_experiment(document))) == options
+    assert " ".join(longer(make_experiment(document), reached, 1000)) == options
 
 
 def test_how_actions_were_chosen_is_said_and_goes_into_what_comes_next(run, capsys):

@@ -3,6 +3,8 @@
 import json
 import sys
 
+import pytest
+
 
 def run_of(folder):
     folder.mkdir(parents=True)
@@ -28,6 +30,25 @@ def test_a_folder_without_episodes_is_named(tinyqueue, tmp_path):
 
     assert said.code == 1
     assert "empty" in said.err
+
+
+@pytest.mark.parametrize("command", ["plot", "diagnose"])
+def test_a_run_that_recorded_nothing_is_told_how_it_goes_on(
+    tinyqueue, tmp_path, monkeypatch, command
+):
+    run = run_of(tmp_path / "pole" / "1")
+    (run / "episodes.jsonl").unlink()
+    (run / "experiment.toml").write_text('name = "pole"\n[environment]\nid = "CartPole-v1"\n')
+    (run / "outcome.json").write_text(json.dumps({"ended": "max env steps", "env_steps": 64}))
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "snake")
+    monkeypatch.setenv("PYTHONPATH", ".")
+
+    said = tinyqueue(command, run)
+
+    assert said.err.endswith(
+        "Let it train for longer: TINYQUEUE_ENVIRONMENT_MODULES=snake PYTHONPATH=. "
+        f"tinyqueue train --resume {run} --max-env-steps 128\n"
+    )
 
 
 def test_without_matplotlib_the_extra_is_named(tinyqueue, tmp_path, monkeypatch):

@@ -11,7 +11,9 @@ import click
 from tinyqueue.catalogue import of_run
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
+from tinyqueue.cli.resuming import with_advice
 from tinyqueue.cli.runs import require_run
+from tinyqueue.errors import NothingRecordedError
 from tinyqueue.monitor.diagnosis import Run, diagnose
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import complete_lines, read_recorded
@@ -32,7 +34,10 @@ def diagnose_run(run: Path, as_json: bool) -> None:
     tinyqueue diagnose runs/cartpole-ppo/1
     """
     require_run(run)
-    known = _read(run)
+    try:
+        known = _read(run)
+    except NothingRecordedError as error:
+        raise with_advice(error) from error
     findings = diagnose(known)
     if as_json:
         found = [asdict(finding) for finding in findings]

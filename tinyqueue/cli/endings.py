@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyqueue.algorithms.horizon import horizon
+from tinyqueue.cli.advised import command
 from tinyqueue.cli.output import print_json, print_text
+from tinyqueue.cli.resuming import resumed
 from tinyqueue.envs.names import draws_pictures
-from tinyqueue.errors import DiskFullError, MissingExtraError, RunDirectoryError
+from tinyqueue.errors import (
+    DiskFullError,
+    MissingExtraError,
+    NothingRecordedError,
+    RunDirectoryError,
+)
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.film.recorder import require_extra
 from tinyqueue.ledger.ledger import read_count
@@ -24,7 +29,6 @@ from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
 from tinyqueue.run.outcome import Outcome
-from tinyqueue.settings import load_settings
 
 WORTH_RESUMING_S = 300.0
 """A failed run that trained at least this long is worth resuming, so the command is printed."""
@@ -46,7 +50,8 @@ def tell(
     result = document(outcome, run)
     _keep(result, run)
     nothing = outcome.ended == "failed" and not outcome.updates
-    drawn = "none: nothing was trained" if nothing else _draw(run)
+    again = _resumed(outcome, run, experiment, resume)
+    drawn = "none: nothing was trained" if nothing else _draw(run, again)
     if as_json:
         print_json(json.dumps(result))
         return
@@ -56,7 +61,7 @@ def tell(
     for line in others:
         print_text(f"  {line}")
     print_text("", f"run directory: {run}", f"learning curve: {drawn}", "next:")
-    for line in _next(outcome, run, experiment, resume):
+    for line in _next(outcome, run, experiment, again):
         print_text(f"  {line}")
 
 
@@ -135,20 +140,8 @@ def _deciding(outcome: Outcome) -> str:
     return number(mean, beside=outcome.threshold)
 
 
-def _next(
-    outcome: Outcome, run: Path, experiment: Experiment, resume: Sequence[str]
-) -> Iterator[str]:
-    """The commands that a person may want next."""
-
-    def command(*words: str | Path | int) -> str:
-        return f"{before}{shlex.join(map(str, words))}"
-
-    # Whoever wrote them before this command alone needs them before the next one too.
-    modules = ",".join(load_settings().environment_modules)
-    before = f"TINYQUEUE_ENVIRONMENT_MODULES={shlex.quote(modules)} " if modules else ""
-    if modules and (path := os.environ.get("PYTHONPATH")):
-        before += f"PYTHONPATH={shlex.quote(path)} "
-
+def _next(outcome: Outcome, run: Path, experiment: Experiment, resume: str) -> Iterator[str]:
+    """The commands that a person may want next; ``resume`` trains the run for longer."""
     how = ("--sample",) if outcome.policy == "sampled" else ()
     if outcome.updates:
         games = experiment.evaluation.episodes
@@ -161,23 +154,19 @@ def _next(
         if outcome.trained_s < WORTH_RESUMING_S:
             # Resuming would fail in the same way, and little training would be lost.
             return
-    yield command(*resume, run, *_longer(outcome, experiment))
+    yield resume
     if (run / "tb").is_dir():
         yield shlex.join(["tensorboard", "--logdir", str(run / "tb")])
 
 
-def _longer(outcome: Outcome, experiment: Experiment) -> list[str]:
-    """Options without which a resumed run would end at once or learn nothing more."""
-    options, end = [], experiment.stop.max_env_steps
-    if outcome.ended == "max env steps":
-        end = 2 * outcome.env_steps
-        options += ["--max-env-steps", str(end)]
-    limit = horizon(experiment.algorithm)
-    if limit is not None:
-        wanted = end if end is not None else 2 * outcome.env_steps
-        if wanted > limit.env_steps:
-            options += ["--set", f"algorithm.anneal_steps={wanted}"]
-    return options
+def _resumed(outcome: Outcome, run: Path, experiment: Experiment, resume: Sequence[str]) -> str:
+    return resumed(
+        run,
+        experiment,
+        reached_its_limit=outcome.ended == "max env steps",
+        env_steps=outcome.env_steps,
+        resume=resume,
+    )
 
 
 def _first_for_films() -> str:
@@ -207,13 +196,20 @@ def _keep(result: dict[str, Any], run: Path) -> None:
         print_text(f"{path} is not written: {error.strerror}.", err=True)
 
 
-def _draw(run: Path) -> str:
-    """Where the learning curve is; or why there is none, and how to draw it."""
-    again = f"tinyqueue plot {run}"
+def _draw(run: Path, resume: str) -> str:
+    """Where the learning curve is; or why there is none, and how to draw it.
+
+    Args:
+        run: The run directory.
+        resume: The command that trains it for longer.
+    """
+    again = command("tinyqueue", "plot", run)
     try:
         return str(plot_learning_curve([run], run / CURVE))
     except MissingExtraError:
         return f'none without matplotlib: pip install "tinyqueue[plot]", then {again}'
+    except NothingRecordedError as error:
+        return f"none: {error}: {resume}"
     except RunDirectoryError as error:
         return f"none: {error}"
     except OSError as error:

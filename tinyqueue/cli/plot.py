@@ -8,8 +8,9 @@ import click
 
 from tinyqueue.cli.output import print_text
 from tinyqueue.cli.paths import UserPath
+from tinyqueue.cli.resuming import with_advice
 from tinyqueue.cli.runs import require_run
-from tinyqueue.errors import ConfigError
+from tinyqueue.errors import ConfigError, NothingRecordedError
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
@@ -34,6 +35,8 @@ def plot(runs: tuple[Path, ...], out: Path, info: str | None) -> None:
         require_run(run)
     try:
         plot_learning_curve(list(runs), out, info=info)
+    except NothingRecordedError as error:
+        raise with_advice(error) from error
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written: {error.strerror or error}. Give another file with --out."

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from tinyqueue.catalogue import of_run
+from tinyqueue.cli.advised import command
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
@@ -172,7 +173,7 @@ def _find(log: SessionLog, run: Path, which: str) -> LoggedSession:
     if row is None:
         raise ConfigError(
             f"{run} does not hold session batch {which}; it holds numbers {numbers[0]} to "
-            f"{numbers[-1]}. See: tinyqueue sessions list {run}"
+            f"{numbers[-1]}. See: {command('tinyqueue', 'sessions', 'list', run)}"
         )
     return row
 

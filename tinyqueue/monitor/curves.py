@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.errors import ConfigError, RunDirectoryError
+from tinyqueue.errors import ConfigError, NothingRecordedError, RunDirectoryError
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.validation import validated
@@ -60,7 +60,8 @@ def read_curve(run: Path, info: str | None = None) -> Curve:
             evaluations nor a level.
 
     Raises:
-        RunDirectoryError: No episode has ended in it, or had this number, or a line is damaged.
+        NothingRecordedError: No episode has ended in it.
+        RunDirectoryError: No episode had this number, or a line is damaged.
     """
     steps, returns = read_episodes(run, info)
     if not len(returns) and info is not None:
@@ -69,9 +70,8 @@ def read_curve(run: Path, info: str | None = None) -> Curve:
             f"it has {', '.join(info_names(run)) or 'none'}. To record it: metrics.info=[{info!r}]."
         )
     if not len(returns):
-        raise RunDirectoryError(
-            f"{run} holds no finished episode, so there is no curve to draw. "
-            f"Let it train for longer: tinyqueue train --resume {run}"
+        raise NothingRecordedError(
+            run, f"{run} holds no finished episode, so there is no curve to draw."
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
     evaluations = list(complete_lines(run / "evaluations.jsonl")) if info is None else []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.errors import RunDirectoryError
+from tinyqueue.errors import NothingRecordedError, RunDirectoryError
 from tinyqueue.monitor.metrics import EpisodeColumn, Metric
 
 
@@ -64,13 +64,13 @@ def read_recorded(run: Path) -> Recorded:
     """Reads ``metrics.jsonl`` and ``episodes.jsonl`` of a run directory.
 
     Raises:
-        RunDirectoryError: The run has not recorded anything yet, or a file cannot be read.
+        NothingRecordedError: The run has not recorded anything yet.
+        RunDirectoryError: A file cannot be read.
     """
     lines = list(complete_lines(run / "metrics.jsonl"))
     if not lines:
-        raise RunDirectoryError(
-            f"{run} holds no metrics yet: a learner writes a line every few seconds. "
-            f"Let it train for longer: tinyqueue train --resume {run}"
+        raise NothingRecordedError(
+            run, f"{run} holds no metrics yet: a learner writes a line every few seconds."
         )
     names = sorted({name for line in lines for name in line})
     columns = {name: np.array([line.get(name, np.nan) for line in lines], float) for name in names}
