@@ -1,6 +1,8 @@
 """What is said when training has ended."""
 
 import dataclasses
+import errno
+import io
 import json
 import sys
 import time
@@ -80,7 +82,8 @@ def test_a_solved_run_tells_both_sets_of_games_and_what_it_took():
         "498.2 over 100 fresh games of the same weights",
         "11.5 s after the command",
         "530,354 env steps, 524 updates until these weights, 10.0 s of training",
-        "session batches: 804 attempted = 800 accepted + 1 set aside + 3 dropped + 0 missing",
+        "session batches: 804 attempted = 800 accepted + 1 set aside (reward: 1) + "
+        "3 dropped (stale: 3) + 0 missing",
     ]
 
 
@@ -333,3 +336,18 @@ def test_a_run_that_could_not_get_on_is_told_by_its_reason_and_not_to_be_resumed
     assert "learner.log" not in said
     assert "--resume" not in said
     assert "train for longer" not in said
+
+
+def test_a_reader_that_has_gone_is_answered_on_the_other_stream(run, capsys, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "gone")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+
+    with pytest.raises(BrokenPipeError):
+        tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
+
+    assert capsys.readouterr().err == (
+        f"output closed; saved in {run}; resume with: tinyqueue train --resume {run}\n"
+    )

@@ -11,6 +11,7 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli import learner as learner_command
 from tinyqueue.cli.experiments import configured, new_run
 from tinyqueue.cli.learner import _as_given
+from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.client import connect
@@ -254,3 +255,57 @@ def test_a_run_remembers_what_it_started_from(tinyqueue, file, trained):
 
     assert "runs/pole/2, the newest run, was not started from" in said.err
     assert "--new" in said.err
+
+
+def test_a_new_run_is_not_named_before_it_trains(tinyqueue, file, monkeypatch):
+    def refuses(experiment, run, settings, view, where):
+        run.discard_unless_begun()
+        raise ServiceUnreachableError("the broker does not answer.")
+
+    monkeypatch.setattr(learner_command, "train_here", refuses)
+
+    refused = tinyqueue("learner", "start", file)
+
+    assert refused.code == 1
+    assert "CartPole-v1 with impala" in refused.out
+    assert "runs/pole" not in refused.out + refused.err
+
+
+def test_a_run_that_goes_on_is_named(tinyqueue, file, trained):
+    tinyqueue("learner", "start", file)
+
+    again = tinyqueue("learner", "start", file)
+
+    assert "; runs/pole/1" in again.out.splitlines()[0]
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_an_interruption_says_what_there_is(tinyqueue, file, monkeypatch, is_kept):
+    def interrupted(experiment, run, settings, view, where):
+        if not is_kept:
+            run.discard_unless_begun()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learner_command, "train_here", interrupted)
+
+    ended = tinyqueue("learner", "start", file)
+
+    assert ended.code == 130
+    assert ended.err.strip() == (
+        "stopped. What was saved until now is in runs/pole/1."
+        if is_kept
+        else "stopped. Nothing was saved, as nothing was trained yet."
+    )
+
+
+def test_an_interruption_before_there_is_a_run_says_that_nothing_is_saved(
+    tinyqueue, file, monkeypatch
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyqueue.cli.options.find_document", interrupted)
+
+    ended = tinyqueue("learner", "start", file)
+
+    assert ended.err.strip() == "stopped. Nothing was saved, as nothing was trained yet."

@@ -6,14 +6,16 @@ import dataclasses
 import json
 import math
 import shlex
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyqueue.cli.advised import command
 from tinyqueue.cli.output import print_json, print_text
 from tinyqueue.cli.resuming import resumed
+from tinyqueue.cli.terminal import say
 from tinyqueue.envs.names import draws_pictures
 from tinyqueue.errors import (
     DiskFullError,
@@ -24,7 +26,7 @@ from tinyqueue.errors import (
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.film.recorder import require_extra
 from tinyqueue.ledger.ledger import read_count
-from tinyqueue.ledger.marks import Count
+from tinyqueue.ledger.marks import Count, by_reason
 from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
@@ -40,21 +42,43 @@ def tell(
 ) -> None:
     """Saves the outcome in the run directory, draws the learning curve, and prints the result.
 
+    If standard output has been closed, standard error says where everything is.
+
     Args:
         outcome: How the run ended.
         run: The run directory.
         experiment: The experiment that was trained.
         resume: The command that resumes a run with the same layout; the run's path follows.
         as_json: Print one JSON object instead of sentences and next steps.
+
+    Raises:
+        OSError: Standard output cannot be written to.
     """
     result = document(outcome, run)
     _keep(result, run)
     nothing = outcome.ended == "failed" and not outcome.updates
     again = _resumed(outcome, run, experiment, resume)
     drawn = "none: nothing was trained" if nothing else _draw(run, again)
-    if as_json:
-        print_json(json.dumps(result))
-        return
+    try:
+        if as_json:
+            print_json(json.dumps(result))
+        else:
+            _print(outcome, run, experiment, result, drawn, again)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        say(f"output closed; saved in {run}; resume with: {again}")
+        raise
+
+
+def _print(
+    outcome: Outcome,
+    run: Path,
+    experiment: Experiment,
+    result: Mapping[str, Any],
+    drawn: str,
+    again: str,
+) -> None:
+    """The result as sentences, and what may come next."""
     colour = {"solved": "green", "failed": "red"}.get(outcome.ended, "yellow")
     first, *others = sentences(outcome, solved_s=result["solved_s"], count=_count(run))
     print_text(first, fg=colour, bold=True)
@@ -101,10 +125,16 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
     if count is not None:
         lines.append(
             f"session batches: {count.attempted:,} attempted = {count.accepted:,} accepted + "
-            f"{sum(count.set_aside.values()):,} set aside + "
-            f"{sum(count.dropped.values()):,} dropped + {count.missing:,} missing"
+            f"{_with_reasons(count.set_aside, 'set aside')} + "
+            f"{_with_reasons(count.dropped, 'dropped')} + {count.missing:,} missing"
         )
     return [*lines, *outcome.advice]
+
+
+def _with_reasons(counts: Mapping[str, int], fate: str) -> str:
+    """``15 dropped (max env steps: 15)``; no reasons where there is nothing to explain."""
+    told = f" ({by_reason(counts)})" if counts else ""
+    return f"{sum(counts.values()):,} {fate}{told}"
 
 
 def _ended(outcome: Outcome) -> str:

@@ -15,7 +15,9 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import experiment_of, require_run
 from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
 from tinyqueue.ledger.ledger import read_count
+from tinyqueue.ledger.marks import by_reason
 from tinyqueue.monitor.console import PrintableConsole
+from tinyqueue.monitor.view import counted
 from tinyqueue.run.notes import brief_note
 from tinyqueue.run.outcome import read_outcome
 from tinyqueue.settings import load_settings
@@ -111,7 +113,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("updates", f"{facts['updates']:,}  ({facts['updates_per_s']:,.1f}/s)"),
             ("return", _return(facts)),
             ("policy lag", f"{facts['policy_lag_mean']:.1f} versions"),
-            ("queue depth", f"{facts['queue_depth']} batches"),
+            ("queue depth", counted(facts["queue_depth"], "batch")),
         ]
     if "missed_ticks" in facts:
         p50, p99, worst = (f"{facts[f'action_ms_{name}']:.1f}" for name in ("p50", "p99", "worst"))
@@ -128,7 +130,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("note", facts["note"]))
     rows += [("remark", text) for text in facts.get("remarks", ())]
     for text, count in facts.get("setbacks", {}).items():
-        rows.append((f"{count:,} times", text))
+        rows.append((counted(count, "time"), text))
     if "count" in facts:
         rows += _count_rows(facts["count"])
     return rows
@@ -148,8 +150,8 @@ def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("attempted", f"{count['attempted']:,}  ({balance})"),
         ("= accepted", f"{count['accepted']:,}"),
-        ("+ set aside", f"{sum(aside.values()):,}  {_by_reason(aside)}"),
-        ("+ dropped", f"{sum(dropped.values()):,}  {_by_reason(dropped)}"),
+        ("+ set aside", f"{sum(aside.values()):,}  {by_reason(aside)}"),
+        ("+ dropped", f"{sum(dropped.values()):,}  {by_reason(dropped)}"),
         ("+ missing", f"{count['missing']:,}  in flight, or lost with a player"),
         ("duplicates", f"{count['duplicates']:,}  recognised, not trained again"),
         *(
@@ -158,7 +160,3 @@ def _count_rows(count: dict[str, Any]) -> list[tuple[str, str]]:
             else []
         ),
     ]
-
-
-def _by_reason(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason}: {n}" for reason, n in sorted(counts.items()))

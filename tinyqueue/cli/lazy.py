@@ -29,11 +29,15 @@ class LazyGroup(click.Group):
 
         Raises:
             UnknownNameError: There is no such command; the text suggests the nearest.
+            KeyboardInterrupt: Ctrl-C came while it was imported; the text says so.
         """
         if cmd_name not in self._lazy:
             raise UnknownNameError("command", cmd_name, self._lazy)
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        try:
+            command: click.Command = getattr(import_module(module), attribute)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("Nothing was done yet.") from error
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

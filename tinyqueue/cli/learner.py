@@ -16,6 +16,7 @@ from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import headline, open_run
+from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.views import view_beside
@@ -57,10 +58,12 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     view = view_beside(as_json)
     for url in unprotected(settings):
         view.message(f"{url}: {PLAIN_URL}")
-    view.message(headline(experiment, f"{source}; {run.path}"))
+    # A new run is named once it trains: one that is refused leaves no directory behind.
+    view.message(headline(experiment, source if run.is_new else f"{source}; {run.path}"))
     try:
         settings = allowing(settings, experiment.environment.id)
-        outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
+        with saying_what_is_kept(lambda: run.path):
+            outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")
         tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)

@@ -13,6 +13,7 @@ from importlib.metadata import version
 import click
 
 from tinyqueue.cli.corrected import corrected
+from tinyqueue.cli.interrupted import stopped
 from tinyqueue.cli.lazy import LazyGroup
 from tinyqueue.cli.output import print_text
 from tinyqueue.cli.terminal import (
@@ -129,8 +130,8 @@ def _run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("stopped.")
+    except (click.Abort, KeyboardInterrupt) as error:
+        say(stopped(error))
         return 130
     except Exception as error:
         text = users_failure(error)

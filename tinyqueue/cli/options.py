@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
+from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.experiment import Experiment
@@ -196,7 +197,8 @@ def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
             "stop_at_return": stop_at_return,
             "max_env_steps": max_env_steps,
         }
-        command(wanted=Wanted(target, resume, runs_dir, changes, init_from, note), **others)
+        with saying_what_is_kept(lambda: resume):
+            command(wanted=Wanted(target, resume, runs_dir, changes, init_from, note), **others)
 
     argument = click.argument("target", required=False, metavar="ENVIRONMENT|PRESET|FILE.toml")
     for option in reversed((argument, *_OPTIONS)):

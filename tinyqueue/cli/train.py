@@ -12,6 +12,7 @@ from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
 from tinyqueue.cli.experiments import headline
+from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option
@@ -77,7 +78,8 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     try:
         log_to_file(run.path / "learner.log")
         with led_aside(run.path / "learner.log", serial):
-            outcome = train_here(experiment, run, settings, view, where)
+            with saying_what_is_kept(lambda: run.path):
+                outcome = train_here(experiment, run, settings, view, where)
             view.stop()
         resume = resume_command(players, broker, serial)
         tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)

@@ -113,3 +113,8 @@ class Count:
             "env_steps": self.env_steps,
             "unbalanced": self.unbalanced,
         }
+
+
+def by_reason(counts: Mapping[str, int]) -> str:
+    """Set aside or dropped batches in words: ``max env steps: 15, stale: 3``."""
+    return ", ".join(f"{reason}: {n:,}" for reason, n in sorted(counts.items()))

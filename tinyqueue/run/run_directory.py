@@ -131,6 +131,11 @@ class RunDirectory:
         return root / experiment / str(max(known)) if known else None
 
     @property
+    def is_new(self) -> bool:
+        """Whether this process created it."""
+        return self._made is not None
+
+    @property
     def run_id(self) -> str:
         """The run's unique id."""
         return str(self._state["run"])
