@@ -76,6 +76,15 @@ def test_the_newest_are_listed_with_what_they_are(tinyqueue, run):
     assert "4 session batches are held" in tinyqueue("sessions", "list", run).out
 
 
+def test_one_session_batch_is_held_and_several_are(tinyqueue, tmp_path):
+    encoded = encode_session(session(0))
+    with Ledger(tmp_path / "sessions.db", experiment="pole", run="1") as ledger:
+        body = StoredBody(encoded.body, encoded.headers)
+        ledger.record([Mark(f"{STAGE}:0", "accepted", env_steps=11, body=body)])
+
+    assert "1 session batch is held" in tinyqueue("sessions", "list", tmp_path).out
+
+
 @pytest.mark.parametrize(
     ("document", "is_said"),
     [

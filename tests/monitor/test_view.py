@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, duration, number
+from tinyqueue.monitor.view import Progress, RunHeader, Snapshot, counted, duration, number
 
 
 def seen(header: RunHeader, *means: float) -> tuple[Progress, Snapshot]:
@@ -144,3 +144,10 @@ def test_a_rounded_number_never_crosses_a_level(value: float, level: int) -> Non
 
     assert (shown > level) == (value > level)
     assert (shown < level) == (value < level)
+
+
+def test_one_is_not_several() -> None:
+    assert counted(1, "game") == "1 game"
+    assert counted(2000, "game") == "2,000 games"
+    assert counted(0, "session batch") == "0 session batches"
+    assert counted(1, "session batch") == "1 session batch"

@@ -13,7 +13,10 @@ from tinyqueue.experiment.documents import read_document
 def list_presets() -> None:
     """List the included experiments; each is a target for train and learner start."""
     known = presets()
-    width = max(map(len, known))
+    environments = {
+        name: str(read_document(path).get("environment", {}).get("id", "?"))
+        for name, path in known.items()
+    }
+    width, wide = max(map(len, known)), max(map(len, environments.values()))
     for name, path in known.items():
-        environment = read_document(path).get("environment", {}).get("id", "?")
-        print_text(f"{name:{width}} {environment:20} {path}")
+        print_text(f"{name:{width}} {environments[name]:{wide}} {path}")

@@ -23,6 +23,7 @@ from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDire
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.ledger.session_log import LogEntry, LoggedSession, SessionLog
 from tinyqueue.monitor.console import PrintableConsole
+from tinyqueue.monitor.view import counted
 from tinyqueue.run.checkpoints import CheckpointReader
 
 _RUN = click.argument("run", type=UserPath(path_type=Path))
@@ -54,10 +55,12 @@ def list_sessions(run: Path, last: int, as_json: bool) -> None:
         held = {"held": len(numbers), "sessions": entries, "skipped": skipped}
         print_json(json.dumps(held))
         return
-    table = Table(title=f"{len(numbers):,} session batches are held", title_justify="left")
-    for title in ("number", "batch", "policy version", "ticks x slots", "env steps", "kB"):
-        is_id = title == "batch"
-        table.add_column(title, justify="left" if is_id else "right", overflow="fold")
+    verb = "is" if len(numbers) == 1 else "are"
+    title = f"{counted(len(numbers), 'session batch')} {verb} held"
+    table = Table(title=title, title_justify="left")
+    for column in ("number", "batch", "policy version", "ticks x slots", "env steps", "kB"):
+        is_id = column == "batch"
+        table.add_column(column, justify="left" if is_id else "right", overflow="fold")
     for facts in entries:
         shape = f"{facts['ticks']} x {facts['slots']}"
         row = (facts["number"], facts["batch_id"], facts["policy_version"], shape)
@@ -126,7 +129,7 @@ def export(run: Path, file: Path, numbers: tuple[int, ...]) -> None:
     with _open(run) as log:
         written = export_to(file, _chosen(log, run, numbers) if numbers else log.batches())
         skipped = dict(log.skipped)
-    print_text(f"written: {file} with {len(written):,} session batches")
+    print_text(f"written: {file} with {counted(len(written), 'session batch')}")
     _say_skipped(skipped)
 
 

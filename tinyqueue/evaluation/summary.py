@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.monitor.view import number
+from tinyqueue.monitor.view import counted, number
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class GamesSummary:
         )
 
     def __str__(self) -> str:
+        games = counted(self.count, "game")
         return (
-            f"{number(self.mean)} ± {number(self.standard_error)} over {self.count} games "
+            f"{number(self.mean)} ± {number(self.standard_error)} over {games} "
             f"(median {number(self.median)}, {number(self.minimum)} to {number(self.maximum)})"
         )

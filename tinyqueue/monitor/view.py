@@ -210,3 +210,9 @@ def shown(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 game``, ``2,000 games``, ``2 session batches``."""
+    plural = "es" if noun.endswith(("ch", "s")) else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
