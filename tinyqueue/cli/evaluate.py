@@ -11,7 +11,7 @@ import click
 
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.games import INTERRUPTED, SEED, play_what_finishes
-from tinyqueue.cli.output import json_option, print_json, print_text
+from tinyqueue.cli.output import json_option, print_json, print_result, print_text, results_apart
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError
 from tinyqueue.evaluation.games import Games
@@ -56,6 +56,7 @@ _INTERRUPTED = 130
 )
 @SEED
 @json_option()
+@results_apart
 def evaluate(
     run: Path,
     choice: Choice,
@@ -102,13 +103,13 @@ def evaluate(
         print_json(json_line(about))
         _leave(ended_by)
         return
-    print_text(
+    print_result(
         f"{spec.environment.id}{f' ({atari.brief})' if atari else ''}, "
         f"version {learned.version} at {learned.env_steps:,} env steps"
     )
     _say(games, found)
     if expected is not None:
-        print_text(str(expected))
+        print_result(str(expected))
     _leave(ended_by)
 
 
@@ -179,18 +180,19 @@ def _findings(
 
 def _say(games: Games, found: dict[str, Any]) -> None:
     summary = GamesSummary(**{each.name: found[each.name] for each in fields(GamesSummary)})
-    print_text(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
+    print_result(f"return {summary}, mean length {summary.mean_length:.0f}, {games.seconds:.1f} s")
     for remark in games.remarks:
-        print_text(remark)
+        print_result(remark)
     if games.pace is not None:
-        print_text(str(games.pace))
+        print_result(str(games.pace))
     if "human_normalised" in found:
         pair = found["human_reference"]
-        print_text(
+        print_result(
             f"human-normalised {found['human_normalised']:.3f} "
             f"(random {pair['random']:g}, human {pair['human']:g}: {SOURCE})"
         )
     if "random" in found:
-        print_text(f"random policy {GamesSummary(**found['random'])}")
+        print_result(f"random policy {GamesSummary(**found['random'])}")
     if "mean_max_q" in found:
-        print_text(f"mean max Q {found['mean_max_q']:.3f} in the {found['states']:,} states played")
+        mean, states = found["mean_max_q"], found["states"]
+        print_result(f"mean max Q {mean:.3f} in the {states:,} states played")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.games import SEED, play
-from tinyqueue.cli.output import print_text
+from tinyqueue.cli.output import print_result, results_apart
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.errors import CheckpointError, ConfigError
@@ -42,6 +42,7 @@ from tinyqueue.policy.sample import Result, Sample, is_sample, rounded, write_sa
 )
 @chooses_policy
 @SEED
+@results_apart
 def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> None:
     """Make a sample of what RUN has learned: graph, weights and results, at most 4 MB.
 
@@ -76,7 +77,7 @@ def export(run: Path, choice: Choice, out: Path, episodes: int, seed: int) -> No
         results=tuple(results),
     )
     size = _write(out, sample)
-    print_text(f"{out}: {spec.environment.id} at {sample.env_steps:,} env steps, {size:,} bytes")
+    print_result(f"{out}: {spec.environment.id} at {sample.env_steps:,} env steps, {size:,} bytes")
 
 
 def _result(
@@ -85,7 +86,7 @@ def _result(
     label = f"playing {choice.policy} games"
     games = play(spec, runner, choice.head(spec), label, episodes=episodes, seed=seed)
     summary = GamesSummary.of(games.returns, games.lengths)
-    print_text(f"{choice.policy}: return {summary}")
+    print_result(f"{choice.policy}: return {summary}")
     return Result(
         policy=choice.policy,
         seed=seed,

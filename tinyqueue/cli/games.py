@@ -122,19 +122,21 @@ _TELL_EVERY_S = 5.0
 
 @contextmanager
 def _progress(episodes: int, label: str, *, is_hidden: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; elsewhere a line every few seconds."""
+    """On standard error, a bar on a terminal; elsewhere a line every few seconds."""
     label = printable(label)
-    if is_hidden or sys.stdout.isatty():
-        with click.progressbar(length=episodes, label=label, hidden=is_hidden) as bar:
+    if is_hidden or sys.stderr.isatty():
+        with click.progressbar(
+            length=episodes, label=label, hidden=is_hidden, file=sys.stderr
+        ) as bar:
             yield lambda done: bar.update(done - bar.pos)
         return
-    print_text(label)
+    print_text(label, err=True)
     next_s = time.monotonic() + _TELL_EVERY_S
 
     def tell(done: int) -> None:
         nonlocal next_s
         if time.monotonic() >= next_s:
             next_s = time.monotonic() + _TELL_EVERY_S
-            print_text(f"{label}: {done:,} of {episodes:,} games are over")
+            print_text(f"{label}: {done:,} of {episodes:,} games are over", err=True)
 
     yield tell

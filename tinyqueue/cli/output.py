@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 import click
 
@@ -36,6 +37,23 @@ def json_option(help_text: str = "Print one JSON object.") -> Callable[[C], C]:
     )
 
 
+def results_apart(command: C) -> C:
+    """Makes standard output of a command that plays an environment hold its results alone.
+
+    They are what :func:`print_result` and :func:`print_json` print. What an environment prints
+    goes to standard error, with the progress.
+    """
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        context = click.get_current_context()
+        if _RESULTS not in context.meta:
+            context.meta[_RESULTS] = context.with_resource(_results_alone())
+        return command(*args, **options)
+
+    return cast(C, wrapped)
+
+
 def print_text(*texts: object, err: bool = False, **style: Any) -> None:
     """Prints texts, each on a line of its own, which may quote what others sent.
 
@@ -48,11 +66,15 @@ def print_text(*texts: object, err: bool = False, **style: Any) -> None:
         click.secho(printable_lines(text), err=err, **style)
 
 
+def print_result(*texts: object) -> None:
+    """As :func:`print_text`, in a command whose :func:`results_apart` are on standard output."""
+    for text in texts:
+        click.echo(printable_lines(text), file=_results())
+
+
 def print_json(text: str) -> None:
     """Prints the object of a command with :func:`json_option`."""
-    context = click.get_current_context(silent=True)
-    file = context.meta.get(_RESULTS) if context else None
-    click.echo(text, file=file)
+    click.echo(text, file=_results())
 
 
 def own_stream(stream: TextIO) -> TextIO:
@@ -94,6 +116,12 @@ def printed_to(log: Path, *descriptors: int) -> Iterator[None]:
         for descriptor, before in kept.items():
             os.dup2(before, descriptor)
             os.close(before)
+
+
+def _results() -> TextIO | None:
+    """Where results go if that is not ``sys.stdout``."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(_RESULTS) if context else None
 
 
 @contextmanager

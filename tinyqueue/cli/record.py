@@ -12,7 +12,7 @@ import click
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.filming import filming
 from tinyqueue.cli.games import SEED
-from tinyqueue.cli.output import json_option, print_json, print_text
+from tinyqueue.cli.output import json_option, print_json, print_result, print_text, results_apart
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.policy_options import Choice, chooses_policy
 from tinyqueue.data.pace import Pace
@@ -49,6 +49,7 @@ _GAMES = 3
 @chooses_policy
 @SEED
 @json_option()
+@results_apart
 def record(
     run: Path,
     choice: Choice,
@@ -154,7 +155,7 @@ class _Films:
 
     def _say(self, text: str) -> None:
         if not self.quiet:
-            print_text(text)
+            print_result(text)
 
 
 def _game(learned: Learned, played: Games) -> dict[str, Any]:
