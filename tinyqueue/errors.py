@@ -80,6 +80,7 @@ class UnknownNameError(ConfigError):
         else:
             hint = f"{len(names)} names are known and none is near.{advice and f' {advice}'}"
         super().__init__(f"unknown {kind} {name!r}; {hint}", wrote=name, instead=nearest)
+        self.kind = kind
 
 
 class MissingExtraError(TinyqueueError):

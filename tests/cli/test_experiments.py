@@ -71,6 +71,15 @@ def test_a_run_tells_where_it_was_made(tmp_path):
     assert {"host", "python", "platform"} <= set(info)
 
 
+def test_a_run_tells_what_its_environment_was_found_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "envs")
+    run, _ = new_run(tmp_path, configured(POLE), ("json",))
+    info = run.info()
+    run.close()
+
+    assert (info["environment_modules"], info["pythonpath"]) == (["json"], "envs")
+
+
 def test_a_run_of_an_unknown_environment_is_not_made(tmp_path):
     with pytest.raises(UnknownNameError):
         new_run(tmp_path, configured({"environment": {"id": "CartPool-v1"}}))

@@ -146,10 +146,13 @@ def test_how_a_run_ended_is_shown_with_its_reason(tinyqueue, tmp_path):
 
 
 def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):
+    (tmp_path / "experiment.toml").touch()
+
     said = tinyqueue("info", tmp_path)
 
     assert said.code == 1
     assert "holds no sessions.db" in said.err
+    assert "There are no runs in runs: `tinyqueue train CartPole-v1` makes one." in said.err
 
 
 @pytest.mark.parametrize("place", ["{run}/", "{run}", ".", "{run}/../1", "renamed"])

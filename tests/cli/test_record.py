@@ -128,7 +128,7 @@ def test_a_folder_that_is_no_run_is_named_and_leaves_nothing(tinyqueue, tmp_path
         refused = tinyqueue("record", tmp_path / "nothing", *options)
 
         assert refused.code == 1
-        assert "holds no checkpoint" in refused.err
+        assert "nothing is not a run directory" in refused.err
     assert not (tmp_path / "records").exists()
 
 

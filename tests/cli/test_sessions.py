@@ -140,7 +140,7 @@ def test_a_person_reads_a_table(tinyqueue, run):
         (["show", "RUN", "--ticks", "6:", "--json"], "this batch has ticks 0 to 5"),
         (["show", "RUN", "--with-checkpoint"], "no checkpoint yet"),
         (["list", "nowhere"], "nowhere does not exist"),
-        (["list", "."], "holds no sessions.db"),
+        (["list", "."], "is not a run directory"),
         (["export", "RUN", "out.zip"], "does not end in .npz"),
         (["export", "RUN", "out.npz", "77"], "does not hold session batch 77"),
         (["export", "RUN", "absent/out.npz"], "No such file"),

@@ -101,7 +101,7 @@ def test_the_file_with_the_mistake_is_named_beside_options(tinyqueue, experiment
         (("--resume", "runs/x/1", "--seed", "3"), "--seed is for a new run"),
         (("--resume", "runs/x/1", "--init-from", "runs/y/1"), "--init-from is for a new run"),
         (("CartPole-v1", "--init-from", "runs/y/1"), "runs/y/1 does not exist"),
-        (("--resume", "runs/x/1"), "runs/x/1 is not a run directory"),
+        (("--resume", "runs/x/1"), "runs/x/1 does not exist. There are no runs"),
         (("CartPole-v1", "--players", "0"), "they cannot reach services that are private"),
     ],
 )

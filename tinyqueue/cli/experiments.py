@@ -26,7 +26,7 @@ from tinyqueue.catalogue import (
     presets,
     without_normalisation,
 )
-from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.runs import MODULES, PYTHONPATH, require_run
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.wrapped import find_wrapper
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
@@ -220,6 +220,7 @@ def new_run(
         for wrapper in environment.wrappers if environment else ():
             find_wrapper(wrapper)
     info = _surroundings(experiment)
+    info[MODULES], info[PYTHONPATH] = list(modules), os.environ.get("PYTHONPATH", "")
     if init_from is not None:
         if issubclass(find(experiment.algorithm_name), BareAlgorithm):
             raise ConfigError(OWN_NETWORK)

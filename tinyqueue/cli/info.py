@@ -12,8 +12,8 @@ from rich.table import Table
 
 from tinyqueue.cli.output import json_option, print_json
 from tinyqueue.cli.paths import UserPath
-from tinyqueue.cli.runs import experiment_of, require_run
-from tinyqueue.errors import RunDirectoryError, ServiceUnreachableError
+from tinyqueue.cli.runs import experiment_of, require_ledger
+from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.ledger.ledger import read_count
 from tinyqueue.ledger.marks import by_reason
 from tinyqueue.monitor.console import PrintableConsole
@@ -54,10 +54,7 @@ def info(run: Path | None, as_json: bool, watch: bool) -> None:
 
 
 def _of_run(run: Path) -> dict[str, Any]:
-    require_run(run)
-    path = run / "sessions.db"
-    if not path.is_file():
-        raise RunDirectoryError(f"{run} holds no sessions.db, so it has no count.")
+    path = require_ledger(run, "count")
     facts: dict[str, Any] = {"run_directory": str(run), "count": read_count(path).document()}
     note = brief_note(run)
     if note:

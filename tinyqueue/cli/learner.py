@@ -19,6 +19,7 @@ from tinyqueue.cli.experiments import headline, open_run
 from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json, print_text
+from tinyqueue.cli.runs import naming_modules
 from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
@@ -62,7 +63,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
     view.message(headline(experiment, source if run.is_new else f"{source}; {run.path}"))
     try:
         settings = allowing(settings, experiment.environment.id)
-        with saying_what_is_kept(lambda: run.path):
+        with naming_modules(run.path), saying_what_is_kept(lambda: run.path):
             outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")

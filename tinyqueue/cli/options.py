@@ -14,6 +14,7 @@ import click
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.paths import UserPath
+from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.run.notes import add_note, checked_note
@@ -141,6 +142,7 @@ class Wanted:
             )
         if self.changes["seed"] is not None:
             raise ConfigError("--seed is for a new run; --resume RUN keeps its own seed.")
+        require_run(self.resume)
         run, experiment, older = open_run(self.resume, **self.changes)
         self.keep_note(run)
         return run, experiment, f"{self.resume}; {older}" if older else str(self.resume)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tinyqueue.cli.paths import UserPath
-from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.runs import naming_modules, require_run
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learned import Learned, load, load_checkpoint
 from tinyqueue.policy.heads import Head, evaluation_head
@@ -102,7 +102,9 @@ def chooses_policy(command: Callable[..., None]) -> Callable[..., None]:
         **others: Any,
     ) -> None:
         require_run(run)
-        command(run=run, choice=Choice(checkpoint, version, best, sample, epsilon), **others)
+        choice = Choice(checkpoint, version, best, sample, epsilon)
+        with naming_modules(run):
+            command(run=run, choice=choice, **others)
 
     argument = click.argument("run", type=UserPath(path_type=Path))
     for option in reversed((argument, *_OPTIONS)):

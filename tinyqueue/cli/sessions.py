@@ -14,12 +14,12 @@ from tinyqueue.catalogue import of_run
 from tinyqueue.cli.advised import command
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
-from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.runs import require_ledger
 from tinyqueue.cli.session_export import export as export_to
 from tinyqueue.cli.session_table import column_title, tick_rows
 from tinyqueue.data.session import SessionBatch
 from tinyqueue.data.spaces import Arrays
-from tinyqueue.errors import CheckpointError, ConfigError, MessageError, RunDirectoryError
+from tinyqueue.errors import CheckpointError, ConfigError, MessageError
 from tinyqueue.experiment.documents import read_document
 from tinyqueue.ledger.session_log import LogEntry, LoggedSession, SessionLog
 from tinyqueue.monitor.console import PrintableConsole
@@ -144,11 +144,7 @@ def _kept_every_s(run: Path) -> float | None:
 
 
 def _open(run: Path) -> SessionLog:
-    require_run(run)
-    path = run / "sessions.db"
-    if not path.is_file():
-        raise RunDirectoryError(f"{run} holds no sessions.db, so it has no session log.")
-    return SessionLog(path)
+    return SessionLog(require_ledger(run, "session log"))
 
 
 def _facts(entry: LogEntry) -> dict[str, Any]:

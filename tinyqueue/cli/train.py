@@ -16,6 +16,7 @@ from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option
+from tinyqueue.cli.runs import naming_modules
 from tinyqueue.cli.views import led_aside, view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.local.services import Choice, resolve
@@ -78,7 +79,7 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
     try:
         log_to_file(run.path / "learner.log")
         with led_aside(run.path / "learner.log", serial):
-            with saying_what_is_kept(lambda: run.path):
+            with naming_modules(run.path), saying_what_is_kept(lambda: run.path):
                 outcome = train_here(experiment, run, settings, view, where)
             view.stop()
         resume = resume_command(players, broker, serial)
