@@ -37,8 +37,8 @@ def train(  # noqa: PLR0913  # what the command takes, all but the first by name
 ) -> tuple[Path, Outcome]:
     """Trains on this machine.
 
-    A script must call it under ``if __name__ == "__main__":``, since players import the modules
-    that register environments.
+    A script that registers an environment and is itself named in TINYQUEUE_ENVIRONMENT_MODULES
+    must call it under ``if __name__ == "__main__":``, since players import it.
 
     Args:
         target: An environment id, a preset, or the path of an experiment file.

@@ -46,6 +46,7 @@ def test_a_script_without_a_guard_ends_at_once_with_the_guard_named(tmp_path, co
 
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].endswith(f"{SENTENCE}.")
+    assert "Traceback" not in done.stderr
     # The script, and the one import that was refused.
     assert (tmp_path / "levels").read_text() == "__main__\ntrain_me\n"
     assert not (tmp_path / "runs").exists()

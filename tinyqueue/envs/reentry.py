@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from tinyqueue.errors import ConfigError
 
@@ -46,10 +48,25 @@ def refuse_nested_training() -> None:
     if not module and not is_spawned and trainer == str(os.getpid()):
         return
     what = f"the module {module}" if module else "the script"
-    raise ConfigError(
+    error = ConfigError(
         f"{what} trains whenever it is imported, and processes that only play import it too: "
         'put the call to tinyqueue.train under `if __name__ == "__main__":`.'
     )
+    _end_in_a_sentence(error)
+    raise error
+
+
+def _end_in_a_sentence(error: ConfigError) -> None:
+    """If this process ends by the error, it prints no traceback, which would be all imports."""
+    before = sys.excepthook
+
+    def show(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if raised is error:
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            before(kind, raised, trace)
+
+    sys.excepthook = show
 
 
 @contextmanager
