@@ -30,6 +30,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from tinyqueue.installing import install_command
+
 
 class TinyqueueError(Exception):
     """Base of every error that tinyqueue raises on purpose."""
@@ -95,7 +97,7 @@ class MissingExtraError(TinyqueueError):
         self.extra = extra
         super().__init__(
             f"{purpose} needs packages that are not installed. "
-            f'Install them with: pip install "tinyqueue[{extra}]"'
+            f"Install them with: {install_command(extra)}"
         )
 
 

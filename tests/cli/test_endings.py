@@ -17,6 +17,7 @@ from tinyqueue.catalogue import make_experiment
 from tinyqueue.cli.endings import document, sentences, tell
 from tinyqueue.cli.resuming import longer
 from tinyqueue.errors import DiskFullError
+from tinyqueue.installing import install_command
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Count, Mark
 from tinyqueue.run.outcome import Outcome
@@ -159,7 +160,7 @@ def test_without_matplotlib_the_extra_is_named(run, capsys, monkeypatch):
     tell(SOLVED, run, POLE, resume=RESUME, as_json=False)
 
     said = capsys.readouterr().out
-    assert f'pip install "tinyqueue[plot]", then tinyqueue plot {run}\n' in said
+    assert f"{install_command('plot')}, then tinyqueue plot {run}\n" in said
 
 
 def test_a_curve_that_cannot_be_written_is_drawn_later(run, capsys):
@@ -218,7 +219,7 @@ def test_a_machine_that_cannot_film_is_told_what_to_install_first(run, capsys, m
 
     said = next_of(SOLVED, run, {"environment": {"id": "CartPole-v1"}}, RESUME, capsys)
 
-    assert said[1] == f'tinyqueue record {run}    # after pip install "tinyqueue[video]"'
+    assert said[1] == f"tinyqueue record {run}    # after {install_command('video')}"
 
 
 def test_no_film_is_suggested_of_what_draws_no_pictures(run, capsys):

@@ -114,7 +114,7 @@ def test_a_folder_that_is_no_run_is_named(tinyqueue, tmp_path):
     said = tinyqueue("evaluate", tmp_path / "nothing")
 
     assert said.code == 1
-    assert "holds no checkpoint" in said.err
+    assert "nothing is not a run directory" in said.err
 
 
 def test_random_play_is_said_beside_the_policys(tinyqueue, tmp_path):

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tinyqueue.installing import install_command
+
 
 def run_of(folder):
     folder.mkdir(parents=True)
@@ -57,4 +59,4 @@ def test_without_matplotlib_the_extra_is_named(tinyqueue, tmp_path, monkeypatch)
     said = tinyqueue("plot", run_of(tmp_path / "pole" / "1"))
 
     assert said.code == 1
-    assert 'pip install "tinyqueue[plot]"' in said.err
+    assert install_command("plot") in said.err

@@ -7,6 +7,8 @@ import pytest
 from balancing import BALANCES, FALLS, checkpoint, trained_run
 from filming import frames_of, gif_seconds, without_tensorflow
 
+from tinyqueue.installing import install_command
+
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
@@ -118,7 +120,7 @@ def test_a_missing_extra_is_said_with_the_command_that_brings_it(tinyqueue, tmp_
     refused = tinyqueue("record", run)
 
     assert refused.code == 1
-    assert 'pip install "tinyqueue[video]"' in refused.err
+    assert install_command("video") in refused.err
     assert not (tmp_path / "records").exists()
 
 

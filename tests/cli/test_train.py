@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tinyqueue.cli.train import resume_command
+from tinyqueue.installing import install_command
 from tinyqueue.run.run_directory import RunDirectory
 
 
@@ -141,7 +142,7 @@ def test_without_tensorflow_the_extra_is_named(tinyqueue, monkeypatch):
     result = tinyqueue("train", "CartPole-v1", "--serial")
 
     assert result.code == 1
-    assert 'pip install "tinyqueue[learner]"' in result.err
+    assert install_command("learner") in result.err
 
 
 @pytest.mark.integration

@@ -25,6 +25,7 @@ from tinyqueue.errors import (
 )
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.film.recorder import require_extra
+from tinyqueue.installing import install_command
 from tinyqueue.ledger.ledger import read_count
 from tinyqueue.ledger.marks import Count, by_reason
 from tinyqueue.local.process import seconds_since_exec
@@ -204,7 +205,7 @@ def _first_for_films() -> str:
     try:
         require_extra()
     except MissingExtraError as error:
-        return f'    # after pip install "tinyqueue[{error.extra}]"'
+        return f"    # after {install_command(error.extra)}"
     return ""
 
 
@@ -236,8 +237,8 @@ def _draw(run: Path, resume: str) -> str:
     again = command("tinyqueue", "plot", run)
     try:
         return str(plot_learning_curve([run], run / CURVE))
-    except MissingExtraError:
-        return f'none without matplotlib: pip install "tinyqueue[plot]", then {again}'
+    except MissingExtraError as error:
+        return f"none without matplotlib: {install_command(error.extra)}, then {again}"
     except NothingRecordedError as error:
         return f"none: {error}: {resume}"
     except RunDirectoryError as error:
