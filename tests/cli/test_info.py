@@ -152,7 +152,18 @@ def test_a_folder_without_a_ledger_is_named(tinyqueue, tmp_path):
 
     assert said.code == 1
     assert "holds no sessions.db" in said.err
-    assert "There are no runs in runs: `tinyqueue train CartPole-v1` makes one." in said.err
+    assert "There are no runs that have it in runs: `tinyqueue train CartPole-v1`" in said.err
+
+
+def test_without_a_ledger_the_runs_that_have_one_are_named(tinyqueue, tmp_path):
+    for number in ("1", "2"):
+        (tmp_path / "runs" / "pole" / number).mkdir(parents=True)
+        (tmp_path / "runs" / "pole" / number / "run.json").touch()
+    (tmp_path / "runs" / "pole" / "1" / "sessions.db").touch()
+
+    said = tinyqueue("info", "runs/pole/2")
+
+    assert said.err.endswith("Runs in runs, the last trained first: runs/pole/1.\n")
 
 
 @pytest.mark.parametrize("place", ["{run}/", "{run}", ".", "{run}/../1", "renamed"])

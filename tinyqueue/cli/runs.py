@@ -60,17 +60,18 @@ def require_ledger(run: Path, what: str) -> Path:
     if not path.is_file():
         raise RunDirectoryError(
             f"{run} holds no sessions.db, so it has no {what}: nothing that players sent was taken "
-            f"in there. {runs_there_are()}"
+            f"in there. {runs_there_are('sessions.db')}"
         )
     return path
 
 
-def runs_there_are() -> str:
-    """The existing runs, the last trained first, or a command that makes one."""
+def runs_there_are(holding: str = "run.json") -> str:
+    """The existing runs that hold a file, the last trained first, or a command that makes one."""
     root = load_settings().runs_dir
-    runs = _last_trained_first(root, "*/*/run.json")
+    runs = _last_trained_first(root, f"*/*/{holding}")
     if not runs:
-        return f"There are no runs in {root}: `tinyqueue train CartPole-v1` makes one."
+        such = "" if holding == "run.json" else " that have it"
+        return f"There are no runs{such} in {root}: `tinyqueue train CartPole-v1` makes one."
     return f"Runs in {root}, the last trained first: {_named(runs)}."
 
 
