@@ -1,6 +1,7 @@
 """Games on film: what the environment shows, as long as the game was."""
 
 import importlib.util
+import re
 from typing import Any, ClassVar, cast
 
 import gymnasium
@@ -14,6 +15,7 @@ from tinyqueue.envs.spaces import Layout
 from tinyqueue.errors import ConfigError, FilmError, MissingExtraError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.film.recorder import Recorder
+from tinyqueue.installing import install_command
 from tinyqueue.policy.heads import Uniform, greedy_head
 from tinyqueue.policy.runner import PolicyRunner
 
@@ -171,7 +173,7 @@ def test_an_environment_that_draws_no_pictures_is_refused(tmp_path):
 def test_what_an_environment_lacks_to_draw_comes_with_the_command_that_brings_it(tmp_path):
     with (
         Recorder(EnvironmentConfig(id="Unable-v0"), tmp_path) as recorder,
-        pytest.raises(MissingExtraError, match=r'pip install "tinyqueue\[video\]"'),
+        pytest.raises(MissingExtraError, match=re.escape(install_command("video"))),
     ):
         recorder.play(pole(), GREEDY, seed=0)
 
@@ -197,7 +199,7 @@ def test_a_missing_extra_is_said_before_anything_is_played(tmp_path, monkeypatch
         lambda name, *rest: None if name == absent else find(name, *rest),
     )
 
-    with pytest.raises(MissingExtraError, match=r'filming.*pip install "tinyqueue\[video\]"'):
+    with pytest.raises(MissingExtraError, match=r"filming.*" + re.escape(install_command("video"))):
         Recorder(POLE, tmp_path)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from kombu import Connection
 
 from tinyqueue.bus.broker import Broker
 from tinyqueue.errors import ConfigError, MissingExtraError, ServiceUnreachableError
+from tinyqueue.installing import install_command
 from tinyqueue.local import redis_server
 from tinyqueue.local.redis_server import RedisServer, find_redis_server
 from tinyqueue.store.client import connect
@@ -129,7 +131,7 @@ def test_without_any_server_the_error_names_the_extra(monkeypatch: pytest.Monkey
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(redis_server, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "version_info", (3, 12, 1))
-    with pytest.raises(MissingExtraError, match=r"tinyqueue\[local\]"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("local"))):
         find_redis_server()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import MissingExtraError, RunDirectoryError
+from tinyqueue.installing import install_command
 from tinyqueue.monitor.plots import plot_learning_curve
 
 
@@ -76,7 +78,7 @@ def test_without_matplotlib_the_error_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
-    with pytest.raises(MissingExtraError, match=r'pip install "tinyqueue\[plot\]"'):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("plot"))):
         plot_learning_curve(runs, tmp_path / "curve.png")
 
 
