@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+import structlog
 from cluster import Cluster
 
 from tinyqueue.local.rabbitmq_node import RabbitmqNode
@@ -48,6 +49,14 @@ class Services:
     redis_url: str
     node: RabbitmqNode | None = None
     redis: RedisServer | None = None
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """No test decides where the next one's log lines go, as programs and commands do."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 STARTS_A_SERVER = {"rabbitmq", "redis_server", "redis_url", "services"}
