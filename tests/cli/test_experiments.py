@@ -3,7 +3,14 @@
 import pytest
 
 from tinyqueue.algorithms.r2d2 import R2d2Config
-from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
+from tinyqueue.cli.experiments import (
+    as_trained,
+    chosen_for,
+    configured,
+    find_document,
+    new_run,
+    open_run,
+)
 from tinyqueue.errors import ConfigError, UnknownNameError
 from tinyqueue.run.run_directory import RunDirectory
 
@@ -59,6 +66,13 @@ def test_options_go_over_assignments_and_these_over_the_document():
     assert (experiment.stop.at_return, experiment.stop.max_env_steps) == (60.0, 20)
     # The given document is as it was.
     assert document["stop"] == {"at_return": 50.0, "max_env_steps": 10}
+
+
+@pytest.mark.parametrize("algorithm", [{}, {"algorithm": {"name": "impala"}}])
+def test_a_run_that_cannot_be_read_any_more_has_still_been_trained(tmp_path, algorithm):
+    experiment = configured({**POLE, **algorithm})
+
+    assert as_trained(experiment, tmp_path / "gone") == experiment
 
 
 def test_a_run_tells_where_it_was_made(tmp_path):

@@ -21,6 +21,7 @@ from tinyqueue.catalogue import (
     OF_ALGORITHM,
     configs,
     make_experiment,
+    of_run,
     preset_for,
     preset_with,
     presets,
@@ -190,6 +191,22 @@ def headline(experiment: Experiment, source: str) -> str:
     """What is about to be trained, and whether the environment may still decide otherwise."""
     open_yet = ", unless its actions are real numbers" if is_open(experiment) else ""
     return f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}{open_yet}"
+
+
+def as_trained(experiment: Experiment, path: Path) -> Experiment:
+    """The experiment of a run that has ended, with what its environment has decided.
+
+    Args:
+        experiment: As it was before the environment was known.
+        path: The run directory.
+    """
+    if not is_open(experiment):
+        return experiment
+    try:
+        return of_run(path)
+    except TinyqueueError:
+        # A user's own file that it names may be gone by now. Only advice depends on it.
+        return experiment
 
 
 def new_run(

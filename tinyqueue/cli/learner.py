@@ -12,10 +12,9 @@ import click
 
 from tinyqueue.algorithms.default import as_begun, names_of
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
-from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import headline, open_run
+from tinyqueue.cli.experiments import as_trained, headline, open_run
 from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.options import Wanted, takes_experiment
 from tinyqueue.cli.output import json_option, print_json, print_text
@@ -67,7 +66,7 @@ def start(wanted: Wanted, new: bool, as_json: bool) -> None:
             outcome = train_here(experiment, run, settings, view, Where("configured", players=0))
         view.stop()
         resume = ("tinyqueue", "learner", "start", "--resume")
-        tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)
+        tell(outcome, run.path, as_trained(experiment, run.path), resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()

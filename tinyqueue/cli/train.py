@@ -8,10 +8,9 @@ from typing import cast
 
 import click
 
-from tinyqueue.catalogue import of_run
 from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.endings import tell
-from tinyqueue.cli.experiments import headline
+from tinyqueue.cli.experiments import as_trained, headline
 from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.logs import log_to_file
 from tinyqueue.cli.options import Wanted, takes_experiment
@@ -83,7 +82,7 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
                 outcome = train_here(experiment, run, settings, view, where)
             view.stop()
         resume = resume_command(players, broker, serial)
-        tell(outcome, run.path, of_run(run.path), resume=resume, as_json=as_json)
+        tell(outcome, run.path, as_trained(experiment, run.path), resume=resume, as_json=as_json)
     finally:
         view.stop()
         run.close()
