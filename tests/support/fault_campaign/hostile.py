@@ -18,6 +18,7 @@ from tinyqueue.bus.messages import PublishOutcome
 from tinyqueue.bus.rabbitmq_publishing import RabbitmqPublishing
 from tinyqueue.data.session import Header, SessionBatch
 from tinyqueue.errors import TinyqueueError
+from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.player.journal import PublishJournal
 from tinyqueue.player.stage import Stage
 from tinyqueue.policy.runner import PolicyRunner
@@ -26,6 +27,7 @@ from tinyqueue.store.specs import SpecStore
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.sessions import SESSION_TYPE, encode_session
 
+_SPEC_S = 10.0
 STRANGE = "bad0"
 """How every stage begins that is not in a journal."""
 
@@ -110,9 +112,7 @@ class Hostile:
         """Plays for an experiment with its newest weights."""
         player = self._players.get(experiment)
         with connect(self._redis_url) as redis:
-            spec = SpecStore(redis).load(experiment)
-            if spec is None:
-                raise TinyqueueError(f"no spec of {experiment}")
+            spec = _spec(SpecStore(redis), experiment)
             if player is None or player.spec != spec:
                 if player is not None:
                     player.close()
@@ -216,3 +216,13 @@ def tiny_batch(
         truncated=~one,
         valid=one,
     )
+
+
+def _spec(store: SpecStore, experiment: str) -> PlaySpec:
+    """The spec: after a fault of Redis its learner publishes it again within a second or two."""
+    give_up_s = time.monotonic() + _SPEC_S
+    while (spec := store.load(experiment)) is None:
+        if time.monotonic() > give_up_s:
+            raise TinyqueueError(f"no spec of {experiment}")
+        time.sleep(0.05)
+    return spec
