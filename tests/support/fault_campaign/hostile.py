@@ -112,7 +112,7 @@ class Hostile:
         """Plays for an experiment with its newest weights."""
         player = self._players.get(experiment)
         with connect(self._redis_url) as redis:
-            spec = _spec(SpecStore(redis), experiment)
+            spec = _spec(SpecStore(redis), WeightStore(redis, experiment), experiment)
             if player is None or player.spec != spec:
                 if player is not None:
                     player.close()
@@ -218,10 +218,10 @@ def tiny_batch(
     )
 
 
-def _spec(store: SpecStore, experiment: str) -> PlaySpec:
-    """The spec: after a fault of Redis its learner publishes it again within a second or two."""
+def _spec(specs: SpecStore, weights: WeightStore, experiment: str) -> PlaySpec:
+    """The spec, with weights: a learner publishes them again soon after Redis has lost them."""
     give_up_s = time.monotonic() + _SPEC_S
-    while (spec := store.load(experiment)) is None:
+    while (spec := specs.load(experiment)) is None or weights.head() < 0:
         if time.monotonic() > give_up_s:
             raise TinyqueueError(f"no spec of {experiment}")
         time.sleep(0.05)
