@@ -3,52 +3,14 @@
 import time
 
 import pytest
-from answering_games import Games, Reporter
-from stateless_source import StatelessSource, taken
+from answering_games import Games
+from answering_games import checkpoints as checkpoints
+from answering_games import make_training as make_training
+from answering_games import play as play
+from answering_games import reporter as reporter
+from stateless_source import taken
 
 from tinyqueue.errors import LeaseLostError
-from tinyqueue.evaluation.threshold import ReturnThreshold
-from tinyqueue.learner.training_run import TrainingRun
-from tinyqueue.run.checkpoints import Checkpoints
-
-
-@pytest.fixture
-def reporter():
-    return Reporter()
-
-
-@pytest.fixture
-def checkpoints(tmp_path):
-    return Checkpoints(tmp_path / "checkpoints", keep=3)
-
-
-@pytest.fixture
-def make_training(make_updater, make_experiment_of, checkpoints, reporter):
-    def make(games, can_sample=False, **sections):
-        sections = {"evaluation": {"near": 0.5, "every_env_steps": 1}, **sections}
-        experiment = make_experiment_of(**sections)
-        threshold = ReturnThreshold(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
-        source = StatelessSource(lambda: True)
-        updater = make_updater(**sections)
-        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
-
-    return make
-
-
-@pytest.fixture
-def play(make_batch):
-    """Updates whose first 100 episodes return nothing, and all later ones 100."""
-
-    def train(training, updates):
-        for n in range(updates):
-            value = 0.0 if n < 50 else 100.0
-            training.update(taken([make_batch(n, returns=[value, value])]))
-            training.saver.save_if_due()
-            if training.is_over():
-                return True
-        return False
-
-    return train
 
 
 def test_an_evaluation_that_fails_is_said_once_and_asked_again(make_training, play, reporter):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from stateless_source import StatelessSource, taken
 
 from tinyqueue.evaluation.answers import Answer, NoAnswer
+from tinyqueue.evaluation.threshold import ReturnThreshold
+from tinyqueue.learner.training_run import TrainingRun
+from tinyqueue.run.checkpoints import Checkpoints
 from tinyqueue.wire.evaluations import EvaluationResult
 
 
@@ -72,3 +78,44 @@ class Reporter:
 
     def evaluated(self, evaluated: Any, threshold: object) -> None:
         self.evaluations.append((evaluated.policy, evaluated.mean_return))
+
+
+@pytest.fixture
+def reporter() -> Reporter:
+    return Reporter()
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints", keep=3)
+
+
+@pytest.fixture
+def make_training(
+    make_updater: Any, make_experiment_of: Any, checkpoints: Checkpoints, reporter: Any
+) -> Any:
+    def make(games: Any, can_sample: bool = False, **sections: Any) -> TrainingRun:
+        sections = {"evaluation": {"near": 0.5, "every_env_steps": 1}, **sections}
+        experiment = make_experiment_of(**sections)
+        threshold = ReturnThreshold(100.0, experiment.evaluation, games, 0, can_sample=can_sample)
+        source = StatelessSource(lambda: True)
+        updater = make_updater(**sections)
+        return TrainingRun(experiment, updater, checkpoints, threshold, reporter, source)
+
+    return make
+
+
+@pytest.fixture
+def play(make_batch: Any) -> Any:
+    """Updates whose first 100 episodes return nothing, and all later ones 100."""
+
+    def train(training: TrainingRun, updates: int) -> bool:
+        for n in range(updates):
+            value = 0.0 if n < 50 else 100.0
+            training.update(taken([make_batch(n, returns=[value, value])]))
+            training.saver.save_if_due()
+            if training.is_over():
+                return True
+        return False
+
+    return train
