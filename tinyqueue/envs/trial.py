@@ -6,7 +6,6 @@ decides how many environments and ticks make up a session batch.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from tinyqueue.envs.faults import ONLY_ONE, advised, failed
 from tinyqueue.envs.info_numbers import note_largest
 from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.resident import resident_bytes
 from tinyqueue.envs.results import require_finite
 from tinyqueue.envs.side_by_side import SPACES, SideBySide
 from tinyqueue.envs.spaces import Layout, action_layout, empty
@@ -191,7 +191,7 @@ def _play(
     telling: Telling,
 ) -> Tried:
     telling(f"building {config.id}")
-    before_bytes, began_s = _memory_bytes(), time.perf_counter()
+    before_bytes, began_s = resident_bytes(), time.perf_counter()
     doing = f"building {slots} side by side" if slots > 1 else "building"
     with _not_built(), _explained(config.id, doing):
         vector = make_vector(config, slots, building=_tell_second(telling, config.id))
@@ -204,7 +204,7 @@ def _play(
         with _not_built(), _explained(config.id, "reset"):
             first = reset_seeded(vector, seed)
         reset_s = (time.perf_counter() - began_s) / slots
-        slot_bytes = max(0, _memory_bytes() - before_bytes) // slots
+        slot_bytes = max(0, resident_bytes() - before_bytes) // slots
         rows = empty(observed.space, slots)
         with _explained(config.id, "reset"):
             observed.write(first, rows)
@@ -396,12 +396,3 @@ def _old_interface(name: str, error: BaseException | None) -> EnvironmentFailedE
         "environment, or wrap it where it is registered",
         kind="old-api",
     )
-
-
-def _memory_bytes() -> int:
-    """Resident memory of this process; 0 if /proc does not say."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -25,8 +25,7 @@ _ERRORS = 2.0
 _OTHERS_IN_A_ROW = 5
 # Evaluations by others, of which the last is played again by the learner.
 _DISAGREES_ERRORS, _DISAGREES_SHARE = 4.0, 0.1
-# Standard errors, and share of the larger mean, by which two means of the same weights differ only
-# if they are of different games. A few games can be all alike by chance, and so have no error.
+# Standard errors, and share of the larger mean: more apart, two means are not of the same games.
 
 
 class GameRequests(Protocol):
@@ -128,8 +127,7 @@ class ReturnThreshold:
         seed: Run seed. Every evaluation plays different games, even after a resume.
         can_sample: Whether the policy has probabilities to sample from.
         is_comparable: Whether training returns are of the same environment and policy as those of
-            evaluations. If not, they say nothing about how near the target is, and only env steps
-            decide.
+            evaluations; if not, only env steps decide when to evaluate.
         max_steps: Env steps at which a game is ended; None if only workers know.
 
     Attributes:
