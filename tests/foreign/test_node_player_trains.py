@@ -30,11 +30,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for file in EXAMPLE.iterdir():
         shutil.copy(file, folder)
     command = ["npm", "ci", "--no-audit", "--no-fund"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"its packages cannot be installed: {done.stderr[-300:]}")
+    try:
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=True)
+    except subprocess.TimeoutExpired:
+        pytest.skip("its packages cannot be fetched: no answer for minutes")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"its packages cannot be installed: {error.stderr[-300:]}")
     yield folder
     # 300 MB: ONNX Runtime for every system.
     shutil.rmtree(folder)
