@@ -30,6 +30,17 @@ def test_what_requires_gymnasium_is_found_and_not_imported(install, requirement)
     assert install("mazes_of_mine", "numpy", requirement) in modules_on_gymnasium()
 
 
+def test_the_package_with_the_name_in_its_code_comes_first(install, tmp_path):
+    for module in ("aa_other", "zz_forage"):
+        install(module, "gymnasium")
+        (tmp_path / f"{module}.py").rename(tmp_path / "moved.py")
+        (tmp_path / module).mkdir()
+        (tmp_path / "moved.py").rename(tmp_path / module / "__init__.py")
+    (tmp_path / "zz_forage" / "__init__.py").write_text("register(f'Foraging-{size}x{size}-v3')\n")
+
+    assert modules_on_gymnasium("Foraging-8x8-2p-v3")[0] == "zz_forage"
+
+
 def test_what_does_not_require_it_is_not(install):
     assert install("mazes_of_mine", "numpy", "gymnasium-robotics") not in modules_on_gymnasium()
 

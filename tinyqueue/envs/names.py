@@ -117,7 +117,9 @@ def find_environment(environment_id: str) -> EnvSpec:
 
 def _or_installed(environment_id: str) -> str:
     """The installed packages that may have it, with the command that tries the first."""
-    modules = [module for module in modules_on_gymnasium() if module not in sys.modules]
+    modules = [
+        module for module in modules_on_gymnasium(environment_id) if module not in sys.modules
+    ]
     if not modules:
         return ""
     more = f" (also installed: {', '.join(modules[1:_MOST_NAMED])})" if modules[1:] else ""
