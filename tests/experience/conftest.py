@@ -12,6 +12,7 @@ import pytest
 from failing_tasks import clock as clock
 from failing_tasks import said as said
 from failing_tasks import setbacks as setbacks
+from meanwhile import meanwhile
 from pole import contract as contract
 from pole import make_batch as make_batch
 from pole import make_experiment_of as make_experiment_of
@@ -25,12 +26,8 @@ def slow_signal() -> Iterator[Callable[[Callable[[], Any]], Any]]:
     def call(function: Callable[[], Any]) -> Any:
         # To the main thread, as the kernel sends what a shell or a service manager sends.
         main = threading.main_thread().ident or 0
-        timer = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1))
-        timer.start()
-        try:
+        with meanwhile(0.05, signal.pthread_kill, main, signal.SIGUSR1):
             return function()
-        finally:
-            timer.join()
 
     yield call
     signal.signal(signal.SIGUSR1, before)

@@ -1,11 +1,11 @@
 """Replay algorithms: stored before the ack, in the order of the log, drawn ahead of training."""
 
-import threading
 import time
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from meanwhile import meanwhile
 
 from tinyqueue.algorithms.base import Update
 from tinyqueue.bus.messages import Delivery
@@ -184,10 +184,8 @@ def test_at_the_end_what_is_accepted_is_waited_for_and_counted_and_no_more_is_ac
     marks = list(settled)
 
     # Given batches that are committed, and drawn from, when the end has begun
-    later = threading.Timer(0.2, commit, [experience, marks])
-    later.start()
-    rest = experience.drain()
-    later.join()
+    with meanwhile(0.2, commit, experience, marks):
+        rest = experience.drain()
 
     assert [batch.header.n for batch in rest] == [0, 1, 2]
     assert experience.state().arrays["numbers"].tolist() == [1, 2, 3]

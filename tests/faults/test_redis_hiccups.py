@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,6 +16,7 @@ import pytest
 import redis
 from checker import judge, read_books
 from cluster import ENDLESS, PRESET, Cluster
+from meanwhile import meanwhile
 
 from tinyqueue.errors import ServiceUnreachableError
 from tinyqueue.local.redis_server import RedisServer
@@ -69,11 +69,8 @@ def busy(admin: redis.Redis) -> None:
         with redis.Redis(unix_socket_path=admin.connection_pool.connection_kwargs["path"]) as other:
             other.script_kill()
 
-    timer = threading.Timer(5.0, end)
-    timer.start()
-    with contextlib.suppress(redis.RedisError):
+    with meanwhile(5.0, end), contextlib.suppress(redis.RedisError):
         admin.eval("while true do end", 0)
-    timer.join()
 
 
 def full(admin: redis.Redis) -> None:

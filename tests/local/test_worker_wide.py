@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 
 import pytest
+from meanwhile import meanwhile
 
 from tinyqueue.local import worker_wide
 from tinyqueue.local.worker_wide import REFUSALS, WorkerWide
@@ -52,9 +52,9 @@ def test_refusals_of_a_few_seconds_end_no_worker(shared: WorkerWide) -> None:
 
 
 def test_a_worker_that_ends_rests_no_longer_in_any_process(shared: WorkerWide) -> None:
-    threading.Timer(0.2, shared.end_rests).start()
     began_s = time.monotonic()
-    shared.rest(60)
-    in_a_child(lambda: shared.rest(60))
+    with meanwhile(0.2, shared.end_rests):
+        shared.rest(60)
+        in_a_child(lambda: shared.rest(60))
 
     assert time.monotonic() - began_s < 10

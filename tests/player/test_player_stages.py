@@ -2,10 +2,10 @@
 
 import functools
 import hashlib
-import threading
 import time
 
 import pytest
+from meanwhile import meanwhile
 from onnx import TensorProto, helper
 from published_tasks import EPOCH, task
 
@@ -101,10 +101,10 @@ def test_tasks_of_an_ended_run_play_nothing_though_its_stage_is_open(player, lea
 def test_a_run_that_is_replaced_ends_in_the_middle_of_a_task(player, learners, broker):
     spec = learners.start()
     player.play(task(spec))
-    threading.Timer(0.3, learners.hold_lease, (spec.experiment, "b-run")).start()
 
     began_s = time.monotonic()
-    report = player.play(task(spec, "t2", budget_s=60.0))
+    with meanwhile(0.3, learners.hold_lease, spec.experiment, "b-run"):
+        report = player.play(task(spec, "t2", budget_s=60.0))
 
     assert report.ended == "other run"
     assert time.monotonic() - began_s < 30.0

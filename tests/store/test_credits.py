@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 import redis
+from meanwhile import meanwhile
 
 from tinyqueue.store.credits import Credit, CreditStore
 
@@ -33,9 +33,9 @@ def test_a_taker_waits_no_longer_than_it_says(client: redis.Redis) -> None:
 
 def test_whoever_waits_gets_a_credit_at_once(client: redis.Redis) -> None:
     store = CreditStore(client, "pole")
-    threading.Timer(0.1, store.append, [Credit(1, 4)]).start()
 
-    assert store.take(5.0) == Credit(1, 4)
+    with meanwhile(0.1, store.append, Credit(1, 4)):
+        assert store.take(5.0) == Credit(1, 4)
 
 
 def test_credits_of_an_earlier_learner_are_taken_back(client: redis.Redis) -> None:

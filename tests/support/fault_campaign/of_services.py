@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
 
 import redis
+from meanwhile import meanwhile
 
 from fault_campaign.fault import Acting, Fault
 from fault_campaign.kept import signal_if_alive
@@ -118,11 +118,11 @@ def busy_redis(acting: Acting) -> str:
     """A script of somebody else's; after a moment others are told BUSY."""
     with acting.world.redis.admin(timeout_s=None) as client:
         client.config_set("busy-reply-threshold", 300)
-        killer = threading.Timer(acting.lasts_s, _kill_script, [acting])
-        killer.start()
-        with contextlib.suppress(redis.ResponseError):
+        with (
+            meanwhile(acting.lasts_s, _kill_script, acting),
+            contextlib.suppress(redis.ResponseError),
+        ):
             client.eval("while true do end", 0)
-        killer.join()
         client.config_set("busy-reply-threshold", 5000)
     return ""
 
