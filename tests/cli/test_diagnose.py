@@ -41,15 +41,6 @@ def test_a_run_that_failed_is_said_to_have_with_its_reason(tinyqueue, ended):
     assert [finding["name"] for finding in facts["findings"]] == ["run-failed"]
 
 
-def test_a_failed_run_that_has_gone_on_since_is_not_blamed_for_it(tinyqueue, ended):
-    run = ended(ended="failed", reason=REASON, env_steps=last_env_steps() - 1)
-
-    said = tinyqueue("diagnose", run).out
-
-    assert "failed" not in said
-    assert "nothing stands out" in said
-
-
 @pytest.mark.parametrize("how", ["solved", "max env steps", "stopped", ""])
 def test_nothing_stands_out_in_a_run_that_ended_well_or_not_yet(tinyqueue, ended, how):
     run = ended(**({"ended": how, "reason": "", "env_steps": 9} if how else {}))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinyqueue.errors import DiskFullError, RunDirectoryError
+from tinyqueue.run.outcome import read_outcome
 from tinyqueue.run.run_directory import RunDirectory
 
 REPOSITORY = Path(__file__).parents[2]
@@ -173,6 +174,15 @@ def test_epochs_rise_and_follow_one_seen_elsewhere(run):
     assert run.reserve_epoch(9) == 9
     assert run.reserve_epoch(4) == 10
     assert run.epoch == 10
+
+
+def test_a_run_that_goes_on_has_not_ended(run):
+    (run.path / "outcome.json").write_text('{"ended": "failed"}')
+    assert read_outcome(run.path) == {"ended": "failed"}
+
+    run.reserve_epoch(0)
+
+    assert read_outcome(run.path) == {}
 
 
 def test_what_cannot_be_written_is_not_reserved(run, monkeypatch):

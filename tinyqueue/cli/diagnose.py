@@ -53,9 +53,6 @@ def diagnose_run(run: Path, as_json: bool) -> None:
 def _read(run: Path) -> Run:
     evaluations = list(complete_lines(run / "evaluations.jsonl"))
     recorded, outcome = read_recorded(run), read_outcome(run)
-    if outcome.get("ended") == "failed" and recorded.env_steps[-1] > outcome["env_steps"]:
-        # It has gone on since.
-        outcome = {}
     return Run(
         of_run(run),
         recorded,

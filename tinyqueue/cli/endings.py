@@ -31,7 +31,7 @@ from tinyqueue.ledger.marks import Count, by_reason
 from tinyqueue.local.process import seconds_since_exec
 from tinyqueue.monitor.plots import plot_learning_curve
 from tinyqueue.monitor.view import number
-from tinyqueue.run.outcome import Outcome
+from tinyqueue.run.outcome import OUTCOME, Outcome
 
 WORTH_RESUMING_S = 300.0
 """A failed run that trained at least this long is worth resuming, so the command is printed."""
@@ -220,7 +220,7 @@ def _count(run: Path) -> Count | None:
 
 def _keep(result: dict[str, Any], run: Path) -> None:
     """Saves the outcome; a full disk must not keep a person from reading it."""
-    path = run / "outcome.json"
+    path = run / OUTCOME
     try:
         path.write_text(json.dumps(result) + "\n")
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from tinyqueue.catalogue import of_run
 from tinyqueue.cli.advised import command
 from tinyqueue.errors import NothingRecordedError, RunDirectoryError, TinyqueueError
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.run.outcome import read_outcome
 
 RESUME = ("tinyqueue", "train", "--resume")
 
@@ -58,7 +58,7 @@ def with_advice(error: NothingRecordedError) -> RunDirectoryError:
 def _resumed_from_disk(run: Path) -> str:
     """As :func:`resumed`, from what the run itself says of its last end."""
     with suppress(OSError, ValueError, KeyError, TypeError, TinyqueueError):
-        outcome = json.loads((run / "outcome.json").read_bytes())
+        outcome = read_outcome(run)
         reached = outcome["ended"] == "max env steps"
         steps = int(outcome["env_steps"])
         return resumed(run, of_run(run), reached_its_limit=reached, env_steps=steps)

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 Ended = Literal["solved", "max env steps", "stopped", "failed"]
 
+OUTCOME = "outcome.json"
+"""The file of a run directory."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,13 +61,13 @@ class Outcome:
 
 
 def read_outcome(run: Path) -> dict[str, Any]:
-    """How a run last ended, as its ``outcome.json`` has it; empty before its first end.
+    """How a run ended, as its ``outcome.json`` has it; empty if it never did, or was resumed.
 
     Args:
         run: The run directory.
     """
     try:
-        found = json.loads((run / "outcome.json").read_bytes())
+        found = json.loads((run / OUTCOME).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -25,6 +25,7 @@ from tinyqueue.run.json_text import json_document
 from tinyqueue.run.kept_code import Copies, changes, copies, further_copies, relative
 from tinyqueue.run.line_file import LineFile
 from tinyqueue.run.numbered_folders import appear, numbers, rename_to_next_number
+from tinyqueue.run.outcome import OUTCOME
 from tinyqueue.run.run_lock import RunLock
 from tinyqueue.run.toml_text import toml_text
 
@@ -287,12 +288,16 @@ class RunDirectory:
     def reserve_epoch(self, at_least: int) -> int:
         """Reserves an epoch above all earlier ones, and at least ``at_least``; on disk first.
 
+        The outcome of the earlier ones is deleted: the run has not ended since.
+
         Raises:
             DiskFullError, RunDirectoryError: As in :meth:`reserve_versions`.
         """
         with self._mutex:
             epoch = max(self.epoch + 1, at_least)
             self._write({"epoch": epoch})
+            with contextlib.suppress(OSError):
+                (self.path / OUTCOME).unlink(missing_ok=True)
         return epoch
 
     @property
