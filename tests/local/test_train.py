@@ -14,8 +14,8 @@ import pytest
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
-from tinyqueue.learner.fitting import Fitted
 from tinyqueue.local import train as train_module
+from tinyqueue.local.fitting import Fitted
 from tinyqueue.local.train import Where, train
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings

@@ -20,7 +20,6 @@ from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import Experience, Taken
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.assemble import Ends, assemble
-from tinyqueue.learner.broker_outage import BrokerOutage
 from tinyqueue.learner.build import Built, build
 from tinyqueue.learner.credits import LOOK_S, Credits, make_credits
 from tinyqueue.learner.housekeeping import Chore, Housekeeping
@@ -39,6 +38,7 @@ from tinyqueue.learner.updater import Clock
 from tinyqueue.learner.weight_publisher import WeightPublisher
 from tinyqueue.ledger.ledger import Ledger
 from tinyqueue.ledger.marks import Mark
+from tinyqueue.monitor.broker_outage import BrokerOutage
 from tinyqueue.monitor.long_work import told_while
 from tinyqueue.monitor.metrics import Metric
 from tinyqueue.run.log_files import rotate_all

@@ -30,8 +30,8 @@ from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.components import chosen as named
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import require_acting, stop_threshold
-from tinyqueue.learner.fitting import fitted
 from tinyqueue.learner.service import LearnerService, Surroundings
+from tinyqueue.local.fitting import fitted
 from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.serial import train_serial

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyqueue.learner.broker_outage import SAY_AFTER_S, BrokerOutage
+from tinyqueue.monitor.broker_outage import SAY_AFTER_S, BrokerOutage
 
 REFUSED = "[Errno 111] Connection refused"
 AWAY = (

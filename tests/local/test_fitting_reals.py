@@ -17,7 +17,7 @@ from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.sections import LearnerConfig, SessionConfig
-from tinyqueue.learner.fitting import BATCH_S, Fitted, fitted
+from tinyqueue.local.fitting import BATCH_S, Fitted, fitted
 
 FAST = Trial(
     slots=2,

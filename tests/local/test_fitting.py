@@ -12,7 +12,7 @@ from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
-from tinyqueue.learner.fitting import BATCH_S, Fitted, fitted
+from tinyqueue.local.fitting import BATCH_S, Fitted, fitted
 from tinyqueue.wire.limits import SESSION_LIMITS
 
 FAST = Trial(
