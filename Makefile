@@ -28,6 +28,8 @@ TWO_AT_ONCE := $(if $(TINYQUEUE_TEST_BROKER_URL)$(TINYQUEUE_TEST_REDIS_URL),,-n 
 .PHONY: help demo install check test unit faults kills cases services lint format bench docs wheel \
     constraints clean
 .NOTPARALLEL:
+# Containers set it. Each of the hundreds of processes that tests start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 14
