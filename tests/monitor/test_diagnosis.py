@@ -77,6 +77,7 @@ SPEAKING: list[tuple[str, Run, str]] = [
     ("much-set-aside", run(batches_set_aside=np.linspace(1, 120, LINES)), "12% of the"),
     ("learning-rate-spent", run(learning_rate=halves(1e-3, 0.0)), "for the last 50%"),
     ("environment-fails", run(environment_faults=np.linspace(1, 100, LINES)), "100 times in 1,000"),
+    ("units-dead", replace(run(FLAT), dead_units=0.7), "70% of the network's units"),
     ("flat", run(FLAT), "rising at 20 of 475"),
 ]
 

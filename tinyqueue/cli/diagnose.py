@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from tinyqueue.algorithms.dead_units import dead_units
 from tinyqueue.catalogue import of_run
 from tinyqueue.cli.output import json_option, print_json, print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.resuming import with_advice
 from tinyqueue.cli.runs import require_run
-from tinyqueue.errors import NothingRecordedError
+from tinyqueue.errors import CheckpointError, NothingRecordedError
 from tinyqueue.monitor.diagnosis import Run, diagnose
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import complete_lines, read_recorded
 from tinyqueue.monitor.view import number
+from tinyqueue.run.checkpoints import CheckpointReader
 from tinyqueue.run.outcome import read_outcome
 
 
@@ -60,7 +63,15 @@ def _read(run: Path) -> Run:
         reason=outcome.get("reason", ""),
         level=evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
         best=max((line[EvaluationField.RETURN_MEAN] for line in evaluations), default=None),
+        dead_units=_dead_units(run),
     )
+
+
+def _dead_units(run: Path) -> float | None:
+    with suppress(CheckpointError):
+        checkpoint = CheckpointReader(run / "checkpoints").newest()
+        return dead_units(checkpoint.state) if checkpoint else None
+    return None
 
 
 def _facts(run: Run) -> dict[str, object]:
@@ -71,6 +82,7 @@ def _facts(run: Run) -> dict[str, object]:
         "best": run.best,
         "ended": run.ended,
         "reason": run.reason,
+        "dead_units": run.dead_units,
     }
 
 

@@ -22,6 +22,8 @@ LATE = 0.7
 LEAST_LINES = 10
 """Lines of metrics that a statement about the last part needs."""
 LEAST_EPISODES = 20
+DEAD = 0.5
+"""Share of dead units; a fifth is common in networks that learn well."""
 UNIFORM = 0.5
 """Nats: less than any uniform choice has, of which the smallest, between two actions, has ln 2."""
 
@@ -52,6 +54,7 @@ class Run:
         best: The best evaluation's mean return; None before the first.
         ended: How it last ended, in a word or some; empty if it has not, or went on since.
         reason: Why it failed; empty otherwise.
+        dead_units: Share of its network's units that no longer learn; None if that is not known.
     """
 
     experiment: Experiment
@@ -60,6 +63,7 @@ class Run:
     best: float | None
     ended: str = ""
     reason: str = ""
+    dead_units: float | None = None
 
     @property
     def algorithm(self) -> Any:
@@ -185,6 +189,24 @@ def policy_moves_far(run: Run) -> Finding | None:
             "lower algorithm.learning_rate",
             "lower algorithm.epochs",
             "set learner.lag = 0",
+        ),
+    )
+
+
+def units_dead(run: Run) -> Finding | None:
+    """Most of the network passes no gradient any more."""
+    if run.dead_units is None or run.dead_units < DEAD or not run.is_flat:
+        return None
+    return Finding(
+        "units-dead",
+        f"{run.dead_units:.0%} of the network's units had no gradient in the last 100 optimiser "
+        "steps, as dead ReLUs have none, and returns no longer rise",
+        "they hardly ever come back, so start again: "
+        + _ways(
+            run,
+            "lower algorithm.learning_rate",
+            "lower algorithm.max_grad_norm",
+            *_switched_on(run, "model.layer_norm"),
         ),
     )
 
@@ -372,6 +394,7 @@ RULES: tuple[Rule, ...] = (
     *OF_EVERY_RUN,
     learning_rate_spent,
     q_runs_away,
+    units_dead,
     entropy_gone,
     entropy_stays,
     policy_moves_far,
