@@ -11,8 +11,11 @@ from collections.abc import Iterator
 import pytest
 from bus_ends import Bus, eventually
 
+from tinyqueue.bus import publisher as publisher_module
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqExperience
+from tinyqueue.bus.redis_publishing import RedisPublishing
 from tinyqueue.errors import ServiceUnreachableError
 
 pytestmark = pytest.mark.integration
@@ -80,6 +83,66 @@ def test_a_full_queue_refuses_until_there_is_room(bus) -> None:
     consumer.settle(first, "mark")
     bus.take(1)
     assert publisher.publish(bus.message("a:5")) is PublishOutcome.CONFIRMED
+
+
+BODY = bytes(100_000)
+
+
+@pytest.fixture
+def full(bus):
+    """A publisher that has been refused, since two messages wait, and their learner's end."""
+    consumer = bus.started(queue_batches=2, prefetch=3)
+    publisher = bus.publisher()
+    bus.publish(publisher, *(f"a:{n}" for n in range(5)))
+    assert publisher.publish(bus.message("a:5", BODY)).is_full
+    return publisher, consumer
+
+
+def test_after_a_refusal_a_large_body_is_only_sent_when_there_is_room(bus, full) -> None:
+    publisher, consumer = full
+    assert eventually(lambda: consumer.ready == 2)
+
+    outcomes = {publisher.publish(bus.message("a:5", BODY)) for _ in range(20)}
+    small = publisher.publish(bus.message("a:6"))
+
+    assert outcomes == {PublishOutcome.NO_ROOM}
+    assert small is PublishOutcome.FULL
+
+    consumer.settle(bus.take(3)[0], "mark")
+    assert eventually(lambda: consumer.ready == 1)
+    assert publisher.publish(bus.message("a:5", BODY)) is PublishOutcome.CONFIRMED
+    assert publisher.publish(bus.message("a:6", BODY)) is PublishOutcome.NO_ROOM
+
+
+def test_a_body_is_sent_now_and_then_whatever_the_broker_answers(bus, full, monkeypatch) -> None:
+    publisher, _ = full
+    monkeypatch.setattr(publisher_module, "SEND_S", 0.2)
+
+    outcomes = []
+    deadline_s = time.monotonic() + 1.0
+    while time.monotonic() < deadline_s:
+        outcomes.append(publisher.publish(bus.message("a:5", BODY)))
+
+    assert 2 <= outcomes.count(PublishOutcome.FULL) <= 5
+    assert outcomes.count(PublishOutcome.NO_ROOM) > 5
+
+
+def test_a_broker_that_does_not_answer_the_question_is_not_asked_again(
+    bus, full, monkeypatch
+) -> None:
+    publisher, _ = full
+    asked = []
+
+    def unknown(*given: object) -> None:
+        asked.append(given)
+
+    monkeypatch.setattr(RabbitmqExperience, "waiting", unknown)
+    monkeypatch.setattr(RedisPublishing, "waiting", unknown)
+
+    outcomes = {publisher.publish(bus.message("a:5", BODY)) for _ in range(5)}
+
+    assert outcomes == {PublishOutcome.FULL}
+    assert len(asked) == 1
 
 
 def test_settling_from_another_thread_commits_then_acks_within_milliseconds(bus) -> None:

@@ -22,6 +22,7 @@ from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.consumer import ExperienceConsumer
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.bus.publisher import ExperiencePublisher, Outgoing, PublishOutcome
+from tinyqueue.bus.rabbitmq_publishing import RabbitmqExperience
 from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, dead_letter_queue
 from tinyqueue.data.identity import new_id
 from tinyqueue.data.session import Drop, SessionBatch
@@ -156,6 +157,16 @@ def publish(url: Callable[[str], str], learner: Learner) -> Iterator[Callable[..
     yield publish
     for publisher in publishers.values():
         publisher.close()
+
+
+def test_a_players_login_may_ask_how_full_a_queue_is(
+    learner: Learner, url: Callable[[str], str]
+) -> None:
+    link = RabbitmqExperience(Broker(url("rack")), "rack")
+    try:
+        assert link.waiting("pole", 5.0) == 0
+    finally:
+        link.close()
 
 
 def test_a_login_that_knows_anothers_ids_costs_it_nothing(

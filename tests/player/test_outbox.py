@@ -24,7 +24,7 @@ from tinyqueue.player.spool_folder import SpoolFolder
 from tinyqueue.wire.sessions import decode_session
 
 STAGE = f"{0:032x}"
-CONFIRMED, FULL, NO_LEARNER, UNKNOWN = PublishOutcome
+CONFIRMED, FULL, NO_ROOM, NO_LEARNER, UNKNOWN = PublishOutcome
 
 
 class Broker:

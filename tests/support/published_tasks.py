@@ -25,7 +25,7 @@ from tinyqueue.wire.sessions import decode_session
 from tinyqueue.wire.weights import WeightVersion
 
 EPOCH = 1
-CONFIRMED, FULL, NO_LEARNER, UNKNOWN = PublishOutcome
+CONFIRMED, FULL, NO_ROOM, NO_LEARNER, UNKNOWN = PublishOutcome
 
 
 class Broker:

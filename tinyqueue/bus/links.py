@@ -42,5 +42,15 @@ class PublishingLink(Protocol):
             One of ``errors``: No answer in time. The message may still arrive.
         """
 
+    def waiting(self, experiment: str, timeout_s: float) -> int | None:
+        """How many messages wait for the experiment's learner.
+
+        None if the broker does not tell: the queue has another name, or the login may not ask. Then
+        this connection is not used again.
+
+        Raises:
+            One of ``errors``: No answer in time.
+        """
+
     def close(self) -> None:
         """Closes at once."""

@@ -38,10 +38,17 @@ class PublishOutcome(enum.Enum):
     CONFIRMED = "confirmed"
     FULL = "full"
     """Refused: the queue is full. Nothing was stored."""
+    NO_ROOM = "no room"
+    """Not even sent: the broker was asked first, and the queue is full."""
     NO_LEARNER = "no learner"
     """No learner consumes this experiment's messages. Nothing was stored."""
     UNKNOWN = "unknown"
     """No answer in time: it may still arrive. Publish it again under the same id."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the queue was full."""
+        return self in (PublishOutcome.FULL, PublishOutcome.NO_ROOM)
 
 
 class Acks(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,13 @@ from tinyqueue.bus.redis_publishing import RedisPublishing
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 __all__ = ["ExperiencePublisher", "Outgoing", "PublishOutcome"]
+
+ASK_FROM_BYTES = 4096
+"""Smaller bodies cost no more than the question whether there is room for them."""
+ASK_FOR_S = 60.0
+"""How long after a refusal the broker is asked before each publish."""
+SEND_S = 10.0
+"""How long a body waits at most for an answer that there is room."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +63,8 @@ class ExperiencePublisher:
         self._backoff = backoff or Backoff()
         self._reconnects = Reconnects()
         self._in_trouble = self._is_away = False
+        self._may_ask = True
+        self._sent_s = self._full_s = -math.inf
 
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
         """Publishes once. Trouble with the broker gives UNKNOWN, never an exception.
@@ -66,6 +76,10 @@ class ExperiencePublisher:
         """
         if not self._broker.reports_no_route and not self._learner_is_alive(outgoing.experiment):
             return PublishOutcome.NO_LEARNER
+        if self._has_no_room(outgoing):
+            self._is_away = False
+            return PublishOutcome.NO_ROOM
+        self._sent_s = time.monotonic()
         deadline_s = time.monotonic() + self._confirm_timeout_s
         # The broker may have closed an idle connection: try once more on a new one.
         idle = self._link is not None
@@ -75,6 +89,8 @@ class ExperiencePublisher:
             outcome = self._attempt(outgoing, left_s)
         if outcome is PublishOutcome.CONFIRMED:
             self._backoff.accepted()
+        if outcome is PublishOutcome.FULL:
+            self._full_s = time.monotonic()
         self._is_away = outcome is PublishOutcome.UNKNOWN
         if not self._is_away:
             self._reconnects.succeeded()
@@ -105,6 +121,32 @@ class ExperiencePublisher:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def _has_no_room(self, outgoing: Outgoing) -> bool:
+        """Whether the queue is known to be full, so that the body need not travel.
+
+        Only a large body is worth the question, and only where one has been refused lately. The
+        answer may speak of another queue, so that a body is sent now and then all the same.
+        """
+        now_s = time.monotonic()
+        is_worth_it = len(outgoing.body) >= ASK_FROM_BYTES and now_s - self._full_s < ASK_FOR_S
+        link = self._link
+        if not is_worth_it or not self._may_ask or link is None or now_s - self._sent_s > SEND_S:
+            return False
+        try:
+            waiting = link.waiting(outgoing.experiment, self._confirm_timeout_s)
+        except link.errors:
+            self.close()
+            return False
+        except BaseException:
+            # Such as a task's time limit, which can strike anywhere: an answer may be under way.
+            self.close()
+            raise
+        if waiting is None:
+            self._may_ask = False
+            self.close()
+            return False
+        return waiting >= self._queue_batches
 
     def _attempt(self, outgoing: Outgoing, timeout_s: float) -> PublishOutcome:
         try:

@@ -16,6 +16,7 @@ from tinyqueue.bus.messages import Outgoing, PublishOutcome
 from tinyqueue.bus.topology import (
     EXPERIENCE_EXCHANGE,
     evaluation_routing_key,
+    experience_queue_name,
     experience_routing_key,
 )
 
@@ -78,9 +79,7 @@ class RabbitmqPublishing:
             amqp.exceptions.AMQPError, OSError: The connection or the channel is lost.
         """
         deadline_s = time.monotonic() + timeout_s
-        if timeout_s != self._timeout_s:
-            self._timeout_s = timeout_s
-            self._amqp.sock.settimeout(timeout_s)
+        self._wait_at_most(timeout_s)
         self._number += 1
         self._answer, self._unroutable = None, False
         message = amqp.Message(body, delivery_mode=_PERSISTENT, **properties)
@@ -93,6 +92,12 @@ class RabbitmqPublishing:
     def close(self) -> None:
         """Closes the socket at once."""
         drop(self._connection)
+
+    def _wait_at_most(self, timeout_s: float) -> None:
+        """Sets how long one read may take."""
+        if timeout_s != self._timeout_s:
+            self._timeout_s = timeout_s
+            self._amqp.sock.settimeout(timeout_s)
 
     def _wait(self, deadline_s: float) -> PublishOutcome:
         self._amqp.blocking_read()
@@ -143,3 +148,12 @@ class RabbitmqExperience(RabbitmqPublishing):
             user_id=self._user,
             app_id=APP_ID,
         )
+
+    def waiting(self, experiment: str, timeout_s: float) -> int | None:
+        """As :meth:`tinyqueue.bus.links.PublishingLink.waiting`, by a passive declaration."""
+        self._wait_at_most(timeout_s)
+        try:
+            declared = self._channel.queue_declare(experience_queue_name(experiment), passive=True)
+        except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
+            return None
+        return int(declared.message_count)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgpack
 
-from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE
+from tinyqueue.bus.topology import experience_queue_name
 
 _FORMAT = 1
 
@@ -28,7 +28,7 @@ return 1
 
 def list_key(experiment: str) -> str:
     """The list where messages wait, named like the queue on RabbitMQ."""
-    return f"{EXPERIENCE_EXCHANGE}.{experiment}"
+    return experience_queue_name(experiment)
 
 
 def in_hand_key(experiment: str, *parts: int | str) -> str:

@@ -47,6 +47,11 @@ class RedisPublishing:
         pushed = self._redis.read_response(timeout=timeout_s)
         return PublishOutcome.CONFIRMED if pushed else PublishOutcome.FULL
 
+    def waiting(self, experiment: str, timeout_s: float) -> int:
+        """As :meth:`tinyqueue.bus.links.PublishingLink.waiting`; never None."""
+        self._redis.send_command("LLEN", list_key(experiment))
+        return int(self._redis.read_response(timeout=timeout_s))
+
     def close(self) -> None:
         """Closes the connection at once."""
         drop(self._connection)

@@ -95,6 +95,11 @@ def sender_of(routing_key: str, user_id: str) -> tuple[str, bool]:
     return user_id or named or "?", plain != routing_key
 
 
+def experience_queue_name(experiment: str) -> str:
+    """The name of the queue of one experiment."""
+    return f"{EXPERIENCE_EXCHANGE}.{experiment}"
+
+
 def experience_queue(
     experiment: str, max_length: int, queue_type: str = "classic", *, successor: bool = False
 ) -> Queue:
@@ -112,7 +117,7 @@ def experience_queue(
         "x-overflow": "reject-publish",
         "x-single-active-consumer": True,
     }
-    name = f"{EXPERIENCE_EXCHANGE}.{experiment}"
+    name = experience_queue_name(experiment)
     if queue_type == "quorum":
         # RabbitMQ 4 drops a message after 20 returns unless told otherwise; every reconnect
         # of a learner is a return.

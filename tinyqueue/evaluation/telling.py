@@ -83,8 +83,7 @@ class Telling:
                 self._refusal = error
                 return
             number += outcome is PublishOutcome.CONFIRMED
-            is_full = outcome is PublishOutcome.FULL
-            self._over.wait(self._publisher.pause_s() if is_full else self._every_s)
+            self._over.wait(self._publisher.pause_s() if outcome.is_full else self._every_s)
 
     def _message(self, number: int) -> Outgoing:
         return Outgoing(

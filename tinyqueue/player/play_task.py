@@ -24,7 +24,7 @@ class PlayReport:
         ended: Why it ended: ``budget``, ``full``, ``no learner``, ``no spec``, ``other run``,
             ``no weights`` or ``broker``.
         batches: Batches confirmed; those finished, where they are published in the background.
-        refused: Publishes that were not accepted at once.
+        refused: Publishes that were sent and not accepted.
         play_cpu_s: CPU seconds of this thread spent on playing.
         bus_cpu_s: CPU seconds of this thread spent on encoding and publishing.
     """

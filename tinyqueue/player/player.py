@@ -242,22 +242,20 @@ class Player:
             if outcome is PublishOutcome.CONFIRMED:
                 opened.confirmed()
                 return ""
-            report.refused += 1
+            report.refused += outcome is not PublishOutcome.NO_ROOM
             now_s = time.monotonic()
             if outcome is PublishOutcome.NO_LEARNER:
                 opened.drop("no learner")
                 return "no learner"
             if now_s - opened.pending_since_s > GIVE_UP_S:
-                opened.drop(
-                    "queue full" if outcome is PublishOutcome.FULL else "broker unreachable"
-                )
+                opened.drop("queue full" if outcome.is_full else "broker unreachable")
             elif now_s - checked_s > _LEASE_CHECK_S:
                 checked_s = now_s
                 if not self._learner_is_alive(opened.spec.experiment):
                     opened.drop("no learner")
                     return "no learner"
             if opened.pending is None or now_s >= deadline_s:
-                return "full" if outcome is PublishOutcome.FULL else "broker"
+                return "full" if outcome.is_full else "broker"
             time.sleep(min(publisher.pause_s(), deadline_s - now_s))
 
     def _open(self, task: PlayTask) -> OpenStage | str:
