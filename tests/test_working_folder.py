@@ -116,3 +116,12 @@ def test_a_whole_run_ends_well_among_namesakes_and_with_a_tmpdir_too_long_for_a_
     assert "the limit of env steps is reached" in done.stdout
     assert "is hidden" not in done.stdout + done.stderr
     assert "is hidden" not in (folder / "runs/cartpole-impala/1/players.log").read_text()
+
+
+@pytest.mark.integration
+def test_the_program_finds_a_users_module_in_the_working_folder(folder: Path) -> None:
+    (folder / "own_env.py").write_text("raise ImportError('found')")
+
+    done = run(program("tinyqueue"), "train", "own_env:Own-v0", cwd=folder, path="")
+
+    assert "module 'own_env' cannot be imported (found)" in done.stderr

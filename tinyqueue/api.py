@@ -11,6 +11,7 @@ from tinyqueue.cli.allowed import allowing
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run
 from tinyqueue.cli.logs import log_as_before
 from tinyqueue.cli.views import view_beside
+from tinyqueue.envs.names import split_module
 from tinyqueue.envs.reentry import refuse_nested_training
 from tinyqueue.experiment.values import assignments, number, whole
 from tinyqueue.local.services import Choice
@@ -41,7 +42,8 @@ def train(  # noqa: PLR0913  # what the command takes, all but the first by name
     must call it under ``if __name__ == "__main__":``, since players import it.
 
     Args:
-        target: An environment id, a preset, or the path of an experiment file.
+        target: An environment id, also as ``module:id`` with the module that registers it, a
+            preset, or the path of an experiment file.
         players: Number of player processes.
         serial: Everything in this process, without a broker.
         broker: ``auto``, ``embedded``, ``rabbitmq`` or ``configured``.
@@ -64,7 +66,8 @@ def train(  # noqa: PLR0913  # what the command takes, all but the first by name
     log_as_before()
     environment = load_settings()
     typed = list(assignments(settings or {}))
-    document, source = chosen_for(*find_document(os.fspath(target)), typed)
+    module, name = split_module(os.fspath(target))
+    document, source = chosen_for(*find_document(name), typed)
     experiment = configured(
         document,
         typed,
@@ -72,7 +75,7 @@ def train(  # noqa: PLR0913  # what the command takes, all but the first by name
         stop_at_return=number("stop_at_return", stop_at_return),
         max_env_steps=whole("max_env_steps", max_env_steps),
     )
-    environment = allowing(environment, experiment.environment.id)
+    environment = allowing(environment, experiment.environment.id, module)
     where = Where(broker, whole("players", players) or 0, bool(serial))
     runs = environment.runs_dir if runs_dir is None else Path(os.path.expanduser(runs_dir))
     if note is not None:

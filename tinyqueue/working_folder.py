@@ -27,14 +27,17 @@ def python_of(module: str, *arguments: str) -> list[str]:
 
 
 def put_last() -> None:
-    """Moves the working folder to the end of the path in a process of the program ``celery``.
+    """Puts the working folder at the end of the path in tinyqueue's programs.
 
     Celery puts it first while it imports an app or its tasks, unless it is there already. One
-    of the two entries is for Celery, which later removes the entry that it added.
+    of the two entries is for Celery, which later removes the entry that it added. The program
+    ``tinyqueue`` would not have it at all.
     """
-    here = os.getcwd()
-    if _program() == "celery" and sys.path[0] == here:
+    here, program = os.getcwd(), _program()
+    if program == "celery" and sys.path[0] == here:
         sys.path[:] = [*(path for path in sys.path if path != here), here, here]
+    elif program == "tinyqueue" and not {here, ""} & set(sys.path):
+        sys.path.append(here)
 
 
 def refuse_namesakes() -> None:

@@ -24,7 +24,7 @@ POLE = {"name": "pole", "environment": {"id": "CartPole-v1"}}
         ("CartPole-v1", "CartPole-v1", "preset cartpole-impala"),
         ("Acrobot-v1", "Acrobot-v1", "preset acrobot-rainbow-lite"),
         ("Pendulum-v1", "Pendulum-v1", "preset pendulum-ppo"),
-        ("FrozenLake8x8-v1", "FrozenLake8x8-v1", "documented defaults (there is no preset for it)"),
+        ("FrozenLake8x8-v1", "FrozenLake8x8-v1", "documented defaults, since it has no preset"),
         (
             "ALE/Freeway-v5",
             "ALE/Freeway-v5",

@@ -1,11 +1,13 @@
 """What is refused before anything is started, and what a run leaves."""
 
+import json
 import sys
 
 import pytest
 
 from tinyqueue.cli.train import resume_command
 from tinyqueue.installing import install_command
+from tinyqueue.local import train as local_train
 from tinyqueue.run.run_directory import RunDirectory
 
 
@@ -161,14 +163,40 @@ def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, w
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [(), ("--serial",)])
-def test_training_without_an_end_is_refused(tinyqueue, tmp_path, words):
-    result = tinyqueue("train", "CliffWalkingSlippery-v1", *words)
+def test_training_without_an_end_gets_one(tinyqueue, tmp_path, monkeypatch):
+    monkeypatch.setattr(local_train, "ENV_STEPS", 256)
 
-    assert list(tmp_path.iterdir()) == []
+    result = tinyqueue("train", "CliffWalkingSlippery-v1", "--serial", "--json")
+
+    (run,) = (tmp_path / "runs").glob("*/*")
+    assert "so training ends after 256 env steps: --max-env-steps N or" in result.err
+    assert json.loads(result.out)["ended"] == "max env steps"
+    assert RunDirectory.open(run).document()["stop"]["max_env_steps"] == 256
+
+
+def test_a_module_before_the_id_is_imported_and_advised(tinyqueue, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "json")
+    (tmp_path / "own_pole.py").write_text(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "gymnasium.register('OwnPole-v0', CartPoleEnv, max_episode_steps=9)\n"
+    )
+
+    result = tinyqueue("train", "own_pole:OwnPole-v0", "--serial", "--max-env-steps", "64")
+
+    assert result.code == 0
+    assert "OwnPole-v0 with impala" in result.out
+    assert "TINYQUEUE_ENVIRONMENT_MODULES=json,own_pole " in result.out
+
+
+@pytest.mark.parametrize("target", ["os.path:CartPole-v7", "no_such:CartPole-v1", "1x:CartPole-v1"])
+def test_a_module_or_an_id_that_cannot_be_found_is_named(tinyqueue, tmp_path, target):
+    result = tinyqueue("train", target)
+
     assert result.code == 1
-    assert "players" not in result.out
-    assert "training would never end. Give --max-env-steps N, or --stop-at-return R" in result.err
+    assert ("CartPole-v7" in result.err) or ("no_such" in result.err) or ("1x:Cart" in result.err)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_in_use_is_not_resumed(tinyqueue, tmp_path):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tinyqueue.envs.trial import Trial, try_out
+from tinyqueue.data.seeds import seed32
+from tinyqueue.envs.trial import SEEDS, Trial, try_out
 from tinyqueue.errors import EnvironmentFailedError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -118,6 +119,15 @@ class UnluckyAtFirst(Sound):
         return super().step(action)
 
 
+class UnluckyTwice(UnluckyAtFirst):
+    """And once with the second seed."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed == seed32(SEEDS[1], 0):
+            UnluckyAtFirst.left = 1
+        return super().reset(seed=seed)
+
+
 class Masked(Sound):
     """Refuses an action that its info does not allow."""
 
@@ -212,6 +222,17 @@ def test_faults_of_one_seed_alone_are_remarked_on_in_sentences(tried: Any) -> No
 
     assert "3 calls failed" in remark
     assert "wrap it. It did not happen with another seed" in remark
+
+
+def test_what_happens_with_both_seeds_is_told_once(
+    tried: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UnluckyAtFirst, "left", 3)
+
+    (remark,) = tried(UnluckyTwice).remarks
+
+    assert "1 call failed in the trial" in remark
+    assert "another seed" not in remark
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,9 @@ def test_a_simulator_that_dies_now_and_then_is_evaluated_and_its_failures_are_co
     assert games.returns.tolist() == [LENGTH] * 100
     assert games.failures > 10
     assert games.remarks == [
-        f"the environment failed {games.failures} times in these games: {games.failure}"
+        f"the environment failed {games.failures} times in these games; such games were played "
+        f"again with another seed and do not count, which may move the mean: "
+        f"{games.failure}"
     ]
     assert "RuntimeError: lost the simulator in step (at test_faulty_games.py:" in games.failure
 

@@ -212,16 +212,6 @@ def test_players_that_cannot_play_are_not_told_of(new_run, monkeypatch):
     assert said == []
 
 
-def test_training_without_an_end_starts_nothing(new_run, monkeypatch):
-    experiment = make_experiment({"environment": {"id": "Pendulum-v1"}})
-    monkeypatch.setattr(train_module, "local_services", Mock(side_effect=ZeroDivisionError))
-
-    with pytest.raises(ConfigError, match="training would never end"):
-        train(experiment, new_run, Settings(), NO_VIEW, Where())
-
-    assert not new_run.path.exists()
-
-
 @pytest.mark.parametrize("players", [2, 0])
 def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, players):
     # Services need not wait for an environment that does not decide by what it is trained.

@@ -12,6 +12,9 @@ for nothing. Measured with two players and a learner that takes 4.4 ms per batch
 waiting batches: 0.3 costs three refusals per message and 0.8 one; with 1.2 the learner is idle for
 8 % of the time. The throughput benchmark has room for three, and was fastest with this value."""
 
+ASK_FRACTION = 0.5
+"""The same where the broker was only asked whether there is room."""
+
 GROWTH = 1.25
 """Factor from one refusal in a row to the next."""
 
@@ -55,10 +58,15 @@ class Backoff:
         self._accepted_s = now_s
         self._refusals = 0
 
-    def refused(self) -> float:
-        """Notes that a publish was not confirmed; returns the seconds to wait before the next."""
+    def refused(self, *, was_sent: bool = True) -> float:
+        """Notes that a publish was not confirmed; returns the seconds to wait before the next.
+
+        Args:
+            was_sent: Whether the body has travelled, and not only the question for room.
+        """
+        fraction = FRACTION if was_sent else ASK_FRACTION
         # Bounded, since a queue may be full for hours: its power is 1.6 million already.
-        wanted_s = FRACTION * self._interval_s * GROWTH ** min(self._refusals, 64)
+        wanted_s = fraction * self._interval_s * GROWTH ** min(self._refusals, 64)
         self._refusals += 1
         return min(self._most_s, max(self._least_s, wanted_s)) * (0.5 + self._jitter())
 

@@ -63,7 +63,7 @@ class ExperiencePublisher:
         self._backoff = backoff or Backoff()
         self._reconnects = Reconnects()
         self._in_trouble = self._is_away = False
-        self._may_ask = True
+        self._may_ask = self._was_sent = True
         self._sent_s = self._full_s = -math.inf
 
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
@@ -77,9 +77,9 @@ class ExperiencePublisher:
         if not self._broker.reports_no_route and not self._learner_is_alive(outgoing.experiment):
             return PublishOutcome.NO_LEARNER
         if self._has_no_room(outgoing):
-            self._is_away = False
+            self._is_away = self._was_sent = False
             return PublishOutcome.NO_ROOM
-        self._sent_s = time.monotonic()
+        self._was_sent, self._sent_s = True, time.monotonic()
         deadline_s = time.monotonic() + self._confirm_timeout_s
         # The broker may have closed an idle connection: try once more on a new one.
         idle = self._link is not None
@@ -114,7 +114,9 @@ class ExperiencePublisher:
         broker does not answer, it grows to 5 s, at random: a broker that returns is not met by all
         its players at once.
         """
-        return self._reconnects.failed() if self._is_away else self._backoff.refused()
+        if self._is_away:
+            return self._reconnects.failed()
+        return self._backoff.refused(was_sent=self._was_sent)
 
     def close(self) -> None:
         """Closes the connection at once. The next publish would open a new one."""

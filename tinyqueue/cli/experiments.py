@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyqueue.algorithms.bare import BareAlgorithm
-from tinyqueue.algorithms.default import is_open
+from tinyqueue.algorithms.default import FOR_REALS, is_open
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
 from tinyqueue.algorithms.initial_weights import OWN_NETWORK, read_initial_weights
 from tinyqueue.algorithms.registry import find
@@ -77,7 +77,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
         raise UnknownNameError("preset or environment", target, known)
     if target.startswith("ALE/"):
         return _game(target), f"the settings of preset {GAMES_PRESET} (this game has none)"
-    return {"environment": {"id": target}}, "documented defaults (there is no preset for it)"
+    return {"environment": {"id": target}}, "documented defaults, since it has no preset"
 
 
 def _game(target: str) -> dict[str, Any]:
@@ -189,8 +189,10 @@ def configured(
 
 def headline(experiment: Experiment, source: str) -> str:
     """What is about to be trained, and whether the environment may still decide otherwise."""
-    open_yet = ", unless its actions are real numbers" if is_open(experiment) else ""
-    return f"{experiment.environment.id} with {experiment.algorithm_label}, from {source}{open_yet}"
+    name = experiment.algorithm_label
+    if is_open(experiment):
+        name += f" ({FOR_REALS} if its actions are real numbers)"
+    return f"{experiment.environment.id} with {name}, from {source}"
 
 
 def as_trained(experiment: Experiment, path: Path) -> Experiment:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tinyqueue.cli.allowed import without_module
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.cli.interrupted import saying_what_is_kept
 from tinyqueue.cli.paths import UserPath
@@ -199,10 +200,13 @@ def takes_experiment(command: Callable[..., None]) -> Callable[..., None]:
             "stop_at_return": stop_at_return,
             "max_env_steps": max_env_steps,
         }
+        target = target and without_module(target)
+        wanted = Wanted(target, resume, runs_dir, changes, init_from, note)
         with saying_what_is_kept(lambda: resume):
-            command(wanted=Wanted(target, resume, runs_dir, changes, init_from, note), **others)
+            command(wanted=wanted, **others)
 
-    argument = click.argument("target", required=False, metavar="ENVIRONMENT|PRESET|FILE.toml")
+    metavar = "[MODULE:]ENVIRONMENT|PRESET|FILE.toml"
+    argument = click.argument("target", required=False, metavar=metavar)
     for option in reversed((argument, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped

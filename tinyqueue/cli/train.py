@@ -54,6 +54,7 @@ def train(wanted: Wanted, players: int | None, broker: str, serial: bool, as_jso
 
     \b
     tinyqueue train CartPole-v1
+    tinyqueue train my_module:MyEnvironment-v0
     tinyqueue train config/experiments/cartpole-a3c.toml --players 4
     tinyqueue train Acrobot-v1 --max-env-steps 2000000 --set algorithm.gamma=0.99
     """

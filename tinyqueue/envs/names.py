@@ -129,12 +129,21 @@ def _or_installed(environment_id: str) -> str:
     )
 
 
+def split_module(target: str) -> tuple[str, str]:
+    """Module and id of Gymnasium's ``module:id``; an empty module and the target if it is not that.
+
+    Only for what a person types in a command, never for an id from a message.
+    """
+    module, colon, name = target.partition(":")
+    if colon and _MODULE.fullmatch(module) and ENVIRONMENT_ID.fullmatch(name):
+        return module, name
+    return "", target
+
+
 def _instead_of_colon(environment_id: str) -> str:
     """What to write instead of Gymnasium's ``module:name``."""
-    module, colon, name = environment_id.partition(":")
-    if not colon or not _MODULE.fullmatch(module) or not ENVIRONMENT_ID.fullmatch(name):
-        return ""
-    return f": TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {name}"
+    module, name = split_module(environment_id)
+    return f": TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {name}" if module else ""
 
 
 def draws_pictures(environment_id: str) -> bool:

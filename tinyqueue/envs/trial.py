@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import gymnasium
@@ -131,11 +131,11 @@ def try_out(
     # Anything longer is ended by the process that waits for this one.
     config = config.model_copy(update={"hang_s": config.hang_s or PATIENCE_S})
     _load_code(config, find_environment(config.id), telling)
-    remarks: list[str] = []
+    doubted = ""
     slots, single = 2, ""
     for attempt, seed in enumerate(SEEDS):
         try:
-            return _play(config, slots, seed, single, remarks, telling)
+            return _with_doubt(_play(config, slots, seed, single, telling), doubted)
         except _NotBuiltError as error:
             if attempt or slots == 1 or is_of_its_interface(error.cause):
                 raise _with_advice(error.cause, alone(config.id, modules)) from error
@@ -143,11 +143,16 @@ def try_out(
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):
                 raise
-            said = str(error).removesuffix(".")
-            remarks.append(
-                f"{said}. It did not happen with another seed; players carry on after such faults"
-            )
-    return _play(config, slots, SEEDS[0] + len(SEEDS), single, remarks, telling)
+            doubted = str(error).removesuffix(".")
+    return _with_doubt(_play(config, slots, SEEDS[0] + len(SEEDS), single, telling), doubted)
+
+
+def _with_doubt(tried: Tried, doubted: str) -> Tried:
+    """Also tells of a fault with another seed, unless faults of this one are told already."""
+    if not doubted or tried.trial.remarks:
+        return tried
+    remark = f"{doubted}. It did not happen with another seed; players carry on after such faults"
+    return replace(tried, trial=replace(tried.trial, remarks=(remark,)))
 
 
 def _with_advice(error: TinyqueueError, command: str) -> TinyqueueError:
@@ -187,7 +192,6 @@ def _play(
     slots: int,
     seed: int,
     single: str,
-    remarks: list[str],
     telling: Telling,
 ) -> Tried:
     telling(f"building {config.id}")
@@ -217,14 +221,15 @@ def _play(
         faults = vector.take_faults() if isinstance(vector, SideBySide) else None
         if faults is not None and faults.number >= MOST_FAULTS:
             raise EnvironmentFailedError(
-                f"{faults.last}. {faults.number} calls failed in {steps.count} steps of {slots} "
+                f"{faults.last}. {_calls(faults.number)} failed in {steps.count} steps of {slots} "
                 f"environments: correct it, or wrap it{hint and f'. {hint}'}",
                 kind="many-faults",
             )
+        remarks: tuple[str, ...] = ()
         if faults is not None and faults.number:
-            remarks.append(
-                f"{faults.last}. {faults.number} calls failed in the trial: such an environment is "
-                f"built again while the others carry on{hint and f'. {hint}'}"
+            remarks = (
+                f"{faults.last}. {_calls(faults.number)} failed in the trial: such an environment "
+                f"is built again while the others carry on{hint and f'. {hint}'}",
             )
         # Slots that own their clock wait for it side by side.
         one_by_one = 1 if config.realtime else slots
@@ -240,12 +245,16 @@ def _play(
             observed=steps.largest,
             info=steps.info,
             single=single,
-            remarks=tuple(remarks),
+            remarks=remarks,
         )
         return Tried(observed.space, acted.space, trial)
     finally:
         with _explained(config.id, "close"):
             vector.close()
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{number} calls"
 
 
 def _tell_second(telling: Telling, name: str) -> Callable[[int], None]:

@@ -95,7 +95,11 @@ def remarks_on(
         remarks.append(f"{played:,} of {asked:,} games were played")
     if failures:
         said = f": {failure}" if failure else ""
-        remarks.append(f"the environment failed {failures:,} times in these games{said}")
+        times = "once" if failures == 1 else f"{failures:,} times"
+        remarks.append(
+            f"the environment failed {times} in these games; such games were played again with "
+            f"another seed and do not count, which may move the mean{said}"
+        )
     return remarks
 
 

@@ -70,15 +70,19 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
         ConfigError: There is neither a target score nor a limit of env steps, so training would
             never end.
     """
-    threshold = experiment.stop.at_return
-    if threshold is None:
-        threshold = info.reward_threshold
-    if threshold is None and experiment.stop.max_env_steps is None:
+    if not has_end(experiment, info):
         raise ConfigError(
             f"{info.id} has no return at which it is solved, so training would never end. "
             "Give --max-env-steps N, or --stop-at-return R."
         )
-    return threshold
+    at_return = experiment.stop.at_return
+    return info.reward_threshold if at_return is None else at_return
+
+
+def has_end(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> bool:
+    """Whether there is a target score or a limit of env steps. Arguments as above."""
+    ends = (experiment.stop.at_return, info.reward_threshold, experiment.stop.max_env_steps)
+    return any(end is not None for end in ends)
 
 
 def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:

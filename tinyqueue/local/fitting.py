@@ -353,7 +353,7 @@ def _with(section: Any, changes: dict[str, Any]) -> Any:
 def _time(seconds: float) -> str:
     """``40 ms``, ``1.2 s``, ``41 s``."""
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{1000 * seconds:.3g} ms" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 

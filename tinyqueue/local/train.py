@@ -29,7 +29,7 @@ from tinyqueue.evaluation.games_process import GamesProcess
 from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.components import chosen as named
 from tinyqueue.experiment.experiment import Experiment
-from tinyqueue.learner.build import require_acting, stop_threshold
+from tinyqueue.learner.build import has_end, require_acting, stop_threshold
 from tinyqueue.learner.service import LearnerService, Surroundings
 from tinyqueue.local.fitting import fitted
 from tinyqueue.local.interruption import Interruption, interruptible
@@ -46,6 +46,8 @@ from tinyqueue.run.outcome import Outcome
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
+ENV_STEPS = 1_000_000
+"""Where training ends if neither the experiment nor its environment says."""
 _SINGLE_PATIENCE_S = 120.0
 """The learner cannot evaluate when only one environment can exist; it waits for the player."""
 
@@ -100,6 +102,7 @@ def _train(
     interruption: Interruption,
 ) -> Outcome:
     _check(experiment, settings, where)
+    experiment = _with_an_end(experiment, run, view)
     _remark(experiment, run, view)
     with _described(experiment, settings, view) as environment:
         if experiment.unnamed_algorithm is not None:
@@ -159,7 +162,7 @@ def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
     import_allowed(settings.environment_modules)
     if experiment.session.policy is not None:
         find_policy(experiment.session.policy)
-    stop_threshold(experiment, find_environment(experiment.environment.id))
+    find_environment(experiment.environment.id)
     if where.serial and experiment.environment.realtime:
         raise ConfigError(
             "environment.realtime with --serial: one process plays and trains in turn, so every "
@@ -170,6 +173,20 @@ def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
         raise UnknownNameError(
             "play queue (TINYQUEUE_PLAY_QUEUES)", experiment.session.queue, settings.play_queues
         )
+
+
+def _with_an_end(experiment: Experiment, run: RunDirectory, view: View) -> Experiment:
+    """The experiment with a limit if training would never end, which is told and saved."""
+    if has_end(experiment, find_environment(experiment.environment.id)):
+        return experiment
+    view.message(
+        f"{experiment.environment.id} has no return at which it is solved, so training ends after "
+        f"{ENV_STEPS:,} env steps: --max-env-steps N or --stop-at-return R sets another end"
+    )
+    stop = experiment.stop.model_copy(update={"max_env_steps": ENV_STEPS})
+    limited = replace(experiment, stop=stop)
+    run.keep_document(limited.document())
+    return limited
 
 
 def _remark(experiment: Experiment, run: RunDirectory, view: View) -> None:

@@ -38,9 +38,10 @@ class EnvironmentFaults:
             return []
         share = self.count / max(1, self.episodes)
         # A reset can fail too, so that there may be more faults than episodes.
-        often = f" ({100 * share:.2g} %)" if self.count <= self.episodes else ""
+        often = f" ({100 * share:.3g} %)" if self.count <= self.episodes else ""
+        times = "once" if self.count == 1 else f"{self.count:,} times"
         said = (
-            f"the environment failed {self.count:,} times in {self.episodes:,} training "
+            f"the environment failed {times} in {self.episodes:,} training "
             f"episodes{often}, first: {self.first.rstrip('.')}"
         )
         if share > TELLING_SHARE:

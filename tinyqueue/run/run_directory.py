@@ -101,8 +101,7 @@ class RunDirectory:
             path, lock = appear(parent, files)
         except OSError as error:
             raise RunDirectoryError(
-                f"no run directory can be created in {parent}: {error.strerror}. "
-                "Free disk space or correct TINYQUEUE_RUNS_DIR."
+                f"no run directory can be created in {parent}: {error.strerror}. {_remedy(error)}"
             ) from error
         return cls(path, lock, state, made=made)
 
@@ -356,6 +355,11 @@ class RunDirectory:
                 "reserved. Free disk space, then start or resume the run again."
             ) from error
         self._state = state
+
+
+def _remedy(error: OSError) -> str:
+    where = "name a folder that you may write to, with --runs-dir or TINYQUEUE_RUNS_DIR."
+    return f"Free disk space, or {where}" if has_no_room(error) else where.capitalize()
 
 
 def _read_state(path: Path) -> dict[str, Any]:
