@@ -49,3 +49,25 @@ def test_nothing_stands_out_in_a_run_that_ended_well_or_not_yet(tinyqueue, ended
 
     assert (f"last ended: {how}" in said) == bool(how)
     assert "nothing stands out" in said
+
+
+def test_what_was_noted_at_the_end_is_repeated(tinyqueue, ended):
+    run = ended(ended="solved", reason="", env_steps=9, remarks=["a player died twice"])
+
+    assert "noted at its end: a player died twice" in tinyqueue("diagnose", run).out
+    assert json.loads(tinyqueue("diagnose", run, "--json").out)["remarks"] == [
+        "a player died twice"
+    ]
+
+
+def test_a_run_that_has_hardly_begun_is_not_called_sound(tinyqueue, ended):
+    run = ended()
+    (run / "evaluations.jsonl").unlink(missing_ok=True)
+    for name in ("metrics", "episodes"):
+        path = run / f"{name}.jsonl"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+
+    said = tinyqueue("diagnose", run).out
+
+    assert "it is too short to judge" in said
+    assert "nothing stands out" not in said

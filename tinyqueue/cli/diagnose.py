@@ -47,10 +47,12 @@ def diagnose_run(run: Path, as_json: bool) -> None:
         print_json(json.dumps({**_facts(known), "findings": found}))
         return
     print_text(_summary(known))
+    for remark in known.remarks:
+        print_text(f"noted at its end: {remark}")
     for finding in findings:
         print_text(f"\n{finding.seen}\n  {finding.advice}  [{finding.name}]")
     if not findings:
-        print_text("\nnothing stands out")
+        print_text("\nit is too short to judge" if known.is_short else "\nnothing stands out")
 
 
 def _read(run: Path) -> Run:
@@ -61,6 +63,7 @@ def _read(run: Path) -> Run:
         recorded,
         ended=outcome.get("ended", ""),
         reason=outcome.get("reason", ""),
+        remarks=outcome.get("remarks") or (),
         level=evaluations[-1][EvaluationField.LEVEL] if evaluations else None,
         best=max((line[EvaluationField.RETURN_MEAN] for line in evaluations), default=None),
         dead_units=_dead_units(run),
@@ -82,6 +85,7 @@ def _facts(run: Run) -> dict[str, object]:
         "best": run.best,
         "ended": run.ended,
         "reason": run.reason,
+        "remarks": list(run.remarks),
         "dead_units": run.dead_units,
     }
 

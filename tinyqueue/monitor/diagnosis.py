@@ -7,7 +7,7 @@ should not stay. The bounds were set by runs that reached their level, on which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ class Run:
         best: The best evaluation's mean return; None before the first.
         ended: How it last ended, in a word or some; empty if it has not, or went on since.
         reason: Why it failed; empty otherwise.
+        remarks: What was noted when it ended, in sentences.
         dead_units: Share of its network's units that no longer learn; None if that is not known.
     """
 
@@ -63,6 +64,7 @@ class Run:
     best: float | None
     ended: str = ""
     reason: str = ""
+    remarks: Sequence[str] = ()
     dead_units: float | None = None
 
     @property
@@ -74,6 +76,12 @@ class Run:
         """The median of a metric in the last part; None where the run has too little of it."""
         values = self.recorded.part(metric, LATE, 1.0)
         return float(np.median(values)) if len(values) >= LEAST_LINES else None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it has too little of everything for most rules to speak."""
+        lines = self.recorded.part(Metric.ENV_STEPS, 0.0, 1.0)
+        return min(len(lines), len(self.recorded.returns)) < LEAST_LINES and not self.has_reached
 
     @property
     def has_reached(self) -> bool:
