@@ -74,6 +74,19 @@ def test_a_worker_that_plays_something_else_is_not_waited_for(games, around):
     assert answer(games).result.player == "learner"
 
 
+def test_the_learner_plays_at_once_what_it_will_not_wait_for(games, around):
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    games.arrived(sign("ask"))
+    assert around.pass_s(games, 1) == []
+
+    begun = [games.play_instead() for _ in range(2)]
+
+    assert begun == [True, False]
+    assert answer(games).result.player == "learner"
+    assert around.played == [(WEIGHTS, "ask", 1)]
+    assert not games.play_instead()
+
+
 def test_what_an_update_lasts_is_no_silence(games, around):
     games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 

@@ -159,6 +159,9 @@ class NoGames:
     def request(self, weights, request, seed, actions, *, here=False):
         raise AssertionError("no evaluation is due")
 
+    def play_instead(self):
+        return False
+
     def poll(self):
         return None
 

@@ -139,7 +139,7 @@ def test_faults_of_environments_are_counted_and_remarked_on(reporter, run, make_
     assert lines(run, "metrics")[-1]["environment_faults"] == 1
     assert reporter.closing_remarks() == reporter.status()["remarks"]
     assert reporter.closing_remarks() == [
-        "the environment failed 1 times in 6 training episodes (17 %), first: Maze-v3 failed in "
+        "the environment failed once in 6 training episodes (16.7 %), first: Maze-v3 failed in "
         "step 3: OSError: lost; returns include episodes that were cut off"
     ]
 

@@ -112,6 +112,16 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
     assert len(list((run.path / "checkpoints").iterdir())) == 1
 
 
+def test_a_learner_that_is_stopped_before_it_has_begun_keeps_no_run(make_service, client, tasks):
+    service, run = make_service()
+    service.stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        service.run()
+
+    assert (run.epoch, tasks.played, read_lease(client, "pole")) == (0, [], None)
+
+
 def test_a_broker_that_is_away_is_found_before_anything_is_built(
     server, tasks, view, make_experiment_of, tmp_path
 ):
@@ -241,9 +251,11 @@ def test_a_learner_takes_an_epoch_above_all_before_it(make_service, client):
     earlier.acquire(41)
     earlier.release()
     service, run = make_service()
+    thread = threading.Thread(target=service.run, daemon=True)
+    thread.start()
+    assert eventually(lambda: WeightStore(client, "pole").head() >= 0)
     service.stop()
-
-    service.run()
+    thread.join(30)
 
     assert run.epoch == 43
     assert WeightStore(client, "pole").fetch().epoch == 43

@@ -122,6 +122,36 @@ def test_games_that_do_not_end_hold_up_the_end_for_a_bounded_time(
     )
 
 
+class SilentWorker(Games):
+    """A worker that gives signs and no answer, and a learner that can play the games."""
+
+    def play_instead(self):
+        if self.answers:
+            return False
+        self.answers, self.is_own = [30.0], [True]
+        return True
+
+
+def test_a_worker_that_does_not_answer_keeps_no_run_from_its_last_evaluation(
+    make_training, make_batch, reporter, monkeypatch
+):
+    now = [1000.0]
+    training = make_training(SilentWorker(), stop={"max_env_steps": 8})
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    training.update(taken([make_batch(0)]))
+    over = []
+    for _ in range(5):
+        over.append(training.is_over())
+        now[0] += 30.0
+
+    assert over == [False, False, False, True, True]
+    assert "no worker has played them within 60 s; the learner plays them itself" in " ".join(
+        reporter.messages
+    )
+    assert training.finish().last_mean == 30.0
+
+
 def test_last_games_that_cannot_be_played_are_the_reason_that_nothing_is_known(
     make_training, make_batch, reporter
 ):

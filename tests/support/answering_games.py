@@ -37,6 +37,9 @@ class Games:
         self.here.append(here)
         self._request, self._how = request, actions
 
+    def play_instead(self) -> bool:
+        return False
+
     def poll(self) -> Answer | NoAnswer | None:
         if self._request is None or not self.answers:
             return None

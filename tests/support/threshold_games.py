@@ -23,6 +23,9 @@ class Games:
     ) -> None:
         self.requests.append((weights, request, seed, actions))
 
+    def play_instead(self) -> bool:
+        return False
+
     def poll(self) -> Answer | None:
         answer, self.result = self.result, None
         return answer

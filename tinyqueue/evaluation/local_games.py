@@ -120,6 +120,10 @@ class LocalGames:
         else:
             self._answer = Answer(result, is_own=True)
 
+    def play_instead(self) -> bool:
+        """False: it has already played them."""
+        return False
+
     def poll(self) -> Answer | NoAnswer | None:
         """The answer to the last request, once."""
         answer, self._answer = self._answer, None

@@ -166,7 +166,7 @@ class RemoteGames:
         self._look_for_sign(asked, now_s)
         if self._inbox.take_failed() and not asked.here:
             self._may_advise = False
-            self._play_instead(asked)
+            self._start_instead(asked)
         elif now_s - asked.since_s > self._most_s:
             if asked.here:
                 return self._given_up(asked)
@@ -174,6 +174,14 @@ class RemoteGames:
         elif not asked.here and asked.silent_s > self._here_after_s:
             self._has_heard_nobody(asked)
         return None
+
+    def play_instead(self) -> bool:
+        """Begins to play the open request here. False if it is answered or played here already."""
+        asked = self._asked
+        if asked is None or asked.here:
+            return False
+        self._start_instead(asked)
+        return True
 
     def _wanted(self, asked: _Asked, asks_workers: bool) -> Wanted:
         return Wanted(
@@ -210,7 +218,7 @@ class RemoteGames:
         if self._may_advise:
             self._may_advise = False
             log.warning(f"no evaluating worker answers: {ADVICE}")
-        self._play_instead(asked)
+        self._start_instead(asked)
 
     def _has_waited_in_vain(self, asked: _Asked) -> None:
         log.warning(
@@ -222,9 +230,9 @@ class RemoteGames:
         )
         if asked.login is not None:
             self._inbox.distrust(asked.login)
-        self._play_instead(asked)
+        self._start_instead(asked)
 
-    def _play_instead(self, asked: _Asked) -> None:
+    def _start_instead(self, asked: _Asked) -> None:
         """Plays games here that no worker does, and later ones until a worker is heard again."""
         self._unheeded = 1
         self._start_here(asked)

@@ -47,6 +47,9 @@ class GameRequests(Protocol):
     def poll(self) -> Answer | NoAnswer | None:
         """The answer to the last request, once; None while there is none."""
 
+    def play_instead(self) -> bool:
+        """Begins to play the open request here. False if it is answered or played here already."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -314,6 +317,10 @@ class ReturnThreshold:
         return Evaluated(
             waiting.checkpoint, result, waiting.training_mean, answer.is_own, answer.login
         )
+
+    def play_instead(self) -> bool:
+        """Has the learner itself begin the games that it waits for; False if it has already."""
+        return self._waiting is not None and self._games.play_instead()
 
     def is_reached(self, evaluated: Evaluated) -> bool:
         """Whether an evaluation reached the target score.

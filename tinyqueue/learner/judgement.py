@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ from tinyqueue.run.outcome import Outcome
 
 LAST_GAMES_S = 120.0
 """How long a run waits for its last evaluation after the last env step."""
+OTHERS_S = 60.0
+"""How long it waits for a worker then, before the learner plays the games itself."""
 
 _SAME = "the same weights"
 
@@ -69,6 +72,7 @@ class Judgement:
         # Logins whose games the learner's have contradicted; at most as many as the broker knows.
         self._judged_update = -1
         self._until_s: float | None = None
+        self._others_until_s = math.inf
         self._unanswered: set[str] = set()
         self._why_unjudged = ""
         # Why an evaluation after the last env step had no result.
@@ -107,7 +111,7 @@ class Judgement:
         """
         now_s = time.monotonic()
         if self._until_s is None:
-            self._until_s = now_s + LAST_GAMES_S
+            self._until_s, self._others_until_s = now_s + LAST_GAMES_S, now_s + OTHERS_S
             if self._threshold.is_waiting or self._is_unjudged:
                 self._reporter.message(
                     f"the last env step is reached; waiting for {self._threshold.games_told}, "
@@ -119,6 +123,12 @@ class Judgement:
             if not self._is_unjudged:
                 return True
             self._request()
+        if now_s >= self._others_until_s and self._threshold.play_instead():
+            self._others_until_s, self._until_s = math.inf, now_s + LAST_GAMES_S
+            self._reporter.message(
+                f"no worker has played them within {OTHERS_S:.0f} s; the learner plays them "
+                f"itself, for {LAST_GAMES_S:.0f} s at most"
+            )
         if now_s < self._until_s:
             return False
         self._why_unjudged = f"the games were not finished within {LAST_GAMES_S:.0f} s"

@@ -118,6 +118,7 @@ class LearnerService:
         Raises:
             LeaseHeldError: Another learner trains this experiment.
             LeaseLostError: Another learner has replaced this one.
+            KeyboardInterrupt: It was asked to stop before a new run had begun.
             TinyqueueError: A service cannot be reached at the start, the experiment does not work,
                 or training failed.
         """
@@ -132,6 +133,9 @@ class LearnerService:
             self._experiment, info = self._around.prepared()
             with told_while("importing TensorFlow and building the network", say):
                 built = build(self._experiment, info, self._run.run_id)
+            if self._stopping.is_set() and not self._run.epoch:
+                # Nothing to save, and no run to keep.
+                raise KeyboardInterrupt
             begin = built.normalisation.begin_from_layers
             for remark in initialise(self._run, built.algorithm, begin):
                 say(remark)
@@ -238,8 +242,10 @@ class LearnerService:
             housekeeping.start()
             # Done while the first players open their stages.
             session, learner = experiment.session, experiment.learner
-            with told_while("compiling the update", around.view.message):
-                built.algorithm.prepare(session.ticks, session.slots * learner.batches_per_update)
+            if not self._stopping.is_set():
+                with told_while("compiling the update", around.view.message):
+                    rows = session.slots * learner.batches_per_update
+                    built.algorithm.prepare(session.ticks, rows)
             with made.training.saving(is_ours=lambda: self._standing.owns_run):
                 return self._loop(made.training, experience, consumer, housekeeping, setbacks)
 
