@@ -47,6 +47,15 @@ def test_a_pause_follows_the_time_between_acceptances(backoff: Backoff, clock: C
     assert backoff.refused() < 0.013
 
 
+def test_a_question_is_asked_again_sooner_than_a_body_is_sent(
+    backoff: Backoff, clock: Clock
+) -> None:
+    accepted_every(0.010, backoff, clock)
+
+    assert backoff.refused(was_sent=False) == pytest.approx(0.005)
+    assert backoff.refused(was_sent=True) == pytest.approx(0.01625)
+
+
 def test_pauses_grow_to_a_limit_while_nothing_is_accepted(backoff: Backoff) -> None:
     pauses = [backoff.refused() for _ in range(40)]
 

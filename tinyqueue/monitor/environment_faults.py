@@ -38,7 +38,9 @@ class EnvironmentFaults:
             return []
         share = self.count / max(1, self.episodes)
         # A reset can fail too, so that there may be more faults than episodes.
-        often = f" ({100 * share:.{2 if share < 0.1 else 3}g} %)" if self.count <= self.episodes else ""
+        often = (
+            f" ({100 * share:.{2 if share < 0.1 else 3}g} %)" if self.count <= self.episodes else ""
+        )
         times = "once" if self.count == 1 else f"{self.count:,} times"
         said = (
             f"the environment failed {times} in {self.episodes:,} training "
