@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from tinyqueue.envs.build import make_environment, make_vector, reset_seeded
 from tinyqueue.envs.side_by_side import SideBySide
-from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
+from tinyqueue.errors import ConfigError, MissingExtraError, TinyqueueError, UnknownNameError
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.installing import install_command
 
@@ -111,6 +111,30 @@ def test_arguments_that_the_environment_does_not_take_are_named():
     config = EnvironmentConfig(id="CartPole-v1", kwargs={"gravity": 1.0})
     with pytest.raises(ConfigError, match=r"CartPole-v1 cannot be built.*'gravity': 1.0"):
         make_environment(config)
+
+
+class Sized(CartPoleEnv):
+    def __init__(self, size, *, colour, render_mode=None):
+        super().__init__(render_mode)
+
+
+@pytest.mark.parametrize(
+    ("given", "lacks"),
+    [
+        ({}, ["size"]),
+        ({"size": 3}, ["colour"]),
+        ({"colour": "red"}, ["size"]),
+    ],
+)
+def test_arguments_that_the_environment_needs_are_named_with_how_to_give_them(
+    register, given, lacks
+):
+    register("Sized-v0", Sized)
+    with pytest.raises(TinyqueueError) as error:
+        make_environment(EnvironmentConfig(id="Sized-v0", kwargs=given))
+
+    for name in lacks:
+        assert f"--set environment.kwargs.{name}=VALUE" in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["max_episode_steps", "id", "num_envs", "wrappers"])

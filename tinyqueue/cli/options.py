@@ -14,6 +14,7 @@ import click
 from tinyqueue.cli.allowed import without_module
 from tinyqueue.cli.experiments import chosen_for, configured, find_document, new_run, open_run
 from tinyqueue.cli.interrupted import saying_what_is_kept
+from tinyqueue.cli.numbers import WholeNumber
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import ConfigError, TinyqueueError
@@ -37,7 +38,7 @@ _OPTIONS = (
     ),
     click.option(
         "--max-env-steps",
-        type=click.IntRange(1),
+        type=WholeNumber(1),
         metavar="N",
         help="Stop after at most this many env steps.",
     ),

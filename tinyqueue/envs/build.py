@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -33,6 +34,8 @@ _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vect
              "vector_kwargs", "wrappers")  # fmt: skip
 _EXTRAS = {"gymnasium.envs.box2d": "box2d", "ale_py": "atari"}
 # Package of an entry point → the extra that installs what it imports.
+
+_LACKS = re.compile(r"__init__\(\) missing \d+ required \S+ arguments?: (.+)")
 
 _TAKEN = (errno.EADDRINUSE, errno.EBUSY, errno.EAGAIN)
 # The system's errors for a port, a device or a lock that another environment holds.
@@ -214,6 +217,15 @@ def _anything(actions: object) -> bool:
     return True
 
 
+def _lacking(error: BaseException) -> str:
+    """How to give the arguments that a constructor lacks; empty if that is not what is wrong."""
+    found = _LACKS.search(str(error))
+    if found is None:
+        return ""
+    names = re.findall("'([^']+)'", found[1])
+    return "Give it " + " ".join(f"--set environment.kwargs.{name}=VALUE" for name in names)
+
+
 @contextmanager
 def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
     """Turns what goes wrong while an environment is built into errors for the user."""
@@ -237,12 +249,13 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         ) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
         if not config.kwargs and not isinstance(error, gymnasium.error.Error):
-            raise failed(error, config.id, "its constructor") from error
+            failure, lacking = failed(error, config.id, "its constructor"), _lacking(error)
+            raise (advised(failure, lacking) if lacking else failure) from error
         place = user_place(error.__traceback__)
         raise ConfigError(
             f"the environment {config.id} cannot be built with environment.kwargs = "
-            f"{config.kwargs}: {words(error)}{f' (at {place})' if place else ''}. Correct the "
-            "arguments or choose another environment."
+            f"{config.kwargs}: {words(error)}{f' (at {place})' if place else ''}. "
+            f"{_lacking(error) or 'Correct the arguments or choose another environment.'}"
         ) from error
     except BaseException as error:
         if not is_environments(error):

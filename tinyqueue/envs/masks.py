@@ -38,6 +38,10 @@ def with_mask_in_info(environment: gymnasium.Env[Any, Any], path: str) -> gymnas
     return drop(_MaskInInfo(environment, there[path]), (path,))
 
 
+_MOST_KEYS = 8
+"""Keys of ``info`` that an error names."""
+
+
 class _MaskInInfo(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Copies a part of every observation into the info."""
 
@@ -100,8 +104,11 @@ class Masks:
         """
         found = info.get(self._key) if isinstance(info, Mapping) else None
         if found is None and not is_over:
+            keys = sorted(map(repr, info))[:_MOST_KEYS] if isinstance(info, Mapping) else []
             raise BrokenRuleError(
-                "action-mask", f"info has no {self._key!r}, where the action mask should be"
+                "action-mask",
+                f"info has no {self._key!r}, where environment.action_mask says that the action "
+                f"mask is; it has {', '.join(keys) or 'nothing'}",
             )
         try:
             self.values[slot] = checked_mask(found, self._counts)
