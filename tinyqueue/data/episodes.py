@@ -89,39 +89,40 @@ class EpisodeAccumulator:
         """
         ticks = len(rewards)
         played = rewards * valid
-        if not ended.any():
-            self._returns += played.sum(0, np.float64)
-            self._lengths += valid.sum(0, np.int64)
+        returns, lengths = played.sum(0, np.float64), valid.sum(0, np.int64)
+        ends = ended & valid
+        some = np.flatnonzero(ends.any(0))
+        if not len(some):
+            self._returns += returns
+            self._lengths += lengths
             return Episodes.none()
-        # Row t of these sums what came before tick t: [T + 1, B].
-        sums = np.vstack([np.zeros_like(self._returns), np.cumsum(played, 0, np.float64)])
-        counts = np.vstack([np.zeros_like(self._lengths), np.cumsum(valid, 0, np.int64)])
-        at, slots = np.nonzero(ended & valid)
-        order = np.lexsort((at, slots))
-        at, slots = at[order], slots[order]
+        # Of K slots in which an episode ended, ordered by slot, then by time.
+        column, at = np.nonzero(ends[:, some].T)
+        slots = some[column]
+        # Row t of these sums what came before tick t: [T + 1, K].
+        sums, counts = _sums(played[:, some], np.float64), _sums(valid[:, some], np.int64)
         first = np.ones(len(at), bool)
-        first[1:] = slots[1:] != slots[:-1]
+        first[1:] = column[1:] != column[:-1]
         # The tick at which the episode began: the one after the slot's previous end.
-        previous = np.where(first, 0, np.concatenate([[0], at[:-1] + 1]) if len(at) else at)
+        previous = np.where(first, 0, np.concatenate([[0], at[:-1] + 1]))
         carried = np.where(first, self._returns[slots], 0.0)
         carried_length = np.where(first, self._lengths[slots], 0)
         tick_s = (end_s - start_s) / max(ticks, 1)
         began = np.where(first, self._started_s[slots], start_s + previous * tick_s)
         done = Episodes.of(
             slots,
-            carried + sums[at + 1, slots] - sums[previous, slots],
-            carried_length + counts[at + 1, slots] - counts[previous, slots],
+            carried + sums[at + 1, column] - sums[previous, column],
+            carried_length + counts[at + 1, column] - counts[previous, column],
             np.maximum(start_s + (at + 1) * tick_s - began, 0.0),
         )
-        self._returns += sums[-1]
-        self._lengths += counts[-1]
-        if len(at):
-            last = np.ones(len(at), bool)
-            last[:-1] = slots[1:] != slots[:-1]
-            slot, end = slots[last], at[last] + 1
-            self._returns[slot] = sums[-1, slot] - sums[end, slot]
-            self._lengths[slot] = counts[-1, slot] - counts[end, slot]
-            self._started_s[slot] = start_s + end * tick_s
+        self._returns += returns
+        self._lengths += lengths
+        last = np.ones(len(at), bool)
+        last[:-1] = column[1:] != column[:-1]
+        end = at[last] + 1
+        self._returns[some] = sums[-1] - sums[end, column[last]]
+        self._lengths[some] = counts[-1] - counts[end, column[last]]
+        self._started_s[some] = start_s + end * tick_s
         by_time = np.lexsort((slots, at))
         return Episodes(
             done.slots[by_time], done.returns[by_time], done.lengths[by_time], done.seconds[by_time]
@@ -170,3 +171,10 @@ class RunningReturns:
     def mean_length(self) -> float:
         """Mean length in env steps; NaN before the first episode."""
         return float(np.mean(self._lengths)) if self._lengths else float("nan")
+
+
+def _sums(values: Array, dtype: type[np.generic]) -> Array:
+    """``[T + 1, K]``: row t sums the rows of ``[T, K]`` before t."""
+    sums = np.zeros((len(values) + 1, values.shape[1]), dtype)
+    np.cumsum(values, 0, dtype, out=sums[1:])
+    return sums
