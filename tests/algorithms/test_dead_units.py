@@ -1,5 +1,7 @@
 """Dead units are counted from what an optimiser keeps."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,11 @@ def test_units_that_have_died_are_counted(optimiser):
 
 def test_an_optimiser_without_both_moments_does_not_tell():
     assert dead_units(trained(5, optimiser="rmsprop")) is None
+
+
+def test_before_a_hundred_steps_nothing_is_known(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEPS", 90)
+    assert dead_units(trained(5)) is None
 
 
 def test_each_network_of_an_algorithm_is_counted():

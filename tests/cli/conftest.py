@@ -25,6 +25,8 @@ class Said:
 def nowhere(monkeypatch, tmp_path):
     """An empty folder, and no services named."""
     monkeypatch.chdir(tmp_path)
+    # Set first, so that what a command sets is taken back.
+    monkeypatch.setenv("TINYQUEUE_ENVIRONMENT_MODULES", "")
     for name in ("BROKER_URL", "REDIS_URL", "RUNS_DIR", "ENVIRONMENT_MODULES"):
         monkeypatch.delenv(f"TINYQUEUE_{name}", raising=False)
         monkeypatch.delenv(f"TINYQUEUE_{name}_FILE", raising=False)

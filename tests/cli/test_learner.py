@@ -207,7 +207,7 @@ def test_the_result_alone_is_on_stdout(tinyqueue, file, trained):
     said = tinyqueue("learner", "start", file, "--json")
 
     assert json.loads(said.out)["ended"] == "stopped"
-    assert "CartPole-v1 with impala, from" in said.err
+    assert "CartPole-v1 with impala (ppo if its actions are real numbers), from" in said.err
 
 
 def test_a_run_in_use_is_refused(tinyqueue, file, trained, tmp_path):

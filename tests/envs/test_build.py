@@ -2,6 +2,7 @@
 
 import re
 import sys
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -133,8 +134,20 @@ def test_arguments_that_the_environment_needs_are_named_with_how_to_give_them(
     with pytest.raises(TinyqueueError) as error:
         make_environment(EnvironmentConfig(id="Sized-v0", kwargs=given))
 
-    for name in lacks:
-        assert f"--set environment.kwargs.{name}=VALUE" in str(error.value)
+    advised = re.findall(r"--set environment\.kwargs\.(\w+)=VALUE", str(error.value))
+    assert advised == lacks
+
+
+def test_what_a_part_of_the_environment_lacks_is_no_argument_of_it(register):
+    def make(sized: Any = Sized, render_mode=None):
+        return sized()
+
+    register("Sized-v1", make)
+    with pytest.raises(TinyqueueError) as error:
+        make_environment(EnvironmentConfig(id="Sized-v1"))
+
+    assert "size" in str(error.value)
+    assert "environment.kwargs" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["max_episode_steps", "id", "num_envs", "wrappers"])

@@ -87,6 +87,16 @@ def test_the_learner_plays_at_once_what_it_will_not_wait_for(games, around):
     assert not games.play_instead()
 
 
+def test_beside_a_worker_with_the_only_environment_nothing_is_played(games, around):
+    games._is_single = True
+    games.request(WEIGHTS, "ask", seed=1, actions="greedy")
+    games.arrived(sign("ask"))
+    around.pass_s(games, 1)
+
+    assert not games.play_instead()
+    assert around.played == []
+
+
 def test_what_an_update_lasts_is_no_silence(games, around):
     games.request(WEIGHTS, "ask", seed=1, actions="greedy")
 

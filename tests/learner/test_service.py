@@ -114,7 +114,7 @@ def test_a_learner_publishes_asks_for_players_and_ends_when_told(make_service, c
 
 def test_a_learner_that_is_stopped_before_it_has_begun_keeps_no_run(make_service, client, tasks):
     service, run = make_service()
-    service.stop()
+    service.interrupt()
 
     with pytest.raises(KeyboardInterrupt):
         service.run()

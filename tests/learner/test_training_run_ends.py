@@ -146,7 +146,7 @@ def test_a_worker_that_does_not_answer_keeps_no_run_from_its_last_evaluation(
         now[0] += 30.0
 
     assert over == [False, False, False, True, True]
-    assert "no worker has played them within 60 s; the learner plays them itself" in " ".join(
+    assert "no worker has played them within 60 s, so the learner does" in " ".join(
         reporter.messages
     )
     assert training.finish().last_mean == 30.0

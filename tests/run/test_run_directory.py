@@ -180,7 +180,8 @@ def test_a_run_that_goes_on_has_not_ended(run):
     (run.path / "outcome.json").write_text('{"ended": "failed"}')
     assert read_outcome(run.path) == {"ended": "failed"}
 
-    run.reserve_epoch(0)
+    run.goes_on()
+    run.goes_on()
 
     assert read_outcome(run.path) == {}
 

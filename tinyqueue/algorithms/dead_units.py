@@ -18,6 +18,8 @@ _NORM = "_norm"
 """A layer that normalises another's output is named after it."""
 _LEAST_SHARE = 1e-8
 """Of the squared mean in the mean square. 0.9²/0.999 per step bring 1 to it in 88 steps."""
+_SETTLED = 0.999**100
+"""β₂ᵗ after so many steps."""
 
 
 def dead_units(state: Mapping[str, Array]) -> float | None:
@@ -27,8 +29,11 @@ def dead_units(state: Mapping[str, Array]) -> float | None:
         state: The arrays of a checkpoint, by name: those of an algorithm and its optimisers.
 
     Returns:
-        0 to 1; None if no optimiser keeps both moments, or there are no biases.
+        0 to 1; None if an optimiser has taken fewer steps, if none keeps both moments, or if there
+        are no biases.
     """
+    if any(power > _SETTLED for name, power in state.items() if name.endswith("beta2_power")):
+        return None
     biases = {m["layer"]: name for name in state if (m := _FIRST.match(name))}
     dead = total = 0
     for layer, name in biases.items():

@@ -23,6 +23,8 @@ ASK_FROM_BYTES = 4096
 """Smaller bodies cost no more than the question whether there is room for them."""
 ASK_FOR_S = 60.0
 """How long after a refusal the broker is asked before each publish."""
+ASK_S = 1.0
+"""How long to wait for the answer."""
 SEND_S = 10.0
 """How long a body waits at most for an answer that there is room."""
 
@@ -69,7 +71,7 @@ class ExperiencePublisher:
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
         """Publishes once. Trouble with the broker gives UNKNOWN, never an exception.
 
-        Takes at most the time to connect plus ``confirm_timeout_s``.
+        Takes at most the time to connect plus ``confirm_timeout_s``, and a second to ask for room.
 
         Raises:
             ConfigError: RabbitMQ forbids this login to publish this, or the body is too large.
@@ -136,7 +138,7 @@ class ExperiencePublisher:
         if not is_worth_it or not self._may_ask or link is None or now_s - self._sent_s > SEND_S:
             return False
         try:
-            waiting = link.waiting(outgoing.experiment, self._confirm_timeout_s)
+            waiting = link.waiting(outgoing.experiment, ASK_S)
         except link.errors:
             self.close()
             return False

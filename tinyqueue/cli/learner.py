@@ -24,7 +24,7 @@ from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.file_names import label
 from tinyqueue.local.fitting import CHOSEN
-from tinyqueue.local.train import Where
+from tinyqueue.local.train import Where, with_end_of
 from tinyqueue.local.train import train as train_here
 from tinyqueue.models.default import is_default_of
 from tinyqueue.run.run_directory import RunDirectory
@@ -113,7 +113,7 @@ def _run_of(wanted: Wanted, settings: Settings, new: bool) -> tuple[RunDirectory
         settings = allowing(settings, experiment.environment.id)
         return *wanted.new_run(settings, experiment), source
     run, kept, older = open_run(newest)
-    experiment = as_begun(experiment, kept)
+    experiment = as_begun(with_end_of(experiment, kept), kept)
     wants = wanted.init_from and str(wanted.init_from.resolve())
     if wants and run.info().get(INIT_FROM) != wants:
         run.close()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 import click
+
+_WRITTEN = re.compile(r"\d{1,3}(,\d{3})+|\d+(\.\d*)?([eE]\+?\d{1,3})?")
 
 
 class WholeNumber(click.IntRange):
@@ -16,10 +20,7 @@ class WholeNumber(click.IntRange):
 
 
 def _rewritten(value: Any) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _WRITTEN.fullmatch(value):
         return value
-    try:
-        number = float(value.replace(",", ""))
-    except ValueError:
-        return value
-    return int(number) if number.is_integer() else value
+    number = Decimal(value.replace(",", ""))
+    return int(number) if number == number.to_integral_value() else value

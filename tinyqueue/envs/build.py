@@ -35,7 +35,10 @@ _RESERVED = ("id", "num_envs", "max_episode_steps", "disable_env_checker", "vect
 _EXTRAS = {"gymnasium.envs.box2d": "box2d", "ale_py": "atari"}
 # Package of an entry point → the extra that installs what it imports.
 
-_LACKS = re.compile(r"__init__\(\) missing \d+ required \S+ arguments?: (.+)")
+_LACKS = re.compile(
+    r"^(\S+)\.__init__\(\) missing \d+ required \S+ arguments?: "
+    r"('\w+'(?:(?:, | and |, and )'\w+')*)"
+)
 
 _TAKEN = (errno.EADDRINUSE, errno.EBUSY, errno.EAGAIN)
 # The system's errors for a port, a device or a lock that another environment holds.
@@ -217,12 +220,14 @@ def _anything(actions: object) -> bool:
     return True
 
 
-def _lacking(error: BaseException) -> str:
+def _lacking(error: BaseException, spec: EnvSpec) -> str:
     """How to give the arguments that a constructor lacks; empty if that is not what is wrong."""
-    found = _LACKS.search(str(error))
-    if found is None:
+    found, entry = _LACKS.match(str(error)), spec.entry_point
+    made_by = entry.rpartition(":")[2] if isinstance(entry, str) else entry
+    name = made_by if isinstance(made_by, str) else getattr(made_by, "__qualname__", "")
+    if found is None or found[1] != name:
         return ""
-    names = re.findall("'([^']+)'", found[1])
+    names = re.findall(r"\w+", found[2].replace(" and ", " "))
     return "Give it " + " ".join(f"--set environment.kwargs.{name}=VALUE" for name in names)
 
 
@@ -249,13 +254,13 @@ def _explained(config: EnvironmentConfig, spec: EnvSpec) -> Iterator[None]:
         ) from error
     except (TypeError, ValueError, gymnasium.error.Error) as error:
         if not config.kwargs and not isinstance(error, gymnasium.error.Error):
-            failure, lacking = failed(error, config.id, "its constructor"), _lacking(error)
+            failure, lacking = failed(error, config.id, "its constructor"), _lacking(error, spec)
             raise (advised(failure, lacking) if lacking else failure) from error
         place = user_place(error.__traceback__)
         raise ConfigError(
             f"the environment {config.id} cannot be built with environment.kwargs = "
             f"{config.kwargs}: {words(error)}{f' (at {place})' if place else ''}. "
-            f"{_lacking(error) or 'Correct the arguments or choose another environment.'}"
+            f"{_lacking(error, spec) or 'Correct the arguments or choose another environment.'}"
         ) from error
     except BaseException as error:
         if not is_environments(error):

@@ -32,7 +32,9 @@ class KnownPackage:
     def is_installed(self) -> bool:
         """Whether the module can be imported here; it is not imported."""
         top = self.module.partition(".")[0]
-        return top in sys.modules or importlib.util.find_spec(top) is not None
+        found = sys.modules.get(top) or importlib.util.find_spec(top)
+        # A folder of that name, such as one in the working folder, is no package.
+        return getattr(found, "origin", getattr(found, "__file__", None)) is not None
 
 
 _HIGHWAY = (

@@ -52,6 +52,8 @@ class _Asked:
             count (:data:`LOOK_S`).
         login: Login of the worker that gave the last sign; None without one.
         player: Its name.
+        here: Whether it is played on this machine.
+        there: Whether a worker may still answer all the same.
         thread: The thread that plays it, if it is played on this machine.
     """
 
@@ -64,6 +66,7 @@ class _Asked:
     login: str | None = None
     player: str = ""
     here: bool = False
+    there: bool = False
     thread: threading.Thread | None = None
 
 
@@ -87,6 +90,7 @@ class RemoteGames:
         pin: Keeps a version in the store for some seconds.
         send: Sends the task; its arguments are those of ``evaluate-policy``.
         play_here: Plays the games on this machine, as long as they are wanted.
+        is_single: Whether a second environment cannot exist beside a worker's.
         max_steps: Env steps at which a game is ended; None if only workers know.
         max_abs_reward: Largest magnitude of a reward in training; infinity without a bound.
         clock: Returns monotonic seconds.
@@ -100,6 +104,7 @@ class RemoteGames:
         pin: Callable[[int, float], None],
         send: Callable[[str, int, int, str], None],
         play_here: Callable[[WeightVersion, str, int, str, IsWanted], EvaluationResult],
+        is_single: bool = False,
         max_steps: int | None = None,
         max_abs_reward: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
@@ -108,6 +113,7 @@ class RemoteGames:
         self._here_after_s = config.here_after_s
         self._most_s = config.here_after_s + config.timeout_s + GRACE_S
         self._inbox = inbox
+        self._is_single = is_single
         self._max_steps, self._max_abs_reward = max_steps, max_abs_reward
         self._pin = pin
         self._send = send
@@ -176,10 +182,14 @@ class RemoteGames:
         return None
 
     def play_instead(self) -> bool:
-        """Begins to play the open request here. False if it is answered or played here already."""
+        """Begins to play the open request here, while a worker may still answer.
+
+        False if it is answered or played here already, or cannot be played beside a worker.
+        """
         asked = self._asked
-        if asked is None or asked.here:
+        if asked is None or asked.here or self._is_single:
             return False
+        asked.there = True
         self._start_instead(asked)
         return True
 
@@ -263,7 +273,7 @@ class RemoteGames:
         asked.here, asked.since_s = True, self._clock()
         if self._hanging is not None and self._hanging.is_alive():
             text = "games that started earlier on this machine still hang"
-            self._inbox.played(asked.request, NoAnswer(asked.request, "TimeOver", text))
+            self._played(asked, NoAnswer(asked.request, "TimeOver", text))
             return
         asked.thread = threading.Thread(
             target=self._play, args=(asked,), name="evaluation", daemon=True
@@ -283,4 +293,10 @@ class RemoteGames:
         except Exception as error:
             # Nothing that an environment raises may end the training.
             came = NoAnswer.of(asked.request, error)
+        self._played(asked, came)
+
+    def _played(self, asked: _Asked, came: EvaluationResult | NoAnswer) -> None:
+        if asked.there and isinstance(came, NoAnswer):
+            log.warning("the learner cannot play the games either", reason=came.text)
+            return
         self._inbox.played(asked.request, came)

@@ -48,7 +48,10 @@ class GameRequests(Protocol):
         """The answer to the last request, once; None while there is none."""
 
     def play_instead(self) -> bool:
-        """Begins to play the open request here. False if it is answered or played here already."""
+        """Begins to play the open request here, while a worker may still answer.
+
+        False if it is answered or played here already, or cannot be played beside a worker.
+        """
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,7 @@ class ReturnThreshold:
         )
 
     def play_instead(self) -> bool:
-        """Has the learner itself begin the games that it waits for; False if it has already."""
+        """Has the learner itself begin the games that it waits for; False if it does not."""
         return self._waiting is not None and self._games.play_instead()
 
     def is_reached(self, evaluated: Evaluated) -> bool:

@@ -20,7 +20,7 @@ from tinyqueue.run.outcome import Outcome
 LAST_GAMES_S = 120.0
 """How long a run waits for its last evaluation after the last env step."""
 OTHERS_S = 60.0
-"""How long it waits for a worker then, before the learner plays the games itself."""
+"""How long of it a worker has, before the learner plays the games itself."""
 
 _SAME = "the same weights"
 
@@ -123,12 +123,13 @@ class Judgement:
             if not self._is_unjudged:
                 return True
             self._request()
-        if now_s >= self._others_until_s and self._threshold.play_instead():
-            self._others_until_s, self._until_s = math.inf, now_s + LAST_GAMES_S
-            self._reporter.message(
-                f"no worker has played them within {OTHERS_S:.0f} s; the learner plays them "
-                f"itself, for {LAST_GAMES_S:.0f} s at most"
-            )
+            self._others_until_s = now_s + OTHERS_S
+        if now_s >= self._others_until_s:
+            self._others_until_s = math.inf
+            if self._threshold.play_instead():
+                self._reporter.message(
+                    f"no worker has played them within {OTHERS_S:.0f} s, so the learner does"
+                )
         if now_s < self._until_s:
             return False
         self._why_unjudged = f"the games were not finished within {LAST_GAMES_S:.0f} s"

@@ -91,6 +91,7 @@ class LearnerService:
         self._around = surroundings
         self._sessions = run.path / "sessions.db"
         self._stopping = threading.Event()
+        self._is_interrupted = False
         self.is_over = False
         """Whether :meth:`run` has ended: nothing waits for evaluations of this run any more."""
         self._broker = Broker(surroundings.settings.broker)
@@ -112,13 +113,18 @@ class LearnerService:
         """Asks the service to end after the current update. Safe in a signal handler."""
         self._stopping.set()
 
+    def interrupt(self) -> None:
+        """As :meth:`stop`, but gives up a new run that has not begun. Safe in a signal handler."""
+        self._is_interrupted = True
+        self.stop()
+
     def run(self) -> Outcome:
         """Trains until the end, then saves and releases everything.
 
         Raises:
             LeaseHeldError: Another learner trains this experiment.
             LeaseLostError: Another learner has replaced this one.
-            KeyboardInterrupt: It was asked to stop before a new run had begun.
+            KeyboardInterrupt: It was interrupted before a new run had begun.
             TinyqueueError: A service cannot be reached at the start, the experiment does not work,
                 or training failed.
         """
@@ -133,7 +139,7 @@ class LearnerService:
             self._experiment, info = self._around.prepared()
             with told_while("importing TensorFlow and building the network", say):
                 built = build(self._experiment, info, self._run.run_id)
-            if self._stopping.is_set() and not self._run.epoch:
+            if self._is_interrupted and not self._run.epoch:
                 # Nothing to save, and no run to keep.
                 raise KeyboardInterrupt
             begin = built.normalisation.begin_from_layers
@@ -226,6 +232,7 @@ class LearnerService:
             endings.callback(made.reporter.close)
             made.training.restore(ledger)
             self._run.keep_taken()
+            self._run.goes_on()
             publisher.publish_spec()
             made.updater.publish()
             if credits is not None:

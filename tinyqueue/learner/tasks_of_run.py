@@ -140,6 +140,7 @@ def remote_games(
         pin=pin,
         send=send,
         play_here=play,
+        is_single=spec.environment.single,
         max_steps=known_most_steps(spec.evaluated, config.max_steps_per_game),
         max_abs_reward=max_abs_reward,
     )

@@ -29,6 +29,7 @@ class Interruption:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stop: Callable[[], None] | None = None
+        self._interrupt: Callable[[], None] | None = None
         self._asked = False
         self._first_s: float | None = None
         self._answers: SimpleQueue[bool] = SimpleQueue()
@@ -40,15 +41,22 @@ class Interruption:
         return self._asked
 
     @contextmanager
-    def calls(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Inside it, the first Ctrl-C calls ``stop``, at once if it was pressed before."""
-        self._stop = stop
+    def calls(
+        self, stop: Callable[[], None], interrupt: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Inside it, the first Ctrl-C calls ``stop``, at once if it was pressed before.
+
+        Args:
+            stop: Also called by :meth:`ask`.
+            interrupt: What a signal calls instead; None: the same.
+        """
+        self._stop, self._interrupt = stop, interrupt or stop
         if self._asked:
             stop()
         try:
             yield
         finally:
-            self._stop = None
+            self._stop = self._interrupt = None
 
     def ask(self) -> None:
         """Asks for a stop like the first Ctrl-C, and never interrupts. Any thread may call it."""
@@ -70,7 +78,8 @@ class Interruption:
         if self._stop is None or self._asked:
             raise KeyboardInterrupt
         self._answers.put(True)
-        self.ask()
+        self._asked = True
+        (self._interrupt or self._stop)()
 
     @contextmanager
     def told(self, view: View) -> Iterator[None]:

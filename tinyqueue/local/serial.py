@@ -144,6 +144,7 @@ def train_serial(
     made = assemble(experiment, run, built, ends)
     made.training.restore(None)
     run.keep_taken()
+    run.goes_on()
     made.updater.publish()
     seed = seed32(experiment.seed, _STAGE_SEED, clock.updates)
     with slow.watched(), ExitStack() as stack:

@@ -147,7 +147,10 @@ def _train(
                     prepared,
                     players_log=log if where.players else None,
                 )
-                with interruption.calls(service.stop), _watching(players, service):
+                with (
+                    interruption.calls(service.stop, service.interrupt),
+                    _watching(players, service),
+                ):
                     outcome = service.run()
                 if players.ended is not None and outcome.ended == "stopped":
                     raise TinyqueueError(
@@ -187,6 +190,14 @@ def _with_an_end(experiment: Experiment, run: RunDirectory, view: View) -> Exper
     limited = replace(experiment, stop=stop)
     run.keep_document(limited.document())
     return limited
+
+
+def with_end_of(experiment: Experiment, kept: Experiment) -> Experiment:
+    """The experiment as it was limited for a run, if it may be the one that the run has kept."""
+    if kept.stop.max_env_steps != ENV_STEPS or experiment.stop.max_env_steps is not None:
+        return experiment
+    stop = experiment.stop.model_copy(update={"max_env_steps": ENV_STEPS})
+    return replace(experiment, stop=stop)
 
 
 def _remark(experiment: Experiment, run: RunDirectory, view: View) -> None:

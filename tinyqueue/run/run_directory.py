@@ -287,17 +287,18 @@ class RunDirectory:
     def reserve_epoch(self, at_least: int) -> int:
         """Reserves an epoch above all earlier ones, and at least ``at_least``; on disk first.
 
-        The outcome of the earlier ones is deleted: the run has not ended since.
-
         Raises:
             DiskFullError, RunDirectoryError: As in :meth:`reserve_versions`.
         """
         with self._mutex:
             epoch = max(self.epoch + 1, at_least)
             self._write({"epoch": epoch})
-            with contextlib.suppress(OSError):
-                (self.path / OUTCOME).unlink(missing_ok=True)
         return epoch
+
+    def goes_on(self) -> None:
+        """Deletes the outcome of an earlier start: the run has not ended since."""
+        with contextlib.suppress(OSError):
+            (self.path / OUTCOME).unlink(missing_ok=True)
 
     @property
     def is_taken(self) -> bool:
