@@ -37,9 +37,9 @@ from tinyqueue.experiment.documents import read_document
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learned import Learned, load
 from tinyqueue.learner import ingest
+from tinyqueue.local.learner import make_learner
 from tinyqueue.local.players import LocalPlayers
 from tinyqueue.local.services import Choice, local_services
-from tinyqueue.local.train import make_learner
 from tinyqueue.monitor.lines import LineView
 from tinyqueue.policy.heads import greedy_head
 from tinyqueue.settings import load_settings

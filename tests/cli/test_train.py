@@ -7,7 +7,7 @@ import pytest
 
 from tinyqueue.cli.train import resume_command
 from tinyqueue.installing import install_command
-from tinyqueue.local import train as local_train
+from tinyqueue.local import choices
 from tinyqueue.run.run_directory import RunDirectory
 
 
@@ -164,7 +164,7 @@ def test_settings_that_do_not_fit_each_other_leave_no_run(tinyqueue, tmp_path, w
 
 
 def test_training_without_an_end_gets_one(tinyqueue, tmp_path, monkeypatch):
-    monkeypatch.setattr(local_train, "ENV_STEPS", 256)
+    monkeypatch.setattr(choices, "ENV_STEPS", 256)
 
     result = tinyqueue("train", "CliffWalkingSlippery-v1", "--serial", "--json")
 

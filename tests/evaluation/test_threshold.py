@@ -7,7 +7,8 @@ import pytest
 from threshold_games import Games, checkpoint, result
 
 from tinyqueue.errors import ConfigError
-from tinyqueue.evaluation.threshold import Evaluated, ReturnThreshold
+from tinyqueue.evaluation.evaluated import Evaluated
+from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.wire.evaluations import EvaluationResult
 

@@ -10,7 +10,7 @@ import pytest
 from stateless_source import taken
 
 from tinyqueue.data.pace import Pace
-from tinyqueue.evaluation.threshold import Evaluated
+from tinyqueue.evaluation.evaluated import Evaluated
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric

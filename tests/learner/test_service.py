@@ -11,7 +11,8 @@ import pytest
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.errors import LeaseHeldError, LeaseLostError, ServiceUnreachableError
-from tinyqueue.learner.service import LearnerService, Surroundings
+from tinyqueue.learner.service import LearnerService
+from tinyqueue.learner.surroundings import Surroundings
 from tinyqueue.local.redis_server import RedisServer
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings

@@ -4,7 +4,6 @@ import os
 import threading
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -14,26 +13,14 @@ import pytest
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.errors import ConfigError, UnknownNameError
+from tinyqueue.local import choices
 from tinyqueue.local import train as train_module
-from tinyqueue.local.fitting import Fitted
 from tinyqueue.local.train import Where, train
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.settings import Settings
 
 PUSHES = {"": Leaf("uint8", (), n=2)}
-REALS = {"": Leaf("float32", (2,), low=-1.0, high=1.0)}
 SEEN = {"": Leaf("float32", (4,))}
-OWN_MODEL = """
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class MineConfig:
-    units: int = 8
-
-
-def mine(observations, actions, outputs, config: MineConfig, seed): ...
-"""
 NO_VIEW: Any = None  # training is refused before a view is used
 
 
@@ -41,70 +28,6 @@ NO_VIEW: Any = None  # training is refused before a view is used
 def new_run(tmp_path):
     run = RunDirectory.create(tmp_path, {"name": "pole"}, {})
     yield run
-    run.close()
-
-
-def test_what_is_dropped_unasked_is_said_and_kept_with_the_run(tmp_path):
-    experiment = make_experiment({"environment": {"id": "CartPole-v1", "drop": ["name"]}})
-    run = RunDirectory.create(tmp_path, experiment.document(), {})
-    said = []
-    view: Any = SimpleNamespace(message=said.append)
-
-    for found in (("name",), ("name", "mission")):
-        info: Any = SimpleNamespace(drop=found, action_space=PUSHES, observation_space=SEEN)
-        train_module._as_found(experiment, info, run, view)
-
-    (notice,) = said
-    assert "'mission'" in notice
-    assert "name" not in notice
-    kept = make_experiment(run.document())
-    assert kept.environment.drop == ("name", "mission")
-    run.close()
-
-
-def info_of(actions: dict[str, Leaf]) -> Any:
-    return SimpleNamespace(id="Arm-v0", drop=(), action_space=actions, observation_space=SEEN)
-
-
-def test_an_algorithm_for_real_numbers_is_said_and_kept_with_the_run(tmp_path):
-    # Given an experiment that names no algorithm, with a model of the user's own
-    (tmp_path / "own.py").write_text(OWN_MODEL)
-    model = {"name": f"{tmp_path / 'own.py'}:mine"}
-    given = make_experiment({"environment": {"id": "Arm-v0"}, "model": model})
-    run = RunDirectory.create(tmp_path / "runs", given.document(), {})
-    experiment = replace(given, model_name=run.document()["model"]["name"])
-    said = []
-    view: Any = SimpleNamespace(message=said.append)
-
-    # When its actions turn out to be real numbers
-    found = train_module._with_algorithm(experiment, info_of(REALS), run, view)
-
-    # Then it is trained by ppo, and the run has that name, and the model from its folder
-    assert said == [
-        "Arm-v0: actions are real numbers: ppo with normalised observations and rewards, "
-        "not impala (algorithm.name overrides this)"
-    ]
-    assert (found.algorithm_name, found.name) == ("ppo", "arm-ppo")
-    assert run.path == tmp_path / "runs" / "arm-ppo" / "1"
-    assert found.model_name == f"{run.path / 'model' / 'own.py'}:mine"
-    kept = run.document()
-    assert (kept["name"], kept["algorithm"]["name"]) == ("arm-ppo", "ppo")
-    assert kept["model"]["name"] == found.model_name
-    run.close()
-
-
-@pytest.mark.parametrize(
-    ("tables", "actions"),
-    [({}, PUSHES), ({"algorithm": {"name": "impala"}}, REALS)],
-)
-def test_an_algorithm_that_was_named_or_fits_is_kept_in_silence(tmp_path, tables, actions):
-    experiment = make_experiment({"environment": {"id": "Arm-v0"}, **tables})
-    run = RunDirectory.create(tmp_path, experiment.document(), {})
-
-    found = train_module._with_algorithm(experiment, info_of(actions), run, NO_VIEW)
-
-    assert found is experiment
-    assert run.path == tmp_path / "arm-impala" / "1"
     run.close()
 
 
@@ -133,29 +56,6 @@ def test_what_exists_once_is_not_played_beside_its_games(slots, threshold, singl
         train_module._require_serial(experiment, info)
 
 
-def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
-    # Given a trial in which no second environment could be built
-    experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
-    run = RunDirectory.create(tmp_path, experiment.document(), {})
-    said = []
-    chosen = Fitted(experiment, remarks=("slow",), single="the port is in use")
-    monkeypatch.setattr(train_module, "fitted", lambda *_: chosen)
-    info: Any = SimpleNamespace(
-        id="CartPole-v1", drop=(), action_space=PUSHES, observation_space=SEEN
-    )
-
-    # When what was left open is chosen
-    view = SimpleNamespace(message=said.append)
-    found = train_module._fitted(experiment, info, 2, run, view)
-
-    # Then a resumed run has it as well
-    assert said[0] == "slow"
-    assert "one player" in said[1]
-    assert found.environment.single
-    assert make_experiment(run.document()).document() == found.document()
-    run.close()
-
-
 def test_training_ends_when_all_players_have_ended():
     stopped = threading.Event()
     players: Any = SimpleNamespace(ended="out of memory")
@@ -177,7 +77,7 @@ def test_training_goes_on_while_players_play():
 @pytest.mark.parametrize("stopped_by", [UnknownNameError("queue", "a", "b"), KeyboardInterrupt()])
 def test_what_ends_before_training_begins_leaves_no_run(new_run, monkeypatch, stopped_by):
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
-    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=stopped_by))
+    monkeypatch.setattr(choices, "bytecode_advice", Mock(side_effect=stopped_by))
 
     with pytest.raises(type(stopped_by)):
         train(experiment, new_run, Settings(), NO_VIEW, Where())
@@ -187,7 +87,7 @@ def test_what_ends_before_training_begins_leaves_no_run(new_run, monkeypatch, st
 
 def test_a_failure_of_tinyqueue_itself_leaves_its_log(new_run, monkeypatch):
     experiment = make_experiment({"environment": {"id": "CartPole-v1"}})
-    monkeypatch.setattr(train_module, "bytecode_advice", Mock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(choices, "bytecode_advice", Mock(side_effect=ZeroDivisionError))
 
     with pytest.raises(ZeroDivisionError):
         train(experiment, new_run, Settings(), NO_VIEW, Where())
@@ -199,7 +99,7 @@ def test_players_that_cannot_play_are_not_told_of(new_run, monkeypatch):
     experiment, said = make_experiment({"environment": {"id": "CartPole-v1"}}), []
     found: Future[object] = Future()
     found.set_exception(ConfigError("it cannot be built here"))
-    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(choices, "bytecode_advice", lambda: "")
     monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(found))
     services = SimpleNamespace(settings=Settings())
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
@@ -218,7 +118,7 @@ def test_players_that_start_here_are_told_with_their_log(new_run, monkeypatch, p
     tables = {"environment": {"id": "CartPole-v1"}, "algorithm": {"name": "impala"}}
     experiment, said = make_experiment(tables), []
     services = SimpleNamespace(settings=Settings())
-    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(choices, "bytecode_advice", lambda: "")
     found: Future[object] = Future()
     monkeypatch.setattr(train_module, "_described", lambda *_: nullcontext(found))
     monkeypatch.setattr(train_module, "local_services", lambda *_: nullcontext(services))
@@ -286,7 +186,7 @@ def test_a_single_player_is_not_kept_from_playing_by_games_that_decide(
 def test_settings_that_play_more_slowly_are_told_before_anything_starts(new_run, monkeypatch):
     game = {"id": "ALE/Pong-v5", "atari": {"crop": [34, 16, 0, 0]}}
     experiment, said = make_experiment({"environment": game, "stop": {"at_return": 18}}), []
-    monkeypatch.setattr(train_module, "bytecode_advice", lambda: "")
+    monkeypatch.setattr(choices, "bytecode_advice", lambda: "")
     monkeypatch.setattr(train_module, "_described", Mock(side_effect=KeyboardInterrupt))
 
     with pytest.raises(KeyboardInterrupt):

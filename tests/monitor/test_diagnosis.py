@@ -11,7 +11,8 @@ from tinyqueue.algorithms.base import Algorithm
 from tinyqueue.algorithms.registry import ALGORITHMS, find
 from tinyqueue.catalogue import make_experiment, of_run
 from tinyqueue.data.spaces import Array
-from tinyqueue.monitor.diagnosis import RULES, Finding, Run, diagnose, named
+from tinyqueue.monitor.diagnosed_run import Finding, Run
+from tinyqueue.monitor.diagnosis import RULES, diagnose, named
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import Recorded, complete_lines, read_recorded
 

@@ -25,6 +25,7 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.learner import reporter, service
 from tinyqueue.learner.build import Built
+from tinyqueue.learner.surroundings import Surroundings
 from tinyqueue.learner.training_run import TrainingRun
 from tinyqueue.ledger.ledger_file import LedgerFile
 from tinyqueue.replay.plan import Prioritisation, ReplayPlan
@@ -210,9 +211,7 @@ def main(path: Path, notes: Notes) -> None:
         return
     run = RunDirectory.open(path)
     unused: Any = None
-    around = service.Surroundings(
-        load_settings(), lambda: (EXPERIMENT, unused), _Quiet(), unused, _Quiet()
-    )
+    around = Surroundings(load_settings(), lambda: (EXPERIMENT, unused), _Quiet(), unused, _Quiet())
     learner = service.LearnerService(EXPERIMENT, run, around)
     signal.signal(signal.SIGTERM, lambda *_: learner.stop())
     try:

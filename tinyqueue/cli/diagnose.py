@@ -16,7 +16,8 @@ from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.resuming import with_advice
 from tinyqueue.cli.runs import require_run
 from tinyqueue.errors import CheckpointError, NothingRecordedError
-from tinyqueue.monitor.diagnosis import Run, diagnose
+from tinyqueue.monitor.diagnosed_run import Run
+from tinyqueue.monitor.diagnosis import diagnose
 from tinyqueue.monitor.metrics import EvaluationField
 from tinyqueue.monitor.recorded import complete_lines, read_recorded
 from tinyqueue.monitor.view import number

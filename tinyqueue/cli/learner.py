@@ -23,8 +23,9 @@ from tinyqueue.cli.views import view_beside
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.file_names import label
+from tinyqueue.local.choices import with_end_of
 from tinyqueue.local.fitting import CHOSEN
-from tinyqueue.local.train import Where, with_end_of
+from tinyqueue.local.train import Where
 from tinyqueue.local.train import train as train_here
 from tinyqueue.models.default import is_default_of
 from tinyqueue.run.run_directory import RunDirectory

@@ -29,8 +29,9 @@ from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.dropped import unsupported_parts
 from tinyqueue.envs.names import find_environment, import_allowed
 from tinyqueue.envs.parent import end_with, ending
+from tinyqueue.envs.random_steps import Telling
 from tinyqueue.envs.spaces import are_equal
-from tinyqueue.envs.trial import Telling, Trial, Tried, alone, try_out
+from tinyqueue.envs.trial import Trial, Tried, alone, try_out
 from tinyqueue.errors import (
     ConfigError,
     EnvironmentFailedError,

@@ -12,18 +12,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import gymnasium
-import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
-from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import VectorEnv
 
-from tinyqueue.data.spaces import Array, Space
+from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import make_vector, reset_seeded
-from tinyqueue.envs.faults import ONLY_ONE, advised, failed
-from tinyqueue.envs.info_numbers import note_largest
+from tinyqueue.envs.faults import ONLY_ONE, advised
 from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.random_steps import RandomSteps, Telling, explained
 from tinyqueue.envs.resident import resident_bytes
 from tinyqueue.envs.results import require_finite
 from tinyqueue.envs.side_by_side import SPACES, SideBySide
@@ -31,25 +28,12 @@ from tinyqueue.envs.spaces import Layout, action_layout, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
-TICKS = 50
-"""Steps that each environment of a trial plays, with random actions."""
-STEPPING_S = 1.2
-"""Stepping ends after this many seconds, once there were :data:`LEAST_TICKS`."""
-LEAST_TICKS = 3
-LEAST_TICKS_S = 5.0
-"""These end after this many seconds too, once there was one: a step may take longer than that."""
 PATIENCE_S = 90.0
 """Limit for one call, if none was set."""
 MOST_FAULTS = 3
 """A trial of about a hundred steps with this many faults is refused; a rare fault is tolerated."""
 SEEDS = (1, 2)
 """A fault with both seeds is refused. With only one it may be rare, and a stage survives it."""
-
-_OLD_RESET = "unexpected keyword argument"
-_OLD_STEP = "values to unpack (expected"
-
-Telling = Callable[[str], None]
-"""Called with what is about to be done."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +181,7 @@ def _play(
     telling(f"building {config.id}")
     before_bytes, began_s = resident_bytes(), time.perf_counter()
     doing = f"building {slots} side by side" if slots > 1 else "building"
-    with _not_built(), _explained(config.id, doing):
+    with _not_built(), explained(config.id, doing):
         vector = make_vector(config, slots, building=_tell_second(telling, config.id))
     try:
         built_s = time.perf_counter() - began_s
@@ -205,15 +189,15 @@ def _play(
         acted = action_layout(vector.single_action_space, config.id)
         telling(f"resetting {config.id}")
         began_s = time.perf_counter()
-        with _not_built(), _explained(config.id, "reset"):
+        with _not_built(), explained(config.id, "reset"):
             first = reset_seeded(vector, seed)
         reset_s = (time.perf_counter() - began_s) / slots
         slot_bytes = max(0, resident_bytes() - before_bytes) // slots
         rows = empty(observed.space, slots)
-        with _explained(config.id, "reset"):
+        with explained(config.id, "reset"):
             observed.write(first, rows)
         require_finite(config.id, "reset", rows)
-        steps = _Steps(config.id, vector, observed, seed)
+        steps = RandomSteps(config.id, vector, observed, seed)
         steps.look(rows)
         hint = _mask_hint(config, vector, acted.space)
         with _hinted(hint):
@@ -249,7 +233,7 @@ def _play(
         )
         return Tried(observed.space, acted.space, trial)
     finally:
-        with _explained(config.id, "close"):
+        with explained(config.id, "close"):
             vector.close()
 
 
@@ -294,77 +278,6 @@ def _hinted(hint: str) -> Iterator[None]:
         raise (advised(error, hint) if hint else error) from error
 
 
-class _Steps:
-    """Random steps of a trial, timed and checked."""
-
-    def __init__(
-        self, name: str, vector: VectorEnv[Any, Any, Any], observed: Layout, seed: int
-    ) -> None:
-        self._name, self._vector, self._observed = name, vector, observed
-        vector.action_space.seed(seed)
-        vector.single_action_space.seed(seed)
-        self.count = self.ended = 0
-        self.seconds = self.slowest_s = 0.0
-        self.lowest, self.highest = np.inf, -np.inf
-        self.largest, self.info = dict[str, float](), dict[str, float]()
-
-    def play(self, telling: Telling) -> None:
-        rows = empty(self._observed.space, self._vector.num_envs)
-        telling(f"stepping {self._name}")
-        while self.count < TICKS and self.seconds < (
-            STEPPING_S if self.count >= LEAST_TICKS else LEAST_TICKS_S
-        ):
-            doing = f"step {self.count + 1}"
-            actions = self._sample()
-            began_s = time.perf_counter()
-            with _explained(self._name, doing):
-                observed, rewards, terminated, truncated, info = self._vector.step(actions)
-                self._observed.write(observed, rows)
-            taken_s = time.perf_counter() - began_s
-            self.seconds += taken_s
-            self.slowest_s = max(self.slowest_s, taken_s)
-            self.count += 1
-            require_finite(self._name, doing, rows)
-            self.look(rows)
-            infos = self._vector.infos if isinstance(self._vector, SideBySide) else [info]
-            note_largest(infos, len(rewards), self.info)
-            self._see(doing, np.asarray(rewards, np.float64))
-            self.ended += int(np.count_nonzero(terminated | truncated))
-            if taken_s > STEPPING_S:
-                telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
-
-    def look(self, rows: dict[str, Array]) -> None:
-        """Remembers how large observations are."""
-        for path, values in rows.items():
-            if values.dtype.kind != "b":
-                largest = max(abs(float(values.max())), abs(float(values.min())))
-                self.largest[path] = max(self.largest.get(path, 0.0), largest)
-
-    def _sample(self) -> Any:
-        """Random actions among the valid ones."""
-        masks = self._vector.action_masks if isinstance(self._vector, SideBySide) else None
-        if masks is None:
-            return self._vector.action_space.sample()
-        one, rows = self._vector.single_action_space, list(masks.astype(np.int8))
-        if isinstance(one, MultiDiscrete):
-            ends = np.cumsum(one.nvec)[:-1]
-            return np.stack([one.sample(mask=tuple(np.split(row, ends))) for row in rows])
-        return np.stack([one.sample(mask=row) for row in rows])
-
-    def _see(self, doing: str, rewards: Array) -> None:
-        wrong = np.flatnonzero(~np.isfinite(rewards))
-        if len(wrong):
-            slot = int(wrong[0])
-            raise EnvironmentFailedError(
-                f"{self._name} gave the reward {rewards[slot]} in {doing} in slot {slot}. A reward "
-                "must be a finite number (at most learner.max_abs_reward): correct step(), or "
-                "wrap the environment",
-                kind="reward",
-            )
-        self.lowest = min(self.lowest, float(rewards.min()))
-        self.highest = max(self.highest, float(rewards.max()))
-
-
 @contextmanager
 def _not_built() -> Iterator[None]:
     """Marks errors inside it that may mean there is no room for a second environment."""
@@ -372,36 +285,3 @@ def _not_built() -> Iterator[None]:
         yield
     except EnvironmentFailedError as error:
         raise _NotBuiltError(error) from error
-
-
-@contextmanager
-def _explained(name: str, doing: str) -> Iterator[None]:
-    """Turns whatever is raised inside it into the environment's fault, old interfaces first."""
-    try:
-        yield
-    except EnvironmentFailedError as error:
-        cause = error.__cause__ or error.__context__
-        raise (_old_interface(name, cause) or error) from error
-    except (TinyqueueError, gymnasium.error.UnregisteredEnv):
-        raise
-    except (Exception, SystemExit) as error:
-        raise (_old_interface(name, error) or failed(error, name, doing)) from error
-
-
-def _old_interface(name: str, error: BaseException | None) -> EnvironmentFailedError | None:
-    text = str(error)
-    is_reset = isinstance(error, TypeError) and _OLD_RESET in text and "reset()" in text
-    is_step = isinstance(error, ValueError | TypeError) and _OLD_STEP in text
-    if not is_reset and not is_step:
-        return None
-    wanted = (
-        "reset(seed=…, options=…) must take both arguments and return (observation, info)"
-        if is_reset
-        else "reset() must return (observation, info), and step() (observation, reward, "
-        "terminated, truncated, info)"
-    )
-    return EnvironmentFailedError(
-        f"{name} has an interface older than Gymnasium's: {text}. {wanted}. Correct the "
-        "environment, or wrap it where it is registered",
-        kind="old-api",
-    )

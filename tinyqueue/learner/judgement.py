@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tinyqueue.evaluation.answers import NoAnswer
-from tinyqueue.evaluation.threshold import Evaluated, ReturnThreshold
+from tinyqueue.evaluation.evaluated import Evaluated
+from tinyqueue.evaluation.threshold import ReturnThreshold
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.saver import Saver
 from tinyqueue.learner.updater import Updater

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyqueue.data.session import SessionBatch
-from tinyqueue.evaluation.threshold import Evaluated
+from tinyqueue.evaluation.evaluated import Evaluated
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experience.source import NOT_FINITE, Refused
 from tinyqueue.experiment.experiment import Experiment

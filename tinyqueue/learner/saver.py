@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from tinyqueue.errors import CheckpointError
-from tinyqueue.evaluation.threshold import Evaluated
+from tinyqueue.evaluation.evaluated import Evaluated
 from tinyqueue.experience.source import Source
 from tinyqueue.learner.updater import Updater
 from tinyqueue.run.checkpoint import Checkpoint

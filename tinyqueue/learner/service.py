@@ -26,11 +26,12 @@ from tinyqueue.learner.housekeeping import Chore, Housekeeping
 from tinyqueue.learner.ingest import Ingest, no_credits
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.standing import Standing
-from tinyqueue.learner.surroundings import PlayHere, Surroundings, Tasks
+from tinyqueue.learner.surroundings import Surroundings
 from tinyqueue.learner.tasks_of_run import (
     SentTasks,
     failure_listener,
     remote_games,
+    task_chore,
     task_feed,
 )
 from tinyqueue.learner.training_run import TrainingRun
@@ -55,8 +56,6 @@ from tinyqueue.store.status import StatusBoard
 from tinyqueue.store.weights import WeightStore
 from tinyqueue.wire.failures import TaskFailure
 
-__all__ = ["LearnerService", "PlayHere", "Surroundings", "Tasks"]
-
 FEED_S = 0.05
 """Seconds between two checks of the window of play tasks."""
 HEAL_S = 1.0
@@ -64,8 +63,6 @@ HEAL_S = 1.0
 STATUS_S = 1.0
 LOGS_S = 10.0
 """Seconds between two looks at the size of the run's logs."""
-STATUS_TTL_S = 7 * 86_400.0
-"""The last status stays for a week after its learner has ended."""
 _TAKE_S = 0.05
 
 log = structlog.get_logger(__name__)
@@ -268,11 +265,13 @@ class LearnerService:
         failed: Callable[[TaskFailure, str], None],
         credits: Credits | None,
     ) -> Ingest:
+        # A replay holds older experience anyway, and samples per insert limits the lag.
+        is_bounded = built.algorithm.replay is None
         return Ingest(
             built.contract,
             ledger,
             experience,
-            max_policy_lag=self._max_policy_lag(built),
+            max_policy_lag=self._experiment.learner.max_policy_lag if is_bounded else None,
             head=lambda: clock.version,
             heard=feed.heard,
             failed=failed,
@@ -365,10 +364,6 @@ class LearnerService:
             declare=self._around.settings.declare,
         )
 
-    def _max_policy_lag(self, built: Built) -> int | None:
-        # A replay holds older experience anyway, and samples per insert limits the lag.
-        return self._experiment.learner.max_policy_lag if built.algorithm.replay is None else None
-
     def _housekeeping(
         self,
         feed: TaskFeed,
@@ -377,15 +372,11 @@ class LearnerService:
         training: TrainingRun,
         credits: Credits | None,
     ) -> Housekeeping:
-        def send_tasks() -> None:
-            # After the last env step nothing is trained on, and evaluation needs the cores.
-            if not (training.is_spent or self._standing.rests):
-                feed.tick()
-                if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
-                    reporter.message(told)
-
+        send = task_chore(
+            feed, reporter, is_needed=lambda: not (training.is_spent or self._standing.rests)
+        )
         chores = [
-            Chore("feed", FEED_S, send_tasks),
+            Chore("feed", FEED_S, send),
             Chore("heal", HEAL_S, publisher.heal),
             Chore("status", STATUS_S, lambda: self._write_status(reporter)),
             Chore("logs", LOGS_S, lambda: rotate_all(self._run.path)),
@@ -396,7 +387,7 @@ class LearnerService:
 
     def _write_status(self, reporter: Reporter) -> None:
         board = StatusBoard(self._redis)
-        board.write(self._experiment.name, reporter.status(), STATUS_TTL_S, self._run.epoch)
+        board.write(self._experiment.name, reporter.status(), epoch=self._run.epoch)
 
     def _write_last_status(self, reporter: Reporter) -> None:
         """Writes the final status. If that is not possible, it is only logged."""

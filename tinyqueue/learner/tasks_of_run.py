@@ -17,6 +17,7 @@ from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.experiment.play_spec import PlaySpec
 from tinyqueue.experiment.sections import EvaluationConfig
+from tinyqueue.learner.reporter import Reporter
 from tinyqueue.learner.surroundings import PlayHere, Tasks
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.failures import ENDED, TaskFailure
@@ -80,6 +81,27 @@ def task_feed(
         is_ahead=is_ahead,
         lasts_s=lasts_s,
     )
+
+
+def task_chore(
+    feed: TaskFeed, reporter: Reporter, is_needed: Callable[[], bool]
+) -> Callable[[], None]:
+    """What to do periodically so that players have tasks, and a lack of players is told.
+
+    Args:
+        feed: Keeps tasks outstanding.
+        reporter: Tells the user.
+        is_needed: Whether experience is wanted now: after the last env step it is not, and
+            evaluation needs the cores.
+    """
+
+    def do() -> None:
+        if is_needed():
+            feed.tick()
+            if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
+                reporter.message(told)
+
+    return do
 
 
 def remote_games(

@@ -12,6 +12,9 @@ from tinyqueue.store.client import answering, read
 from tinyqueue.store.fence import FENCE, stale
 from tinyqueue.store.keys import Keys
 
+STATUS_TTL_S = 7 * 86_400.0
+"""The last status stays for a week after its learner has ended."""
+
 _WRITE = (
     FENCE
     + """
@@ -30,7 +33,11 @@ class StatusBoard:
         self._client = client
 
     def write(
-        self, experiment: str, document: dict[str, Any], ttl_s: float, epoch: int = 0
+        self,
+        experiment: str,
+        document: dict[str, Any],
+        ttl_s: float = STATUS_TTL_S,
+        epoch: int = 0,
     ) -> None:
         """Replaces the JSON document, which expires after ``ttl_s`` seconds.
 
