@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -200,6 +201,35 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_what_is_wrong_is_refused_by_its_name(tried: Any, cls: type[Sound], says: str) -> None:
     with pytest.raises(EnvironmentFailedError, match=says):
         tried(cls)
+
+
+class FewLevels(Sound):
+    """Has levels for small seeds only, as a person tries them."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is None or seed > 100:
+            raise IndexError(f"no level {seed}")
+        return super().reset(seed=seed)
+
+
+def test_the_command_that_is_advised_fails_as_the_trial_did(tried: Any) -> None:
+    with pytest.raises(EnvironmentFailedError, match="IndexError") as refused:
+        tried(FewLevels)
+
+    seed = re.search(r"reset\(seed=(\d+)\)", str(refused.value))
+    assert seed is not None
+    with pytest.raises(IndexError):
+        FewLevels().reset(seed=int(seed[1]))
+
+
+class Asks(Sound):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        raise EOFError("EOF when reading a line")
+
+
+def test_what_asks_a_person_is_told_that_nobody_answers(tried: Any) -> None:
+    with pytest.raises(EnvironmentFailedError, match="nobody can answer"):
+        tried(Asks)
 
 
 def test_a_second_that_cannot_exist_is_found_out_and_one_is_played(tried: Any) -> None:

@@ -127,6 +127,20 @@ def test_the_pace_of_an_environment_with_a_clock_is_reported(reporter, run, view
     assert view.snapshots[-1].pace == Pace(40, 4.0, 5.0, 9.0, 7, 1)
 
 
+@pytest.mark.parametrize(
+    ("batches", "faults", "is_spoiled"), [(9, 1, False), (10, 1, True), (30, 0, False)]
+)
+def test_a_run_whose_environment_failed_for_every_episode_is_spoiled(
+    reporter, make_batch, batches, faults, is_spoiled
+):
+    sound = make_batch(0, returns=[12.0])
+    header = replace(sound.header, faults=faults, fault="Maze-v3 failed in step 3: OSError: lost")
+
+    reporter.trained([replace(sound, header=header)] * batches)
+
+    assert bool(reporter.spoiled) is is_spoiled
+
+
 def test_faults_of_environments_are_counted_and_remarked_on(reporter, run, make_batch):
     sound = make_batch(0, returns=[12.0, 9.0])
     header = replace(sound.header, faults=1, fault="Maze-v3 failed in step 3: OSError: lost")
@@ -144,6 +158,7 @@ def test_faults_of_environments_are_counted_and_remarked_on(reporter, run, make_
     ]
 
     reporter.trained([sound] * 20)
+    assert not reporter.spoiled
     (remark,) = reporter.closing_remarks()
     assert remark.endswith("(2.2 %), first: Maze-v3 failed in step 3: OSError: lost")
 

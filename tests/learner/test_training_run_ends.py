@@ -70,6 +70,23 @@ def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, mak
     assert len(games.asked) == 1
 
 
+@pytest.mark.parametrize("mean", [40.0, 104.0])
+def test_a_run_that_saw_no_whole_episode_has_failed_unless_its_games_solve_it(
+    make_training, make_batch, reporter, mean
+):
+    training = make_training(Games(mean, mean), stop={"max_env_steps": 8})
+    training.update(taken([make_batch(0)]))
+    while not training.is_over():
+        pass
+
+    reporter.spoiled = "the environment failed for every training episode"
+    outcome = training.finish()
+
+    solved = mean > 100
+    assert outcome.ended == ("solved" if solved else "failed")
+    assert outcome.reason == ("" if solved else reporter.spoiled)
+
+
 def test_the_last_weights_may_solve_a_run(make_training, make_batch, reporter):
     training = make_training(Games(104.0, 104.0), stop={"max_env_steps": 8})
     reporter.remarks = ["the environment failed"]

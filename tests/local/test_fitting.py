@@ -147,6 +147,16 @@ def test_resets_count_as_part_of_a_game() -> None:
     assert found.experiment.evaluation.episodes == 19
 
 
+@pytest.mark.parametrize("step_s", [0.001, 0.381])
+def test_slow_resets_are_told_as_such(step_s: float) -> None:
+    (remark, *_) = fit(step_s=step_s, reset_s=8.0)().remarks
+
+    assert "a reset 8.0 s" in remark if step_s > 0.1 else "and reset" in remark
+
+    (remark,) = fit(reset_s=1.0)({"session": {"slots": 4}}).remarks
+    assert remark == "Snake-v0: a reset takes 1.0 s, once in every episode"
+
+
 def test_a_minibatch_count_that_divides_slots_is_respected() -> None:
     found = fit(step_s=0.04)({"algorithm": {"name": "ppo"}})
 

@@ -63,6 +63,7 @@ class Reporter:
         self.evaluations: list[tuple[str, float]] = []
         self.is_evaluating = False
         self.remarks: list[str] = []
+        self.spoiled = ""
 
     def message(self, text: str) -> None:
         self.messages.append(text)

@@ -216,6 +216,11 @@ def reset_seeded(vector: VectorEnv[Any, Any, Any], seed: int, *path: int) -> Any
     return vector.reset(seed=seed32(seed, *path))[0]
 
 
+def first_seed(seed: int, *path: int) -> int:
+    """The seed that :func:`reset_seeded` gives the environment of the first slot."""
+    return seed32(seed, *path, 0)
+
+
 def _anything(actions: object) -> bool:
     return True
 

@@ -136,6 +136,8 @@ def failed(
         kind = error.kind
     else:
         said = f"{kind}: {said}" if said else kind
+    if isinstance(error, EOFError) and "reading a line" in said:
+        said += "; nobody can answer input(): environments are played without a terminal"
     return EnvironmentFailedError(
         f"{environment_id} failed in {doing}: {said}{f' (at {place})' if place else ''}",
         kind=kind,

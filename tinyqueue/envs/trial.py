@@ -16,7 +16,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import VectorEnv
 
 from tinyqueue.data.spaces import Space
-from tinyqueue.envs.build import make_vector, reset_seeded
+from tinyqueue.envs.build import first_seed, make_vector, reset_seeded
 from tinyqueue.envs.faults import ONLY_ONE, advised
 from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
@@ -88,10 +88,17 @@ class Tried:
     trial: Trial
 
 
-def alone(environment_id: str, modules: Sequence[str]) -> str:
-    """A command with which a person can try an environment by itself."""
+def alone(environment_id: str, modules: Sequence[str], seed: int = SEEDS[0]) -> str:
+    """A command with which a person can try an environment by itself.
+
+    Args:
+        environment_id: Its id.
+        modules: Modules that register environments.
+        seed: The seed of the trial; the command's is the one that its first environment got.
+    """
     imports = ", ".join(("gymnasium", *modules))
-    return f'python -c "import {imports}; gymnasium.make({environment_id!r}).reset(seed=1)"'
+    reset = f"reset(seed={first_seed(seed)})"
+    return f'python -c "import {imports}; gymnasium.make({environment_id!r}).{reset}"'
 
 
 def try_out(
@@ -122,7 +129,7 @@ def try_out(
             return _with_doubt(_play(config, slots, seed, single, telling), doubted)
         except _NotBuiltError as error:
             if attempt or slots == 1 or is_of_its_interface(error.cause):
-                raise _with_advice(error.cause, alone(config.id, modules)) from error
+                raise _with_advice(error.cause, alone(config.id, modules, seed)) from error
             single, slots = str(error.cause).partition(f". {ONLY_ONE}")[0], 1
         except EnvironmentFailedError as error:
             if attempt or is_of_its_interface(error):

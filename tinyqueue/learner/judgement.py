@@ -155,8 +155,9 @@ class Judgement:
             decided = None
         last = decided or self._last
         is_judged = last is not None and last.checkpoint.updates == self._judged_update
+        spoiled = self._reporter.spoiled if is_spent else ""
         return Outcome(
-            "max env steps" if is_spent else "stopped",
+            "failed" if spoiled else "max env steps" if is_spent else "stopped",
             clock.env_steps,
             clock.updates,
             clock.version,
@@ -167,7 +168,7 @@ class Judgement:
             policy=last.policy if last else "greedy",
             last_mean=last.mean_return if last else None,
             last_games=len(last.result.returns) if last else 0,
-            reason="" if is_judged else self._why_unjudged,
+            reason=spoiled or ("" if is_judged else self._why_unjudged),
             last_env_steps=last.checkpoint.env_steps if last else 0,
             remarks=(*(last.remarks if last else ()), *self._reporter.closing_remarks()),
             advice=tuple(self._reporter.closing_advice()),

@@ -150,6 +150,11 @@ class Reporter:
         """What is worth trying if returns have not improved for a while at the end of the run."""
         return self._flat.closing_advice()
 
+    @property
+    def spoiled(self) -> str:
+        """Why a run that was played to its end has failed; empty unless all episodes were cut."""
+        return self._faults.spoiled
+
     def closing_remarks(self) -> list[str]:
         """What the user should know: failed environments and tasks, absent numbers."""
         failed = self._setbacks.closing_remarks() if self._setbacks is not None else []

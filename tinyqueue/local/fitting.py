@@ -38,6 +38,8 @@ HANGS_AFTER = 10
 """A call counts as hanging after this many times the slowest call of the trial …"""
 HANG_S = 30.0
 """… if that is longer than this, the default."""
+SLOW_RESET_S = 1.0
+"""A reset that takes this long is told."""
 LEAST_TICKS = 8
 LEAST_GAMES = 10
 GAMES_S = 120.0
@@ -93,6 +95,19 @@ class _Costs:
     def build_s(self, slots: int) -> float:
         return slots * (self.trial.build_s + self.trial.reset_s)
 
+    @property
+    def step_told(self) -> str:
+        """How long a step takes, and a reset if that is why."""
+        told = _time(self.trial.step_s)
+        if self.has_slow_resets:
+            told += f", resets included, and a reset {_time(self.trial.reset_s)}"
+        return told
+
+    @property
+    def has_slow_resets(self) -> bool:
+        """Whether a player stands still at the end of every episode for long enough to be told."""
+        return self.trial.reset_s >= SLOW_RESET_S
+
     def batch_bytes(self, shape: _Shape) -> int:
         observations = (shape.ticks + 1) * shape.slots * self._observation_bytes
         return observations + shape.ticks * shape.slots * _STEP_BYTES
@@ -109,7 +124,7 @@ class _Costs:
         if self.trial.single and shape.slots > 1:
             return "a second one cannot exist beside the first"
         if self.batch_s(shape) > BATCH_S:
-            return f"steps take {_time(self.trial.step_s)}"
+            return f"steps take {self.step_told}"
         if shape.slots > 1 and self.build_s(shape.slots) > BUILD_S:
             return f"one takes {_time(self.build_s(1))} to build and reset"
         if self.batch_bytes(shape) > BATCH_BYTES:
@@ -154,6 +169,8 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
             f"a session batch takes about {_time(batch_s)}: session.ticks = {shape.ticks} steps of "
             f"session.slots = {shape.slots} environments, {_time(trial.step_s)} each"
         )
+    if costs.has_slow_resets and not why:
+        remarks.append(f"{info.id}: a reset takes {_time(trial.reset_s)}, once in every episode")
     evaluation = _evaluation(experiment, info, costs, remarks)
     environment: dict[str, Any] = {}
     slowest_s = max(trial.build_s, trial.reset_s, trial.slowest_step_s)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tinyqueue.data.session import SessionBatch
 
+LEAST_EPISODES = 10
+"""Episodes before one may say that none ended by itself."""
 TELLING_SHARE = 0.05
 """Faults per episode above which the returns of training say little."""
 
@@ -31,6 +33,16 @@ class EnvironmentFaults:
             self.episodes += len(batch.episodes.returns)
             self.count += batch.header.faults
             self.first = self.first or batch.header.fault
+
+    @property
+    def spoiled(self) -> str:
+        """Why a run that was played to its end has failed; empty unless all episodes were cut."""
+        if self.episodes < LEAST_EPISODES or self.count < self.episodes:
+            return ""
+        return (
+            "the environment failed for every training episode, so hardly any was played to its "
+            "end: correct it, then train anew"
+        )
 
     def remarks(self) -> list[str]:
         """What the user should know; nothing while no environment has failed."""
