@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -39,6 +41,8 @@ class Noisy(CartPoleEnv):
         self.steps += 1
         if self.steps == 3:
             noise("step")
+            if "ABORTS" in os.environ:
+                os.abort()
         return super().step(action)
 
 gymnasium.register("Noisy-v0", Noisy, max_episode_steps=20)
@@ -97,6 +101,16 @@ def test_what_evaluate_finds_is_alone(trained, command):
 
     assert json.loads(done.stdout)["environment"] == "Noisy-v0"
     assert "NOISE child init" in done.stderr
+
+
+def test_native_code_that_ends_the_process_is_named_by_its_line(trained, command, monkeypatch):
+    run = json.loads(trained.stdout)["run_directory"]
+    monkeypatch.setenv("ABORTS", "1")
+
+    done = command("evaluate", run, "-n", "1")
+
+    assert done.returncode == -signal.SIGABRT
+    assert re.search(r'Aborted.*File ".*noisy_pole.py", line \d+ in step', done.stderr, re.DOTALL)
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "info", "record"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import faulthandler
 import logging
 import os
 import sys
@@ -98,6 +99,8 @@ def main() -> None:
 def program() -> None:
     """:func:`main` as a process, which ends even if an environment left threads running."""
     show_tracebacks()
+    # Native code of an environment may end this process: where it was called is told.
+    faulthandler.enable(all_threads=False)
     code = 0
     try:
         main()
