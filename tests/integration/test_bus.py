@@ -130,7 +130,7 @@ def test_a_body_is_sent_now_and_then_whatever_the_broker_answers(bus, full, monk
     assert set(outcomes) == {PublishOutcome.FULL, PublishOutcome.NO_ROOM}
 
 
-def test_a_broker_that_does_not_answer_the_question_is_not_asked_again(
+def test_a_broker_that_does_not_answer_the_question_is_asked_again_after_a_while(
     bus, full, monkeypatch
 ) -> None:
     publisher, _ = full
@@ -146,6 +146,9 @@ def test_a_broker_that_does_not_answer_the_question_is_not_asked_again(
 
     assert outcomes == {PublishOutcome.FULL}
     assert len(asked) == 1
+
+    monkeypatch.setattr(publisher, "_ask_from_s", time.monotonic() + 0.2)
+    assert eventually(lambda: publisher.publish(bus.message("a:5", BODY)).is_full and asked[1:])
 
 
 def test_settling_from_another_thread_commits_then_acks_within_milliseconds(bus) -> None:

@@ -65,8 +65,8 @@ class ExperiencePublisher:
         self._backoff = backoff or Backoff()
         self._reconnects = Reconnects()
         self._in_trouble = self._is_away = False
-        self._may_ask = self._was_sent = True
-        self._sent_s = self._full_s = -math.inf
+        self._was_sent = True
+        self._sent_s = self._full_s = self._ask_from_s = -math.inf
 
     def publish(self, outgoing: Outgoing) -> PublishOutcome:
         """Publishes once. Trouble with the broker gives UNKNOWN, never an exception.
@@ -135,7 +135,8 @@ class ExperiencePublisher:
         now_s = time.monotonic()
         is_worth_it = len(outgoing.body) >= ASK_FROM_BYTES and now_s - self._full_s < ASK_FOR_S
         link = self._link
-        if not is_worth_it or not self._may_ask or link is None or now_s - self._sent_s > SEND_S:
+        may_ask = is_worth_it and now_s >= self._ask_from_s
+        if not may_ask or link is None or now_s - self._sent_s > SEND_S:
             return False
         try:
             waiting = link.waiting(outgoing.experiment, ASK_S)
@@ -147,7 +148,8 @@ class ExperiencePublisher:
             self.close()
             raise
         if waiting is None:
-            self._may_ask = False
+            # A queue that is gone with its learner may come again.
+            self._ask_from_s = now_s + ASK_FOR_S
             self.close()
             return False
         return waiting >= self._queue_batches
