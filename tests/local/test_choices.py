@@ -114,3 +114,17 @@ def test_what_exists_once_is_told_and_kept_with_the_run(tmp_path, monkeypatch):
     assert found.environment.single
     assert make_experiment(run.document()).document() == found.document()
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("limit", "algorithm", "said"),
+    [(3000, "impala", "3 updates of 1,024"), (1000, "impala", "1 update of"),
+     (10_240, "impala", ""), (3000, "dqn", ""), (None, "impala", "")],
+)  # fmt: skip
+def test_a_limit_that_allows_few_updates_is_told(limit: int | None, algorithm: str, said: str):
+    tables = {"environment": {"id": "CartPole-v1"}, "algorithm": {"name": algorithm}}
+    experiment = make_experiment({**tables, "stop": {"max_env_steps": limit} if limit else {}})
+
+    remark = choices.few_updates(experiment)
+
+    assert (said in remark) if said else not remark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from tinyqueue.algorithms.bare import BareAlgorithm
@@ -25,6 +26,8 @@ from tinyqueue.run.run_directory import RunDirectory
 
 ENV_STEPS = 1_000_000
 """Where training ends if neither the experiment nor its environment says."""
+FEW_UPDATES = 10
+"""A limit of env steps that allows fewer updates is told."""
 _SINGLE_PATIENCE_S = 120.0
 """The learner cannot evaluate when only one environment can exist; it waits for the player."""
 
@@ -119,6 +122,22 @@ def as_found(
     return found
 
 
+def few_updates(experiment: Experiment) -> str:
+    """A remark on a limit of env steps that hardly allows any learning; or nothing."""
+    limit, session = experiment.stop.max_env_steps, experiment.session
+    if limit is None or experiment.replay is not None:
+        return ""
+    each = session.ticks * session.slots * experiment.learner.batches_per_update
+    updates = math.ceil(limit / each)
+    if updates >= FEW_UPDATES:
+        return ""
+    return (
+        f"{limit:,} env steps are {updates} update{'s' if updates > 1 else ''} of {each:,} "
+        "(session.ticks × session.slots × learner.batches_per_update): a longer "
+        "--max-env-steps, or fewer session.slots, makes more"
+    )
+
+
 def with_choices(
     experiment: Experiment, info: EnvironmentInfo, players: int, run: RunDirectory, view: View
 ) -> Experiment:
@@ -136,6 +155,8 @@ def with_choices(
         alone = chosen.environment.model_copy(update={"single": True})
         patient = chosen.evaluation.model_copy(update={"here_after_s": _SINGLE_PATIENCE_S})
         chosen = replace(chosen, environment=alone, evaluation=patient)
+    if remark := few_updates(chosen):
+        view.message(remark)
     if chosen.document() != experiment.document():
         run.keep_document(chosen.document())
     return chosen
