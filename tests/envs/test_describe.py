@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,28 @@ def test_a_child_that_is_killed_by_its_environment_is_told_by_signal(module):
     name = module("import os; os.write(2, b'last words'); os.kill(os.getpid(), 11)")
     with pytest.raises(ConfigError, match=r"CartPole-v1 ended its process: SIGSEGV.*last words"):
         describe_in_child(EnvironmentConfig(id="CartPole-v1"), [name])
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("import os; os.closerange(3, 200)", "closes open files of its process"),
+        ("import sys; sys.stdout = None", None),
+        ("import sys; sys.stdout.close()", None),
+        ("import os; os.write(2, b'x' * 80 + b'\\n' * 9 + b'last words\\n' * 50); os._exit(3)",
+         r"exit code 3. Its output: last words\nlast"),
+    ],
+)  # fmt: skip
+def test_what_an_environment_does_to_its_process_is_borne_or_named(module, does, says):
+    name = module(
+        "import gymnasium\n"
+        "from gymnasium.envs.classic_control.cartpole import CartPoleEnv\n"
+        "class Meddles(CartPoleEnv):\n"
+        "    def step(self, action):\n"
+        f"        {does}\n"
+        "        return super().step(action)\n"
+        "gymnasium.register('Meddles-v0', Meddles)\n"
+    )
+
+    with pytest.raises(ConfigError, match=says) if says else nullcontext():
+        assert describe_in_child(EnvironmentConfig(id="Meddles-v0"), [name]).id == "Meddles-v0"

@@ -7,6 +7,7 @@ hangs or prints does not affect the learner.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import IO, Any, Self
@@ -45,6 +46,8 @@ _TIMEOUT_S = 60.0
 """Limit for each thing that is asked of an environment."""
 _SAY_S = 6.0
 """Anything that takes longer than this is reported."""
+_MOST_OUTPUT = 500
+"""Bytes of its output that are shown of a process that ended."""
 _LOOK_S = 0.1
 
 
@@ -276,9 +279,13 @@ class _Child:
     def _gone(self, doing: str) -> Exception:
         code = self._process.wait()
         self._stderr.seek(0)
-        told = self._stderr.read()[-500:].decode(errors="replace").strip()
+        read = self._stderr.read()
+        told = read[-_MOST_OUTPUT:].decode(errors="replace")
+        if len(read) > _MOST_OUTPUT:
+            # From the beginning of a line.
+            told = told.partition("\n")[2]
         return ConfigError(
-            f"{doing} ended its process: {ending(code)}. Its output: {told or 'none'}"
+            f"{doing} ended its process: {ending(code)}. Its output: {told.strip() or 'none'}"
         )
 
 
@@ -299,7 +306,7 @@ def _answer_as_child(parent: int) -> None:
     out = os.dup(1)
     # A copy, so an environment that prints or closes its standard streams does not affect it.
     os.set_inheritable(out, False)
-    with os.fdopen(out, "w") as pipe, tempfile.TemporaryFile() as printed:
+    with _closed_files_told(), os.fdopen(out, "w") as pipe, tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 1)
 
         def tell(message: dict[str, Any]) -> None:
@@ -322,8 +329,26 @@ def _answer_as_child(parent: int) -> None:
     os._exit(0)
 
 
+@contextlib.contextmanager
+def _closed_files_told() -> Iterator[None]:
+    """Says which defect keeps this process from answering, if an environment closed its files."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        told = (
+            "it closes open files of its process that are not its own, as os.closerange does. A "
+            "player would lose its connections: correct the environment"
+        )
+        os.write(2, told.encode())
+        os._exit(1)
+
+
 def _with_prints(info: EnvironmentInfo, printed: IO[bytes]) -> EnvironmentInfo:
-    sys.stdout.flush()
+    # An environment may have put anything in its place.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
     printed.seek(0)
     first = printed.read(200).decode(errors="replace").strip().partition("\n")[0][:60]
     if not first or info.trial is None:
