@@ -9,7 +9,12 @@ import sys
 import pytest
 
 from tinyqueue.bus.amqp_frames import tolerant_frame_handler
-from tinyqueue.celery import configuration, make_app, refuse_shared_stages
+from tinyqueue.celery import (
+    configuration,
+    make_app,
+    refuse_another_broker,
+    refuse_shared_stages,
+)
 from tinyqueue.settings import Settings
 from tinyqueue.tasks import LIMITS_S
 
@@ -120,6 +125,18 @@ def test_green_threads_are_threads(pool):
 
     with pytest.raises(SystemExit, match=f"cannot use the pool '{pool}"):
         refuse_shared_stages(worker)
+
+
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL"])
+def test_a_worker_that_another_projects_variable_would_lead_astray_is_refused(monkeypatch, name):
+    monkeypatch.setenv("TINYQUEUE_BROKER_URL", "redis://own:6379")
+    monkeypatch.setenv(name, "redis://own:6379")
+    refuse_another_broker()
+
+    monkeypatch.setenv(name, "amqp://me:secret@elsewhere//")
+    with pytest.raises(SystemExit, match=f"unset {name}") as refused:
+        refuse_another_broker()
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.integration

@@ -44,6 +44,13 @@ def test_without_variables_services_are_on_this_machine() -> None:
     assert settings.environment_modules == ()
 
 
+def test_an_empty_variable_is_one_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BROKER_URL", "REDIS_URL", "QUEUE_TYPE", "ENVIRONMENT_MODULES", "DECLARE"):
+        monkeypatch.setenv(f"TINYQUEUE_{name}", "")
+
+    assert load_settings() == Settings()
+
+
 def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYQUEUE_BROKER_URL", "amqps://rack-3:pw@mq.example/tq")
     monkeypatch.setenv("TINYQUEUE_DECLARE", "0")

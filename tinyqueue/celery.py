@@ -148,6 +148,23 @@ def _path(kind: type) -> str:
 
 
 @worker_init.connect
+def refuse_another_broker(**_: Any) -> None:
+    """Refuses variables of Celery that win over our settings: nobody would hear of such a worker.
+
+    They are often there for another project, and ``celery --broker`` sets the first.
+    """
+    own = load_settings().broker
+    names = [f"CELERY_BROKER{kind}_URL" for kind in ("", "_READ", "_WRITE")]
+    others = [name for name in names if os.environ.get(name, own) not in ("", own)]
+    if others:
+        sys.exit(
+            f"error: {', '.join(others)} would send this worker to another broker than "
+            "TINYQUEUE_BROKER_URL, to which it publishes. Name one broker: "
+            f"unset {' '.join(others)}, leave out celery --broker, and set TINYQUEUE_BROKER_URL."
+        )
+
+
+@worker_init.connect
 def log_through_celery(**_: Any) -> None:
     """Sends structured log lines through Celery's logging: its level, its file, its format."""
     structlog.configure(

@@ -42,7 +42,12 @@ class Settings(BaseSettings):
     """Settings of one process, read once when it starts and passed on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TINYQUEUE_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="TINYQUEUE_",
+        # As deployment tools write what was not given.
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     broker_url: SecretStr = Field(

@@ -1,6 +1,7 @@
 """Celery workers as child processes."""
 
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -32,6 +33,8 @@ def below(pid):
 def test_players_start_in_a_pool_and_leave_nothing_behind(settings, tmp_path, monkeypatch):
     # What the parent's environment says of other services is not for them.
     monkeypatch.setenv("TINYQUEUE_BROKER_URL_FILE", "/nowhere")
+    monkeypatch.setenv("CELERY_BROKER_URL", "amqp://nowhere.invalid//")
+    monkeypatch.setenv("CELERY_CONFIG_MODULE", "another_project")
     log = tmp_path / "new" / "players.log"
 
     with LocalPlayers(settings, 2, ("play", "evaluate"), log) as players:
@@ -52,6 +55,17 @@ def test_players_that_end_by_themselves_tell_why(settings, tmp_path):
         ended = eventually(lambda: players.ended)
 
     assert "paly" in ended
+
+
+def test_a_machine_without_shared_memory_is_told_what_is_left(tmp_path, monkeypatch):
+    log = tmp_path / "players.log"
+    log.write_text("  sl = SemLock(\nOSError: [Errno 30] Read-only file system\n")
+    players = LocalPlayers(Settings(), 1, ("play",), log)
+    monkeypatch.setattr(players, "_guard", SimpleNamespace(poll=lambda: 1, returncode=1))
+
+    ended = players.ended
+    assert ended is not None
+    assert "--serial" in ended
 
 
 @pytest.mark.integration

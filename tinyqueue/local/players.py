@@ -11,6 +11,8 @@ from tinyqueue.local.guard import end_guarded, start_guarded, tail
 from tinyqueue.settings import Settings
 from tinyqueue.working_folder import python_of
 
+_NEEDS_SHM = "Celery's pool needs a writable /dev/shm: mount one, or train with --serial"
+
 
 class LocalPlayers:
     """One prefork worker with some pool children, which play and evaluate.
@@ -74,7 +76,8 @@ class LocalPlayers:
         # It may have been stopped in the meantime.
         if self._is_ending or guard is not self._guard:
             return None
-        return tail(self._log) or f"exit code {guard.returncode}"
+        told = tail(self._log) or f"exit code {guard.returncode}"
+        return f"{told} ({_NEEDS_SHM})" if "SemLock" in told else told
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,7 +87,8 @@ class LocalPlayers:
         self.stop()
 
     def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
+        # Celery's own variables would win over the settings; they are another project's.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CELERY_")}
         environment.update(
             TINYQUEUE_BROKER_URL=self._settings.broker,
             TINYQUEUE_REDIS_URL=self._settings.redis,
