@@ -9,7 +9,14 @@ import pytest
 from amqp.exceptions import AMQPError, FrameSyntaxError, PreconditionFailed, ResourceError
 
 from tinyqueue.bus.broker import Broker
-from tinyqueue.bus.dead_letters import PATIENCE_S, RETRY_S, TRIES, DeadLetters
+from tinyqueue.bus.dead_letters import (
+    KEPT_AT_ONCE,
+    KEPT_PER_S,
+    PATIENCE_S,
+    RETRY_S,
+    TRIES,
+    DeadLetters,
+)
 from tinyqueue.bus.letter_links import Letter
 from tinyqueue.bus.messages import Delivery, PublishOutcome
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
@@ -147,6 +154,35 @@ def test_while_the_broker_is_away_a_letter_waits_and_nothing_is_tried_in_between
     now_s[0] += RETRY_S
     post.is_away = False
     assert letters.put(delivery, "shape")
+    assert (len(post.kept), letters.dropped) == (1, 0)
+
+
+def test_a_flood_of_one_login_is_kept_in_part_and_costs_no_other_login(
+    letters: DeadLetters, post: Post, now_s: list[float]
+) -> None:
+    # Given a login that has more set aside than anybody would read
+    assert all(letters.put(bad(name=f"a:{n}"), "type") for n in range(KEPT_AT_ONCE + 50))
+    assert (len(post.kept), letters.dropped) == (KEPT_AT_ONCE, 50)
+
+    # Then another's letters are kept, and its own again after a while
+    assert letters.put(Delivery(b"", {}, "b:0", "x", login="bob"), "type")
+    assert post.kept[-1].headers["login"] == "bob"
+    now_s[0] += 2.0
+    assert all(letters.put(bad(name=f"b:{n}"), "type") for n in range(50))
+    assert len(post.kept) == KEPT_AT_ONCE + 1 + 2 * KEPT_PER_S
+
+
+def test_what_waits_for_the_broker_is_not_counted_at_every_try(
+    letters: DeadLetters, post: Post, now_s: list[float]
+) -> None:
+    post.is_away = True
+    waiting = bad()
+    for _ in range(2 * KEPT_AT_ONCE):
+        assert not letters.put(waiting, "type")
+
+    post.is_away = False
+    now_s[0] += RETRY_S
+    assert letters.put(waiting, "type")
     assert (len(post.kept), letters.dropped) == (1, 0)
 
 

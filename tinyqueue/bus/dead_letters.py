@@ -1,8 +1,9 @@
 """Where messages go that the learner does not accept: each with a reason, and confirmed.
 
 What is set aside must never hold up what is good. So a letter that the broker refuses for itself
-is replaced by a short one that says so; and while no letter can be put for a minute although the
-learner's own connection lives, letters are dropped, counted and told.
+is replaced by a short one that says so; a login with thousands of them has most dropped, as has
+everyone while no letter can be put for a minute although the learner's own connection lives. What
+is dropped is counted and told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from amqp.exceptions import AMQPError
 
+from tinyqueue.bus.allowance import Allowance
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.letter_links import Letter, LetterLink, RedisLetters, rabbitmq_letters
 from tinyqueue.bus.messages import Delivery, PublishOutcome
@@ -30,6 +32,9 @@ FORGOTTEN_S = 600.0
 could hold up training for most of the time."""
 TRIES = 3
 """So often a letter may fail without an answer before a short one is put in its place."""
+KEPT_AT_ONCE, KEPT_PER_S = 1000, 10.0
+"""Letters of each login that are kept with their content; a flood of them costs little then."""
+_MOST_LOGINS = 256
 _REFUSALS = frozenset({311, 406, 501, 502, 503, 505})
 """AMQP reply codes that are about what was sent: its size, its frames, its syntax."""
 
@@ -72,6 +77,7 @@ class DeadLetters:
         self._tries = 0
         self._say_later = Seldom(log.warning, "message not set aside yet; retrying")
         self._say_dropped = Seldom(log.error, "message set aside without its content")
+        self._kept: dict[str, Allowance] = {}
         self.dropped = 0
         """Messages whose content was dropped, since no letter could hold it or be put."""
 
@@ -96,6 +102,8 @@ class DeadLetters:
         now_s = time.monotonic()
         if now_s < self._not_before_s:
             return self._is_hopeless and self._drop(reason, "no letter can be put")
+        if delivery is not self._last and not self._may_keep(delivery.login, now_s):
+            return self._drop(reason, f"login {delivery.login!r} has too many set aside")
         letter = self._letter(delivery, reason)
         failure = self._try(letter)
         if failure is None:
@@ -117,6 +125,12 @@ class DeadLetters:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def _may_keep(self, login: str, now_s: float) -> bool:
+        if login not in self._kept and len(self._kept) >= _MOST_LOGINS:
+            login = "*"
+        allowance = self._kept.setdefault(login, Allowance(KEPT_AT_ONCE, now_s))
+        return allowance.take(now_s, KEPT_AT_ONCE, KEPT_PER_S)
 
     def _letter(self, delivery: Delivery, reason: str) -> Letter:
         own = {"reason": reason, "experiment": self._experiment, "login": delivery.login}
