@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tinyqueue.errors import LeaseLostError, LeaseNotRenewedError, StaleEpochError
-from tinyqueue.learner.standing import Standing
+from tinyqueue.learner.standing import MOST_WAITING, Standing
 from tinyqueue.run.run_directory import RunDirectory
 
 
@@ -138,3 +138,41 @@ def test_an_outage_is_told_at_once_when_rest_begins_and_every_twenty_seconds_and
         ),
         "Redis works again after 50 s; training goes on",
     ]
+
+
+def test_weights_that_wait_are_told_after_a_moment_and_hold_training_after_some_versions(
+    standing, said, now
+):
+    standing.waiting(1, "Redis refuses: OOM")
+    standing.tell()
+    now.s += 2.0
+    standing.tell()
+    assert (said, standing.holds) == ([], False)
+
+    now.s += 2.0
+    standing.tell()
+    standing.waiting(MOST_WAITING, "Redis refuses: OOM")
+    standing.tell()
+    standing.tell()
+    assert standing.holds
+    assert said == [
+        "Redis refuses: OOM. Since 4 s: weights are published when it works again; training goes "
+        "on",
+        "Redis refuses: OOM. Since 4 s: weights are published when it works again; training waits "
+        "for that",
+    ]
+
+    standing.waiting(0, "")
+    standing.tell()
+    assert not standing.holds
+    assert said[2:] == ["Redis works again after 4 s; training goes on"]
+
+
+def test_weights_that_wait_for_a_moment_are_not_told(standing, said, now):
+    standing.waiting(2, "Redis is busy")
+    standing.tell()
+    now.s += 1.0
+    standing.waiting(0, "")
+    standing.tell()
+
+    assert said == []

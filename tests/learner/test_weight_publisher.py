@@ -35,9 +35,11 @@ def client(redis_url):
 
 @pytest.fixture
 def make_publisher(spec):
-    def make(client, check=lambda: None, replaced=lambda error: None):
+    def make(client, check=lambda: None, replaced=lambda error: None, **told):
         weights, specs = WeightStore(client, "pole"), SpecStore(client)
-        return WeightPublisher(weights, specs, spec, GRAPH, epoch=1, check=check, replaced=replaced)
+        return WeightPublisher(
+            weights, specs, spec, GRAPH, epoch=1, check=check, replaced=replaced, **told
+        )
 
     return make
 
@@ -119,6 +121,27 @@ def test_a_store_that_is_away_does_not_stop_training_and_is_healed_when_back(
         publisher.pin(501, 60.0)
         assert WeightStore(client, "pole").fetch().version == 501
         client.close()
+
+
+def test_a_store_that_answers_and_takes_no_writes_is_told_with_what_waits(client, make_publisher):
+    told = []
+    publisher = make_publisher(client, waiting=lambda number, why: told.append((number, why)))
+    publisher.publish_spec()
+    publisher.publish(version(1))
+    assert told == []
+
+    client.config_set("maxmemory", 1)
+    try:
+        for number in (2, 3, 4):
+            publisher.publish(version(number))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert [number for number, _ in told] == [1, 2, 3]
+    assert all("OOM" in why for _, why in told)
+
+    publisher.heal()
+    assert told[-1] == (0, "")
+    assert WeightStore(client, "pole").head() == 4
 
 
 def test_a_store_that_hangs_holds_up_training_once_and_not_while_it_is_healed(

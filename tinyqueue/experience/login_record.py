@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from tinyqueue.wire.failures import LOST
+
 MOST_KINDS = 32
 """Maximum number of kinds in each group (failures, faults, …): senders choose the text."""
 MOST_PLAYERS = 64
@@ -78,6 +80,12 @@ class LoginRecord:
             for name, kind in self.kinds.items()
             if name.startswith(("failed: ", "set aside: "))
         ]
+
+    @property
+    def only_lost(self) -> bool:
+        """Whether nothing is wrong but that tasks come again, without a reason."""
+        names = {name for name in self.kinds if name.startswith(("failed: ", "set aside: "))}
+        return names == {f"failed: {LOST}"}
 
     def ended(self, task: str) -> None:
         """Notes that a process has ended in a task: why it comes again, or already has."""

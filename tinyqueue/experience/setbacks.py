@@ -237,8 +237,9 @@ class Setbacks:
         It can while any login does: of those whose batches have been accepted before, every one
         must fail that has not been silent for :data:`AWAY_S`. Only if there are none, failures of
         others count, and all of these must fail. Whoever sends only what no player does (tasks
-        that were not sent, or messages without a readable header) is waited for as long as a run
-        that was going: players that still build their environments are silent.
+        that were not sent, or messages without a readable header), or has tasks that come again,
+        is waited for as long as a run that was going: players that still build their environments
+        are silent.
         """
         with self._lock:
             now_s = self._clock()
@@ -260,7 +261,7 @@ class Setbacks:
             since_s, patience_s = first_s, self._patience_s
             if have_played:
                 since_s = max(first_s, *(each.last_accepted_s for each in records))
-            elif not any(each.has_played for each in records):
+            elif not any(each.has_played and not each.only_lost for each in records):
                 patience_s = GOING_PATIENCE * self._give_up_after_s
             fails = all(r.is_failing(now_s, self._give_up_after_s + 1.0) for r in records)
             if now_s - since_s >= patience_s and fails:
@@ -304,7 +305,10 @@ class Setbacks:
     def _note(self, name: str, text: str, player: str, login: str, count: int = 1) -> None:
         with self._lock:
             now_s, record = self._clock(), self._of(login)
-            if name.startswith(("failed: ", "set aside: ")):
+            # That tasks come again any player can bring about for others, so it ends no run that
+            # has had batches. A process that ends is told of apart.
+            may_end = name != f"failed: {LOST}" or not self._last_accepted_s
+            if may_end and name.startswith(("failed: ", "set aside: ")):
                 record.latest_s = now_s
                 if record.first_s is None:
                     record.first_s = now_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -179,6 +179,7 @@ class LearnerService:
             epoch=epoch,
             check=self._standing.require_lease,
             replaced=self._standing.replaced,
+            waiting=self._standing.waiting,
         )
         sent, asked = SentTasks(), SentTasks()
         games = remote_games(
@@ -305,12 +306,9 @@ class LearnerService:
             is_told=lambda: self._broker.kind == "redis" and bool(self._lease.trouble),
         )
 
-        def tell() -> None:
-            self._standing.tell()
-            outage.tell()
-
+        tells = self._standing.tell, outage.tell
         try:
-            reason = self._train_on(training, experience, setbacks, require_all, tell)
+            reason = self._train_on(training, experience, setbacks, require_all, tells)
         finally:
             self._standing.end()
         training.count(experience.drain())
@@ -323,12 +321,13 @@ class LearnerService:
         experience: Experience,
         setbacks: Setbacks,
         require_all: Callable[[], None],
-        tell: Callable[[], None],
+        tells: Sequence[Callable[[], None]],
     ) -> str:
         """Trains until the run is over; returns why it failed, if it did."""
         while not self._stopping.is_set() and not self._lease.stop_requested:
             require_all()
-            tell()
+            for tell in tells:
+                tell()
             taken = self._taken(training, experience)
             if taken is not None:
                 training.update(taken)
@@ -345,10 +344,11 @@ class LearnerService:
         return ""
 
     def _taken(self, training: TrainingRun, experience: Experience) -> Taken | None:
-        """What to train on next; nothing after the last env step, during the final evaluation."""
-        if not training.is_spent:
+        """What to train on next; nothing after the last env step, or for players left behind."""
+        if training.is_spent:
+            experience.close()
+        elif not (self._standing.holds and self._experiment.replay is None):
             return experience.take(timeout_s=_TAKE_S)
-        experience.close()
         self._stopping.wait(_TAKE_S)
         return None
 

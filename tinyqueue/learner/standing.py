@@ -11,13 +11,19 @@ from tinyqueue.store.lease import LearnerLease
 
 SAY_AGAIN_S = 20.0
 """Between two messages about the same outage."""
+SAY_AFTER_S = 3.0
+"""Weights that wait for less are no outage."""
+MOST_WAITING = 8
+"""Versions that may wait to be published while training on what players send: it is played with
+the last one that was, and the further the two are apart, the less can be learned from it."""
 
 
 class Standing:
     """A learner's standing: whether it leads its experiment, rests, or has been replaced.
 
     While its lease cannot be renewed it *rests*: it trains on what it has in hand, and neither
-    publishes, records nor acks anything until the lease is renewed.
+    publishes, records nor acks anything until the lease is renewed. While only its weights cannot
+    be published, it *holds* after some versions: players would send nothing worth training on.
 
     Args:
         lease: The lease.
@@ -41,7 +47,8 @@ class Standing:
         self._replaced: TinyqueueError | None = None
         self._away_since_s: float | None = None
         self._say_at_s = 0.0
-        self._said_rests = False
+        self._has_said, self._said_does = False, ""
+        self._waiting, self._why = 0, ""
 
     @property
     def rests(self) -> bool:
@@ -104,24 +111,44 @@ class Standing:
         """Notes that training is over: what is in hand is recorded now, or never."""
         self._is_ending = True
 
+    def waiting(self, number: int, why: str) -> None:
+        """Notes how many weight versions wait to be published, and why; from any thread."""
+        self._waiting, self._why = number, why
+
+    @property
+    def holds(self) -> bool:
+        """Whether players have not seen so many versions that their batches should wait."""
+        return self._waiting >= MOST_WAITING
+
     def tell(self) -> None:
-        """Tells the user while the lease cannot be renewed, and when it is again."""
-        trouble, now_s = self._lease.trouble, self._clock()
+        """Tells the user while Redis takes no lease or no weights, and when it does again."""
+        trouble, now_s = self._lease.trouble or self._why, self._clock()
         if not trouble:
-            if self._away_since_s is not None:
+            if self._has_said and self._away_since_s is not None:
                 self._say(
                     f"Redis works again after {now_s - self._away_since_s:.0f} s; training goes on"
                 )
-                self._away_since_s = None
+            self._away_since_s, self._has_said = None, False
             return
-        rests = self.rests
         if self._away_since_s is None:
             self._away_since_s = now_s
-        elif now_s < self._say_at_s and rests == self._said_rests:
-            return
-        self._say_at_s, self._said_rests = now_s + SAY_AGAIN_S, rests
-        if rests:
-            does = "nothing is accepted or published until it works again; training waits for that"
+        since_s, does = now_s - self._away_since_s, self._does()
+        if self._has_said:
+            is_due = now_s >= self._say_at_s or does != self._said_does
         else:
-            does = "weights are published when it works again; training goes on"
-        self._say(f"{trouble.rstrip('.')}. Since {self._lease.renewed_ago_s:.0f} s: {does}")
+            # Weights alone may wait for a moment.
+            is_due = bool(self._lease.trouble) or since_s >= SAY_AFTER_S
+        if is_due:
+            if self._lease.trouble:
+                since_s = self._lease.renewed_ago_s
+            self._has_said, self._said_does = True, does
+            self._say_at_s = now_s + SAY_AGAIN_S
+            self._say(f"{trouble.rstrip('.')}. Since {since_s:.0f} s: {does}")
+
+    def _does(self) -> str:
+        """What becomes of training for as long as this lasts."""
+        if self.rests:
+            return "nothing is accepted or published until it works again; training waits for that"
+        if self.holds:
+            return "weights are published when it works again; training waits for that"
+        return "weights are published when it works again; training goes on"

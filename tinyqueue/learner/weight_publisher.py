@@ -41,6 +41,7 @@ class WeightPublisher:
         check: Raises while this learner may not publish.
         replaced: Told that another learner has taken over. It is not raised in :meth:`publish`:
             the update before it must first be marked as trained on.
+        waiting: Told how many versions wait to be published, and why; 0 once none does.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class WeightPublisher:
         epoch: int,
         check: Callable[[], None],
         replaced: Callable[[TinyqueueError], None],
+        waiting: Callable[[int, str], None] = lambda number, why: None,
     ) -> None:
         self._weights = weights
         self._specs = specs
@@ -63,7 +65,9 @@ class WeightPublisher:
         self._replaced = replaced
         self._newest: WeightVersion | None = None
         self._sending = threading.Lock()
+        self._waiting = waiting
         self._rests = False
+        self._unpublished, self._why = 0, ""
 
     def publish_spec(self) -> None:
         """Publishes the spec and the acting graph.
@@ -79,6 +83,7 @@ class WeightPublisher:
         """Publishes a version, or leaves it to :meth:`heal` if that is not possible now."""
         self._newest = weights
         if self._rests:
+            self._wait()
             return
         if not self._sending.acquire(timeout=PATIENCE_S):
             self._rest("the store is slow to answer")
@@ -127,6 +132,8 @@ class WeightPublisher:
                 # Training goes on meanwhile.
                 newest = self._newest
             self._rests = False
+            self._unpublished = 0
+            self._waiting(0, "")
         if was_resting and newest is not None:
             log.info("weights are published again", version=newest.version)
 
@@ -137,5 +144,10 @@ class WeightPublisher:
             return False
 
     def _rest(self, why: str) -> None:
-        self._rests = True
+        self._rests, self._why = True, why
+        self._wait()
         log.warning("weights not published", error=why)
+
+    def _wait(self) -> None:
+        self._unpublished += 1
+        self._waiting(self._unpublished, self._why)
