@@ -25,6 +25,8 @@ class App:
 class Connection:
     """Counts the sends that failed on it."""
 
+    was_returned = False
+
     def __init__(self):
         self.failures = 0
 

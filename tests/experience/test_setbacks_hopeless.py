@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from failing_tasks import Clock, failure
 
 from tinyqueue.experience.setbacks import Setbacks
+from tinyqueue.wire.failures import ENDED, LOST, TaskFailure
 
 
 def test_a_run_in_which_every_task_fails_ends_with_the_reason(
@@ -182,3 +185,39 @@ def test_before_the_first_batch_every_login_with_players_must_fail(
 
         # From second 31 on the hall does not fail: it may be building. In the end it has left.
         assert bool(setbacks.hopeless()) == (second in {29, 30} or second >= 269)
+
+
+def lost(task: int) -> TaskFailure:
+    return replace(failure(LOST, "it came again"), task=f"t{task}")
+
+
+def test_tasks_that_come_again_end_no_run_that_has_had_batches(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for _ in range(100):
+        clock.now_s += 1
+        setbacks.accepted()
+    for second in range(1000):
+        clock.now_s += 1
+        setbacks.failed(lost(second))
+        assert setbacks.hopeless() == ""
+
+    # What ends processes does, as before.
+    for _ in range(310):
+        clock.now_s += 1
+        setbacks.failed(failure(f"{ENDED}: SIGKILL", "its process was ended"))
+    assert "its process was ended" in setbacks.hopeless()
+
+
+def test_where_nothing_but_that_has_come_it_is_waited_for_longer(
+    setbacks: Setbacks, clock: Clock
+) -> None:
+    for second in range(300):
+        clock.now_s += 1
+        setbacks.failed(lost(second))
+        assert setbacks.hopeless() == ""
+
+    for second in range(300, 310):
+        clock.now_s += 1
+        setbacks.failed(lost(second))
+    assert "came again" in setbacks.hopeless()

@@ -8,15 +8,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from bus_ends import Bus, eventually
 
 from tinyqueue.bus import publisher as publisher_module
+from tinyqueue.bus import rabbitmq_consuming
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.publisher import ExperiencePublisher, PublishOutcome
 from tinyqueue.bus.rabbitmq_publishing import RabbitmqExperience
 from tinyqueue.bus.redis_publishing import RedisPublishing
+from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE
 from tinyqueue.errors import ServiceUnreachableError
 
 pytestmark = pytest.mark.integration
@@ -149,6 +152,23 @@ def test_a_broker_that_does_not_answer_the_question_is_asked_again_after_a_while
 
     monkeypatch.setattr(publisher, "_ask_from_s", time.monotonic() + 0.2)
     assert eventually(lambda: publisher.publish(bus.message("a:5", BODY)).is_full and asked[1:])
+
+
+@pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
+def test_an_exchange_that_was_deleted_is_declared_and_bound_again(bus, monkeypatch) -> None:
+    monkeypatch.setattr(rabbitmq_consuming, "BIND_AGAIN_S", 0.2)
+    bus.started()
+    publisher = bus.publisher()
+    assert publisher.publish(bus.message("a:0")) is PublishOutcome.CONFIRMED
+
+    channel: Any
+    with bus.broker.connection() as connection, connection.channel() as channel:
+        channel.exchange_delete(EXPERIENCE_EXCHANGE)
+
+    def is_published() -> bool:
+        return publisher.publish(bus.message("a:1")) is PublishOutcome.CONFIRMED
+
+    assert eventually(is_published, within_s=20)
 
 
 def test_settling_from_another_thread_commits_then_acks_within_milliseconds(bus) -> None:

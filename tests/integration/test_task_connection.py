@@ -15,21 +15,23 @@ from tinyqueue.bus import task_connection
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
-from tinyqueue.bus.topology import tasks_exchange
+from tinyqueue.bus.topology import TASKS_EXCHANGE, task_queues, tasks_exchange
 from tinyqueue.celery import make_app
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.settings import Settings
 
 pytestmark = pytest.mark.integration
+# Lists of Redis come with their first task.
+ON_RABBITMQ = pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
 
 
 class Sender:
     """A sender on a real broker, and what has arrived there."""
 
-    def __init__(self, services: Any) -> None:
+    def __init__(self, services: Any, *, declares: bool = True) -> None:
         settings = Settings(broker_url=services.broker_url)
         self.broker = Broker(settings.broker)
-        self.connection = TaskConnection(self.broker)
+        self.connection = TaskConnection(self.broker, task_queues(settings) if declares else ())
         self._sender = TaskSender(
             make_app(settings), self.connection, "play", tasks_exchange(self.broker.kind)
         )
@@ -44,6 +46,15 @@ class Sender:
         finally:
             assert time.monotonic() - began_s < 3.0
         return True
+
+    def delete(self, what: str) -> None:
+        """Deletes the play queue, or the exchange of tasks, as an operator may."""
+        channel: Any
+        with self.broker.connection() as connection, connection.channel() as channel:
+            if what == "queue":
+                channel.queue_delete("play")
+            else:
+                channel.exchange_delete(TASKS_EXCHANGE)
 
     def arrived(self) -> list[str]:
         """Ids of the tasks in the queue, which is empty after that."""
@@ -74,6 +85,28 @@ def alarm(services: Any) -> Iterator[SimpleNamespace]:
 
     yield SimpleNamespace(raise_=lambda: watermark("0.0001"), lower=lambda: watermark("0.6"))
     watermark("0.6")
+
+
+@ON_RABBITMQ
+@pytest.mark.parametrize("deleted", ["queue", "exchange"])
+def test_what_was_deleted_at_the_broker_is_declared_again(sender: Sender, deleted: str) -> None:
+    assert sender.send("before")
+    sender.delete(deleted)
+
+    assert eventually(lambda: sender.send("after"), within_s=20)
+
+    assert sender.arrived()[-1:] == ["after"]
+
+
+@ON_RABBITMQ
+def test_a_queue_that_may_not_be_declared_is_named(services: Any) -> None:
+    sender = Sender(services, declares=False)
+    assert sender.send("before")
+    sender.delete("queue")
+
+    with pytest.raises(ConfigError, match=r"no queue 'play'.*declare-queues"):
+        sender.send("after")
+    sender.connection.close()
 
 
 def test_tasks_arrive_with_their_ids(sender: Sender) -> None:

@@ -1,14 +1,22 @@
 """What the tasks of a run say."""
 
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tinyqueue.errors import ConfigError, ServiceUnreachableError, TinyqueueError
 from tinyqueue.experience.setbacks import Setbacks
 from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.surroundings import Tasks
-from tinyqueue.learner.tasks_of_run import SentTasks, failure_listener, remote_games, task_feed
+from tinyqueue.learner.tasks_of_run import (
+    SentTasks,
+    failure_listener,
+    remote_games,
+    task_chore,
+    task_feed,
+)
 from tinyqueue.wire.evaluations import EvaluationResult
 from tinyqueue.wire.failures import ENDED, TaskFailure
 
@@ -46,6 +54,26 @@ def test_play_tasks_name_run_spec_and_budget_and_have_ids_of_their_own(spec):
             "limit_s": 30.0,
         }
     ]
+
+
+def test_a_queue_that_is_missing_is_told_once_until_tasks_are_sent_again():
+    said, outcomes = [], []
+
+    def tick():
+        if error := outcomes.pop(0):
+            raise error
+
+    feed: Any = SimpleNamespace(tick=tick, silence_told=lambda **_: "")
+    reporter: Any = SimpleNamespace(message=said.append, is_evaluating=False)
+    do = task_chore(feed, reporter, is_needed=lambda: bool(outcomes))
+    lacks = ConfigError("no queue 'play'")
+    outcomes += [lacks, lacks, None, lacks, ServiceUnreachableError("away")]
+
+    for _ in range(6):
+        with suppress(TinyqueueError):
+            do()
+
+    assert said == ["no queue 'play'"] * 2
 
 
 def test_a_task_that_ended_is_replaced(spec):

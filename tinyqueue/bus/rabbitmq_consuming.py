@@ -21,6 +21,9 @@ from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, sender_of
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.message_headers import known_property
 
+BIND_AGAIN_S = 5.0
+"""Between two declarations of what players publish to: an exchange that is deleted leaves this
+connection as it is, with a queue that nothing is bound to any more."""
 LOOK_AGAIN_S = 30.0
 """Between two looks for a queue whose node is down, and two attempts to delete one."""
 _GOODBYE_S = 1.0
@@ -57,6 +60,7 @@ class RabbitmqConsuming:
         """Queue that is consumed → delivery tags."""
         self._look_again_s = time.monotonic() + LOOK_AGAIN_S
         self._retire_again_s = 0.0
+        self._bind_again_s = time.monotonic() + BIND_AGAIN_S
         self._queues = ExperienceQueues(
             broker, self._connection, experiment, queue_batches, prefetch, queue_type
         )
@@ -114,6 +118,9 @@ class RabbitmqConsuming:
         for queue in list(self._queues.retiring):
             self._retire(queue)
         self._look_for_kept()
+        if self._declares and time.monotonic() > self._bind_again_s:
+            self._bind_again_s = time.monotonic() + BIND_AGAIN_S
+            self._queues.bind()
         # What came with the answers is in the buffer, where no selector sees it.
         self._frames.read_buffered()
         return ready, self._take()

@@ -92,6 +92,10 @@ class ExperienceQueues:
             self.retiring += [queue for queue in self._kepts if self._is_there(queue)]
         self._unbind_from_players()
 
+    def bind(self) -> None:
+        """Declares again, under the name it has, what players publish to."""
+        self._declare(self.main)
+
     def find(self) -> None:
         """Expects what an operator has declared, whatever its arguments."""
         kept = self._kepts[0]

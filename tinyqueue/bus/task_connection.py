@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
-from kombu import Connection, Producer
+from kombu import Connection, Producer, Queue
 
 from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.bus.broker import Broker, drop, new_channel
@@ -26,10 +28,17 @@ class TaskConnection:
     Args:
         broker: The broker to send to. No answer, confirms included, is awaited for longer than
             :data:`~tinyqueue.bus.broker.CONNECT_S`.
+        queues: What to declare on every connection, and when a task has found no queue: whoever
+            administers the broker may have deleted one, or all.
+
+    Attributes:
+        was_returned: Whether a task has come back since :meth:`restore`: it found no queue.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, queues: Sequence[Queue] = ()) -> None:
         self._broker = broker
+        self._queues = queues
+        self.was_returned = False
         self._connection: Connection | None = None
         self._producer: Producer | None = None
         self._blocked_s: float | None = None
@@ -58,6 +67,19 @@ class TaskConnection:
         """
         if self._blocked_s is None:
             self.close()
+
+    def restore(self) -> bool:
+        """Declares the queues again after a task was returned; False if there are none to declare.
+
+        Raises:
+            ServiceUnreachableError: The broker did not do what it was asked.
+        """
+        self.was_returned = False
+        if not self._queues or self._producer is None or self._connection is None:
+            return False
+        with self._broker.preparing(self._connection):
+            self._declare(self._producer.channel)
+        return True
 
     def close(self) -> None:
         """Closes the connection at once."""
@@ -88,7 +110,9 @@ class TaskConnection:
                 amqp = connection.connection
                 amqp.confirm_publish = True
                 amqp.on_blocked, amqp.on_unblocked = self._blocked, self._unblocked
-                return Producer(new_channel(connection), auto_declare=False)
+                channel = new_channel(connection)
+                self._declare(channel)
+                return Producer(channel, auto_declare=False, on_return=self._returned)
             producer = ExpiringProducer(new_channel(connection), auto_declare=False)
             producer.expiry = self._expiry
             return producer
@@ -108,6 +132,13 @@ class TaskConnection:
         except self._broker.errors(self._connection):
             pass
         self.close()
+
+    def _declare(self, channel: Any) -> None:
+        for queue in self._queues:
+            queue(channel).declare()
+
+    def _returned(self, *what: object) -> None:
+        self.was_returned = True
 
     def _blocked(self, reason: str) -> None:
         self._blocked_s = time.monotonic()

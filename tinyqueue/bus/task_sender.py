@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import NoReturn
 
-from amqp.exceptions import MessageNacked
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.topology import EVALUATE_QUEUE, TASKS_EXCHANGE
-from tinyqueue.errors import ServiceUnreachableError
+from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 EXPIRES_S = 600.0
 """A task that nobody took expires after this; the feed forgets it much sooner. It is sent as the
@@ -67,6 +68,7 @@ class TaskSender:
 
         Raises:
             ServiceUnreachableError: The broker does not accept it.
+            ConfigError: It has no such queue, and this process may not declare it.
         """
         self._send(
             "play-episode",
@@ -106,7 +108,7 @@ class TaskSender:
                 accept the task too.
 
         Raises:
-            ServiceUnreachableError: The broker does not accept it.
+            ServiceUnreachableError, ConfigError: As for :meth:`play`.
         """
         self._send(
             "evaluate-policy",
@@ -149,6 +151,8 @@ class TaskSender:
                     time_limit=math.ceil(limit_s + HARD_LIMIT_AFTER_S),
                     retry=False,
                     ignore_result=True,
+                    # RabbitMQ confirms a task that finds no queue, and drops it otherwise.
+                    mandatory=True,
                     producer=producer,
                 )
             except MessageNacked as error:
@@ -156,8 +160,23 @@ class TaskSender:
                     f"the broker refused a {name} task: the queue {queue!r} is full. "
                     "It will be sent again; start workers for this queue, or purge it."
                 ) from error
-            except (OperationalError, OSError) as error:
+            except (OperationalError, AMQPError, OSError) as error:
+                # Such as an exchange that has been deleted.
                 self._connection.failed()
                 raise ServiceUnreachableError(
                     f"the broker did not accept a {name} task ({error}); it will be sent again."
                 ) from error
+            if self._connection.was_returned:
+                self._lacks(queue, name)
+
+    def _lacks(self, queue: str, name: str) -> NoReturn:
+        """Declares the queue again if that is ours to do; in any case the task was not sent."""
+        if self._connection.restore():
+            raise ServiceUnreachableError(
+                f"there was no queue {queue!r} for a {name} task; it is declared again, and the "
+                "task will be sent again."
+            )
+        raise ConfigError(
+            f"the broker has no queue {queue!r}, so workers get no {name} tasks. Declare it with "
+            "scripts/declare-queues.py, or set TINYQUEUE_DECLARE=1 for the learner."
+        )

@@ -16,6 +16,10 @@ MOST_UNSETTLED = 256
 REMIND_FIRST_S = 10.0
 """Time until the first reminder of a failure that continues; it doubles each time."""
 
+_PREVENTS = ("failed: ", "set aside: ")
+# How names of kinds begin that prevent batches from being accepted.
+_CAME_AGAIN = f"failed: {LOST}"
+
 
 @dataclass
 class Kind:
@@ -74,18 +78,14 @@ class LoginRecord:
 
     @property
     def setbacks(self) -> list[Kind]:
-        """The kinds that prevent batches from being accepted."""
-        return [
-            kind
-            for name, kind in self.kinds.items()
-            if name.startswith(("failed: ", "set aside: "))
-        ]
+        """The kinds that prevent batches from being accepted, those that say why if any does."""
+        named = {n: kind for n, kind in self.kinds.items() if n.startswith(_PREVENTS)}
+        return [kind for name, kind in named.items() if name != _CAME_AGAIN] or [*named.values()]
 
     @property
     def only_lost(self) -> bool:
         """Whether nothing is wrong but that tasks come again, without a reason."""
-        names = {name for name in self.kinds if name.startswith(("failed: ", "set aside: "))}
-        return names == {f"failed: {LOST}"}
+        return {n for n in self.kinds if n.startswith(_PREVENTS)} == {_CAME_AGAIN}
 
     def ended(self, task: str) -> None:
         """Notes that a process has ended in a task: why it comes again, or already has."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.bus.task_sender import EXPIRES_S
 from tinyqueue.data.identity import new_id
-from tinyqueue.errors import TinyqueueError
+from tinyqueue.errors import ConfigError, TinyqueueError
 from tinyqueue.evaluation.games import most_steps
 from tinyqueue.evaluation.inbox import Inbox
 from tinyqueue.evaluation.remote_games import IsWanted, RemoteGames
@@ -94,12 +94,22 @@ def task_chore(
         is_needed: Whether experience is wanted now: after the last env step it is not, and
             evaluation needs the cores.
     """
+    lacking = ""
 
     def do() -> None:
-        if is_needed():
+        nonlocal lacking
+        if not is_needed():
+            return
+        try:
             feed.tick()
-            if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
-                reporter.message(told)
+        except ConfigError as error:
+            if str(error) != lacking:
+                lacking = str(error)
+                reporter.message(lacking)
+            raise
+        lacking = ""
+        if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
+            reporter.message(told)
 
     return do
 
