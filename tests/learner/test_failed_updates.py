@@ -131,6 +131,8 @@ def test_with_experience_of_its_own_nobody_else_is_to_blame() -> None:
 
 
 class Reporter:
+    spoiled = ""
+
     def __init__(self):
         self.messages, self.refusals, self.is_evaluating = [], [], False
 

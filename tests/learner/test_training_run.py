@@ -42,6 +42,8 @@ class Games:
 
 
 class Reporter:
+    spoiled = ""
+
     def __init__(self):
         self.messages, self.updates, self.evaluations = [], 0, []
         self.refusals = []
