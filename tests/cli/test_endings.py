@@ -323,9 +323,12 @@ def test_a_level_that_no_fresh_games_confirmed_is_not_called_reached():
     )
 
 
-def test_a_run_that_could_not_get_on_is_told_by_its_reason_and_not_to_be_resumed(run, capsys):
+@pytest.mark.parametrize("updates", [0, 2])
+def test_a_run_that_could_not_get_on_is_told_by_its_reason_and_not_to_be_resumed(
+    run, capsys, updates
+):
     reason = "no session batch was accepted within 60 s: no display [12 times]"
-    outcome = Outcome("failed", 0, 0, 0, 0.0, reason=reason)
+    outcome = Outcome("failed", 0, updates, 0, 0.0, reason=reason)
     (run / "players.log").touch()
 
     tell(outcome, run, POLE, resume=RESUME, as_json=False)

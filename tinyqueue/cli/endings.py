@@ -59,7 +59,9 @@ def tell(
     _keep(result, run)
     nothing = outcome.ended == "failed" and not outcome.updates
     again = _resumed(outcome, run, experiment, resume)
-    drawn = "none: nothing was trained" if nothing else _draw(run, again)
+    # What has failed is not worth training for longer.
+    longer = "" if outcome.ended == "failed" else again
+    drawn = "none: nothing was trained" if nothing else _draw(run, longer)
     try:
         if as_json:
             print_json(json.dumps(result))
@@ -232,7 +234,7 @@ def _draw(run: Path, resume: str) -> str:
 
     Args:
         run: The run directory.
-        resume: The command that trains it for longer.
+        resume: The command that trains it for longer; empty if that should not be advised.
     """
     again = command("tinyqueue", "plot", run)
     try:
@@ -240,7 +242,7 @@ def _draw(run: Path, resume: str) -> str:
     except MissingExtraError as error:
         return f"none without matplotlib: {install_command(error.extra)}, then {again}"
     except NothingRecordedError as error:
-        return f"none: {error}: {resume}"
+        return f"none: {error}: {resume}" if resume else "none: no episode was finished"
     except RunDirectoryError as error:
         return f"none: {error}"
     except OSError as error:
