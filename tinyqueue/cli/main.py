@@ -99,8 +99,9 @@ def main() -> None:
 def program() -> None:
     """:func:`main` as a process, which ends even if an environment left threads running."""
     show_tracebacks()
-    # Native code of an environment may end this process: where it was called is told.
-    faulthandler.enable(all_threads=False)
+    if sys.stderr is not None:
+        # Native code of an environment may end this process: where it was called is told.
+        faulthandler.enable(all_threads=False)
     code = 0
     try:
         main()
