@@ -1,5 +1,6 @@
 """What an environment is, found out here or in a child process."""
 
+import os
 import threading
 import time
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ import pytest
 import tinyqueue.envs.describe as describe_module
 from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo, describe, describe_in_child
+from tinyqueue.envs.names import import_allowed
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -225,3 +227,12 @@ def test_what_an_environment_does_to_its_process_is_borne_or_named(module, does,
 
     with pytest.raises(ConfigError, match=says) if says else nullcontext():
         assert describe_in_child(EnvironmentConfig(id="Meddles-v0"), [name]).id == "Meddles-v0"
+
+
+def test_a_module_that_ends_the_program_when_imported_is_named_with_its_line(module, monkeypatch):
+    name = module("import argparse\nargparse.ArgumentParser().parse_args()\n")
+    monkeypatch.setattr("sys.argv", ["tinyqueue", "train"])
+    monkeypatch.syspath_prepend(os.environ["PYTHONPATH"].partition(":")[0])
+
+    with pytest.raises(ConfigError, match=rf"'{name}' ended the program.*{name}.py:2"):
+        import_allowed([name])

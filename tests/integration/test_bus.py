@@ -156,7 +156,7 @@ def test_a_broker_that_does_not_answer_the_question_is_asked_again_after_a_while
 
 @pytest.mark.parametrize("services", ["rabbitmq"], indirect=True)
 def test_an_exchange_that_was_deleted_is_declared_and_bound_again(bus, monkeypatch) -> None:
-    monkeypatch.setattr(rabbitmq_consuming, "BIND_AGAIN_S", 0.2)
+    monkeypatch.setattr(rabbitmq_consuming, "EXCHANGE_S", 0.2)
     bus.started()
     publisher = bus.publisher()
     assert publisher.publish(bus.message("a:0")) is PublishOutcome.CONFIRMED

@@ -1,9 +1,9 @@
 """Where messages go that the learner does not accept: each with a reason, and confirmed.
 
 What is set aside must never hold up what is good. So a letter that the broker refuses for itself
-is replaced by a short one that says so; a login with thousands of them has most dropped, as has
-everyone while no letter can be put for a minute although the learner's own connection lives. What
-is dropped is counted and told.
+is replaced by a short one that says so. Once a login has thousands of them, most are dropped;
+everyone's are while no letter can be put for a minute although the learner's own connection lives.
+What is dropped is counted and told.
 """
 
 from __future__ import annotations

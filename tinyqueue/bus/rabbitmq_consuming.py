@@ -21,9 +21,9 @@ from tinyqueue.bus.topology import EXPERIENCE_EXCHANGE, sender_of
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 from tinyqueue.wire.message_headers import known_property
 
-BIND_AGAIN_S = 5.0
-"""Between two declarations of what players publish to: an exchange that is deleted leaves this
-connection as it is, with a queue that nothing is bound to any more."""
+EXCHANGE_S = 5.0
+"""Between two looks for the exchange that players publish to: if it is deleted, this connection
+stays as it is, with a queue that nothing is bound to any more."""
 LOOK_AGAIN_S = 30.0
 """Between two looks for a queue whose node is down, and two attempts to delete one."""
 _GOODBYE_S = 1.0
@@ -60,7 +60,7 @@ class RabbitmqConsuming:
         """Queue that is consumed → delivery tags."""
         self._look_again_s = time.monotonic() + LOOK_AGAIN_S
         self._retire_again_s = 0.0
-        self._bind_again_s = time.monotonic() + BIND_AGAIN_S
+        self._exchange_s = time.monotonic() + EXCHANGE_S
         self._queues = ExperienceQueues(
             broker, self._connection, experiment, queue_batches, prefetch, queue_type
         )
@@ -118,9 +118,9 @@ class RabbitmqConsuming:
         for queue in list(self._queues.retiring):
             self._retire(queue)
         self._look_for_kept()
-        if self._declares and time.monotonic() > self._bind_again_s:
-            self._bind_again_s = time.monotonic() + BIND_AGAIN_S
-            self._queues.bind()
+        if time.monotonic() > self._exchange_s:
+            self._exchange_s = time.monotonic() + EXCHANGE_S
+            self._require_exchange()
         # What came with the answers is in the buffer, where no selector sees it.
         self._frames.read_buffered()
         return ready, self._take()
@@ -147,6 +147,7 @@ class RabbitmqConsuming:
         self._amqp: Any = self._connection.connection
         self._frames = FrameReader(self._amqp)
         if not self._declares:
+            self._require_exchange()
             self._queues.find()
             self._begin(prefetch)
             return
@@ -159,6 +160,20 @@ class RabbitmqConsuming:
             # Another learner, which this one has replaced, has just deleted it as empty.
             self._queues.declare()
             self._begin(prefetch)
+
+    def _require_exchange(self) -> None:
+        """Looks for the exchange of players, and declares it if it is gone and ours to declare."""
+        if self._queues.has_exchange():
+            return
+        if not self._declares:
+            raise ServiceUnreachableError(
+                f"there is no exchange {EXPERIENCE_EXCHANGE!r} that players could publish to. "
+                "Declare it with scripts/declare-queues.py."
+            )
+        try:
+            self._queues.bind_again()
+        except QueueDownError as error:
+            raise ServiceUnreachableError(str(error)) from error
 
     def _begin(self, prefetch: int) -> None:
         self._in_hand.clear()

@@ -15,7 +15,12 @@ from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFaile
 from kombu import Connection, Queue
 
 from tinyqueue.bus.broker import Broker, drop, new_channel
-from tinyqueue.bus.topology import experience_queue, kept_queue, unbind_from_players
+from tinyqueue.bus.topology import (
+    EXPERIENCE_EXCHANGE,
+    experience_queue,
+    kept_queue,
+    unbind_from_players,
+)
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
 _IN_FLIGHT_S = 0.2
@@ -92,8 +97,22 @@ class ExperienceQueues:
             self.retiring += [queue for queue in self._kepts if self._is_there(queue)]
         self._unbind_from_players()
 
-    def bind(self) -> None:
-        """Declares again, under the name it has, what players publish to."""
+    def has_exchange(self) -> bool:
+        """Whether there is anything that players can publish to."""
+        channel = new_channel(self._connection)
+        try:
+            channel.exchange_declare(EXPERIENCE_EXCHANGE, "topic", passive=True)
+        except NotFound:
+            return False
+        channel.close()
+        return True
+
+    def bind_again(self) -> None:
+        """Declares the exchange and binds the main queue to it, after it was deleted.
+
+        Raises:
+            QueueDownError: The node of the queue is down.
+        """
         self._declare(self.main)
 
     def find(self) -> None:

@@ -32,7 +32,7 @@ class TaskConnection:
             administers the broker may have deleted one, or all.
 
     Attributes:
-        was_returned: Whether a task has come back since :meth:`restore`: it found no queue.
+        was_returned: Whether the task sent last has come back: it found no queue.
     """
 
     def __init__(self, broker: Broker, queues: Sequence[Queue] = ()) -> None:
@@ -58,7 +58,13 @@ class TaskConnection:
             self._listen(self._blocked_s)
         if self._producer is None:
             self._producer = self._connect()
+        self.was_returned = False
         return self._producer
+
+    @property
+    def declares(self) -> bool:
+        """Whether it declares queues."""
+        return bool(self._queues)
 
     def failed(self) -> None:
         """Notes that a send failed.
@@ -74,12 +80,21 @@ class TaskConnection:
         Raises:
             ServiceUnreachableError: The broker did not do what it was asked.
         """
-        self.was_returned = False
         if not self._queues or self._producer is None or self._connection is None:
             return False
-        with self._broker.preparing(self._connection):
-            self._declare(self._producer.channel)
+        try:
+            with self._broker.preparing(self._connection):
+                self._declare(self._producer.channel)
+        except BaseException:
+            # A channel may be closed then, or an answer under way.
+            self.close()
+            raise
         return True
+
+    def pause(self, seconds: float) -> None:
+        """Closes the connection, and opens no other for some seconds."""
+        self.close()
+        self._not_before_s = time.monotonic() + seconds
 
     def close(self) -> None:
         """Closes the connection at once."""
@@ -92,8 +107,8 @@ class TaskConnection:
         """Connects, unless that failed within the last seconds."""
         if (left_s := self._not_before_s - time.monotonic()) > 0:
             raise ServiceUnreachableError(
-                f"the broker at {self._broker.masked_url} did not answer; trying again in "
-                f"{left_s:.1f} s. Start it, or correct TINYQUEUE_BROKER_URL."
+                f"the broker at {self._broker.masked_url} could not be used a moment ago; trying "
+                f"again in {left_s:.1f} s. Start it, or correct TINYQUEUE_BROKER_URL."
             )
         try:
             producer = self._open()

@@ -6,7 +6,7 @@ import math
 import threading
 from typing import NoReturn
 
-from amqp.exceptions import AMQPError, MessageNacked
+from amqp.exceptions import AccessRefused, AMQPError, MessageNacked, NotFound
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -19,6 +19,8 @@ EXPIRES_S = 600.0
 message's ``expiration``, which the broker counts: Celery's ``expires`` is compared with the clock
 of a worker, and a worker whose clock is fast would take every task and play none."""
 LEAST_LIMIT_S = 30.0
+REFUSED_S = 1.0
+"""Until the next try, after the broker has refused a task for a reason that lasts."""
 HARD_LIMIT_AFTER_S = 30
 """The process is killed this long after the soft limit, which an environment may not notice."""
 
@@ -160,8 +162,14 @@ class TaskSender:
                     f"the broker refused a {name} task: the queue {queue!r} is full. "
                     "It will be sent again; start workers for this queue, or purge it."
                 ) from error
+            except (NotFound, AccessRefused) as error:
+                # Such as an exchange that has been deleted; the next connection declares it.
+                self._connection.pause(REFUSED_S)
+                told = f"the broker takes no {name} tasks from this learner: {error}"
+                if self._connection.declares:
+                    raise ServiceUnreachableError(f"{told}; it will be tried again.") from error
+                raise ConfigError(f"{told}. Run scripts/declare-queues.py.") from error
             except (OperationalError, AMQPError, OSError) as error:
-                # Such as an exchange that has been deleted.
                 self._connection.failed()
                 raise ServiceUnreachableError(
                     f"the broker did not accept a {name} task ({error}); it will be sent again."

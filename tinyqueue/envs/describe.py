@@ -283,7 +283,7 @@ class _Child:
         told = read[-_MOST_OUTPUT:].decode(errors="replace")
         if len(read) > _MOST_OUTPUT:
             # From the beginning of a line.
-            told = told.partition("\n")[2]
+            told = told.partition("\n")[2].strip() or told
         return ConfigError(
             f"{doing} ended its process: {ending(code)}. Its output: {told.strip() or 'none'}"
         )
@@ -341,7 +341,8 @@ def _closed_files_told() -> Iterator[None]:
             "it closes open files of its process that are not its own, as os.closerange does. A "
             "player would lose its connections: correct the environment"
         )
-        os.write(2, told.encode())
+        with contextlib.suppress(OSError):
+            os.write(2, told.encode())
         os._exit(1)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, get_env_id, load_env_creator, parse_env_id
 
+from tinyqueue.envs.faults import is_environments, user_place
 from tinyqueue.envs.installed_packages import modules_on_gymnasium
 from tinyqueue.envs.known_packages import advice, known_package
 from tinyqueue.envs.old_names import GAMES, game_of, refuse_old_atari
@@ -65,6 +66,14 @@ def import_allowed(modules: Iterable[str]) -> None:
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported ({error}). Install it here, "
                 "put its folder on PYTHONPATH, or remove it from TINYQUEUE_ENVIRONMENT_MODULES."
+            ) from error
+        except SystemExit as error:
+            if not is_environments(error):
+                raise
+            raise ConfigError(
+                f"the environment module {module!r} ended the program while it was imported (at "
+                f"{user_place(error.__traceback__) or module}): a module must neither call "
+                "sys.exit nor read the command line when it is imported."
             ) from error
 
 

@@ -17,7 +17,7 @@ REMIND_FIRST_S = 10.0
 """Time until the first reminder of a failure that continues; it doubles each time."""
 
 _PREVENTS = ("failed: ", "set aside: ")
-# How names of kinds begin that prevent batches from being accepted.
+# Prefixes of the kinds that prevent batches from being accepted.
 _CAME_AGAIN = f"failed: {LOST}"
 
 

@@ -181,6 +181,7 @@ class LearnerService:
             replaced=self._standing.replaced,
             waiting=self._standing.waiting,
         )
+        self._standing.may_hold = built.algorithm.replay is None
         sent, asked = SentTasks(), SentTasks()
         games = remote_games(
             around.tasks,
@@ -337,7 +338,7 @@ class LearnerService:
             if training.is_over():
                 break
             # After the last env step, failures do not matter any more; nor while Redis is away.
-            is_calm = training.is_spent or self._standing.rests
+            is_calm = training.is_spent or self._standing.waits
             reason = "" if is_calm else setbacks.hopeless()
             if reason:
                 return reason
@@ -347,7 +348,7 @@ class LearnerService:
         """What to train on next; nothing after the last env step, or for players left behind."""
         if training.is_spent:
             experience.close()
-        elif not (self._standing.holds and self._experiment.replay is None):
+        elif not self._standing.holds:
             return experience.take(timeout_s=_TAKE_S)
         self._stopping.wait(_TAKE_S)
         return None
@@ -372,9 +373,7 @@ class LearnerService:
         training: TrainingRun,
         credits: Credits | None,
     ) -> Housekeeping:
-        send = task_chore(
-            feed, reporter, is_needed=lambda: not (training.is_spent or self._standing.rests)
-        )
+        send = task_chore(feed, reporter, lambda: not (training.is_spent or self._standing.waits))
         chores = [
             Chore("feed", FEED_S, send),
             Chore("heal", HEAL_S, publisher.heal),

@@ -22,8 +22,8 @@ class Standing:
     """A learner's standing: whether it leads its experiment, rests, or has been replaced.
 
     While its lease cannot be renewed it *rests*: it trains on what it has in hand, and neither
-    publishes, records nor acks anything until the lease is renewed. While only its weights cannot
-    be published, it *holds* after some versions: players would send nothing worth training on.
+    publishes, records nor acks anything until the lease is renewed. Once several versions wait to
+    be published it *holds*: players are too many versions behind to train on what they send.
 
     Args:
         lease: The lease.
@@ -49,6 +49,9 @@ class Standing:
         self._say_at_s = 0.0
         self._has_said, self._said_does = False, ""
         self._waiting, self._why = 0, ""
+        self._said_of_lease = False
+        self.may_hold = True
+        """False with a replay: what it has is as good as before."""
 
     @property
     def rests(self) -> bool:
@@ -117,8 +120,13 @@ class Standing:
 
     @property
     def holds(self) -> bool:
-        """Whether players have not seen so many versions that their batches should wait."""
-        return self._waiting >= MOST_WAITING
+        """Whether players are too many versions behind to train on what they send."""
+        return self.may_hold and self._waiting >= MOST_WAITING
+
+    @property
+    def waits(self) -> bool:
+        """Whether it rests or holds, so that players need not play."""
+        return self.rests or self.holds
 
     def tell(self) -> None:
         """Tells the user while Redis takes no lease or no weights, and when it does again."""
@@ -134,7 +142,9 @@ class Standing:
             self._away_since_s = now_s
         since_s, does = now_s - self._away_since_s, self._does()
         if self._has_said:
-            is_due = now_s >= self._say_at_s or does != self._said_does
+            # Once the lease is renewed, weights follow within a second.
+            is_news = does != self._said_does and bool(self._lease.trouble) >= self._said_of_lease
+            is_due = now_s >= self._say_at_s or is_news
         else:
             # Weights alone may wait for a moment.
             is_due = bool(self._lease.trouble) or since_s >= SAY_AFTER_S
@@ -142,6 +152,7 @@ class Standing:
             if self._lease.trouble:
                 since_s = self._lease.renewed_ago_s
             self._has_said, self._said_does = True, does
+            self._said_of_lease = bool(self._lease.trouble)
             self._say_at_s = now_s + SAY_AGAIN_S
             self._say(f"{trouble.rstrip('.')}. Since {since_s:.0f} s: {does}")
 

@@ -117,6 +117,13 @@ class WeightPublisher:
             NotNowError: The store does not answer, or the lease is not renewed; try again later.
             LeaseLostError, StaleEpochError: Another learner has taken over.
         """
+        try:
+            self._heal()
+        except (LeaseLostError, StaleEpochError) as error:
+            self._replaced(error)
+            raise
+
+    def _heal(self) -> None:
         self._check()
         if not self._has_spec():
             log.warning("the store has lost the spec; published again")

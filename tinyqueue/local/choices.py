@@ -133,8 +133,8 @@ def few_updates(experiment: Experiment) -> str:
         return ""
     return (
         f"{limit:,} env steps are {updates} update{'s' if updates > 1 else ''} of {each:,} "
-        "(session.ticks × session.slots × learner.batches_per_update): a longer "
-        "--max-env-steps, or fewer session.slots, makes more"
+        "(session.ticks × session.slots × learner.batches_per_update): raise "
+        "--max-env-steps, or lower session.slots"
     )
 
 

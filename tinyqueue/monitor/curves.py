@@ -71,7 +71,9 @@ def read_curve(run: Path, info: str | None = None) -> Curve:
         )
     if not len(returns):
         raise NothingRecordedError(
-            run, f"{run} holds no finished episode, so there is no curve to draw."
+            run,
+            f"{run} holds no finished episode, so there is no curve to draw. If "
+            "its episodes never end by themselves, set environment.max_episode_steps.",
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
     evaluations = list(complete_lines(run / "evaluations.jsonl")) if info is None else []

@@ -21,11 +21,13 @@ class EnvironmentFaults:
         count: Environments that failed and were built again while the others played on.
         episodes: Episodes that ended, those that a fault cut off among them.
         first: The first fault.
+        of_resets: Whether a reset has failed: such a fault ends no episode.
     """
 
     count: int = 0
     episodes: int = 0
     first: str = ""
+    of_resets: bool = False
 
     def see(self, batches: Sequence[SessionBatch]) -> None:
         """Counts the faults and episodes of session batches that were trained on."""
@@ -33,11 +35,13 @@ class EnvironmentFaults:
             self.episodes += len(batch.episodes.returns)
             self.count += batch.header.faults
             self.first = self.first or batch.header.fault
+            self.of_resets |= " in reset" in batch.header.fault
 
     @property
     def spoiled(self) -> str:
         """Why a run that was played to its end has failed; empty unless all episodes were cut."""
-        if self.episodes < LEAST_EPISODES or self.count < self.episodes:
+        has_whole = self.of_resets or self.count < self.episodes
+        if has_whole or self.episodes < LEAST_EPISODES:
             return ""
         return (
             "the environment failed for every training episode, so hardly any was played to its "
