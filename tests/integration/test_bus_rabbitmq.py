@@ -13,6 +13,7 @@ from struct import pack
 import pytest
 from bus_ends import EXPERIMENT, Bus, eventually
 
+from tinyqueue.bus import rabbitmq_consuming
 from tinyqueue.bus.publisher import PublishOutcome
 from tinyqueue.bus.topology import (
     EXPERIENCE_EXCHANGE,
@@ -202,6 +203,23 @@ def test_a_queue_that_a_learner_may_not_declare_is_named_when_it_is_not_there(
     assert f"no queue '{missing}'" in said
     assert "scripts/declare-queues.py" in said
     assert "TINYQUEUE_DECLARE=1" in said
+
+
+def test_an_exchange_that_a_learner_may_not_declare_is_named_while_it_is_gone(
+    bus, monkeypatch
+) -> None:
+    monkeypatch.setattr(rabbitmq_consuming, "EXCHANGE_S", 0.2)
+    declare_queues(bus, f"{EXPERIMENT}:2:2")
+    consumer = bus.started(declare=False, prefetch=3)
+    with bus.broker.connection() as connection:
+        connection.channel().exchange_delete(EXPERIENCE_EXCHANGE)
+
+    assert eventually(lambda: "no exchange 'experience'" in consumer.trouble, within_s=15)
+
+    declare_queues(bus, f"{EXPERIMENT}:2:2")
+    assert eventually(lambda: not consumer.trouble, within_s=15)
+    bus.publish(bus.publisher(), "a:0")
+    assert bus.take(1)
 
 
 def declare_queues(bus: Bus, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -147,9 +147,9 @@ class RabbitmqConsuming:
         self._amqp: Any = self._connection.connection
         self._frames = FrameReader(self._amqp)
         if not self._declares:
-            self._require_exchange()
             self._queues.find()
             self._begin(prefetch)
+            self._require_exchange()
             return
         self._queues.declare()
         try:
