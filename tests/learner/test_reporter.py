@@ -128,13 +128,21 @@ def test_the_pace_of_an_environment_with_a_clock_is_reported(reporter, run, view
 
 
 @pytest.mark.parametrize(
-    ("batches", "faults", "is_spoiled"), [(9, 1, False), (10, 1, True), (30, 0, False)]
+    ("batches", "faults", "where", "is_spoiled"),
+    [
+        (9, 1, "step 3", False),
+        (10, 1, "step 3", True),
+        (30, 0, "step 3", False),
+        # A reset that fails is tried again, and ends no episode.
+        (30, 1, "reset", False),
+    ],
 )
 def test_a_run_whose_environment_failed_for_every_episode_is_spoiled(
-    reporter, make_batch, batches, faults, is_spoiled
+    reporter, make_batch, batches, faults, where, is_spoiled
 ):
     sound = make_batch(0, returns=[12.0])
-    header = replace(sound.header, faults=faults, fault="Maze-v3 failed in step 3: OSError: lost")
+    fault = f"Maze-v3 failed in {where}: OSError: lost"
+    header = replace(sound.header, faults=faults, fault=fault)
 
     reporter.trained([replace(sound, header=header)] * batches)
 

@@ -176,3 +176,30 @@ def test_weights_that_wait_for_a_moment_are_not_told(standing, said, now):
     standing.tell()
 
     assert said == []
+
+
+def test_with_a_replay_training_goes_on_and_nobody_is_told_that_it_waits(standing, said, now):
+    standing.may_hold = False
+    standing.waiting(MOST_WAITING, "Redis refuses: OOM")
+    standing.tell()
+    now.s += 4.0
+    standing.tell()
+
+    assert not standing.waits
+    assert [line.rpartition("; ")[2] for line in said] == ["training goes on"]
+
+
+def test_weights_that_follow_a_renewed_lease_are_no_news(standing, lease, said, now):
+    # Given a rest that was told, while weights waited as well
+    lease.trouble, lease.is_valid = "Redis does not answer.", False
+    standing.waiting(2, "Redis does not answer")
+    standing.tell()
+
+    # When the lease is renewed, and they are published a second later
+    lease.trouble, lease.is_valid = "", True
+    standing.tell()
+    now.s += 1.0
+    standing.waiting(0, "")
+    standing.tell()
+
+    assert said[1:] == ["Redis works again after 1 s; training goes on"]
