@@ -99,6 +99,21 @@ def test_what_was_deleted_at_the_broker_is_declared_again(sender: Sender, delete
 
 
 @ON_RABBITMQ
+def test_an_exchange_that_may_not_be_declared_is_named_and_not_asked_for_at_once(
+    services: Any,
+) -> None:
+    sender = Sender(services, declares=False)
+    assert sender.send("before")
+    sender.delete("exchange")
+
+    with pytest.raises(ConfigError, match=r"no exchange.*declare-queues"):
+        sender.send("after")
+    # Celery's app declares what it sends to on a new connection, which is not opened yet.
+    assert not sender.send("at once")
+    sender.connection.close()
+
+
+@ON_RABBITMQ
 def test_a_queue_that_may_not_be_declared_is_named(services: Any) -> None:
     sender = Sender(services, declares=False)
     assert sender.send("before")
