@@ -119,6 +119,10 @@ _HOLDERS = (
         ),
     ),
     plays("15 one of it", "a licence, one of everything", "Licence", "holders", *ONE_OF_ALL),
+    plays(
+        "15 one of it", "a world that all share", "OneWorld", "holders", steps=1000,
+        facts=("share state", "1 environment per player", TRAINS),
+    ),
     refused("15 one of it", "a display", "Display", "holders", "xvfb-run", r"holders\.py:\d+"),
 )  # fmt: skip
 

@@ -82,6 +82,23 @@ class EachItsOwn(Sound):
         self.observation_space = spaces.Box(-1, 1, (3 + EachItsOwn.built % 2,), np.float32)
 
 
+class Widens(Sound):
+    """Has more actions once it has been reset."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.action_space = spaces.Discrete(4)
+        return super().reset(seed=seed)
+
+
+class Grows(Sound):
+    """Has another observation space once it has been played for a while."""
+
+    def step(self, action: Any) -> Any:
+        if self.steps == 5:
+            self.observation_space = spaces.Box(-2, 2, (3,), np.float32)
+        return super().step(action)
+
+
 class Alone(Sound):
     """A licence for one."""
 
@@ -195,6 +212,8 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         (Exits, r"SystemExit: 3"),
         (NanReward, r"step 1 in slot 0: the reward is nan"),
         (NanObservation, r"Tried-v0.*nan"),
+        (Widens, r"changes its action_space while it plays: Discrete\(4\), but Discrete\(2\)"),
+        (Grows, r"changes its observation_space while it plays: Box\(-2.*, but Box\(-1"),
         (EachItsOwn, r"observation_space is Box.*\(3,\).*slot 0 has Box.*\(4,\)"),
     ],
 )

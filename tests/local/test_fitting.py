@@ -134,6 +134,15 @@ def test_several_slots_of_what_exists_once_are_refused() -> None:
         fit(single="the port is in use")({"session": {"slots": 4}})
 
 
+def test_what_shares_state_within_a_process_is_played_one_by_one_unless_the_user_says() -> None:
+    found = fit(entangled=True, remarks=("they share state",))
+
+    assert found().single == ""
+    assert (found().experiment.session.slots, found().experiment.evaluation.slots) == (1, 1)
+    assert found().remarks[0] == "they share state"
+    assert found({"session": {"slots": 4}}).experiment.session.slots == 4
+
+
 def test_long_games_are_fewer_and_told() -> None:
     found = fit(step_s=0.04, episode_steps=500.0)()
 

@@ -31,14 +31,22 @@ def seed_global_draws(seed: int) -> None:
 
 @contextmanager
 def global_draws(seed: int) -> Iterator[None]:
-    """Seeds the generators as :func:`seed_global_draws` does, and restores them afterwards.
+    """Seeds the generators as :func:`seed_global_draws` does, and restores them afterwards."""
+    with global_draws_kept():
+        seed_global_draws(seed)
+        yield
 
-    PyTorch's generator is not restored.
-    """
-    before = random.getstate(), np.random.get_state()
-    seed_global_draws(seed)
+
+@contextmanager
+def global_draws_kept() -> Iterator[None]:
+    """Restores the generators afterwards: whatever is drawn inside is as if it were not."""
+    torch: Any = sys.modules.get("torch")
+    has_torch = hasattr(torch, "get_rng_state")
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state() if has_torch else None
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
+        if has_torch:
+            torch.set_rng_state(before[2])

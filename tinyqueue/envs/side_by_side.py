@@ -82,6 +82,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         masks: Makes the store of action masks from the action space; None if there are none.
 
     Attributes:
+        envs: The environment of each slot; None while it has to be built anew.
         restarted: Slots whose episode turned out to have ended on the previous tick.
         infos: The info of each slot's last step, as the environment gave it; None after a failure.
         has_mask_in_info: Whether the last reset's info has the key ``action_mask``.
@@ -102,7 +103,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._make, self._name, self._make_masks = make, name, masks
         self._hang_s = HANG_S if hang_s is None else hang_s
         self._alarm = Alarm(self._hang_s)
-        self._envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
+        self.envs: list[gymnasium.Env[Any, Any] | None] = [None] * slots
         self.num_envs = slots
         self._steps, self._failed_at, self._in_a_row = [0] * slots, [0] * slots, [0] * slots
         self._seeds: list[int | None] = [None] * slots
@@ -147,7 +148,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
 
     def take_pace(self) -> Pace | None:
         """How soon actions came since the last call; None unless the environment is timed."""
-        return take_pace(self._envs)
+        return take_pace(self.envs)
 
     def begin_batch(self) -> None:
         """Begins a batch: earlier ticks can no longer be marked as truncated."""
@@ -189,7 +190,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         self._masks, self._masks_before = self._masks_before, self._masks
         self.restarted = []
         self._faulted.clear()
-        alarm, take, envs, steps = self._alarm, self._observed.take, self._envs, self._steps
+        alarm, take, envs, steps = self._alarm, self._observed.take, self.envs, self._steps
         ended, results, clock = self._ended, self._results, time.monotonic
         masks = self._masks
         with alarm:
@@ -220,8 +221,8 @@ class SideBySide(VectorEnv[Any, Any, Any]):
     def close(self, **kwargs: Any) -> None:
         """Closes every environment; what one of them raises is logged."""
         self._alarm.end()
-        close_all(self._envs, self._name)
-        self._envs = [None] * self.num_envs
+        close_all(self.envs, self._name)
+        self.envs = [None] * self.num_envs
         self.closed = True
 
     def _lay_out(self, first: gymnasium.Env[Any, Any]) -> None:
@@ -242,7 +243,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         while True:
             self._alarm.began_s = time.monotonic()
             try:
-                built = self._envs[slot] = self._make(slot)
+                built = self.envs[slot] = self._make(slot)
                 if slot or self._is_built:
                     self._require_same_spaces(built)
                 return built
@@ -259,7 +260,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         """Starts an episode in a slot, in a new environment if the old one fails or is gone."""
         self._steps[slot] = 0
         while True:
-            environment = self._envs[slot]
+            environment = self.envs[slot]
             if environment is None:
                 environment, seed = self._build(slot), self._renewed_seed(slot)
             self._alarm.began_s = time.monotonic()
@@ -342,7 +343,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         """The error for an environment's failure; None if it is not the environment's fault."""
         if isinstance(error, EnvironmentFailedError):
             return error
-        environment = self._envs[slot]
+        environment = self.envs[slot]
         place = ""
         if environment is not None:
             place = place_of(environment, doing.partition(" ")[0])
@@ -354,7 +355,7 @@ class SideBySide(VectorEnv[Any, Any, Any]):
         return failed(error, self._name, f"{doing} in slot {slot}", place=place)
 
     def _close(self, slot: int) -> None:
-        environment, self._envs[slot] = self._envs[slot], None
+        environment, self.envs[slot] = self.envs[slot], None
         if environment is None:
             return
         self._alarm.began_s = time.monotonic()

@@ -17,6 +17,7 @@ from gymnasium.vector import VectorEnv
 
 from tinyqueue.data.spaces import Space
 from tinyqueue.envs.build import first_seed, make_vector, reset_seeded
+from tinyqueue.envs.entangled import are_entangled
 from tinyqueue.envs.faults import ONLY_ONE, advised
 from tinyqueue.envs.masks import offered_mask
 from tinyqueue.envs.names import find_environment
@@ -35,6 +36,12 @@ MOST_FAULTS = 3
 SEEDS = (1, 2)
 """A fault with both seeds is refused. With only one it may be rare, and a stage survives it."""
 
+_ENTANGLED = (
+    "{}: a step of one environment changes what another in the same process shows, so they share "
+    "state: a global variable, or a C library with one world. One per player is safe "
+    "(session.slots=1, evaluation.slots=1); add players instead"
+)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -52,6 +59,7 @@ class Trial:
         observed: Path → the largest magnitude of an observation.
         info: Key, or path of one within tables, → the largest magnitude of a number in ``info``.
         single: Why a second one could not exist next to the first; empty if it could.
+        entangled: Whether what one does changes what another in the same process shows.
         remarks: What a person should know, in sentences.
     """
 
@@ -66,6 +74,7 @@ class Trial:
     observed: Mapping[str, float] = field(default_factory=dict)
     info: Mapping[str, float] = field(default_factory=dict)
     single: str = ""
+    entangled: bool = False
     remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -209,6 +218,7 @@ def _play(
         hint = _mask_hint(config, vector, acted.space)
         with _hinted(hint):
             steps.play(telling)
+        _require_kept_spaces(config.id, vector)
         faults = vector.take_faults() if isinstance(vector, SideBySide) else None
         if faults is not None and faults.number >= MOST_FAULTS:
             raise EnvironmentFailedError(
@@ -224,11 +234,20 @@ def _play(
             )
         # Slots that own their clock wait for it side by side.
         one_by_one = 1 if config.realtime else slots
+        step_s = steps.seconds / max(1, steps.count * one_by_one)
+        entangled = (
+            isinstance(vector, SideBySide)
+            and slots > 1
+            and not (remarks or config.realtime or config.action_mask)
+            and are_entangled(vector, observed, seed, step_s=step_s, reset_s=reset_s)
+        )
+        if entangled:
+            remarks = (_ENTANGLED.format(config.id),)
         trial = Trial(
             slots=slots,
             build_s=built_s / slots,
             reset_s=reset_s,
-            step_s=steps.seconds / max(1, steps.count * one_by_one),
+            step_s=step_s,
             slowest_step_s=steps.slowest_s / one_by_one,
             slot_bytes=slot_bytes,
             rewards=(steps.lowest, steps.highest),
@@ -236,12 +255,29 @@ def _play(
             observed=steps.largest,
             info=steps.info,
             single=single,
+            entangled=entangled,
             remarks=remarks,
         )
         return Tried(observed.space, acted.space, trial)
     finally:
         with explained(config.id, "close"):
             vector.close()
+
+
+def _require_kept_spaces(name: str, vector: VectorEnv[Any, Any, Any]) -> None:
+    """Refuses an environment whose spaces are others once it has played."""
+    if not isinstance(vector, SideBySide):
+        return
+    for environment in vector.envs:
+        for space in ("observation_space", "action_space"):
+            now, before = getattr(environment, space, None), getattr(vector, f"single_{space}")
+            if environment is not None and now != before:
+                raise EnvironmentFailedError(
+                    f"{name} changes its {space} while it plays: {now}, but {before} when it was "
+                    "built. Policies are built for one space: set it in the constructor, or wrap "
+                    "the environment",
+                    kind=SPACES,
+                )
 
 
 def _calls(number: int) -> str:

@@ -123,6 +123,8 @@ class _Costs:
         """Why this shape is not chosen; empty if it can be."""
         if self.trial.single and shape.slots > 1:
             return "a second one cannot exist beside the first"
+        if self.trial.entangled and shape.slots > 1:
+            return "they share state within a process"
         if self.batch_s(shape) > BATCH_S:
             return f"steps take {self.step_told}"
         if shape.slots > 1 and self.build_s(shape.slots) > BUILD_S:
@@ -303,7 +305,7 @@ def _evaluation(
     chosen: dict[str, Any] = {}
     slots = evaluation.slots
     if "slots" not in evaluation.model_fields_set:
-        if trial.single:
+        if trial.single or trial.entangled:
             slots = 1
         while slots > 1 and (costs.build_s(slots) > BUILD_S or costs.needs_memory(slots)):
             slots //= 2

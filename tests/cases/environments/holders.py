@@ -3,7 +3,9 @@
 import fcntl
 import os
 import socket
+from typing import ClassVar
 
+import numpy as np
 from small import Small, register
 
 
@@ -44,4 +46,21 @@ class Display(Small):
             raise RuntimeError("cannot open display: set DISPLAY, or start xvfb-run")
 
 
-register(FixedPort, Licence, Display)
+class OneWorld(Small):
+    """A simulator with a single world, which every instance resets and steps."""
+
+    world: ClassVar = {"t": 0}
+
+    def reset(self, *, seed=None, options=None):
+        self.world["t"] = 0
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.world["t"] += 1
+        return super().step(action)
+
+    def observe(self):
+        return np.array([self.world["t"] % 100 / 100, 1], np.float32)
+
+
+register(FixedPort, Licence, Display, OneWorld)
