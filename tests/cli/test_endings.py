@@ -110,6 +110,20 @@ def test_an_unsolved_run_says_why_it_ended(outcome, said):
     ]
 
 
+@pytest.mark.parametrize(
+    ("episodes", "said"),
+    [
+        (100, "-12.5 is the mean return of the last 100 training episodes"),
+        (1, "-12.5 is the mean return of one episode"),
+    ],
+)
+def test_a_run_without_a_level_tells_its_training_return(episodes, said):
+    outcome = Outcome("max env steps", 2048, 2, 2, 1.0)
+    outcome = replace(outcome, training_mean=-12.5, training_episodes=episodes)
+
+    assert said in sentences(outcome, solved_s=None, count=None)
+
+
 def test_the_document_has_the_seconds_to_the_deciding_games(run):
     outcome = Outcome(**{**vars(SOLVED), "evaluated_at_s": time.time()})
 

@@ -25,6 +25,16 @@ def test_runs_are_drawn_into_one_picture(tinyqueue, tmp_path):
     assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_of_several_runs_one_without_episodes_is_left_out_and_named(tinyqueue, tmp_path):
+    full, empty = (run_of(tmp_path / "pole" / str(number)) for number in (1, 2))
+    (empty / "episodes.jsonl").unlink()
+
+    said = tinyqueue("plot", empty, full, "--out", tmp_path / "curve.png")
+
+    assert said.out.startswith("written: ")
+    assert f"{empty} holds no finished episode yet, so it is left out" in said.err
+
+
 def test_a_folder_without_episodes_is_named(tinyqueue, tmp_path):
     (tmp_path / "empty").mkdir()
 

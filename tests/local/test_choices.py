@@ -128,3 +128,22 @@ def test_a_limit_that_allows_few_updates_is_told(limit: int | None, algorithm: s
     remark = choices.few_updates(experiment)
 
     assert (said in remark) if said else not remark
+
+
+@pytest.mark.parametrize(
+    ("environment", "tables", "is_told"),
+    [
+        ("Pendulum-v1", {"evaluation": {"every_env_steps": 5000}}, True),
+        ("Pendulum-v1", {"evaluation": {"every_env_steps": 5000}, "stop": {"at_return": 7}}, False),
+        ("CartPole-v1", {"evaluation": {"every_env_steps": 5000}}, False),
+        ("Pendulum-v1", {}, False),
+    ],
+)
+def test_an_interval_of_evaluations_without_a_level_is_told(environment, tables, is_told):
+    experiment = make_experiment({"environment": {"id": environment}, **tables})
+
+    remark = choices.unused_evaluation(experiment)
+
+    assert bool(remark) == is_told
+    if is_told:
+        assert "evaluation.every_env_steps has no effect: give --stop-at-return R" in remark

@@ -117,6 +117,11 @@ def sentences(outcome: Outcome, *, solved_s: float | None, count: Count | None) 
             f"{number(outcome.fresh_mean, beside=outcome.threshold)} over {outcome.fresh_games} "
             "fresh games of the same weights"
         )
+    if outcome.training_mean is not None:
+        episodes = outcome.training_episodes
+        whose = f"of the last {episodes} training episodes" if episodes > 1 else "of one episode"
+        mean = number(outcome.training_mean, beside=outcome.threshold)
+        lines.append(f"{mean} is the mean return {whose}")
     lines += outcome.remarks
     if solved_s is not None:
         lines.append(f"{solved_s:.1f} s after the command")

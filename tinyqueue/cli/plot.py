@@ -10,8 +10,10 @@ from tinyqueue.cli.output import print_text
 from tinyqueue.cli.paths import UserPath
 from tinyqueue.cli.resuming import with_advice
 from tinyqueue.cli.runs import require_run
+from tinyqueue.cli.terminal import say
 from tinyqueue.errors import ConfigError, NothingRecordedError
 from tinyqueue.monitor.plots import plot_learning_curve
+from tinyqueue.monitor.recorded import read_episodes
 
 
 @click.command()
@@ -33,6 +35,11 @@ def plot(runs: tuple[Path, ...], out: Path, info: str | None) -> None:
     """Draw the learning curves of RUNS in one image."""
     for run in runs:
         require_run(run)
+    empty = [run for run in runs if info is None and not len(read_episodes(run)[1])]
+    if len(empty) < len(runs):
+        for run in empty:
+            say(f"{run} holds no finished episode yet, so it is left out")
+        runs = tuple(run for run in runs if run not in empty)
     try:
         plot_learning_curve(list(runs), out, info=info)
     except NothingRecordedError as error:

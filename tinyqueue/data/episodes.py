@@ -158,6 +158,11 @@ class RunningReturns:
         self.count += len(episodes)
 
     @property
+    def size(self) -> int:
+        """How many episodes the means are over."""
+        return len(self._returns)
+
+    @property
     def is_full(self) -> bool:
         """Whether the means are over ``window`` episodes."""
         return len(self._returns) == self._returns.maxlen

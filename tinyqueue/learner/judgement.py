@@ -149,7 +149,7 @@ class Judgement:
         """How training ended."""
         if self._reached is not None and self._fresh is not None:
             return self._solved(self._reached, self._fresh)
-        clock = self._updater.clock
+        clock, returns = self._updater.clock, self._updater.recent.returns
         decided = self._reached.evaluated if self._reached is not None else None
         if decided is not None and not self._threshold.is_credible(decided):
             decided = None
@@ -170,6 +170,8 @@ class Judgement:
             last_games=len(last.result.returns) if last else 0,
             reason=spoiled or ("" if is_judged else self._why_unjudged),
             last_env_steps=last.checkpoint.env_steps if last else 0,
+            training_mean=returns.mean_return if returns.count else None,
+            training_episodes=returns.size,
             remarks=(*(last.remarks if last else ()), *self._reporter.closing_remarks()),
             advice=tuple(self._reporter.closing_advice()),
         )

@@ -16,6 +16,7 @@ from tinyqueue.envs.names import find_environment
 from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.components import chosen as named
 from tinyqueue.experiment.experiment import Experiment
+from tinyqueue.experiment.sections import EvaluationConfig
 from tinyqueue.learner.build import has_end, require_acting
 from tinyqueue.local.fitting import fitted
 from tinyqueue.models.default import with_default_model
@@ -62,10 +63,25 @@ def remark_on(experiment: Experiment, run: RunDirectory, view: View) -> None:
         network_advice(run.path),
         which_returns(experiment),
         beyond_horizon(experiment.algorithm, experiment.stop.max_env_steps),
+        unused_evaluation(experiment),
     )
     for remark in remarks:
         if remark:
             view.message(remark)
+
+
+def unused_evaluation(experiment: Experiment) -> str:
+    """A remark on how often to evaluate a run that has no level, so no evaluations; or nothing."""
+    usual = EvaluationConfig.model_fields["every_env_steps"].default
+    threshold = find_environment(experiment.environment.id).reward_threshold
+    levels = (threshold, experiment.stop.at_return)
+    if experiment.evaluation.every_env_steps == usual or levels != (None, None):
+        return ""
+    return (
+        f"{experiment.environment.id} has no return at which it is solved, so there are no "
+        "evaluations and evaluation.every_env_steps has no effect: give --stop-at-return R, or use "
+        "tinyqueue evaluate RUN"
+    )
 
 
 def with_algorithm(

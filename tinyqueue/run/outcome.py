@@ -36,6 +36,8 @@ class Outcome:
             ``sampled``.
         last_mean, last_games, last_env_steps: The last evaluation of a run that is not solved,
             and the env steps of its weights.
+        training_mean, training_episodes: Mean return of the last training episodes of a run that
+            is not solved, and how many these are, at most 100; None and 0 before the first.
         remarks: Notes on how these episodes ended, and on environments that failed in training.
         advice: What is worth trying if the learning curve was flat at the end; empty otherwise.
     """
@@ -56,6 +58,8 @@ class Outcome:
     last_mean: float | None = None
     last_games: int = 0
     last_env_steps: int = 0
+    training_mean: float | None = None
+    training_episodes: int = 0
     remarks: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
 
