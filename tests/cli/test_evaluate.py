@@ -9,6 +9,8 @@ import pytest
 from balancing import BALANCES, FALLS, checkpoint, spec, trained_run
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
+from tinyqueue.cli import games as cli_games
+from tinyqueue.evaluation import games
 from tinyqueue.evaluation.games import Games
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -32,6 +34,29 @@ def test_json_is_one_object(tinyqueue, tmp_path):
     assert result["environment"] == "CartPole-v1"
     assert (result["count"], result["mean"], result["minimum"]) == (5, 500.0, 500.0)
     assert (result["policy"], result["policy_version"]) == ("greedy", 10)
+
+
+@pytest.mark.parametrize(
+    ("alone", "slots"), [({}, 7), ({"entangled": True}, 1), ({"single": True}, 1)]
+)
+def test_games_of_what_a_process_may_have_one_of_are_played_in_turn(
+    tinyqueue, tmp_path, monkeypatch, alone, slots
+):
+    balances = checkpoint(1000, BALANCES)
+    environment = {**balances.spec["environment"], **alone}
+    run = trained_run(
+        tmp_path / "runs", replace(balances, spec={**balances.spec, "environment": environment})
+    )
+    played = []
+
+    def play_games(*args, **kwargs):
+        played.append(kwargs["slots"])
+        return games.play_games(*args, **kwargs)
+
+    monkeypatch.setattr(cli_games, "play_games", play_games)
+    assert tinyqueue("evaluate", run, "-n", 7).code == 0
+
+    assert played == [slots]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,18 @@ def states_of(checkpoint, ticks=60, slots=3):
     return batch
 
 
+def test_of_what_a_process_may_have_one_the_states_are_those_of_one_slot():
+    _, checkpoint = untrained(document("impala"))
+    spec = PlaySpec.model_validate(checkpoint.spec)
+    alone = spec.environment.model_copy(update={"entangled": True})
+
+    batch = held_out_states(
+        spec.model_copy(update={"environment": alone}), Stage, ticks=20, slots=3
+    )
+
+    assert batch.rewards.shape == (60, 1)
+
+
 class Says(Critic):
     """In place of a critic: the reward of a tick under a name, NaN where nothing was decided."""
 

@@ -184,6 +184,28 @@ def test_games_that_fail_are_told_of_no_more(evaluator, taken, signs, monkeypatc
     assert not [thread for thread in threading.enumerate() if thread.name == "telling"]
 
 
+@pytest.mark.parametrize("alone", ["single", "entangled"])
+def test_before_games_of_what_a_process_may_have_one_of_its_others_are_closed(
+    server, client, monkeypatch, alone
+):
+    environment = spec().environment.model_copy(update={alone: True})
+    store = SpecStore(client)
+    store.publish(spec().model_copy(update={"environment": environment}), graph(), epoch=1)
+    calls: list[str] = []
+    settings = Settings(broker_url=server.broker_url, redis_url=server.redis_url)
+    evaluator = Evaluator(settings, make_room=lambda: calls.append("room"))
+
+    def no_games(*args, **kwargs):
+        calls.append("games")
+        raise ConfigError("the environment cannot be built")
+
+    monkeypatch.setattr(worker, "play_games", no_games)
+    with pytest.raises(ConfigError):
+        evaluator.evaluate(task(1))
+
+    assert calls == ["room", "games"]
+
+
 def test_a_run_nobody_trains_is_not_evaluated(evaluator, untold):
     evaluator.evaluate(task(run="f" * 32))
     evaluator.evaluate(EvaluateTask("ask", "unheard-of", "r", 1, 1, 1, 1))

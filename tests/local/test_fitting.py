@@ -135,12 +135,23 @@ def test_several_slots_of_what_exists_once_are_refused() -> None:
 
 
 def test_what_shares_state_within_a_process_is_played_one_by_one_unless_the_user_says() -> None:
-    found = fit(entangled=True, remarks=("they share state",))
+    found = fit(entangled=True)
 
     assert found().single == ""
+    assert found().experiment.environment.entangled
     assert (found().experiment.session.slots, found().experiment.evaluation.slots) == (1, 1)
-    assert found().remarks[0] == "they share state"
-    assert found({"session": {"slots": 4}}).experiment.session.slots == 4
+    assert "Snake-v0: a step of one environment changes what another" in found().remarks[0]
+    assert "1 environment per player, 32 steps per batch" in found().remarks[1]
+    asked = found({"session": {"slots": 4}})
+    assert (asked.experiment.session.ticks, asked.experiment.session.slots) == (32, 4)
+    assert len(asked.remarks) == 1
+
+
+@pytest.mark.parametrize("costly", [{"build_s": 5.0}, {"slot_bytes": 1 << 36}])
+def test_fewer_ticks_are_not_chosen_for_what_only_fewer_slots_can_mend(costly: Any) -> None:
+    found = fit(**costly)({"session": {"slots": 4}})
+
+    assert (found.experiment.session.ticks, found.experiment.session.slots) == (32, 4)
 
 
 def test_long_games_are_fewer_and_told() -> None:

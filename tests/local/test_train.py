@@ -48,12 +48,14 @@ def test_what_exists_once_is_not_played_beside_its_games(slots, threshold, singl
             "stop": {"max_env_steps": 1000},
         }
     )
-    trial = SimpleNamespace(single=single)
-    info: Any = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
-
-    refused = pytest.raises(ConfigError, match=r"the port is in use.*Leave out --serial")
-    with refused if is_refused else nullcontext():
-        train_module._require_serial(experiment, info)
+    for trial, said in (
+        (SimpleNamespace(single=single, entangled=False), "the port is in use"),
+        (SimpleNamespace(single="", entangled=bool(single)), "they share state"),
+    ):
+        info: Any = SimpleNamespace(id="CartPole-v1", reward_threshold=threshold, trial=trial)
+        refused = pytest.raises(ConfigError, match=rf"{said}.*Leave out --serial")
+        with refused if is_refused else nullcontext():
+            train_module._require_serial(experiment, info)
 
 
 def test_training_ends_when_all_players_have_ended():

@@ -56,6 +56,7 @@ def play(
         TinyqueueError: The environment cannot be built here, or has other spaces.
     """
     most = _MOST_ATARI_SLOTS if spec.environment.atari else _MOST_SLOTS
+    most = 1 if spec.evaluated.is_alone else most
     with _progress(episodes, label, is_hidden=is_hidden) as on_progress:
         return play_games(
             spec.evaluated,

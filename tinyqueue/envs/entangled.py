@@ -8,13 +8,14 @@ wrong. So one is played alone and with another between its steps, and both ways 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 
 from tinyqueue.data.seeds import seed32
-from tinyqueue.envs.faults import HangError
+from tinyqueue.envs.faults import is_environments
 from tinyqueue.envs.global_draws import global_draws_kept, seed_global_draws
 from tinyqueue.envs.hanging import Alarm
 from tinyqueue.envs.observed import Observed
@@ -26,15 +27,14 @@ STEPS = 50
 """Most steps that are compared."""
 LEAST_STEPS = 8
 """Fewer would show little."""
-COMPARING_S = 0.3
+COMPARING_S = 1.0
 """Time for the first two of the plays that are compared. Slower environments are not compared."""
-PLAYS = (False, True, False, True, False)
-"""Which plays have another environment between the steps."""
+PLAYS = ("alone", "beside", "alone slowly", "alone", "beside", "alone slowly")
+"""How the first one is played. Not beside another in every other play: environments may have two
+levels in turn. Two pause between steps: what runs by the clock must not pass for what is shared."""
 
 
-def are_entangled(
-    vector: SideBySide, observed: Layout, seed: int, *, step_s: float, reset_s: float
-) -> bool:
+def are_entangled(vector: SideBySide, observed: Layout, seed: int, step_s: float) -> bool:
     """Whether steps of the second environment change what the first one shows.
 
     An environment that does not repeat itself even when it plays alone is not judged, nor is one
@@ -45,73 +45,90 @@ def are_entangled(
         observed: Their observations.
         seed: Of resets, actions and draws.
         step_s: Time of one step of one environment.
-        reset_s: Time of one reset.
     """
-    steps = min(STEPS, int((COMPARING_S - 3 * reset_s) / max(3 * step_s, 1e-6)))
     first, second = vector.envs
-    if steps < LEAST_STEPS or first is None or second is None:
+    if first is None or second is None:
         return False
     space = vector.single_action_space
     space.seed(seed)
-    actions = [space.sample() for _ in range(steps)]
-    alone: list[bytes] = []
     try:
         with global_draws_kept():
-            for has_other in PLAYS:
-                other = second if has_other else None
-                shown = _shown(first, other, actions, observed, seed)
-                if has_other and shown == alone:
+            # The first reset of all may have loaded what the others have.
+            reset_s = _reset_s(first)
+            steps = min(STEPS, int((COMPARING_S - 3 * reset_s) / max(3 * step_s, 1e-6)))
+            if steps < LEAST_STEPS:
+                return False
+            actions = [space.sample() for _ in range(steps)]
+            alone = _seen(first, None, actions, observed, seed)
+            for play in PLAYS[1:]:
+                is_beside = play == "beside"
+                other = second if is_beside else None
+                pause_s = 2 * step_s + 1e-4 if play == "alone slowly" else 0.0
+                seen = _seen(first, other, actions, observed, seed, pause_s)
+                if (seen == alone) == is_beside:
                     return False
-                if not has_other and alone and shown != alone:
-                    return False
-                alone = alone or shown
-    except (Exception, HangError, SystemExit):
+    except BaseException as error:
+        if not is_environments(error):
+            raise
         return False
     return True
 
 
-def _shown(
+def _reset_s(environment: gymnasium.Env[Any, Any]) -> float:
+    began_s = time.perf_counter()
+    with _alarm() as called:
+        called(environment.reset)
+    return time.perf_counter() - began_s
+
+
+def _seen(
     first: gymnasium.Env[Any, Any],
     second: gymnasium.Env[Any, Any] | None,
     actions: Sequence[Any],
     observed: Layout,
     seed: int,
+    pause_s: float = 0.0,
 ) -> list[bytes]:
     """What the first one shows, reset and step by step, with or without the second in between."""
-    seen, alarm = Observed(first.observation_space, 1), Alarm(None)
-    shown: list[bytes] = []
+    values, seen = Observed(first.observation_space, 1), list[bytes]()
 
-    def called(act: Callable[..., Any], *words: Any, **named: Any) -> Any:
-        alarm.began_s = time.monotonic()
-        return act(*words, **named)
-
-    def note(observation: Any, *values: Any) -> None:
-        seen.take(0, observation)
+    def note(observation: Any, *others: Any) -> None:
+        values.take(0, observation)
         rows = empty(observed.space, 1)
-        observed.write(seen.values, rows)
-        shown.append(repr(values).encode() + b"".join(row.tobytes() for row in rows.values()))
-
-    def meanwhile(action: Any) -> None:
-        if second is None:
-            return
-        with global_draws_kept():
-            _, (_, terminated, truncated) = step_values(called(second.step, action))
-            if terminated or truncated:
-                called(second.reset)
+        observed.write(values.values, rows)
+        seen.append(repr(others).encode() + b"".join(row.tobytes() for row in rows.values()))
 
     seed_global_draws(seed)
-    try:
-        with alarm:
-            note(first_observation(called(first.reset, seed=seed32(seed, 0))))
+    with _alarm() as called:
+        note(first_observation(called(first.reset, seed=seed32(seed, 0))))
+        if second is not None:
+            with global_draws_kept():
+                called(second.reset, seed=seed32(seed, 1))
+        for action, others in zip(actions, reversed(actions), strict=True):
+            if pause_s:
+                time.sleep(pause_s)
+            observation, result = step_values(called(first.step, action))
+            note(observation, *result)
+            if True in result[1:]:
+                note(first_observation(called(first.reset)))
             if second is not None:
                 with global_draws_kept():
-                    called(second.reset, seed=seed32(seed, 1))
-            for action, others in zip(actions, reversed(actions), strict=True):
-                observation, values = step_values(called(first.step, action))
-                note(observation, *values)
-                if True in values[1:]:
-                    note(first_observation(called(first.reset)))
-                meanwhile(others)
+                    if True in step_values(called(second.step, others))[1][1:]:
+                        called(second.reset)
+    return seen
+
+
+@contextmanager
+def _alarm() -> Iterator[Callable[..., Any]]:
+    """Calls of environments that are interrupted if they hang."""
+    alarm = Alarm(None)
+
+    def called(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        alarm.began_s = time.monotonic()
+        return call(*args, **kwargs)
+
+    try:
+        with alarm:
+            yield called
     finally:
         alarm.end()
-    return shown

@@ -26,7 +26,10 @@ STEPPING_S = 1.2
 """Stepping ends after this many seconds, once there were :data:`LEAST_TICKS`."""
 LEAST_TICKS = 3
 LEAST_TICKS_S = 5.0
-"""These end after this many seconds too, once there was one: a step may take longer than that."""
+"""These end after this many seconds too, once there were two: a step may take longer than that."""
+WARMS_UP = 10
+"""A first tick that takes this many times what the others do does not count: something was loaded
+or compiled in it."""
 
 _OLD_RESET = "unexpected keyword argument"
 _OLD_STEP = "values to unpack (expected"
@@ -45,7 +48,7 @@ class RandomSteps:
         vector.action_space.seed(seed)
         vector.single_action_space.seed(seed)
         self.count = self.ended = 0
-        self.seconds = self.slowest_s = 0.0
+        self.seconds = self.slowest_s = self.first_s = 0.0
         self.lowest, self.highest = np.inf, -np.inf
         self.largest, self.info = dict[str, float](), dict[str, float]()
 
@@ -53,8 +56,10 @@ class RandomSteps:
         """Plays :data:`TICKS` of them, or as many as time allows; each may raise its fault."""
         rows = empty(self._observed.space, self._vector.num_envs)
         telling(f"stepping {self._name}")
-        while self.count < TICKS and self.seconds < (
-            STEPPING_S if self.count >= LEAST_TICKS else LEAST_TICKS_S
+        while self.count < TICKS and (
+            self.count < 2
+            or self.seconds - self.first_s
+            < (STEPPING_S if self.count >= LEAST_TICKS else LEAST_TICKS_S)
         ):
             doing = f"step {self.count + 1}"
             actions = self._sample()
@@ -65,6 +70,7 @@ class RandomSteps:
             taken_s = time.perf_counter() - began_s
             self.seconds += taken_s
             self.slowest_s = max(self.slowest_s, taken_s)
+            self.first_s = self.first_s or taken_s
             self.count += 1
             require_finite(self._name, doing, rows)
             self.look(rows)
@@ -74,6 +80,16 @@ class RandomSteps:
             self.ended += int(np.count_nonzero(terminated | truncated))
             if taken_s > STEPPING_S:
                 telling(f"stepping {self._name}: one step took {taken_s / len(rewards):.1f} s")
+
+    @property
+    def tick_s(self) -> float:
+        """Mean time of a tick; without the first, if that one took many times as long."""
+        if not self.count:
+            return 0.0
+        later_s = (self.seconds - self.first_s) / max(1, self.count - 1)
+        if self.count > 1 and self.first_s > WARMS_UP * later_s and self.first_s > STEPPING_S:
+            return later_s
+        return self.seconds / self.count
 
     def look(self, rows: dict[str, Array]) -> None:
         """Remembers how large observations are."""

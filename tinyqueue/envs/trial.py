@@ -25,7 +25,7 @@ from tinyqueue.envs.random_steps import RandomSteps, Telling, explained
 from tinyqueue.envs.resident import resident_bytes
 from tinyqueue.envs.results import require_finite
 from tinyqueue.envs.side_by_side import SPACES, SideBySide
-from tinyqueue.envs.spaces import Layout, action_layout, empty
+from tinyqueue.envs.spaces import Layout, action_layout, are_equal, empty
 from tinyqueue.errors import EnvironmentFailedError, TinyqueueError
 from tinyqueue.experiment.environment import EnvironmentConfig
 
@@ -35,12 +35,6 @@ MOST_FAULTS = 3
 """A trial of about a hundred steps with this many faults is refused; a rare fault is tolerated."""
 SEEDS = (1, 2)
 """A fault with both seeds is refused. With only one it may be rare, and a stage survives it."""
-
-_ENTANGLED = (
-    "{}: a step of one environment changes what another in the same process shows, so they share "
-    "state: a global variable, or a C library with one world. One per player is safe "
-    "(session.slots=1, evaluation.slots=1); add players instead"
-)
 
 
 @dataclass(frozen=True)
@@ -218,7 +212,7 @@ def _play(
         hint = _mask_hint(config, vector, acted.space)
         with _hinted(hint):
             steps.play(telling)
-        _require_kept_spaces(config.id, vector)
+        _require_kept_spaces(config.id, vector, observed.space, acted.space)
         faults = vector.take_faults() if isinstance(vector, SideBySide) else None
         if faults is not None and faults.number >= MOST_FAULTS:
             raise EnvironmentFailedError(
@@ -234,15 +228,13 @@ def _play(
             )
         # Slots that own their clock wait for it side by side.
         one_by_one = 1 if config.realtime else slots
-        step_s = steps.seconds / max(1, steps.count * one_by_one)
+        step_s = steps.tick_s / one_by_one
         entangled = (
             isinstance(vector, SideBySide)
             and slots > 1
-            and not (remarks or config.realtime or config.action_mask)
-            and are_entangled(vector, observed, seed, step_s=step_s, reset_s=reset_s)
+            and not (config.realtime or config.action_mask)
+            and are_entangled(vector, observed, seed, step_s)
         )
-        if entangled:
-            remarks = (_ENTANGLED.format(config.id),)
         trial = Trial(
             slots=slots,
             build_s=built_s / slots,
@@ -264,20 +256,34 @@ def _play(
             vector.close()
 
 
-def _require_kept_spaces(name: str, vector: VectorEnv[Any, Any, Any]) -> None:
-    """Refuses an environment whose spaces are others once it has played."""
+def _require_kept_spaces(
+    name: str, vector: VectorEnv[Any, Any, Any], seen: Space, acted: Space
+) -> None:
+    """Refuses an environment that no longer has the spaces of its first observation.
+
+    Bounds of what it observes may change: they are not enforced.
+    """
     if not isinstance(vector, SideBySide):
         return
-    for environment in vector.envs:
-        for space in ("observation_space", "action_space"):
-            now, before = getattr(environment, space, None), getattr(vector, f"single_{space}")
-            if environment is not None and now != before:
+    for environment in filter(None, vector.envs):
+        now_seen = Layout(environment.observation_space, f"the observations of {name}").space
+        now_acted = action_layout(environment.action_space, name).space
+        changed = {
+            "observation_space": (_unbounded(seen), _unbounded(now_seen)),
+            "action_space": (acted, now_acted),
+        }
+        for space, (before, now) in changed.items():
+            if not are_equal(before, now):
                 raise EnvironmentFailedError(
-                    f"{name} changes its {space} while it plays: {now}, but {before} when it was "
-                    "built. Policies are built for one space: set it in the constructor, or wrap "
-                    "the environment",
+                    f"{name} changes its {space} to {getattr(environment, space)} while it plays. "
+                    "Policies are built for the one that its constructor sets: let it be the right "
+                    "one, or wrap the environment",
                     kind=SPACES,
                 )
+
+
+def _unbounded(space: Space) -> Space:
+    return {path: replace(leaf, low=None, high=None) for path, leaf in space.items()}
 
 
 def _calls(number: int) -> str:

@@ -66,13 +66,15 @@ def held_out_states(
         spec: The spec of the policies to compare.
         open_stage: :class:`tinyqueue.player.stage.Stage`, which is in a layer above this package.
         modules: This machine's modules that register environments.
-        ticks, slots: T and B.
+        ticks, slots: T and B; T × B and 1 for an environment of which a process has one.
         seed: Seed of everything random: the same seed gives the same states.
 
     Raises:
         EnvironmentMismatchError, UnknownNameError, ConfigError, MissingExtraError: As in
             ``open_stage``.
     """
+    if spec.environment.is_alone:
+        ticks, slots = ticks * slots, 1
     stage = open_stage(
         spec.model_copy(update={"ticks": ticks, "slots": slots}),
         user="",

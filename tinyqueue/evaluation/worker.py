@@ -98,7 +98,7 @@ class Evaluator:
             log.info("evaluation ended", request=task.request, reason="nobody trains this run")
             return
         weights = WeightStore(self._redis, task.experiment).fetch(task.version)
-        if spec.environment.single:
+        if spec.environment.is_alone:
             self._make_room()
         publisher = self._publisher(spec)
         try:

@@ -172,6 +172,12 @@ class EnvironmentConfig(Section):
         description="Only one such environment can exist at a time on a machine: the player closes "
         "it before it plays evaluation episodes. Detected at start.",
     )
+    entangled: bool = Field(
+        False,
+        description="Environments in one process change each other, as those of a C library with "
+        "one world do: the player closes its own before it plays evaluation episodes. Detected at "
+        "start.",
+    )
     realtime: bool = Field(
         False,
         description="The environment owns its clock, as a robot or a live game does, and does not "
@@ -200,6 +206,11 @@ class EnvironmentConfig(Section):
     def label(self) -> str:
         """The environment for people: its id, and the wrappers around it."""
         return f"{self.id} in {named(self.wrappers)}" if self.wrappers else self.id
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a process must not have two of them at a time."""
+        return self.single or self.entangled
 
     @property
     def observes_ram(self) -> bool:

@@ -45,7 +45,7 @@ LEAST_GAMES = 10
 GAMES_S = 120.0
 """Longest evaluation to choose, unless that were fewer than ten episodes."""
 CHOSEN = {
-    "environment": ("drop", "single", "hang_s"),
+    "environment": ("drop", "single", "entangled", "hang_s"),
     "session": ("ticks", "slots", "task_limit_s"),
     "learner": ("give_up_after_s",),
     "evaluation": ("slots", "episodes", "here_after_s"),
@@ -121,17 +121,23 @@ class _Costs:
 
     def too_much(self, shape: _Shape) -> str:
         """Why this shape is not chosen; empty if it can be."""
-        if self.trial.single and shape.slots > 1:
-            return "a second one cannot exist beside the first"
-        if self.trial.entangled and shape.slots > 1:
-            return "they share state within a process"
         if self.batch_s(shape) > BATCH_S:
             return f"steps take {self.step_told}"
-        if shape.slots > 1 and self.build_s(shape.slots) > BUILD_S:
-            return f"one takes {_time(self.build_s(1))} to build and reset"
         if self.batch_bytes(shape) > BATCH_BYTES:
             return f"an observation has {self._observation_bytes:,} bytes"
-        if shape.slots > 1 and self.needs_memory(shape.slots):
+        return ""
+
+    def too_many(self, slots: int) -> str:
+        """Why so many environments in a process are not chosen; empty if they can be."""
+        if slots == 1:
+            return ""
+        if self.trial.single:
+            return "a second one cannot exist beside the first"
+        if self.trial.entangled:
+            return "they share state within a process"
+        if self.build_s(slots) > BUILD_S:
+            return f"one takes {_time(self.build_s(1))} to build and reset"
+        if self.needs_memory(slots):
             return f"one takes {self.trial.slot_bytes / MIB:,.0f} MiB of memory"
         return ""
 
@@ -156,7 +162,8 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     _require_workable(experiment, costs, shape)
     session: dict[str, Any] = {}
     batches = experiment.learner.batches_per_update
-    remarks = [*trial.remarks, *_of_rewards(experiment, trial), *_of_clock(experiment)]
+    remarks = [*trial.remarks, *([shared_state(info.id)] if trial.entangled else [])]
+    remarks += [*_of_rewards(experiment, trial), *_of_clock(experiment)]
     if shape != before:
         experiment = _shaped(experiment, shape)
         told = _shape_told(info.id, why, shape)
@@ -174,7 +181,7 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     if costs.has_slow_resets and not why:
         remarks.append(f"{info.id}: a reset takes {_time(trial.reset_s)}, once in every episode")
     evaluation = _evaluation(experiment, info, costs, remarks)
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = {"entangled": True} if trial.entangled else {}
     slowest_s = max(trial.build_s, trial.reset_s, trial.slowest_step_s)
     if experiment.environment.hang_s is None and HANGS_AFTER * slowest_s > HANG_S:
         environment["hang_s"] = 10.0 * math.ceil(HANGS_AFTER * slowest_s / 10)
@@ -188,28 +195,42 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     return Fitted(changed, tuple(remarks), single=trial.single)
 
 
+def shared_state(name: str) -> str:
+    """What is so if environments in one process change each other, and what to do."""
+    return (
+        f"{name}: a step of one environment changes what another in the same process shows, so "
+        "they share state: a global variable, a random generator, or a C library with one world. "
+        "One per player is safe (session.slots=1, evaluation.slots=1), and for a file or a server "
+        "that all share, one player (--players 1)"
+    )
+
+
 def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shape, str]:
     """The largest affordable shape, and why the first one was not chosen."""
-    why = first = costs.too_much(shape)
-    while why:
-        smaller = next(_smaller(experiment, shape), None)
-        if smaller is None:
-            break
-        shape, why = smaller, costs.too_much(smaller)
+    first = costs.too_much(shape) or costs.too_many(shape.slots)
+    while costs.too_many(shape.slots) and (smaller := _fewer_slots(experiment, shape)):
+        shape = smaller
+    while costs.too_much(shape) and (
+        smaller := _fewer_slots(experiment, shape) or _fewer_ticks(experiment, shape)
+    ):
+        shape = smaller
     return shape, first
 
 
-def _smaller(experiment: Experiment, shape: _Shape) -> Iterator[_Shape]:
-    """Shapes with half the slots, or else half the ticks, if these settings are open."""
-    chosen = experiment.session.model_fields_set
-    if "slots" not in chosen and shape.slots > 1:
-        half = _Shape(shape.ticks, shape.slots // 2)
-        if _suits(experiment, half):
-            yield half
-    if "ticks" not in chosen and shape.ticks >= 2 * LEAST_TICKS:
-        half = _Shape(shape.ticks // 2, shape.slots)
-        if _suits(experiment, half):
-            yield half
+def _fewer_slots(experiment: Experiment, shape: _Shape) -> _Shape | None:
+    """The shape with half the slots, if this setting is open."""
+    if "slots" in experiment.session.model_fields_set or shape.slots == 1:
+        return None
+    half = _Shape(shape.ticks, shape.slots // 2)
+    return half if _suits(experiment, half) else None
+
+
+def _fewer_ticks(experiment: Experiment, shape: _Shape) -> _Shape | None:
+    """The shape with half the ticks, if this setting is open."""
+    if "ticks" in experiment.session.model_fields_set or shape.ticks < 2 * LEAST_TICKS:
+        return None
+    half = _Shape(shape.ticks // 2, shape.slots)
+    return half if _suits(experiment, half) else None
 
 
 def _suits(experiment: Experiment, shape: _Shape) -> bool:

@@ -18,6 +18,7 @@ from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.learner.build import stop_threshold
 from tinyqueue.learner.service import LearnerService
 from tinyqueue.local.choices import as_found, remark_on, with_algorithm, with_an_end, with_choices
+from tinyqueue.local.fitting import shared_state
 from tinyqueue.local.interruption import Interruption, interruptible
 from tinyqueue.local.learner import make_learner
 from tinyqueue.local.players import LocalPlayers
@@ -159,8 +160,17 @@ def _check(experiment: Experiment, settings: Settings, where: Where) -> None:
 
 def _require_serial(experiment: Experiment, info: EnvironmentInfo) -> None:
     """Refuses what one process cannot do: evaluate next to a stage if only one can exist."""
-    single = info.trial.single if info.trial else ""
-    if single and (experiment.session.slots > 1 or stop_threshold(experiment, info) is not None):
+    if info.trial is None:
+        return
+    single, entangled = info.trial.single, info.trial.entangled
+    needs_two = experiment.session.slots > 1 or stop_threshold(experiment, info) is not None
+    if entangled and needs_two:
+        raise ConfigError(
+            f"{shared_state(info.id)}. With --serial all are in one process, and evaluation "
+            "episodes are played next to those of training. Leave out --serial: each player then "
+            "has one environment."
+        )
+    if single and needs_two:
         raise ConfigError(
             f"a second {info.id} cannot exist next to the first: {single}. With --serial all are "
             "in one process, and evaluation episodes are played next to those of training. Leave "
