@@ -35,6 +35,19 @@ def test_of_several_runs_one_without_episodes_is_left_out_and_named(tinyqueue, t
     assert f"{empty} holds no finished episode yet, so it is left out" in said.err
 
 
+def test_a_number_of_info_is_drawn_of_the_runs_that_have_episodes(tinyqueue, tmp_path):
+    full, empty = (run_of(tmp_path / "pole" / str(number)) for number in (1, 2))
+    (empty / "episodes.jsonl").unlink()
+    line = json.loads((full / "episodes.jsonl").read_text())
+    line["info"] = {"score": [1.0] * 20}
+    (full / "episodes.jsonl").write_text(json.dumps(line) + "\n")
+
+    said = tinyqueue("plot", empty, full, "--out", tmp_path / "curve.png", "--info", "score")
+
+    assert said.out.startswith("written: ")
+    assert f"{empty} holds no finished episode yet" in said.err
+
+
 def test_a_folder_without_episodes_is_named(tinyqueue, tmp_path):
     (tmp_path / "empty").mkdir()
 

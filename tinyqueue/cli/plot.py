@@ -13,7 +13,6 @@ from tinyqueue.cli.runs import require_run
 from tinyqueue.cli.terminal import say
 from tinyqueue.errors import ConfigError, NothingRecordedError
 from tinyqueue.monitor.plots import plot_learning_curve
-from tinyqueue.monitor.recorded import read_episodes
 
 
 @click.command()
@@ -35,13 +34,8 @@ def plot(runs: tuple[Path, ...], out: Path, info: str | None) -> None:
     """Draw the learning curves of RUNS in one image."""
     for run in runs:
         require_run(run)
-    empty = [run for run in runs if info is None and not len(read_episodes(run)[1])]
-    if len(empty) < len(runs):
-        for run in empty:
-            say(f"{run} holds no finished episode yet, so it is left out")
-        runs = tuple(run for run in runs if run not in empty)
     try:
-        plot_learning_curve(list(runs), out, info=info)
+        plot_learning_curve(list(runs), out, info=info, left_out=_say_left_out)
     except NothingRecordedError as error:
         raise with_advice(error) from error
     except OSError as error:
@@ -49,3 +43,7 @@ def plot(runs: tuple[Path, ...], out: Path, info: str | None) -> None:
             f"{out} cannot be written: {error.strerror or error}. Give another file with --out."
         ) from error
     print_text(f"written: {out}")
+
+
+def _say_left_out(run: Path) -> None:
+    say(f"{run} holds no finished episode yet, so it is left out")

@@ -64,16 +64,16 @@ def read_curve(run: Path, info: str | None = None) -> Curve:
         RunDirectoryError: No episode had this number, or a line is damaged.
     """
     steps, returns = read_episodes(run, info)
-    if not len(returns) and info is not None:
-        raise RunDirectoryError(
-            f"{run} has no number of info called {info!r} in its episodes; "
-            f"it has {', '.join(info_names(run)) or 'none'}. To record it: metrics.info=[{info!r}]."
-        )
-    if not len(returns):
+    if not len(returns) and not len(read_episodes(run)[1]):
         raise NothingRecordedError(
             run,
             f"{run} holds no finished episode, so there is no curve to draw. If "
             "its episodes never end by themselves, set environment.max_episode_steps.",
+        )
+    if not len(returns):
+        raise RunDirectoryError(
+            f"{run} has no number of info called {info!r} in its episodes; "
+            f"it has {', '.join(info_names(run)) or 'none'}. To record it: metrics.info=[{info!r}]."
         )
     points = min(max(len(returns) // EPISODES_PER_POINT, 10), POINTS)
     evaluations = list(complete_lines(run / "evaluations.jsonl")) if info is None else []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyqueue.errors import MissingExtraError
+from tinyqueue.errors import MissingExtraError, NothingRecordedError
 from tinyqueue.monitor.curves import Curve, merge, read_curve
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7570b3", "#e7298a", "#66a61e")
 
 
 def plot_learning_curve(
-    runs: Sequence[Path], out: Path, *, level: float | None = None, info: str | None = None
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    level: float | None = None,
+    info: str | None = None,
+    left_out: Callable[[Path], None] = lambda run: None,
 ) -> Path:
     """Draws return against env steps: mean, min–max band, evaluations, level.
 
@@ -28,20 +33,21 @@ def plot_learning_curve(
         out: The image file; its suffix sets the format. Its folder is created if missing.
         level: Drawn as a line; the runs' own level if None.
         info: A number of ``metrics.info`` to draw instead of the return.
+        left_out: Called for each run that holds no finished episode, if others do.
 
     Returns:
         ``out``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        RunDirectoryError: A run holds no finished episode, or is damaged.
+        RunDirectoryError: No run holds a finished episode, or one is damaged.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("plot", "a learning curve") from error
-    curves = [read_curve(run, info) for run in runs]
+    curves = _read(runs, info, left_out)
     alike: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         alike.setdefault((curve.experiment, curve.protocol), []).append(curve)
@@ -61,6 +67,21 @@ def plot_learning_curve(
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
     return out
+
+
+def _read(runs: Sequence[Path], info: str | None, left_out: Callable[[Path], None]) -> list[Curve]:
+    """The curves of all runs that have one."""
+    curves, empty = list[Curve](), list[NothingRecordedError]()
+    for run in runs:
+        try:
+            curves.append(read_curve(run, info))
+        except NothingRecordedError as error:
+            empty.append(error)
+    if not curves:
+        raise empty[0]
+    for nothing in empty:
+        left_out(nothing.run)
+    return curves
 
 
 def _titled(curve: Curve) -> str:
