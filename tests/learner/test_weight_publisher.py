@@ -72,6 +72,16 @@ def test_after_flushall_spec_graph_and_newest_version_are_published_anew(
     assert specs.graph("pole", spec.graph_sha256) == GRAPH
 
 
+def test_a_graph_alone_that_is_evicted_is_published_again(client, make_publisher, spec):
+    publisher = make_publisher(client)
+    publisher.publish_spec()
+    client.delete(Keys("pole").graph(spec.graph_sha256))
+
+    publisher.heal()
+
+    assert SpecStore(client).graph("pole", spec.graph_sha256) == GRAPH
+
+
 def test_a_store_that_has_everything_is_left_alone(client, make_publisher):
     publisher = make_publisher(client)
     publisher.publish_spec()

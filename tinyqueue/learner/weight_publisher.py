@@ -146,7 +146,9 @@ class WeightPublisher:
 
     def _has_spec(self) -> bool:
         try:
-            return self._specs.load(self._spec.experiment) == self._spec
+            return self._specs.load(self._spec.experiment) == self._spec and self._specs.has_graph(
+                self._spec
+            )
         except ConfigError:
             return False
 

@@ -93,6 +93,11 @@ class SpecStore:
         _verify(graph, sha256)
         return graph
 
+    def has_graph(self, spec: PlaySpec) -> bool:
+        """Whether the store has the graph that a spec names; Redis may have evicted it."""
+        with answering(self._client):
+            return bool(self._client.exists(Keys(spec.experiment).graph(spec.graph_sha256)))
+
     def _leaving(self, spec: PlaySpec) -> list[str]:
         """The key of the graph that a new spec replaces, if it is another one."""
         try:
