@@ -192,6 +192,39 @@ def is_refused(url: str, attempt: Callable[[Any], object]) -> bool:
     return False
 
 
+def test_a_worker_whose_events_have_no_place_to_go_plays_without_them(
+    logins: RoleLogins, cluster: Cluster, start: Start
+) -> None:
+    # Given what a visible player may do to all others: declare another exchange of this name
+    with Connection(administrator(logins)) as owner:
+        channel: Any = owner.channel()
+        channel.exchange_delete("celeryev")
+        channel.exchange_declare("celeryev", "direct", durable=True, auto_delete=False)
+        try:
+            worker = start(logins.url("visible-player"))
+            cluster.until(lambda: "Flower does not show" in worker.printed, "it is said")
+            send(logins, "unseen")
+            cluster.until(lambda: "task=unseen " in worker.printed, "a task is taken")
+        finally:
+            channel.exchange_delete("celeryev")
+
+
+def test_a_worker_waits_for_a_queue_that_another_login_consumes_exclusively(
+    logins: RoleLogins, cluster: Cluster, start: Start
+) -> None:
+    with Connection(logins.url("player")) as other:
+        channel: Any = other.channel()
+        channel.basic_consume("play", exclusive=True, callback=lambda message: None)
+        worker = start(logins.url("visible-player"))
+
+        cluster.until(lambda: worker.printed.count("consumes a queue excl") > 6, "it is said")
+        assert worker.is_running
+    send(logins, "again")
+
+    cluster.until(lambda: "task=again " in worker.printed, "a task is taken")
+    assert "permissions of a role" not in worker.printed
+
+
 def test_a_worker_that_is_refused_from_the_start_ends_and_says_what_to_do(
     logins: RoleLogins, start: Start
 ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 import structlog
-from amqp.exceptions import AccessRefused
+from amqp.exceptions import AccessRefused, PreconditionFailed
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.utils.threads import bound_open_broker_sockets  # type: ignore[attr-defined]
 from celery.worker.consumer import Consumer
@@ -36,6 +36,7 @@ PROVEN_S = 10.0
 _WAKE_S = 0.2
 _GOODBYE_S = 3.0
 _QUEUE = re.compile(r"access to queue '([^']+)'")
+_EXCLUSIVE = re.compile(r"queue '([^']+)' in vhost '[^']*' in exclusive use")
 
 log = structlog.get_logger(__name__)
 
@@ -164,9 +165,14 @@ class WorkerConsumer(Consumer):
 
     def _look_for_events(self, connection: Connection) -> None:
         exchange = Exchange(self.app.conf.event_exchange, type="topic")
-        may = self._wants_events and _may_declare(connection, exchange)
+        try:
+            may = self._wants_events and _may_declare(connection, exchange)
+            why = "this login may send no events"
+        except PreconditionFailed as error:
+            # Whoever may declare it can delete it and declare another.
+            may, why = False, plain(error)
         if self._wants_events and not may:
-            log.info("this login may send no events; Flower does not show this worker")
+            log.info(f"{why}; Flower does not show this worker")
         self._events.send_events = may
 
     def _queues(self) -> list[Any]:
@@ -179,7 +185,13 @@ class WorkerConsumer(Consumer):
             self._refusals = 0
             self._reconnects.succeeded()
         self._ready_s = None
-        if isinstance(exc, AccessRefused) and not self._leaves_out(exc):
+        if isinstance(exc, AccessRefused) and (found := _EXCLUSIVE.search(str(exc))):
+            log.error(
+                "another login consumes a queue exclusively, so this worker gets no tasks; find it "
+                "with rabbitmqctl list_consumers, and take its permission to read the queue",
+                queue=found[1],
+            )
+        elif isinstance(exc, AccessRefused) and not self._leaves_out(exc):
             self._refusals += 1
             if self._refusals >= REFUSED_TRIES and not self._is_proven:
                 names = [queue.name for queue in self._queues()]
