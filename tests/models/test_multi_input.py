@@ -183,6 +183,20 @@ def test_observations_without_an_image_are_allowed():
     assert built(Q, {"": Leaf("float32", (4,))}).apply({"": np.ones((2, 4), np.float32)})
 
 
+@pytest.mark.parametrize("n", [2**31 - 1, 2**31 + 3, 2**32 + 3, 2**40])
+def test_more_values_than_fit_in_32_bits_are_told_apart_where_they_are_played(n: int):
+    space = {"": Leaf("int64", (), n=n)}
+    network = built(ACTOR_CRITIC, space)
+    export = PolicyExport(network, ("logits",))
+    runner = PolicyRunner(export.graph, export.arrays(), 1)
+    seen = {"": np.array([0, 1, n // 2, n - 2, n - 1], np.int64)}
+
+    trained = np.asarray(network.apply(seen)["logits"])
+
+    np.testing.assert_allclose(runner.run(seen, {})[0]["logits"], trained, rtol=1e-4, atol=1e-5)
+    assert len({row.tobytes() for row in trained}) == 5
+
+
 def test_convolutions_of_ones_choice_refuse_an_image_that_is_too_small():
     with pytest.raises(ConfigError, match=r"36 × 36 pixels or more.*10 × 10"):
         built(Q, convolutions="nature")

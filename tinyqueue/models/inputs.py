@@ -85,7 +85,7 @@ def _one_hot(tensor: Tensor, n: int) -> Tensor:
 def _digits(tensor: Tensor, n: int) -> Tensor:
     """``[…, ⌈log₂ n⌉]`` binary digits: all values stay distinct, at little cost."""
     _, keras = import_keras()
-    whole = keras.ops.expand_dims(keras.ops.cast(tensor, "int32"), -1)
+    whole = keras.ops.expand_dims(keras.ops.cast(tensor, "int32" if n < 1 << 31 else "int64"), -1)
     places = [1 << place for place in range(max(1, (n - 1).bit_length()))]
     columns = [keras.ops.mod(keras.ops.floor_divide(whole, place), 2) for place in places]
     return keras.ops.cast(keras.ops.concatenate(columns, axis=-1), "float32")
