@@ -70,6 +70,17 @@ def test_the_last_weights_are_judged_before_the_limit_is_said(make_training, mak
     assert len(games.asked) == 1
 
 
+def test_a_run_that_is_not_solved_tells_its_training_return(make_training, make_batch):
+    training = make_training(Games(40.0, 40.0, 40.0), stop={"max_env_steps": 20})
+    for n in range(3):
+        training.update(taken([make_batch(n, returns=[10.0 * n, 30.0])]))
+        training.is_over()
+
+    outcome = training.finish()
+
+    assert (outcome.training_mean, outcome.training_episodes) == (20.0, 6)
+
+
 @pytest.mark.parametrize("mean", [40.0, 104.0])
 def test_a_run_that_saw_no_whole_episode_has_failed_unless_its_games_solve_it(
     make_training, make_batch, reporter, mean

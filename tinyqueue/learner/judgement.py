@@ -170,7 +170,7 @@ class Judgement:
             last_games=len(last.result.returns) if last else 0,
             reason=spoiled or ("" if is_judged else self._why_unjudged),
             last_env_steps=last.checkpoint.env_steps if last else 0,
-            training_mean=returns.mean_return if returns.count else None,
+            training_mean=returns.mean_return if returns.size else None,
             training_episodes=returns.size,
             remarks=(*(last.remarks if last else ()), *self._reporter.closing_remarks()),
             advice=tuple(self._reporter.closing_advice()),

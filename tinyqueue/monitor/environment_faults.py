@@ -54,14 +54,13 @@ class EnvironmentFaults:
             return []
         share = self.count / max(1, self.episodes)
         # A reset can fail too, so that there may be more faults than episodes.
-        often = (
-            f" ({100 * share:.{2 if share < 0.1 else 3}g} %)" if self.count <= self.episodes else ""
-        )
+        is_share = self.count <= self.episodes and not self.of_resets
+        often = f" ({100 * share:.{2 if share < 0.1 else 3}g} %)" if is_share else ""
         times = "once" if self.count == 1 else f"{self.count:,} times"
         said = (
             f"the environment failed {times} in {self.episodes:,} training "
             f"episodes{often}, first: {self.first.rstrip('.')}"
         )
-        if share > TELLING_SHARE:
+        if is_share and share > TELLING_SHARE:
             said += "; returns include episodes that were cut off"
         return [said]
