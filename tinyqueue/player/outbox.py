@@ -180,8 +180,8 @@ class Outbox:
         for task in ended:
             self._ended.remove(task)
         self._outgoing = None
-        self._spool.done()
         self._write(outgoing.message_id, "confirmed")
+        self._spool.done()
 
     def _note_dropped(self) -> None:
         for drop in self._spool.take_dropped():
