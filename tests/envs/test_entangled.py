@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import gymnasium
@@ -13,10 +12,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from tinyqueue.envs.trial import Trial, try_out
+from tinyqueue.envs.trial import try_out
 from tinyqueue.experiment.environment import EnvironmentConfig
-
-ID = "Entangled-v0"
 
 
 class Walk(gymnasium.Env[Any, Any]):
@@ -193,18 +190,6 @@ class Slow(OneWorld):
     def move(self, by: float) -> None:
         super().move(by)
         time.sleep(0.06)
-
-
-@pytest.fixture
-def tried() -> Iterator[Any]:
-    """Tries an environment of this class out."""
-
-    def try_class(cls: Any, **settings: Any) -> Trial:
-        gymnasium.register(ID, entry_point=cls)
-        return try_out(EnvironmentConfig(id=ID, **settings)).trial
-
-    yield try_class
-    gymnasium.registry.pop(ID, None)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -13,11 +12,8 @@ import pytest
 from gymnasium import spaces
 
 from tinyqueue.data.seeds import seed32
-from tinyqueue.envs.trial import SEEDS, Trial, try_out
+from tinyqueue.envs.trial import SEEDS, Trial
 from tinyqueue.errors import EnvironmentFailedError
-from tinyqueue.experiment.environment import EnvironmentConfig
-
-ID = "Tried-v0"
 
 
 class Sound(gymnasium.Env[Any, Any]):
@@ -209,18 +205,6 @@ class Slow(Sound):
         return super().step(action)
 
 
-@pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Tries an environment of this class out."""
-
-    def try_class(cls: Any, **settings: Any) -> Trial:
-        gymnasium.register(ID, entry_point=cls)
-        return try_out(EnvironmentConfig(id=ID, **settings)).trial
-
-    yield try_class
-    gymnasium.registry.pop(ID, None)
-
-
 @pytest.mark.parametrize(
     ("cls", "says"),
     [
@@ -318,7 +302,7 @@ def test_a_mask_that_is_not_used_is_named_where_steps_fail(
         tried(cls)
     assert str(refused.value).endswith(f"try --set 'environment.action_mask=\"{mask}\"'")
 
-    gymnasium.registry.pop(ID)
+    gymnasium.registry.pop("Tried-v0")
     assert tried(cls, action_mask=mask).remarks == ()
 
 
