@@ -22,7 +22,8 @@ class VerifiedConnection(Connection):
     """A connection on which every host must present a certificate of its own.
 
     TLS is on by the URL's scheme or by ``ssl``. A URL's query can turn off a check for its host
-    by ``ssl_cert_reqs=none`` or ``ssl_check_hostname=false``.
+    by ``ssl_cert_reqs=none`` or ``ssl_check_hostname=false``. On Redis it has the transport of
+    :mod:`tinyqueue.bus.redis_acks`.
     """
 
     _initial_params: dict[str, Any]
@@ -33,6 +34,16 @@ class VerifiedConnection(Connection):
     ) -> ConnectionPool:
         """A pool of verified connections; kombu's own pool holds plain ones."""
         return _VerifiedPool(self, limit, **options)
+
+    def get_transport_cls(self) -> type[Any]:
+        """Called by kombu for its transport."""
+        kind: type[Any] = super().get_transport_cls()
+        if kind.driver_type != "redis":
+            return kind
+        # Imports redis-py, which a worker on RabbitMQ does without until it plays.
+        from tinyqueue.bus.redis_acks import CreditingTransport
+
+        return CreditingTransport
 
     def switch(self, conn_str: str) -> None:
         """Moves to another host's URL at a failover, with the TLS options of that URL only."""
