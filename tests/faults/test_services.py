@@ -69,6 +69,8 @@ def test_a_memory_alarm_of_the_broker_holds_up_play_and_nothing_else(
         for _ in range(2):
             cluster.redis.delete(Keys(PRESET).status)
             cluster.until(cluster.status, "the learner goes on telling how it is", within_s=10)
+        short = "Players get no tasks: the broker at"
+        cluster.until(lambda: short in learner.printed, "the user reads of it", within_s=25)
     finally:
         services.node.ctl("set_vm_memory_high_watermark", "0.6")
     cluster.trains_on()

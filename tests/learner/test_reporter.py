@@ -297,6 +297,18 @@ def test_a_silence_that_went_by_unseen_is_told_once(reporter, view, monkeypatch)
     assert silent == [f"no session batch has arrived for {s} s" for s in (32, 62)]
 
 
+def test_a_silence_because_no_tasks_can_be_sent_says_so(reporter, view, monkeypatch):
+    later_s = time.monotonic() + 16.0
+    monkeypatch.setattr("tinyqueue.learner.reporter.time.monotonic", lambda: later_s)
+    reporter.no_tasks = "the broker accepts no messages: it is short of memory or disk."
+    reporter.waited()
+
+    assert view.messages == [
+        "no session batch has arrived for 16 s. Players get no tasks: the broker accepts no "
+        "messages: it is short of memory or disk."
+    ]
+
+
 def test_the_status_is_json_from_the_start(reporter, run):
     status = json.loads(json.dumps(reporter.status(), allow_nan=False))
 

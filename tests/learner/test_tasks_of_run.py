@@ -64,7 +64,7 @@ def test_a_queue_that_is_missing_is_told_once_until_tasks_are_sent_again():
             raise error
 
     feed: Any = SimpleNamespace(tick=tick, silence_told=lambda **_: "")
-    reporter: Any = SimpleNamespace(message=said.append, is_evaluating=False)
+    reporter: Any = SimpleNamespace(message=said.append, is_evaluating=False, no_tasks="")
     do = task_chore(feed, reporter, is_needed=lambda: bool(outcomes))
     lacks = ConfigError("no queue 'play'")
     outcomes += [lacks, lacks, None, lacks, ServiceUnreachableError("away")]
@@ -74,6 +74,10 @@ def test_a_queue_that_is_missing_is_told_once_until_tasks_are_sent_again():
             do()
 
     assert said == ["no queue 'play'"] * 2
+    assert reporter.no_tasks == "away"
+    outcomes.append(None)
+    do()
+    assert reporter.no_tasks == ""
 
 
 def test_a_task_that_ended_is_replaced(spec):

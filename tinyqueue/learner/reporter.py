@@ -57,6 +57,7 @@ class Reporter:
 
     Attributes:
         is_evaluating: Whether an evaluation is being played; set by the training run.
+        no_tasks: Why players get no tasks; empty while they do. Set by what sends them.
     """
 
     def __init__(  # noqa: PLR0913  # what it tells of, by name
@@ -88,6 +89,7 @@ class Reporter:
         self._policy = "greedy"
         self._evaluated: tuple[int, str] | None = None
         self.is_evaluating = False
+        self.no_tasks = ""
         self._heard_s = time.monotonic()
         self._quiet_s = QUIET_S
         self._setbacks = setbacks
@@ -173,6 +175,8 @@ class Reporter:
         self.look()
 
     def _about_players(self) -> str:
+        if self.no_tasks:
+            return f"Players get no tasks: {self.no_tasks}"
         if self._players_log is not None:
             return f"The players' log is {shown(self._players_log)}"
         count = int(self._sources().get(Metric.PLAYERS, 0))

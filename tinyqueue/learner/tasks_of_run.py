@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tinyqueue.bus.feed import TaskFeed
 from tinyqueue.bus.task_sender import EXPIRES_S
 from tinyqueue.data.identity import new_id
-from tinyqueue.errors import ConfigError, TinyqueueError
+from tinyqueue.errors import ConfigError, NotNowError, TinyqueueError
 from tinyqueue.evaluation.games import most_steps
 from tinyqueue.evaluation.inbox import Inbox
 from tinyqueue.evaluation.remote_games import IsWanted, RemoteGames
@@ -107,7 +107,10 @@ def task_chore(
                 lacking = str(error)
                 reporter.message(lacking)
             raise
-        lacking = ""
+        except NotNowError as error:
+            reporter.no_tasks = str(error)
+            raise
+        lacking = reporter.no_tasks = ""
         if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
             reporter.message(told)
 
