@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 from tinyqueue.urls import TLS_SCHEMES
 
 CERTIFICATE = "certificate"
+REFUSED = ("wrongpass", "noauth", "noperm", CERTIFICATE)
+"""Kinds of trouble with a service that waiting does not mend: a wrong password, a missing
+permission, a certificate that cannot be verified."""
 """Kind of every failure to verify a server's certificate: waiting does not mend it."""
 
 _OTHER_NAME = (62, 64)

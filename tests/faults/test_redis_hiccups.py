@@ -100,6 +100,19 @@ def emptied(admin: redis.Redis) -> None:
 HICCUPS: list[Callable[[redis.Redis], None]] = [paused, busy, full, read_only, locked, emptied]
 
 
+def test_a_redis_that_goes_away_while_a_learner_builds_its_network_is_waited_for(
+    cluster: Cluster, admin: redis.Redis
+) -> None:
+    learner = cluster.learner(*ENDLESS)
+    cluster.until(lambda: cluster.redis.exists(KEYS.lease), "it has its lease")
+
+    paused(admin)
+
+    cluster.worker()
+    cluster.trains_on(1)
+    assert "the run begins when it works again" in learner.printed
+
+
 def test_no_hiccup_ends_a_learner_and_training_goes_on_within_seconds(
     cluster: Cluster, server: RedisServer, admin: redis.Redis, record_property: Any
 ) -> None:

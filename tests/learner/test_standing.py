@@ -2,11 +2,19 @@
 
 import json
 import math
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from tinyqueue.errors import LeaseLostError, LeaseNotRenewedError, StaleEpochError
+from tinyqueue.connection_faults import REFUSED
+from tinyqueue.errors import (
+    LeaseLostError,
+    LeaseNotRenewedError,
+    ServiceUnreachableError,
+    StaleEpochError,
+)
+from tinyqueue.learner import standing as learner_standing
 from tinyqueue.learner.standing import MOST_WAITING, Standing
 from tinyqueue.run.run_directory import RunDirectory
 
@@ -47,8 +55,13 @@ def now():
 
 
 @pytest.fixture
-def standing(lease, run, said, now):
-    return Standing(lease, run, said.append, clock=lambda: now.s)
+def stopping():
+    return threading.Event()
+
+
+@pytest.fixture
+def standing(lease, run, said, stopping, now):
+    return Standing(lease, run, said.append, stopping, clock=lambda: now.s)
 
 
 def test_a_leader_may_do_everything(standing, said):
@@ -203,3 +216,64 @@ def test_weights_that_follow_a_renewed_lease_are_no_news(standing, lease, said, 
     standing.tell()
 
     assert said[1:] == ["Redis works again after 1 s; training goes on"]
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(learner_standing, "ASK_AGAIN_S", 0.0)
+
+
+AWAY = ServiceUnreachableError("Redis does not answer.", kind="TimeoutError")
+
+
+class Answers:
+    """Raises these errors in turn, then returns 7."""
+
+    def __init__(self, *errors):
+        self.left = [*errors]
+
+    def __call__(self):
+        if self.left:
+            raise self.left.pop(0)
+        return 7
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_redis_that_is_away_as_a_run_begins_is_waited_for(standing, said, now):
+    full = ServiceUnreachableError("Redis is full.", kind="oom")
+    answers = Answers(full, AWAY, LeaseNotRenewedError("not renewed"))
+
+    def ask():
+        now.s += 4.0
+        return answers()
+
+    assert standing.once_it_answers(ask) == 7
+    standing.tell()
+
+    assert said == [
+        "Redis does not answer. Since 4 s: the run begins when it works again",
+        "Redis works again after 12 s; training goes on",
+    ]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_redis_that_refuses_a_run_as_it_begins_ends_it(standing, kind):
+    refuses = ServiceUnreachableError("Redis refuses.", kind=kind)
+
+    with pytest.raises(ServiceUnreachableError, match="refuses"):
+        standing.once_it_answers(Answers(AWAY, refuses))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_learner_that_waits_to_begin_ends_when_it_is_stopped_or_replaced(
+    standing, lease, stopping
+):
+    lease.is_valid, lease.is_replaced = False, True
+    with pytest.raises(LeaseLostError):
+        standing.once_it_answers(Answers(AWAY))
+
+    lease.is_valid, lease.is_replaced = True, False
+    stopping.set()
+    with pytest.raises(ServiceUnreachableError):
+        standing.once_it_answers(Answers(AWAY))

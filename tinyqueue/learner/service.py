@@ -99,7 +99,7 @@ class LearnerService:
         self._lease = LearnerLease(
             self._redis, experiment.name, run.run_id, holder=f"{host_name()} run {run.path}"
         )
-        self._standing = Standing(self._lease, run, surroundings.view.message)
+        self._standing = Standing(self._lease, run, surroundings.view.message, self._stopping)
 
     @property
     def experiment(self) -> Experiment:
@@ -171,6 +171,7 @@ class LearnerService:
         )
         # From here on the run is kept: errors in its settings alone were found above.
         epoch = self._run.reserve_epoch(epoch)
+        at_least = self._standing.once_it_answers(self._weights.head) + 1
         publisher = WeightPublisher(
             self._weights,
             SpecStore(self._redis),
@@ -211,7 +212,7 @@ class LearnerService:
             source=experience,
             setbacks=setbacks,
             epoch=epoch,
-            versions=Versions(self._run, at_least=self._weights.head() + 1),
+            versions=Versions(self._run, at_least=at_least),
             publish=publisher.publish,
             games=games,
             view=around.view,
@@ -232,10 +233,10 @@ class LearnerService:
             made.training.restore(ledger)
             self._run.keep_taken()
             self._run.goes_on()
-            publisher.publish_spec()
+            self._standing.once_it_answers(publisher.publish_spec)
             made.updater.publish()
             if credits is not None:
-                credits.begin()
+                self._standing.once_it_answers(credits.begin)
             endings.callback(self._write_last_status, made.reporter)
             endings.callback(consumer.stop, timeout_s=10.0)
             endings.callback(experience.stop)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from tinyqueue.errors import LeaseNotRenewedError, TinyqueueError
+from tinyqueue.connection_faults import REFUSED
+from tinyqueue.errors import (
+    LeaseNotRenewedError,
+    NotNowError,
+    ServiceUnreachableError,
+    TinyqueueError,
+)
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.store.lease import LearnerLease
 
@@ -13,9 +21,13 @@ SAY_AGAIN_S = 20.0
 """Between two messages about the same outage."""
 SAY_AFTER_S = 3.0
 """Weights that wait for less are no outage."""
+ASK_AGAIN_S = 0.5
+"""Between two tries of what a learner needs before it can begin."""
 MOST_WAITING = 8
 """Versions that may wait to be published while training on what players send: it is played with
 the last one that was, and the further the two are apart, the less can be learned from it."""
+
+T = TypeVar("T")
 
 
 class Standing:
@@ -29,6 +41,7 @@ class Standing:
         lease: The lease.
         run: The run directory, locked by this process.
         say: Shows the user a message.
+        stopping: Set once the learner is to end.
         clock: Monotonic seconds.
     """
 
@@ -37,13 +50,15 @@ class Standing:
         lease: LearnerLease,
         run: RunDirectory,
         say: Callable[[str], None],
+        stopping: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lease = lease
         self._run = run
         self._say = say
+        self._stopping = stopping
         self._clock = clock
-        self._is_ending = False
+        self._has_begun, self._is_ending = True, False
         self._replaced: TinyqueueError | None = None
         self._away_since_s: float | None = None
         self._say_at_s = 0.0
@@ -114,6 +129,32 @@ class Standing:
         """Notes that training is over: what is in hand is recorded now, or never."""
         self._is_ending = True
 
+    def once_it_answers(self, do: Callable[[], T]) -> T:
+        """Does what a learner needs of Redis before it can begin, as soon as that is possible.
+
+        Args:
+            do: Asks Redis.
+
+        Raises:
+            NotNowError: Redis refuses it for a reason that lasts, or the learner is to end.
+            LeaseLostError, StaleEpochError: Another learner has replaced this one.
+        """
+        self._has_begun = False
+        while True:
+            try:
+                done = do()
+            except NotNowError as error:
+                lasts = isinstance(error, ServiceUnreachableError) and error.kind in REFUSED
+                if lasts or self._stopping.is_set():
+                    raise
+                self._why = str(error)
+            else:
+                self._has_begun, self._why = True, ""
+                return done
+            self.require_not_replaced()
+            self.tell()
+            self._stopping.wait(ASK_AGAIN_S)
+
     def waiting(self, number: int, why: str) -> None:
         """Notes how many weight versions wait to be published, and why; from any thread."""
         self._waiting, self._why = number, why
@@ -158,6 +199,8 @@ class Standing:
 
     def _does(self) -> str:
         """What becomes of training for as long as this lasts."""
+        if not self._has_begun:
+            return "the run begins when it works again"
         if self.rests:
             return "nothing is accepted or published until it works again; training waits for that"
         if self.holds:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinyqueue.connection_faults import CERTIFICATE
+from tinyqueue.connection_faults import REFUSED
 from tinyqueue.errors import (
     ConfigError,
     EnvironmentMismatchError,
@@ -42,11 +42,6 @@ FAILED = Growth(0.1, 15.0)
 """The environment, or anything else: it may work the next time."""
 AWAY = Growth(0.5, 5.0)
 """A service does not answer. When it does again, players should be back within seconds."""
-
-
-REFUSED = ("wrongpass", "noauth", "noperm", CERTIFICATE)
-"""Kinds of trouble with a service that waiting does not mend: a wrong password, a missing
-permission, a certificate that cannot be verified."""
 
 
 def is_unfit(error: BaseException) -> bool:
