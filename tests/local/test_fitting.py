@@ -12,7 +12,8 @@ from tinyqueue.data.spaces import Leaf
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
-from tinyqueue.local.fitting import BATCH_S, Fitted, fitted
+from tinyqueue.local.batch_costs import BATCH_S
+from tinyqueue.local.fitting import Fitted, fitted
 from tinyqueue.wire.limits import SESSION_LIMITS
 
 FAST = Trial(

@@ -17,7 +17,8 @@ from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.sections import LearnerConfig, SessionConfig
-from tinyqueue.local.fitting import BATCH_S, Fitted, fitted
+from tinyqueue.local.batch_costs import BATCH_S
+from tinyqueue.local.fitting import Fitted, fitted
 
 FAST = Trial(
     slots=2,

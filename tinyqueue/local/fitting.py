@@ -11,26 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tinyqueue.algorithms.default import with_fitting_updates
 from tinyqueue.algorithms.registry import find
-from tinyqueue.data.spaces import Space
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.trial import Trial
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.experiment import Experiment
 from tinyqueue.experiment.sections import Section
-from tinyqueue.wire.limits import MIB, SESSION_LIMITS
+from tinyqueue.local.batch_costs import BATCH_S, BUILD_S, BatchCosts, Shape, time_told
+from tinyqueue.wire.limits import SESSION_LIMITS
 
-BATCH_S = 10.0
-"""Longest batch to choose: a third of a task's shortest time limit."""
 MOST_BATCH_S = 60.0
 """Longest batch that the user may set. The learner hears nothing from a player for that long."""
-BUILD_S = 10.0
-"""Longest time for building the environments of one player to choose."""
-BATCH_BYTES = 8 * MIB
-"""Largest batch to choose, before compression."""
 LEAST_LIMIT_S = 30.0
 MOST_EPISODE_S = 1500.0
 """Longest time limit to choose for whole episodes. RabbitMQ takes a task away after 30 min."""
@@ -38,8 +30,6 @@ HANGS_AFTER = 10
 """A call counts as hanging after this many times the slowest call of the trial …"""
 HANG_S = 30.0
 """… if that is longer than this, the default."""
-SLOW_RESET_S = 1.0
-"""A reset that takes this long is told."""
 LEAST_TICKS = 8
 LEAST_GAMES = 10
 GAMES_S = 120.0
@@ -51,12 +41,6 @@ CHOSEN = {
     "evaluation": ("slots", "episodes", "here_after_s"),
 }
 """Settings that may be chosen at the start if they are left open, by section."""
-MEMORY_SHARE = 0.5
-"""Share of the free memory that environments may take."""
-_STEP_BYTES = 40
-"""Size of an env step besides its observation: action, reward, flags, extras of the head."""
-_LIGHT_BYTES = 32 * MIB
-"""Environments that take less do not count: the measurement is not that precise."""
 
 
 @dataclass(frozen=True)
@@ -74,74 +58,6 @@ class Fitted:
     single: str = ""
 
 
-@dataclass(frozen=True)
-class _Shape:
-    ticks: int
-    slots: int
-
-
-class _Costs:
-    """The costs of a batch, depending on its shape."""
-
-    def __init__(self, info: EnvironmentInfo, trial: Trial, players: int) -> None:
-        self.trial = trial
-        self._observation_bytes = _bytes_of(info.observation_space)
-        self._players = max(1, players)
-        self._free_bytes = _free_memory_bytes()
-
-    def batch_s(self, shape: _Shape) -> float:
-        return shape.ticks * shape.slots * self.trial.step_s
-
-    def build_s(self, slots: int) -> float:
-        return slots * (self.trial.build_s + self.trial.reset_s)
-
-    @property
-    def step_told(self) -> str:
-        """How long a step takes, and a reset if that is why."""
-        told = _time(self.trial.step_s)
-        if self.has_slow_resets:
-            told += f", resets included, and a reset {_time(self.trial.reset_s)}"
-        return told
-
-    @property
-    def has_slow_resets(self) -> bool:
-        """Whether a player stands still at the end of every episode for long enough to be told."""
-        return self.trial.reset_s >= SLOW_RESET_S
-
-    def batch_bytes(self, shape: _Shape) -> int:
-        observations = (shape.ticks + 1) * shape.slots * self._observation_bytes
-        return observations + shape.ticks * shape.slots * _STEP_BYTES
-
-    def needs_memory(self, slots: int) -> bool:
-        """Whether this many environments in every player take more than their share."""
-        each = self.trial.slot_bytes
-        return (
-            each > _LIGHT_BYTES and slots * self._players * each > MEMORY_SHARE * self._free_bytes
-        )
-
-    def too_much(self, shape: _Shape) -> str:
-        """Why this shape is not chosen; empty if it can be."""
-        if self.batch_s(shape) > BATCH_S:
-            return f"steps take {self.step_told}"
-        if self.batch_bytes(shape) > BATCH_BYTES:
-            return f"an observation has {self._observation_bytes:,} bytes"
-        return ""
-
-    def too_many(self, slots: int) -> str:
-        """Why so many environments in a process are not chosen; empty if they can be."""
-        if slots == 1:
-            return ""
-        if self.trial.single:
-            return "a second one cannot exist beside the first"
-        if self.trial.entangled:
-            return "they share state within a process"
-        if self.build_s(slots) > BUILD_S:
-            return f"one takes {_time(self.build_s(1))} to build and reset"
-        if self.needs_memory(slots):
-            return f"one takes {self.trial.slot_bytes / MIB:,.0f} MiB of memory"
-        return ""
-
-
 def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitted:
     """Chooses the settings that were left open.
 
@@ -156,8 +72,8 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     trial = info.trial
     if trial is None:
         return Fitted(experiment)
-    costs = _Costs(info, trial, players)
-    before = _Shape(experiment.session.ticks, experiment.session.slots)
+    costs = BatchCosts(info, trial, players)
+    before = Shape(experiment.session.ticks, experiment.session.slots)
     shape, why = _chosen(experiment, costs, before)
     _require_workable(experiment, costs, shape)
     session: dict[str, Any] = {}
@@ -175,11 +91,13 @@ def fitted(experiment: Experiment, info: EnvironmentInfo, players: int) -> Fitte
     batch_s = costs.batch_s(shape)
     if batch_s > BATCH_S:
         remarks.append(
-            f"a session batch takes about {_time(batch_s)}: session.ticks = {shape.ticks} steps of "
-            f"session.slots = {shape.slots} environments, {_time(trial.step_s)} each"
+            f"a session batch takes about {time_told(batch_s)}: session.ticks = {shape.ticks} "
+            f"steps of session.slots = {shape.slots} environments, {time_told(trial.step_s)} each"
         )
     if costs.has_slow_resets and not why:
-        remarks.append(f"{info.id}: a reset takes {_time(trial.reset_s)}, once in every episode")
+        remarks.append(
+            f"{info.id}: a reset takes {time_told(trial.reset_s)}, once in every episode"
+        )
     evaluation = _evaluation(experiment, info, costs, remarks)
     environment: dict[str, Any] = {"entangled": True} if trial.entangled else {}
     slowest_s = max(trial.build_s, trial.reset_s, trial.slowest_step_s)
@@ -205,7 +123,7 @@ def shared_state(name: str) -> str:
     )
 
 
-def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shape, str]:
+def _chosen(experiment: Experiment, costs: BatchCosts, shape: Shape) -> tuple[Shape, str]:
     """The largest affordable shape, and why the first one was not chosen."""
     first = costs.too_much(shape) or costs.too_many(shape.slots)
     while costs.too_many(shape.slots) and (smaller := _fewer_slots(experiment, shape)):
@@ -217,23 +135,23 @@ def _chosen(experiment: Experiment, costs: _Costs, shape: _Shape) -> tuple[_Shap
     return shape, first
 
 
-def _fewer_slots(experiment: Experiment, shape: _Shape) -> _Shape | None:
+def _fewer_slots(experiment: Experiment, shape: Shape) -> Shape | None:
     """The shape with half the slots, if this setting is open."""
     if "slots" in experiment.session.model_fields_set or shape.slots == 1:
         return None
-    half = _Shape(shape.ticks, shape.slots // 2)
+    half = Shape(shape.ticks, shape.slots // 2)
     return half if _suits(experiment, half) else None
 
 
-def _fewer_ticks(experiment: Experiment, shape: _Shape) -> _Shape | None:
+def _fewer_ticks(experiment: Experiment, shape: Shape) -> Shape | None:
     """The shape with half the ticks, if this setting is open."""
     if "ticks" in experiment.session.model_fields_set or shape.ticks < 2 * LEAST_TICKS:
         return None
-    half = _Shape(shape.ticks // 2, shape.slots)
+    half = Shape(shape.ticks // 2, shape.slots)
     return half if _suits(experiment, half) else None
 
 
-def _suits(experiment: Experiment, shape: _Shape) -> bool:
+def _suits(experiment: Experiment, shape: Shape) -> bool:
     """Whether the algorithm accepts batches of this shape; its minibatches may not, for example."""
     experiment = _shaped(experiment, shape)
     slots = shape.slots * experiment.learner.batches_per_update
@@ -246,13 +164,13 @@ def _suits(experiment: Experiment, shape: _Shape) -> bool:
     return True
 
 
-def _shaped(experiment: Experiment, shape: _Shape) -> Experiment:
+def _shaped(experiment: Experiment, shape: Shape) -> Experiment:
     """The experiment with batches of this shape, and open updates that fit them."""
     session = _with(experiment.session, {"ticks": shape.ticks, "slots": shape.slots})
     return with_fitting_updates(replace(experiment, session=session))
 
 
-def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> None:
+def _require_workable(experiment: Experiment, costs: BatchCosts, shape: Shape) -> None:
     """Rejects settings of the user that cannot work."""
     name = experiment.environment.id
     if costs.trial.single and shape.slots > 1:
@@ -264,9 +182,9 @@ def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> N
     if batch_s > MOST_BATCH_S or (limit_s is not None and batch_s > limit_s):
         least = MOST_BATCH_S if limit_s is None else limit_s
         raise ConfigError(
-            f"{shape.ticks} steps of {shape.slots} environments would take {_time(batch_s)} "
-            f"({name} takes {_time(costs.trial.step_s)} per step); a session batch may take "
-            f"{_time(least)}. Write {_advice(shape, min(BATCH_S, least) / batch_s)}."
+            f"{shape.ticks} steps of {shape.slots} environments would take {time_told(batch_s)} "
+            f"({name} takes {time_told(costs.trial.step_s)} per step); a session batch may take "
+            f"{time_told(least)}. Write {_advice(shape, min(BATCH_S, least) / batch_s)}."
         )
     size, most = costs.batch_bytes(shape), SESSION_LIMITS.body_bytes
     if experiment.session.codec != "none":
@@ -278,7 +196,7 @@ def _require_workable(experiment: Experiment, costs: _Costs, shape: _Shape) -> N
         )
 
 
-def _advice(shape: _Shape, share: float) -> str:
+def _advice(shape: Shape, share: float) -> str:
     slots = max(1, int(shape.slots * share))
     left = share * shape.slots / slots
     advice = f"--set session.slots={slots}"
@@ -287,7 +205,9 @@ def _advice(shape: _Shape, share: float) -> str:
     return advice
 
 
-def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape, info: EnvironmentInfo) -> float:
+def _limit_s(
+    experiment: Experiment, costs: BatchCosts, shape: Shape, info: EnvironmentInfo
+) -> float:
     """Time limit of a play task: three batches or budgets, plus time for building.
 
     For an environment that owns its clock, also the budget and the longest episode.
@@ -299,7 +219,7 @@ def _limit_s(experiment: Experiment, costs: _Costs, shape: _Shape, info: Environ
     return 10.0 * math.ceil((play_s + 3 * costs.build_s(shape.slots)) / 10)
 
 
-def _episode_limit_s(experiment: Experiment, costs: _Costs, steps: int | None) -> float:
+def _episode_limit_s(experiment: Experiment, costs: BatchCosts, steps: int | None) -> float:
     if steps is None:
         return MOST_EPISODE_S
     tick_s = max(costs.trial.step_s, experiment.environment.tick_s or 0.0)
@@ -319,7 +239,7 @@ def _patience(experiment: Experiment, session: dict[str, Any]) -> dict[str, Any]
 
 
 def _evaluation(
-    experiment: Experiment, info: EnvironmentInfo, costs: _Costs, remarks: list[str]
+    experiment: Experiment, info: EnvironmentInfo, costs: BatchCosts, remarks: list[str]
 ) -> dict[str, Any]:
     """Number of evaluation episodes, and how many are played in parallel."""
     evaluation, trial = experiment.evaluation, costs.trial
@@ -340,7 +260,7 @@ def _evaluation(
         if games < evaluation.episodes:
             chosen["episodes"] = games
             remarks.append(
-                f"an episode of {info.id} may take {_time(game_s)}: an evaluation has {games} "
+                f"an episode of {info.id} may take {time_told(game_s)}: an evaluation has {games} "
                 f"instead of {evaluation.episodes} (evaluation.episodes)"
             )
     return chosen
@@ -377,7 +297,7 @@ def _of_clock(experiment: Experiment) -> Iterator[str]:
         )
 
 
-def _shape_told(name: str, why: str, shape: _Shape) -> str:
+def _shape_told(name: str, why: str, shape: Shape) -> str:
     plural = "" if shape.slots == 1 else "s"
     return (
         f"{name}: {why}: {shape.slots} environment{plural} per player, "
@@ -388,24 +308,3 @@ def _shape_told(name: str, why: str, shape: _Shape) -> str:
 def _with(section: Any, changes: dict[str, Any]) -> Any:
     assert isinstance(section, Section)
     return section.model_copy(update=changes) if changes else section
-
-
-def _time(seconds: float) -> str:
-    """``40 ms``, ``1.2 s``, ``41 s``."""
-    if seconds < 1:
-        return f"{1000 * seconds:.3g} ms" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def _bytes_of(space: Space) -> int:
-    return sum(np.dtype(leaf.dtype).itemsize * math.prod(leaf.shape) for leaf in space.values())
-
-
-def _free_memory_bytes() -> int:
-    """Available memory by Linux's account; practically unlimited on other systems."""
-    try:
-        with open("/proc/meminfo") as lines:
-            found = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(found.split()[1]) * 1024
-    except (OSError, StopIteration, ValueError, IndexError):
-        return 1 << 62
