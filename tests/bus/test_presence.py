@@ -98,3 +98,11 @@ def test_a_player_whose_process_has_ended_is_not_live_and_not_silent(presence: P
     assert len(presence) == 1
     play(presence, ["b"], 2.0, 30.0)
     assert presence.fallen_silent(30.0) == []
+
+
+def test_nobody_is_named_once_the_others_have_stopped_too(presence: Presence) -> None:
+    """As when the broker is away, or all players have been ended."""
+    play(presence, ["a", "b"], 0, 5)
+    play(presence, ["a"], 5, 9)
+
+    assert presence.fallen_silent(17.0) == []

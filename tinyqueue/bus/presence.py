@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -80,6 +81,11 @@ class _Login:
     players: dict[str, _Player] = field(default_factory=dict)
 
 
+def _heard_s(login: _Login) -> float:
+    """When the latest player of a login was heard, on the clock; −∞ without any."""
+    return next((player.at_s for player in reversed(login.players.values())), -math.inf)
+
+
 class Presence:
     """The live players of an experiment. For one thread at a time.
 
@@ -116,15 +122,17 @@ class Presence:
             self._logins[login].players.pop(player, None)
 
     def fallen_silent(self, now_s: float, since_s: float = 0.0) -> list[Silent]:
-        """The players that have fallen silent, each once until it is heard again.
+        """The players that have fallen silent while others play, each once until it is heard again.
 
         Args:
             now_s: The clock.
             since_s: No silence counts from before.
 
         Returns:
-            The first of every login before the second of any.
+            The first of every login before the second of any; none while nobody plays.
         """
+        if now_s - max(map(_heard_s, self._logins.values()), default=-math.inf) >= QUIET_S:
+            return []
         found = [
             [
                 Silent(login, name, now_s - player.at_s, player.slowest_s)
