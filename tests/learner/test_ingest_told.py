@@ -103,9 +103,12 @@ def test_a_clipped_batch_is_trained_on_and_told(
     ingest, contract, experience, said, make_batch, delivered
 ):
     ingest._contract = replace(contract, clips=True)
-    ingest.on_delivery(delivered(batch=with_reward(make_batch(0, version=HEAD), 1e9)))
+    batch = with_reward(make_batch(0, version=HEAD), 1e9)
+    ingest.on_delivery(delivered(batch=ending(batch, float(batch.rewards[:, 1].sum()))))
 
-    assert train_one(experience).rewards[2, 1] == 10.0
+    taken = train_one(experience)
+    assert taken.rewards[2, 1] == 10.0
+    assert taken.episodes.returns.tolist() == [10.0 * batch.ticks]
     assert said == [
         "reward 1e+09 in slot 1: learner.max_abs_reward is 10; it is clipped to that "
         "(player host:1)"
@@ -136,7 +139,7 @@ def test_a_return_that_cannot_be_is_clipped_or_set_aside_and_told(
     assert said == [
         f"a session batch is set aside: {told} (player host:1)",
         f"{told}; it is clipped to that in every step (player host:1)",
-        f"an episode in slot 1 is said to have a return of {10 * claim.ticks} in {claim.ticks} "
+        f"an episode in slot 1 is said to have a return of 1e+30 in {claim.ticks} "
         f"steps, and its rewards add up to {earned:g} in {claim.ticks}; what rewards add up to is "
         "shown and averaged (player host:1)",
     ]

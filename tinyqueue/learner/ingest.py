@@ -161,7 +161,9 @@ class Ingest:
         self, batch: SessionBatch, given: SessionBatch, login: str
     ) -> SessionBatch:
         """The batch with the episodes that its rewards prove, before any clipping of those."""
-        seen = self._seen.of(batch, None if given is batch else given.rewards)
+        is_clipped = given is not batch
+        claimed = replace(batch, episodes=given.episodes) if is_clipped else batch
+        seen = self._seen.of(claimed, given.rewards if is_clipped else None)
         player = batch.header.player
         if seen.contradicted:
             told = f"{seen.text}; what rewards add up to is shown and averaged"
@@ -169,7 +171,7 @@ class Ingest:
         episodes, told, far = near_info(seen.episodes, self._contract.info_limits)
         if far:
             self._setbacks.not_believed("info", far, told, player, login)
-        if given is not batch and len(episodes):
+        if is_clipped and len(episodes):
             episodes, _, _ = clipped_returns(episodes, self._contract.max_abs_reward)
         return replace(batch, episodes=episodes)
 

@@ -271,10 +271,12 @@ def _of_rewards(experiment: Experiment, trial: Trial) -> Iterator[str]:
     if abs(worst) <= learner.max_abs_reward:
         return
     clips = learner.beyond_max_reward == "clip"
-    fate = "rewards are clipped" if clips else "a session batch is set aside"
+    fate = "a session batch is set aside"
+    if clips:
+        fate = "rewards are clipped, and so are the returns shown"
     yield (
         f"{experiment.environment.id} gave a reward of {worst:g}; learner.max_abs_reward is "
-        f"{learner.max_abs_reward:g}, beyond which {fate}"
+        f"{learner.max_abs_reward:g}, beyond which {fate}. Set it higher if such rewards are right"
     )
 
 
