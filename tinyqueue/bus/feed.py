@@ -67,7 +67,7 @@ class TaskFeed:
         self._clock = clock
         self._lock = threading.Lock()
         self._sent_s: dict[str, float] = {}
-        self._presence = Presence(budget_s)
+        self._presence = Presence(budget_s, 2 * self._expires_s)
         self._budget_s = budget_s
         self._limit_s = limit_s
         self._silence_s = self._patience_s = budget_s + SLACK_S
@@ -148,7 +148,7 @@ class TaskFeed:
             self._presence.ended(login, player)
 
     def _end(self, login: str, task: str, now_s: float) -> bool:
-        if task not in self._sent_s or not self._presence.may_end(login, now_s):
+        if task not in self._sent_s or not self._presence.ends(login, now_s):
             return False
         del self._sent_s[task]
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -13,9 +14,12 @@ LIVE_S = 30.0
 """A player is live while its last session is younger than this."""
 MOST_PLAYERS = 1024
 """Live players of one login. Two tasks for each are a fifth of what a play queue holds."""
-AT_ONCE, PER_S = 64, 8.0
+UNPROVEN = 8
+"""Players of one login that count before it has ended any task. Names cost nothing to invent, but
+whoever plays ends tasks: for each of them that it has ended lately, one more counts."""
+AT_ONCE, PER_S = 64, 16.0
 """New players of one login that may appear at once, and per second from then on. A fleet of 500
-is complete after a minute; whoever invents names is held to 304, since they last 30 s."""
+is complete within a minute; of whoever invents names, at most 544 are remembered for 30 s."""
 MOST_LOGINS = 256
 QUIET_S, QUIET_BATCHES, QUIET_GAPS, QUIET_ROUNDS = 8.0, 5, 2, 10
 """A player has fallen silent if it has sent nothing for so many seconds, so many times the longest
@@ -74,11 +78,16 @@ class _Login:
         new: How many new players may appear.
         ends: How many of its tasks may end.
         players: Name → player, the longest silent one first.
+        ended_s: When its tasks have ended, lately.
     """
 
     new: Allowance
     ends: Allowance
     players: dict[str, _Player] = field(default_factory=dict)
+    ended_s: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_PLAYERS))
+
+    def __len__(self) -> int:
+        return min(len(self.players), UNPROVEN + len(self.ended_s))
 
 
 def _heard_s(login: _Login) -> float:
@@ -91,15 +100,17 @@ class Presence:
 
     Args:
         budget_s: How long a task is played.
+        proves_s: For how long a task that has ended proves that there is a player.
     """
 
-    def __init__(self, budget_s: float) -> None:
+    def __init__(self, budget_s: float, proves_s: float = 2 * LIVE_S) -> None:
         self._budget_s = budget_s
+        self._proves_s = proves_s
         self._logins: dict[str, _Login] = {}
         self._sessions = 0
 
     def __len__(self) -> int:
-        return sum(len(login.players) for login in self._logins.values())
+        return sum(map(len, self._logins.values()))
 
     def heard(self, login: str, player: str, now_s: float, play_s: float = 0.0) -> None:
         """Notes a valid session of a player, and the seconds that it took to play."""
@@ -157,15 +168,20 @@ class Presence:
                 player.is_told = True
                 yield name, player
 
-    def may_end(self, login: str, now_s: float) -> bool:
-        """Whether a login may end one more task now: four times as many as its players play."""
+    def ends(self, login: str, now_s: float) -> bool:
+        """Notes that a login ends a task, if it may: four times as many as its players play."""
         state = self._of(login, now_s)
         most = 4.0 * (len(state.players) + AT_ONCE)
-        return state.ends.take(now_s, most, most / self._budget_s)
+        may = state.ends.take(now_s, most, most / self._budget_s)
+        if may:
+            state.ended_s.append(now_s)
+        return may
 
     def forget(self, now_s: float) -> None:
-        """Forgets players that have been silent for too long."""
+        """Forgets players that have been silent for too long, and tasks that ended long ago."""
         for state in self._logins.values():
+            while state.ended_s and now_s - state.ended_s[0] >= self._proves_s:
+                state.ended_s.popleft()
             while state.players:
                 name, player = next(iter(state.players.items()))
                 if now_s - player.at_s < LIVE_S:
