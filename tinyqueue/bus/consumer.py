@@ -17,6 +17,7 @@ from tinyqueue.bus.links import ConsumingLink
 from tinyqueue.bus.messages import Delivery, Handler, Mark
 from tinyqueue.bus.rabbitmq_consuming import RabbitmqConsuming
 from tinyqueue.bus.redis_consuming import RedisConsuming
+from tinyqueue.bus.seldom import Seldom
 from tinyqueue.bus.wakeup import Wakeup
 from tinyqueue.connection_faults import plain
 from tinyqueue.data.identity import new_id
@@ -153,13 +154,14 @@ class ExperienceConsumer(Generic[Mark]):
 
     def _keep_connected(self) -> None:
         reconnects = Reconnects(first_s=0.2, most_s=2.0)
+        say_unreachable = Seldom(log.warning, "broker unreachable; retrying")
         while not self._stopping:
             try:
                 link = self._link = self._connect()
             except ServiceUnreachableError as error:
                 if not self._first_try.is_set():
                     raise
-                log.warning("broker unreachable; retrying", error=str(error))
+                say_unreachable(error=str(error))
                 self.trouble = plain(error.__cause__ or error)
             else:
                 if not self._first_try.is_set():
