@@ -12,6 +12,14 @@ tab=$(printf '\t')
 
 $ctl list_vhosts --quiet | grep -qx "$vhost" || $ctl add_vhost "$vhost" --quiet
 
+# Queues that the roles monitor and reader declare themselves. Whatever they ask for, these stay within a bound.
+bound() {
+    limits="{\"max-length\": $3, \"max-length-bytes\": $4, \"expires\": 3600000}"
+    $ctl set_operator_policy --vhost "$vhost" "$1" "$2" "$limits" --apply-to queues --quiet
+}
+bound tinyqueue-events '^celeryev\.' 10000 67108864
+bound tinyqueue-copies '^experience\.[a-z0-9_-]+\.copy-' 1000 1073741824
+
 for user in "$@"; do
     login=${user%%=*}
     file=${user#*:}

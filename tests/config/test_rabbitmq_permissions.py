@@ -319,3 +319,37 @@ def test_a_login_that_may_not_read_is_told_which_role_to_take(node: RabbitmqNode
     url = f"amqp://player:player@127.0.0.1:{node.port}/{VHOST}"
     with pytest.raises(ConfigError, match="Give it the role reader or learner"):
         ExperienceCopy(Broker(url), "cartpole", 4)
+
+
+def test_the_script_makes_logins_and_bounds_the_queues_that_they_declare(
+    node: RabbitmqNode, tmp_path: Path
+) -> None:
+    vhost = "scripted"
+    (tmp_path / "password").write_text("seen")
+    ctl = f"{node._sbin / 'rabbitmqctl'} --node {node._name}"
+    script = TABLE.parents[2] / "scripts/rabbitmq-users.sh"
+    done = subprocess.run(
+        ["sh", str(script), f"flower=monitor:{tmp_path / 'password'}"],
+        env={**node._environment(), "VHOST": vhost, "RABBITMQCTL": ctl},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    try:
+        assert done.returncode == 0, done.stderr
+        url = f"amqp://flower:seen@127.0.0.1:{node.port}/{vhost}"
+        with Connection(url, connect_timeout=5) as connection:
+            channel: Any = connection.channel()
+            channel.exchange_declare("celeryev.own", "fanout")
+            channel.queue_declare("celeryev.own", durable=True, auto_delete=False)
+            channel.queue_bind("celeryev.own", "celeryev.own")
+            channel.confirm_select()
+            for _ in range(10_500):
+                channel.basic_publish(Message(b"event"), "celeryev.own", "")
+            channel.basic_publish_confirm(Message(b"last"), "celeryev.own", "")
+            depth = channel.queue_declare("celeryev.own", passive=True).message_count
+        assert depth == 10_000
+    finally:
+        node.delete_vhost(vhost)
+        internal(node, "delete_user", "flower")

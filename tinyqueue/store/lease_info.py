@@ -46,7 +46,7 @@ def read_lease(client: redis.Redis, experiment: str) -> LeaseInfo | None:
         ServiceUnreachableError: Redis does not answer.
     """
     key = Keys(experiment).lease
-    with answering(client), client.pipeline(transaction=True) as batch:
+    with answering(client), client.pipeline(transaction=False) as batch:
         batch.hgetall(key)
         batch.pttl(key)
         batch.time()
