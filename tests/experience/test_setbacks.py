@@ -162,8 +162,8 @@ def test_tasks_that_failed_while_others_were_played_are_told_of_at_the_end(
     setbacks.failed(failure(LOST, "it came again"), "a")
 
     assert setbacks.closing_remarks() == [
-        "3 play tasks failed, first: player host:1 gave up a task: a play task was not over within "
-        "its limit of 6 s",
+        "3 play tasks failed, first: player host:1 of login a gave up a task: a play task was not "
+        "over within its limit of 6 s",
         "a play task failed, first: player host:1 of login a gave up a task: a step did not return",
         "a worker's evaluation failed, first: player host:1 cannot evaluate, so the learner does: "
         "no display",

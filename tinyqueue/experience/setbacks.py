@@ -85,7 +85,7 @@ class Setbacks:
             # Once batches have come, the player or others go on with the next task.
             did = "gave up a task" if self._last_accepted_s else "cannot play"
             # A player chooses its name; its login is the broker's word.
-            whose = f" of login {login}" if len(self._logins) > 1 and login else ""
+            whose = f" of login {login}" if login else ""
         told = f"player {failure.player}{whose} {did}: {failure.text}"
         if failure.kind.startswith((LOST, ENDED)):
             told = f"player {failure.player}{whose}: {failure.text}"
