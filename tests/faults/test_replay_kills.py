@@ -51,7 +51,8 @@ def test_killed_learners_go_on_with_replay_step_exploration_and_target(cluster: 
         cluster.until(lambda: updates(cluster) > TARGET_EVERY, "a copied target network")
         run = cluster.run_path(NAME)
         kills = 0
-        while kills < KILLS:
+        # Now and then every target network is copied again before it was looked at.
+        while kills < KILLS or not compared:
             cluster.trains_on(1_000, experiment=NAME)
             time.sleep(rng.uniform(0.0, 1.0))
             learner.kill()
@@ -74,7 +75,6 @@ def test_killed_learners_go_on_with_replay_step_exploration_and_target(cluster: 
     )
     assert versions.falls == []
     judge(cluster.journal, run).must_balance()
-    assert compared > 0  # or every target network was copied again before it was looked at
     print(f"{compared} target networks compared; {count}")
 
 
