@@ -72,7 +72,9 @@ class UnknownNameError(ConfigError):
     ) -> None:
         names = sorted(known)
         if meant is None:
-            nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            spelled = {known.lower(): known for known in names}
+            near = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.5)
+            nearest = [spelled[key] for key in near]
         else:
             nearest = [meant] if meant else []
         if nearest:

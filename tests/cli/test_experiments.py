@@ -215,3 +215,22 @@ def test_a_run_whose_experiment_cannot_be_used_is_closed_again(tmp_path):
 def test_a_slip_in_a_presets_name_is_told():
     with pytest.raises(UnknownNameError, match="did you mean 'cartpole-dqn'"):
         find_document("cartpole-dqm")
+
+
+@pytest.mark.parametrize("target", ["snake.py", "./snake.py", "snake", "lib/snake.py"])
+def test_a_python_file_is_told_how_to_be_named(tmp_path, monkeypatch, target):
+    (tmp_path / "lib").mkdir()
+    for folder in (tmp_path, tmp_path / "lib"):
+        (folder / "snake.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"is Python code.* tinyqueue train snake:ID") as raised:
+        find_document(target)
+    assert ("PYTHONPATH=lib " in str(raised.value)) == (target == "lib/snake.py")
+
+
+def test_a_python_file_of_a_presets_name_hides_no_preset(tmp_path, monkeypatch):
+    (tmp_path / "cartpole-dqn.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert find_document("cartpole-dqn")[1] == "preset cartpole-dqn"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bdb
 import importlib.util
 import signal
 import sys
@@ -115,3 +116,16 @@ def test_a_value_without_words_is_shown_by_its_type() -> None:
 
     assert shown(Odd()) == "a Odd"
     assert shown("x" * 500) == "'" + "x" * 79 + "…"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EOFError("EOF when reading a line"), r"nobody can answer input\(\)"),
+        (bdb.BdbQuit(), r"BdbQuit; nobody can answer breakpoint\(\)"),
+        (AttributeError("none", name="action_space"), r"set self\.action_space in its constructor"),
+    ],
+)
+def test_what_an_exception_does_not_say_itself_is_added(error: Exception, said: str) -> None:
+    with pytest.raises(EnvironmentFailedError, match=said), blaming("Snake-v0", "building"):
+        raise error

@@ -9,7 +9,13 @@ import gymnasium
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
-from tinyqueue.envs.names import draws_pictures, find_environment, import_allowed
+from tinyqueue.envs.names import (
+    draws_pictures,
+    find_environment,
+    import_allowed,
+    reward_threshold,
+    split_module,
+)
 from tinyqueue.errors import ConfigError, MissingExtraError, UnknownNameError
 from tinyqueue.installing import install_command
 
@@ -154,3 +160,57 @@ def test_allowed_modules_are_imported_and_register_their_environments(tmp_path, 
 def test_an_allowed_module_that_is_absent_is_named_with_its_setting():
     with pytest.raises(ConfigError, match=r"'no_such_maze'.*TINYQUEUE_ENVIRONMENT_MODULES"):
         import_allowed(["no_such_maze"])
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\ndef f(:\n", r"SyntaxError: .* \(at broken_envs.py:2\)"),
+        ("\n\nx = 1 / 0\n", r"ZeroDivisionError: division by zero \(at broken_envs.py:3\)"),
+        ("raise KeyError('a\\nb')\n", r"KeyError: .* \(at broken_envs.py:1\)"),
+        ("class Own(Exception): pass\nraise Own\n", r"Own \(at broken_envs.py:2\)"),
+        ("import gymnasium\ngymnasium.register('no id', object)\n", r"Error: .*\(at broken_"),
+    ],
+)
+def test_a_module_that_fails_while_it_is_imported_is_told_with_its_line(
+    tmp_path, monkeypatch, source, said
+):
+    (tmp_path / "broken_envs.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(ConfigError, match=f"'broken_envs' cannot be imported: {said}"):
+        import_allowed(["broken_envs"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("snake.py:Snake-v0", "MODULES=snake tinyqueue train Snake-v0."),
+        ("envs/snake.py:Snake-v0", "PYTHONPATH=envs TINYQUEUE_ENVIRONMENT_MODULES=snake tinyq"),
+        ("./snake.py:", "MODULES=snake tinyqueue train ID, with an id that it registers."),
+        ("snake:", "MODULES=snake tinyqueue train ID, with an id that it registers."),
+        ("snake:Sn\u00e4ke-v0", "letters from A to Z"),
+    ],
+)
+def test_a_file_before_the_colon_is_told_how_to_be_named(wrong, right):
+    assert split_module(wrong) == ("", wrong)
+    with pytest.raises(ConfigError, match=re.escape(right)):
+        find_environment(wrong)
+
+
+def registered(threshold: Any) -> EnvSpec:
+    return EnvSpec("Snake-v0", reward_threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("given", "threshold"),
+    [(None, None), (475, 475.0), ("475", 475.0), (float("inf"), None), (float("nan"), None)],
+)
+def test_a_threshold_is_a_finite_number_or_none(given, threshold):
+    assert reward_threshold(registered(given)) == threshold
+
+
+@pytest.mark.parametrize("given", ["a lot", [475], 10**400])
+def test_another_threshold_is_refused(given):
+    with pytest.raises(ConfigError, match="Snake-v0 is registered with reward_threshold = "):
+        reward_threshold(registered(given))

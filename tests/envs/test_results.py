@@ -1,5 +1,8 @@
 """What ``reset`` and ``step`` may give."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -14,7 +17,18 @@ class Unshowable:
 
 @pytest.mark.parametrize(
     "reward",
-    [2.0, 2, np.float16(2), np.float64(2), np.int8(2), np.array(2.0), np.array([2]), [[2.0]]],
+    [
+        2.0,
+        2,
+        np.float16(2),
+        np.float64(2),
+        np.int8(2),
+        np.array(2.0),
+        np.array([2]),
+        [[2.0]],
+        Fraction(2),
+        Decimal(2),
+    ],
 )
 def test_rewards_like_a_number_are_taken(reward):
     assert step_values(("seen", reward, False, False, {})) == ("seen", (2.0, False, False))
@@ -37,6 +51,7 @@ def test_ends_like_a_truth_value_are_taken(end):
         (("seen", Unshowable(), False, False, {}), "reward-type", "Unshowable"),
         (("seen", np.nan, False, False, {}), "reward-not-finite", "nan"),
         (("seen", -np.inf, False, False, {}), "reward-not-finite", "-inf"),
+        (("seen", 10**400, False, False, {}), "reward-not-finite", "too large"),
         (("seen", 1e300, False, False, {}), "reward-not-finite", r"1e\+300"),
         (("seen", 1.0, None, False, {}), "step-result", "terminated is None"),
         (("seen", 1.0, False, 2, {}), "step-result", "truncated is 2"),

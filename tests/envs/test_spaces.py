@@ -298,3 +298,13 @@ def test_dict_values_go_to_their_paths_and_back():
     assert back["arm"]["angle"].dtype == np.float64
     assert back["arm"]["angle"].tolist() == [[0.5, -0.5], [1.0, 0.0]]
     assert back["room"].tolist() == [1, 4]
+
+
+def test_spaces_that_are_functions_are_told_apart_from_unsupported_ones():
+    def of_agent(agent: str) -> spaces.Space[Any]:
+        return spaces.Discrete(2)
+
+    with pytest.raises(ConfigError, match=r"is a function, not one of .*several agents"):
+        Layout(cast("Any", of_agent), "the observations of Zoo-v0")
+    with pytest.raises(ConfigError, match="is of type int, not one of"):
+        Layout(cast("Any", 4), "the observations of Zoo-v0")

@@ -75,3 +75,10 @@ def test_an_override_of_another_form_is_refused(assignment: str) -> None:
 def test_a_value_has_no_keys() -> None:
     with pytest.raises(ConfigError, match="'seed' is a value, not a section"):
         with_overrides({"seed": 3}, ["seed.x=1"])
+
+
+def test_a_mark_of_the_encoding_at_the_beginning_is_passed_over(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbfname = 'pole'\r\n")
+
+    assert read_document(path) == {"name": "pole"}

@@ -69,9 +69,20 @@ class Unable(Numbered):
         raise DependencyNotInstalled("pygame is not installed")
 
 
+class Forgetful(Numbered):
+    def __init__(self, render_mode=None):
+        super().__init__()
+
+
+class Blank(Numbered):
+    def render(self):
+        return None
+
+
 @pytest.fixture(autouse=True)
 def environments():
-    names: dict[str, Any] = {"Numbered-v0": Numbered, "Silent-v0": Silent, "Unable-v0": Unable}
+    kinds = (Numbered, Silent, Unable, Forgetful, Blank)
+    names: dict[str, Any] = {f"{kind.__name__}-v0": kind for kind in kinds}
     for name, made in names.items():
         gymnasium.register(name, made)
     yield
@@ -168,6 +179,19 @@ def test_atari_is_filmed_in_its_own_colours_at_its_own_pace(tmp_path):
 def test_an_environment_that_draws_no_pictures_is_refused(tmp_path):
     with pytest.raises(FilmError, match=r"Silent-v0 draws no pictures: .*human, ansi.*evaluate"):
         Recorder(EnvironmentConfig(id="Silent-v0"), tmp_path)
+
+
+def test_an_environment_that_does_not_keep_its_render_mode_is_told_to(tmp_path):
+    with pytest.raises(FilmError, match=r"Forgetful-v0 .* Set self\.render_mode = render_mode"):
+        Recorder(EnvironmentConfig(id="Forgetful-v0"), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*(Recording stopped|zero frames)")
+def test_a_render_that_returns_no_picture_is_told(tmp_path):
+    with Recorder(EnvironmentConfig(id="Blank-v0"), tmp_path) as recorder:
+        recorder.play(pole(), GREEDY, seed=0)
+        with pytest.raises(FilmError, match=r"Blank-v0 drew no pictures: .* render\(\)"):
+            recorder.end()
 
 
 def test_what_an_environment_lacks_to_draw_comes_with_the_command_that_brings_it(tmp_path):

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+
 from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.default import FOR_REALS, is_open
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
@@ -62,8 +64,11 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
     Raises:
         ConfigError: The file cannot be read.
         UnknownNameError: The target is nearly the name of a preset.
+        ConfigError: It is a Python file, which registers environments.
     """
     target = os.path.expanduser(target)
+    if target.endswith(".py"):
+        raise _is_code(Path(target))
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
         path = Path(target)
         return located(read_document(path), path.parent), target
@@ -77,7 +82,18 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
         raise UnknownNameError("preset or environment", target, known)
     if target.startswith("ALE/"):
         return _game(target), f"the settings of preset {GAMES_PRESET} (this game has none)"
+    code = Path(f"{target}.py")
+    if code.is_file() and target not in gymnasium.registry:
+        raise _is_code(code)
     return {"environment": {"id": target}}, "documented defaults, since it has no preset"
+
+
+def _is_code(file: Path) -> ConfigError:
+    folder = "" if file.parent == Path() else f"PYTHONPATH={file.parent} "
+    return ConfigError(
+        f"{file} is Python code. Name an environment that it registers: {folder}tinyqueue train "
+        f"{file.stem}:ID"
+    )
 
 
 def _game(target: str) -> dict[str, Any]:

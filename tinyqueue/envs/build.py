@@ -172,8 +172,9 @@ def make_vectorised(
             vectorization_mode="vector_entry_point",
             **arguments,
         )
-    except (TypeError, ValueError, ImportError, gymnasium.error.Error):
-        # The single environment was built with the same arguments, so only this form lacks them.
+    except Exception as error:
+        # The single environment was built with the same arguments, so only this form is at fault.
+        log.info("its vectorised form is not used", environment=config.id, error=repr(error))
         return None
     if config.keep is not None:
         try:

@@ -28,7 +28,7 @@ from tinyqueue.data.spaces import Space, space_from_json, space_to_json
 from tinyqueue.envs.atari import limit_frames
 from tinyqueue.envs.build import make_environment
 from tinyqueue.envs.dropped import unsupported_parts
-from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.names import find_environment, import_allowed, reward_threshold
 from tinyqueue.envs.parent import end_with, ending
 from tinyqueue.envs.random_steps import Telling
 from tinyqueue.envs.spaces import are_equal
@@ -43,7 +43,7 @@ from tinyqueue.experiment.environment import EnvironmentConfig
 from tinyqueue.working_folder import python_of
 
 _TIMEOUT_S = 60.0
-"""Limit for each thing that is asked of an environment."""
+"""Limit for each thing that is asked of an environment, unless environment.hang_s is longer."""
 _SAY_S = 6.0
 """Anything that takes longer than this is reported."""
 _MOST_OUTPUT = 500
@@ -124,7 +124,7 @@ def describe(
         id=config.id,
         observation_space=tried.observations,
         action_space=tried.actions,
-        reward_threshold=spec.reward_threshold,
+        reward_threshold=reward_threshold(spec),
         max_episode_steps=_limit(config) or spec.max_episode_steps,
         drop=dropped,
         trial=tried.trial,
@@ -214,6 +214,7 @@ class _Child:
         evaluated: EnvironmentConfig | None,
     ) -> None:
         self._id, self._modules = config.id, modules
+        self._most_s = max(_TIMEOUT_S, config.hang_s or 0.0)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             python_of("tinyqueue.envs.describe", str(os.getpid())),
@@ -266,14 +267,15 @@ class _Child:
                         return message
                     doing, since_s, said = message["doing"], time.monotonic(), False
             waited_s = time.monotonic() - since_s
-            if waited_s > _TIMEOUT_S:
+            if waited_s > self._most_s:
                 raise ConfigError(
-                    f"{doing} has not ended within {_TIMEOUT_S:.0f} s. Try it by itself: "
-                    f"{alone(self._id, self._modules)}."
+                    f"{doing} has not ended within {self._most_s:.0f} s. Try it by itself: "
+                    f"{alone(self._id, self._modules)}. If it needs longer, allow it: "
+                    f"--set environment.hang_s={5 * self._most_s:.0f}"
                 )
             if waited_s > _SAY_S and not said:
                 said = True
-                say(f"{doing} is taking long; it will be given up after {_TIMEOUT_S:.0f} s")
+                say(f"{doing} is taking long; it will be given up after {self._most_s:.0f} s")
         raise KeyboardInterrupt
 
     def _gone(self, doing: str) -> Exception:

@@ -136,14 +136,25 @@ def failed(
         kind = error.kind
     else:
         said = f"{kind}: {said}" if said else kind
-    if isinstance(error, EOFError) and "reading a line" in said:
-        said += "; nobody can answer input(): environments are played without a terminal"
+    said += _explanation(error)
     return EnvironmentFailedError(
         f"{environment_id} failed in {doing}: {said}{f' (at {place})' if place else ''}",
         kind=kind,
         place=place,
         traceback=_traceback(error),
     )
+
+
+def _explanation(error: BaseException) -> str:
+    """What to add to an exception whose own words do not say what is wrong."""
+    if isinstance(error, AttributeError) and error.name in ("observation_space", "action_space"):
+        return f"; set self.{error.name} in its constructor"
+    call = "breakpoint()" if type(error).__name__ == "BdbQuit" else ""
+    if isinstance(error, EOFError) and "reading a line" in str(error):
+        call = "input()"
+    if not call:
+        return ""
+    return f"; nobody can answer {call}: environments are played without a terminal"
 
 
 def advised(failure: EnvironmentFailedError, advice: str) -> EnvironmentFailedError:

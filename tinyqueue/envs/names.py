@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -75,6 +77,20 @@ def import_allowed(modules: Iterable[str]) -> None:
                 f"{user_place(error.__traceback__) or module}): a module must neither call "
                 "sys.exit nor read the command line when it is imported."
             ) from error
+        except Exception as error:
+            # Anything that its own code can raise.
+            raise ConfigError(
+                f"the environment module {module!r} cannot be imported: {_what_and_where(error)}. "
+                "Correct it, or remove it from TINYQUEUE_ENVIRONMENT_MODULES."
+            ) from error
+
+
+def _what_and_where(error: Exception) -> str:
+    kind, said = type(error).__name__, " ".join(str(error).split())
+    place = user_place(error.__traceback__)
+    if isinstance(error, SyntaxError) and error.filename:
+        said, place = error.msg, f"{Path(error.filename).name}:{error.lineno}"
+    return f"{kind}{said and f': {said}'}{place and f' (at {place})'}"
 
 
 def allowed_modules() -> tuple[str, ...]:
@@ -96,9 +112,10 @@ def find_environment(environment_id: str) -> EnvSpec:
     """
     if not ENVIRONMENT_ID.fullmatch(environment_id):
         raise ConfigError(
-            f"{environment_id!r} is not an environment id: use [namespace/]name-v<version>, such "
-            "as CartPole-v1 or ALE/Pong-v5. Modules to import are listed in "
-            f"TINYQUEUE_ENVIRONMENT_MODULES, never in the id{_instead_of_colon(environment_id)}."
+            f"{environment_id!r} is not an environment id: use [namespace/]name-v<version> in "
+            "letters from A to Z, digits, '-', '_' and '.', such as CartPole-v1 or ALE/Pong-v5. "
+            "The module that registers it is listed in TINYQUEUE_ENVIRONMENT_MODULES"
+            f"{_instead_of_colon(environment_id)}."
         )
     refuse_old_atari(environment_id)
     namespace = environment_id.rpartition("/")[0]
@@ -124,6 +141,27 @@ def find_environment(environment_id: str) -> EnvSpec:
     return found
 
 
+def reward_threshold(spec: EnvSpec) -> float | None:
+    """The mean return at which an environment's authors call it solved; None if they do not say.
+
+    One that is infinite or NaN says nothing.
+
+    Raises:
+        ConfigError: They say something else than a number.
+    """
+    given: object = spec.reward_threshold
+    if given is None:
+        return None
+    try:
+        threshold = float(given)  # type: ignore[arg-type]  # It may be anything.
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{spec.id} is registered with reward_threshold = {given!r}, which is not a number. "
+            "Correct it where it is registered, or leave it out."
+        ) from error
+    return threshold if math.isfinite(threshold) else None
+
+
 def _or_installed(environment_id: str) -> str:
     """The installed packages that may have it, with the command that tries the first."""
     modules = [
@@ -138,21 +176,35 @@ def _or_installed(environment_id: str) -> str:
     )
 
 
+def _is_module(name: str) -> bool:
+    """Whether this names a module, and not its file."""
+    return bool(_MODULE.fullmatch(name)) and not name.endswith(".py")
+
+
 def split_module(target: str) -> tuple[str, str]:
     """Module and id of Gymnasium's ``module:id``; an empty module and the target if it is not that.
 
     Only for what a person types in a command, never for an id from a message.
     """
     module, colon, name = target.partition(":")
-    if colon and _MODULE.fullmatch(module) and ENVIRONMENT_ID.fullmatch(name):
+    if colon and _is_module(module) and ENVIRONMENT_ID.fullmatch(name):
         return module, name
     return "", target
 
 
 def _instead_of_colon(environment_id: str) -> str:
-    """What to write instead of Gymnasium's ``module:name``."""
-    module, name = split_module(environment_id)
-    return f": TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {name}" if module else ""
+    """What to write instead of Gymnasium's ``module:name``, or a file's name before the colon."""
+    before, colon, name = environment_id.partition(":")
+    file = Path(before)
+    if not colon and file.suffix != ".py":
+        return ""
+    module = file.stem if file.suffix == ".py" else before
+    if not _MODULE.fullmatch(module):
+        return ""
+    path = "" if file.parent == Path() else f"PYTHONPATH={file.parent} "
+    named = name if ENVIRONMENT_ID.fullmatch(name) else "ID"
+    which = "" if named == name else ", with an id that it registers"
+    return f": {path}TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {named}{which}"
 
 
 def draws_pictures(environment_id: str) -> bool:

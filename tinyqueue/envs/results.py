@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -83,8 +85,13 @@ def _scalar(reward: Any) -> float:
     """A number, or an array of one number, as a float."""
     try:
         array = np.asarray(reward)
-        if array.size == 1 and array.dtype.kind in "biuf":
-            return float(array.item())
+        item: Any = array.item() if array.size == 1 else None
+        if item is not None and (array.dtype.kind in "biuf" or isinstance(item, Real | Decimal)):
+            return float(item)
+    except OverflowError as error:
+        raise BrokenRuleError(
+            "reward-not-finite", f"the reward is {shown(reward)}, which is too large"
+        ) from error
     except Exception as error:
         raise _no_number(reward) from error
     raise _no_number(reward)

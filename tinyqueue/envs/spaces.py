@@ -263,8 +263,15 @@ def _start(starts: Any) -> tuple[int, ...]:
     return told if any(told) else ()
 
 
-def _unsupported(keys: Keys, space: gymnasium.Space[Any], of: str, parts: str) -> ConfigError:
+def _unsupported(keys: Keys, space: object, of: str, parts: str) -> ConfigError:
     at = f" at {path_of(keys)!r}" if keys else ""
+    if not isinstance(space, gymnasium.Space):
+        kind = "a function" if callable(space) else f"of type {type(space).__name__}"
+        several = "; is it an environment of several agents, as in PettingZoo?"
+        return ConfigError(
+            f"the space of {of}{at} is {kind}, not one of gymnasium.spaces"
+            f"{several if callable(space) else ''}. Wrap the environment so that it is."
+        )
     return ConfigError(
         f"{of} contain the space {space}{at}, which is not supported. Supported are {parts}, and "
         "Dict and Tuple of these: wrap the environment so that it has one of them."

@@ -19,8 +19,8 @@ def read_document(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read or is not TOML; the text gives line and column.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # Some editors begin a file with a mark of its encoding.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

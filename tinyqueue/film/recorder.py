@@ -132,8 +132,14 @@ class Recorder:
         """Writes the film of the episodes since the last one. The caller moves the files.
 
         Raises:
-            FilmError: It cannot be written.
+            FilmError: It cannot be written, or the environment drew nothing.
         """
+        if not self._record.recording:
+            # The wrapper gives up, with a warning, when a frame is no array.
+            raise FilmError(
+                f"{self._config.id} drew no pictures: with render_mode {FILMED_MODE!r}, render() "
+                "must return an array of height × width × 3 bytes."
+            )
         frames, per_s = self._record.recorded_frames, self._per_s
         files = [Path(self._record.video_folder) / f"{_NAME}.mp4"]
         with self._explained():
@@ -218,7 +224,15 @@ def _drawing(config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
             f"{config.id} is drawn with packages that are not installed. "
             f"Install them with: pip install {' '.join(lacking)}"
         )
-    return make_environment(config, whole_games=True, render_mode=FILMED_MODE)
+    environment = make_environment(config, whole_games=True, render_mode=FILMED_MODE)
+    if environment.render_mode != FILMED_MODE:
+        environment.close()
+        raise FilmError(
+            f"{config.id} was asked for {FILMED_MODE}, one of its render modes, and its "
+            f"render_mode is {environment.render_mode!r} all the same. Set self.render_mode = "
+            "render_mode in its constructor."
+        )
+    return environment
 
 
 def _frame_rate(environment: gymnasium.Env[Any, Any]) -> float:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.algorithms.bare import BareAlgorithm, Problem
 from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
@@ -59,18 +58,18 @@ class Built:
     normalisation: Normalisation = field(default_factory=Normalisation)
 
 
-def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> float | None:
+def stop_threshold(experiment: Experiment, info: EnvironmentInfo) -> float | None:
     """The target score: the experiment's, or else the environment's reward threshold.
 
     Args:
         experiment: The experiment.
-        info: The description of its environment, or just its registration.
+        info: The description of its environment.
 
     Raises:
         ConfigError: There is neither a target score nor a limit of env steps, so training would
             never end.
     """
-    if not has_end(experiment, info):
+    if not has_end(experiment, info.reward_threshold):
         raise ConfigError(
             f"{info.id} has no return at which it is solved, so training would never end. "
             "Give --max-env-steps N, or --stop-at-return R."
@@ -79,9 +78,14 @@ def stop_threshold(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> f
     return info.reward_threshold if at_return is None else at_return
 
 
-def has_end(experiment: Experiment, info: EnvironmentInfo | EnvSpec) -> bool:
-    """Whether there is a target score or a limit of env steps. Arguments as above."""
-    ends = (experiment.stop.at_return, info.reward_threshold, experiment.stop.max_env_steps)
+def has_end(experiment: Experiment, reward_threshold: float | None) -> bool:
+    """Whether there is a target score or a limit of env steps.
+
+    Args:
+        experiment: The experiment.
+        reward_threshold: That of its environment, if it has one.
+    """
+    ends = (experiment.stop.at_return, reward_threshold, experiment.stop.max_env_steps)
     return any(end is not None for end in ends)
 
 

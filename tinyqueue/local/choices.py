@@ -12,7 +12,7 @@ from tinyqueue.algorithms.registry import find
 from tinyqueue.envs.build import slower_form
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.envs.dropped import drop_notice
-from tinyqueue.envs.names import find_environment
+from tinyqueue.envs.names import find_environment, reward_threshold
 from tinyqueue.evaluation.which_returns import which_returns
 from tinyqueue.experiment.components import chosen as named
 from tinyqueue.experiment.experiment import Experiment
@@ -35,7 +35,7 @@ _SINGLE_PATIENCE_S = 120.0
 
 def with_an_end(experiment: Experiment, run: RunDirectory, view: View) -> Experiment:
     """The experiment with a limit if training would never end, which is told and saved."""
-    if has_end(experiment, find_environment(experiment.environment.id)):
+    if has_end(experiment, reward_threshold(find_environment(experiment.environment.id))):
         return experiment
     view.message(
         f"{experiment.environment.id} has no return at which it is solved, so training ends after "
@@ -73,7 +73,7 @@ def remark_on(experiment: Experiment, run: RunDirectory, view: View) -> None:
 def unused_evaluation(experiment: Experiment) -> str:
     """A remark on how often to evaluate a run that has no level, so no evaluations; or nothing."""
     usual = EvaluationConfig.model_fields["every_env_steps"].default
-    threshold = find_environment(experiment.environment.id).reward_threshold
+    threshold = reward_threshold(find_environment(experiment.environment.id))
     levels = (threshold, experiment.stop.at_return)
     if experiment.evaluation.every_env_steps == usual or levels != (None, None):
         return ""
