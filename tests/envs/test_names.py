@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from gymnasium.envs.registration import EnvSpec
 
 from tinyqueue.envs.names import (
@@ -214,3 +215,13 @@ def test_a_threshold_is_a_finite_number_or_none(given, threshold):
 def test_another_threshold_is_refused(given):
     with pytest.raises(ConfigError, match="Snake-v0 is registered with reward_threshold = "):
         reward_threshold(registered(given))
+
+
+def test_a_time_limit_that_strikes_an_import_stays_one(tmp_path, monkeypatch):
+    (tmp_path / "endless_envs.py").write_text(
+        "import celery.exceptions\nraise celery.exceptions.SoftTimeLimitExceeded(3)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        import_allowed(["endless_envs"])

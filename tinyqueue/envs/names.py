@@ -78,7 +78,9 @@ def import_allowed(modules: Iterable[str]) -> None:
                 "sys.exit nor read the command line when it is imported."
             ) from error
         except Exception as error:
-            # Anything that its own code can raise.
+            if not is_environments(error):
+                # A time limit, or the refusal of a script that trains when it is imported.
+                raise
             raise ConfigError(
                 f"the environment module {module!r} cannot be imported: {_what_and_where(error)}. "
                 "Correct it, or remove it from TINYQUEUE_ENVIRONMENT_MODULES."
