@@ -178,24 +178,25 @@ def test_invented_players_fill_no_queue(feed: TaskFeed, sender: Sender, clock: C
 
 
 class Fleet:
-    """Players of one login that take what tasks there are, and play each for two seconds."""
+    """Players of one login that take what tasks there are, and play a batch for each."""
 
-    def __init__(self, feed: TaskFeed, sender: Sender, players: int) -> None:
-        self._feed, self._sender = feed, sender
+    def __init__(self, feed: TaskFeed, sender: Sender, players: int, batch_s: float = 2.0) -> None:
+        self._feed, self._sender, self._batch_s = feed, sender, batch_s
         self._tasks = {f"host:{number}": "" for number in range(players)}
         self._taken = 0
 
-    def play(self) -> None:
-        """Two seconds: all tasks end, and the next are taken."""
+    def play(self) -> int:
+        """The time of a batch: all tasks end, and the next are taken. How many play then."""
         for player, task in self._tasks.items():
             if task:
-                self._feed.heard("rack", player, [task])
+                self._feed.heard("rack", player, [task], self._batch_s)
         while self._feed.tick():
             pass
         for player in self._tasks:
             waits = self._taken < len(self._sender.sent)
             self._tasks[player] = self._sender.sent[self._taken] if waits else ""
             self._taken += waits
+        return sum(map(bool, self._tasks.values()))
 
 
 @pytest.mark.parametrize("players", [1, 8, 50, 500])
@@ -208,6 +209,20 @@ def test_a_fleet_is_complete_after_a_minute(
         fleet.play()
 
     assert feed.players == players
+
+
+@pytest.mark.parametrize("players", [8, 50, 200])
+@pytest.mark.parametrize("batch_s", [10.0, 16.0, 20.0, 25.0, 50.0])
+def test_a_fleet_of_slow_players_stays_busy(
+    feed: TaskFeed, sender: Sender, clock: Clock, players: int, batch_s: float
+) -> None:
+    fleet = Fleet(feed, sender, players, batch_s)
+    busy = []
+    for _ in range(40):
+        clock.now_s += batch_s
+        busy.append(fleet.play())
+
+    assert busy[-20:] == [players] * 20
 
 
 def test_one_login_has_a_thousand_players_and_no_more(

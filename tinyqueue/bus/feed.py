@@ -13,6 +13,11 @@ UNHEARD = 4
 dead letter on RabbitMQ, and should not push out others."""
 SLACK_S = 0.5
 """The longest, beyond its budget, for a task to be taken and its last session to arrive."""
+PROVES_S = 120.0
+"""For how long a task that has ended shows, at least, that its login has a player. Batches that
+take a minute are one task each."""
+MOST_FORGOTTEN = 4096
+"""Tasks remembered that count no longer: their ends still show that there are players."""
 MOST_AT_ONCE = 64
 """Tasks sent by one :meth:`TaskFeed.tick`, which other chores wait for: each takes a confirm."""
 _FADING = 0.98
@@ -67,7 +72,8 @@ class TaskFeed:
         self._clock = clock
         self._lock = threading.Lock()
         self._sent_s: dict[str, float] = {}
-        self._presence = Presence(budget_s, 2 * self._expires_s)
+        self._forgotten: dict[str, None] = {}
+        self._presence = Presence(budget_s, max(PROVES_S, 2 * self._expires_s))
         self._budget_s = budget_s
         self._limit_s = limit_s
         self._silence_s = self._patience_s = budget_s + SLACK_S
@@ -148,10 +154,19 @@ class TaskFeed:
             self._presence.ended(login, player)
 
     def _end(self, login: str, task: str, now_s: float) -> bool:
-        if task not in self._sent_s or not self._presence.ends(login, now_s):
+        counts = task in self._sent_s
+        if not (counts or task in self._forgotten) or not self._presence.ends(login, now_s):
             return False
-        del self._sent_s[task]
-        return True
+        self._sent_s.pop(task, None)
+        self._forgotten.pop(task, None)
+        return counts
+
+    def _forget(self, tasks: Iterable[str]) -> None:
+        for task in tasks:
+            del self._sent_s[task]
+            self._forgotten[task] = None
+        while len(self._forgotten) > MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
 
     def tick(self) -> int:
         """Sends tasks missing from the window, at most 64, and returns their number.
@@ -172,9 +187,9 @@ class TaskFeed:
         with self._lock:
             self._presence.forget(now_s)
             lasts_s = self._expires_s * (1 if len(self._presence) else UNHEARD)
-            self._sent_s = {t: at for t, at in self._sent_s.items() if now_s - at < lasts_s}
+            self._forget([t for t, at in self._sent_s.items() if now_s - at >= lasts_s])
             if now_s - self._last_s > self._patience_s:
-                self._sent_s.clear()
+                self._forget([*self._sent_s])
                 self._last_s = now_s
                 self._patience_s *= 2
             per_player = 1 if self._is_ahead() else self._per_player

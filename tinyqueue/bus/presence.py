@@ -103,7 +103,7 @@ class Presence:
         proves_s: For how long a task that has ended proves that there is a player.
     """
 
-    def __init__(self, budget_s: float, proves_s: float = 2 * LIVE_S) -> None:
+    def __init__(self, budget_s: float, proves_s: float = 4 * LIVE_S) -> None:
         self._budget_s = budget_s
         self._proves_s = proves_s
         self._logins: dict[str, _Login] = {}
