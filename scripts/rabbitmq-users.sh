@@ -12,10 +12,15 @@ tab=$(printf '\t')
 
 $ctl list_vhosts --quiet | grep -qx "$vhost" || $ctl add_vhost "$vhost" --quiet
 
-# Queues that the roles monitor and reader declare themselves. Whatever they ask for, these stay within a bound.
+# Queues that the roles monitor and reader declare themselves. Whatever they ask for, each stays within a bound. RabbitMQ
+# applies to a stream only a policy without the other two limits.
 bound() {
     limits="{\"max-length\": $3, \"max-length-bytes\": $4, \"expires\": 3600000}"
-    $ctl set_operator_policy --vhost "$vhost" "$1" "$2" "$limits" --apply-to queues --quiet
+    apply="--apply-to queues --quiet"
+    # shellcheck disable=SC2086
+    $ctl set_operator_policy --vhost "$vhost" "$1" "$2" "$limits" --priority 1 $apply
+    # shellcheck disable=SC2086
+    $ctl set_operator_policy --vhost "$vhost" "$1-streams" "$2" "{\"max-length-bytes\": $4}" --priority 0 $apply
 }
 bound tinyqueue-events '^celeryev\.' 10000 67108864
 bound tinyqueue-copies '^experience\.[a-z0-9_-]+\.copy-' 1000 1073741824

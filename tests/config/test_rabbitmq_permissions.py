@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tinyqueue.settings import Settings
 
 TABLE = Path(__file__).parents[2] / "config/services/rabbitmq-permissions.tsv"
 VHOST = "permissions"
+KIND, KINDS = "x-queue-type", ("classic", "quorum", "stream")
 
 pytestmark = pytest.mark.integration
 
@@ -344,12 +346,22 @@ def test_the_script_makes_logins_and_bounds_the_queues_that_they_declare(
             channel.exchange_declare("celeryev.own", "fanout")
             channel.queue_declare("celeryev.own", durable=True, auto_delete=False)
             channel.queue_bind("celeryev.own", "celeryev.own")
-            channel.confirm_select()
             for _ in range(10_500):
                 channel.basic_publish(Message(b"event"), "celeryev.own", "")
             channel.basic_publish_confirm(Message(b"last"), "celeryev.own", "")
             depth = channel.queue_declare("celeryev.own", passive=True).message_count
         assert depth == 10_000
+        with Connection(node.add_vhost(vhost), connect_timeout=5) as connection:
+            channel = connection.channel()
+            for name, kind in product(("celeryev.a", "experience.pole.copy-0a"), KINDS):
+                channel.queue_declare(
+                    f"{name}{kind}", durable=True, auto_delete=False, arguments={KIND: kind}
+                )
+        unbound = node.eval(
+            f'[Q || Q <- rabbit_amqqueue:list(<<"{vhost}">>), '
+            "amqqueue:get_operator_policy(Q) =:= undefined]."
+        )
+        assert unbound == "{ok, []}"
     finally:
         node.delete_vhost(vhost)
         internal(node, "delete_user", "flower")
