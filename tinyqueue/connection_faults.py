@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 from tinyqueue.urls import TLS_SCHEMES
 
 CERTIFICATE = "certificate"
+"""Kind of every failure to verify a server's certificate: waiting does not mend it."""
 REFUSED = ("wrongpass", "noauth", "noperm", CERTIFICATE)
 """Kinds of trouble with a service that waiting does not mend: a wrong password, a missing
 permission, a certificate that cannot be verified."""
-"""Kind of every failure to verify a server's certificate: waiting does not mend it."""
 
 _OTHER_NAME = (62, 64)
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)

@@ -23,6 +23,7 @@ class Lease:
     """Held until a test says otherwise."""
 
     is_valid, is_replaced, trouble, renewed_ago_s = True, False, "", 0.0
+    stop_requested = False
 
     def check(self):
         if self.is_replaced:
@@ -248,11 +249,10 @@ def test_a_redis_that_is_away_as_a_run_begins_is_waited_for(standing, said, now)
         return answers()
 
     assert standing.once_it_answers(ask) == 7
-    standing.tell()
 
     assert said == [
         "Redis does not answer. Since 4 s: the run begins when it works again",
-        "Redis works again after 12 s; training goes on",
+        "Redis works again after 12 s; the run begins",
     ]
 
 
@@ -273,7 +273,11 @@ def test_a_learner_that_waits_to_begin_ends_when_it_is_stopped_or_replaced(
     with pytest.raises(LeaseLostError):
         standing.once_it_answers(Answers(AWAY))
 
-    lease.is_valid, lease.is_replaced = True, False
+    lease.is_valid, lease.is_replaced, lease.stop_requested = True, False, True
+    with pytest.raises(ServiceUnreachableError):
+        standing.once_it_answers(Answers(AWAY))
+
+    lease.stop_requested = False
     stopping.set()
     with pytest.raises(ServiceUnreachableError):
         standing.once_it_answers(Answers(AWAY))

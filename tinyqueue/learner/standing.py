@@ -58,7 +58,7 @@ class Standing:
         self._say = say
         self._stopping = stopping
         self._clock = clock
-        self._has_begun, self._is_ending = True, False
+        self._waits_to_begin = self._is_ending = False
         self._replaced: TinyqueueError | None = None
         self._away_since_s: float | None = None
         self._say_at_s = 0.0
@@ -139,21 +139,25 @@ class Standing:
             NotNowError: Redis refuses it for a reason that lasts, or the learner is to end.
             LeaseLostError, StaleEpochError: Another learner has replaced this one.
         """
-        self._has_begun = False
-        while True:
-            try:
-                done = do()
-            except NotNowError as error:
-                lasts = isinstance(error, ServiceUnreachableError) and error.kind in REFUSED
-                if lasts or self._stopping.is_set():
-                    raise
-                self._why = str(error)
-            else:
-                self._has_begun, self._why = True, ""
-                return done
-            self.require_not_replaced()
-            self.tell()
-            self._stopping.wait(ASK_AGAIN_S)
+        self._waits_to_begin = True
+        try:
+            while True:
+                try:
+                    done = do()
+                except NotNowError as error:
+                    lasts = isinstance(error, ServiceUnreachableError) and error.kind in REFUSED
+                    if lasts or self._stopping.is_set() or self._lease.stop_requested:
+                        raise
+                    self._why = str(error)
+                else:
+                    self._why = ""
+                    self.tell()
+                    return done
+                self.require_not_replaced()
+                self.tell()
+                self._stopping.wait(ASK_AGAIN_S)
+        finally:
+            self._waits_to_begin = False
 
     def waiting(self, number: int, why: str) -> None:
         """Notes how many weight versions wait to be published, and why; from any thread."""
@@ -174,9 +178,8 @@ class Standing:
         trouble, now_s = self._lease.trouble or self._why, self._clock()
         if not trouble:
             if self._has_said and self._away_since_s is not None:
-                self._say(
-                    f"Redis works again after {now_s - self._away_since_s:.0f} s; training goes on"
-                )
+                goes_on = "the run begins" if self._waits_to_begin else "training goes on"
+                self._say(f"Redis works again after {now_s - self._away_since_s:.0f} s; {goes_on}")
             self._away_since_s, self._has_said = None, False
             return
         if self._away_since_s is None:
@@ -199,7 +202,7 @@ class Standing:
 
     def _does(self) -> str:
         """What becomes of training for as long as this lasts."""
-        if not self._has_begun:
+        if self._waits_to_begin:
             return "the run begins when it works again"
         if self.rests:
             return "nothing is accepted or published until it works again; training waits for that"

@@ -102,13 +102,11 @@ def task_chore(
             return
         try:
             feed.tick()
-        except ConfigError as error:
-            if str(error) != lacking:
+        except (ConfigError, NotNowError) as error:
+            reporter.no_tasks = str(error)
+            if isinstance(error, ConfigError) and str(error) != lacking:
                 lacking = str(error)
                 reporter.message(lacking)
-            raise
-        except NotNowError as error:
-            reporter.no_tasks = str(error)
             raise
         lacking = reporter.no_tasks = ""
         if told := feed.silence_told(is_evaluating=reporter.is_evaluating):
