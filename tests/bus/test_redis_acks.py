@@ -32,6 +32,7 @@ def server(tmp_path: Any) -> Iterator[RedisServer]:
         yield server
 
 
+# Where it is back at once, redis-py connects again, and the settlement is carried out.
 @pytest.mark.parametrize("is_back", [False, True], ids=["away", "away and back"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_settlement_that_fails_costs_no_credit(

@@ -18,21 +18,26 @@ class _Credit(redis.QoS):
     def ack(self, delivery_tag: str) -> None:
         try:
             super().ack(delivery_tag)
-        finally:
+        except BaseException:
             virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         try:
             super().reject(delivery_tag, requeue=requeue)
-        finally:
+        except BaseException:
             virtual.QoS.ack(self, delivery_tag)
+            raise
 
 
 class _Channel(redis.Channel):
     QoS: Any = _Credit
 
 
-class CreditingTransport(redis.Transport):
-    """kombu's transport for Redis; its channels take back the credit of every settled task."""
-
+class _Transport(redis.Transport):
     Channel: Any = _Channel
+
+
+def crediting(kind: type[Any]) -> type[Any]:
+    """The transport to use in place of kombu's plain one for Redis; any other as it is."""
+    return _Transport if kind is redis.Transport else kind

@@ -41,9 +41,9 @@ class VerifiedConnection(Connection):
         if kind.driver_type != "redis":
             return kind
         # Imports redis-py, which a worker on RabbitMQ does without until it plays.
-        from tinyqueue.bus.redis_acks import CreditingTransport
+        from tinyqueue.bus.redis_acks import crediting
 
-        return CreditingTransport
+        return crediting(kind)
 
     def switch(self, conn_str: str) -> None:
         """Moves to another host's URL at a failover, with the TLS options of that URL only."""
