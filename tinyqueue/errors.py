@@ -72,7 +72,7 @@ class UnknownNameError(ConfigError):
     ) -> None:
         names = sorted(known)
         if meant is None:
-            spelled = {known.lower(): known for known in names}
+            spelled = {one.lower(): one for one in names}
             near = difflib.get_close_matches(name.lower(), spelled, n=1, cutoff=0.5)
             nearest = [spelled[key] for key in near]
         else:

@@ -217,20 +217,18 @@ def test_a_slip_in_a_presets_name_is_told():
         find_document("cartpole-dqm")
 
 
-@pytest.mark.parametrize("target", ["snake.py", "./snake.py", "snake", "lib/snake.py"])
-def test_a_python_file_is_told_how_to_be_named(tmp_path, monkeypatch, target):
-    (tmp_path / "lib").mkdir()
-    for folder in (tmp_path, tmp_path / "lib"):
-        (folder / "snake.py").touch()
-    monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(ConfigError, match=r"is Python code.* tinyqueue train snake:ID") as raised:
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("snake.py", " tinyqueue train snake:ID."),
+        ("./snake.py", " tinyqueue train snake:ID."),
+        ("lib/snake.py", " PYTHONPATH=lib tinyqueue train snake:ID."),
+        ("a b/snake.py", " PYTHONPATH='a b' tinyqueue train snake:ID."),
+        ("my-snake.py", "rename the file first"),
+        ("x" * 300 + ".py", "is Python code"),
+    ],
+)
+def test_a_python_file_is_told_how_to_be_named(target, command):
+    with pytest.raises(ConfigError, match="is Python code") as raised:
         find_document(target)
-    assert ("PYTHONPATH=lib " in str(raised.value)) == (target == "lib/snake.py")
-
-
-def test_a_python_file_of_a_presets_name_hides_no_preset(tmp_path, monkeypatch):
-    (tmp_path / "cartpole-dqn.py").touch()
-    monkeypatch.chdir(tmp_path)
-
-    assert find_document("cartpole-dqn")[1] == "preset cartpole-dqn"
+    assert command in str(raised.value)

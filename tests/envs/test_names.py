@@ -186,10 +186,10 @@ def test_a_module_that_fails_while_it_is_imported_is_told_with_its_line(
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
-        ("snake.py:Snake-v0", "MODULES=snake tinyqueue train Snake-v0."),
-        ("envs/snake.py:Snake-v0", "PYTHONPATH=envs TINYQUEUE_ENVIRONMENT_MODULES=snake tinyq"),
-        ("./snake.py:", "MODULES=snake tinyqueue train ID, with an id that it registers."),
-        ("snake:", "MODULES=snake tinyqueue train ID, with an id that it registers."),
+        ("snake.py:Snake-v0", ": tinyqueue train snake:Snake-v0."),
+        ("envs/snake.py:Snake-v0", ": PYTHONPATH=envs tinyqueue train snake:Snake-v0."),
+        ("./snake.py:", ": tinyqueue train snake:ID."),
+        ("snake:", ": tinyqueue train snake:ID."),
         ("snake:Sn\u00e4ke-v0", "letters from A to Z"),
     ],
 )
@@ -225,3 +225,11 @@ def test_a_time_limit_that_strikes_an_import_stays_one(tmp_path, monkeypatch):
 
     with pytest.raises(SoftTimeLimitExceeded):
         import_allowed(["endless_envs"])
+
+
+def test_a_file_of_an_unknown_environments_name_is_pointed_to(tmp_path, monkeypatch):
+    (tmp_path / "Zzzzzz.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UnknownNameError, match=r"a file Zzzzzz.py: tinyqueue train Zzzzzz:ID\."):
+        find_environment("Zzzzzz")

@@ -12,8 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-
 from tinyqueue.algorithms.bare import BareAlgorithm
 from tinyqueue.algorithms.default import FOR_REALS, is_open
 from tinyqueue.algorithms.initial_weights import KEY as INIT_FROM
@@ -30,7 +28,7 @@ from tinyqueue.catalogue import (
     without_normalisation,
 )
 from tinyqueue.cli.runs import MODULES, PYTHONPATH, require_run
-from tinyqueue.envs.names import find_environment, import_allowed
+from tinyqueue.envs.names import find_environment, import_allowed, training_of
 from tinyqueue.envs.wrapped import find_wrapper
 from tinyqueue.errors import ConfigError, TinyqueueError, UnknownNameError
 from tinyqueue.experiment.components import DEFAULTS, chosen, located, without_former
@@ -62,13 +60,15 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
     """The document of a TOML file, a preset or an environment id, and its source in words.
 
     Raises:
-        ConfigError: The file cannot be read.
+        ConfigError: The file cannot be read, or is Python code.
         UnknownNameError: The target is nearly the name of a preset.
-        ConfigError: It is a Python file, which registers environments.
     """
     target = os.path.expanduser(target)
     if target.endswith(".py"):
-        raise _is_code(Path(target))
+        raise ConfigError(
+            f"{target} is Python code. Name an environment that it registers: "
+            f"{training_of(target)}."
+        )
     if target.endswith(".toml") or ("/" in target and Path(target).exists()):
         path = Path(target)
         return located(read_document(path), path.parent), target
@@ -82,18 +82,7 @@ def find_document(target: str) -> tuple[dict[str, Any], str]:
         raise UnknownNameError("preset or environment", target, known)
     if target.startswith("ALE/"):
         return _game(target), f"the settings of preset {GAMES_PRESET} (this game has none)"
-    code = Path(f"{target}.py")
-    if code.is_file() and target not in gymnasium.registry:
-        raise _is_code(code)
     return {"environment": {"id": target}}, "documented defaults, since it has no preset"
-
-
-def _is_code(file: Path) -> ConfigError:
-    folder = "" if file.parent == Path() else f"PYTHONPATH={file.parent} "
-    return ConfigError(
-        f"{file} is Python code. Name an environment that it registers: {folder}tinyqueue train "
-        f"{file.stem}:ID"
-    )
 
 
 def _game(target: str) -> dict[str, Any]:

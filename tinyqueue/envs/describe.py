@@ -39,7 +39,7 @@ from tinyqueue.errors import (
     EnvironmentMismatchError,
     TinyqueueError,
 )
-from tinyqueue.experiment.environment import EnvironmentConfig
+from tinyqueue.experiment.environment import MOST_HANG_S, EnvironmentConfig
 from tinyqueue.working_folder import python_of
 
 _TIMEOUT_S = 60.0
@@ -271,7 +271,7 @@ class _Child:
                 raise ConfigError(
                     f"{doing} has not ended within {self._most_s:.0f} s. Try it by itself: "
                     f"{alone(self._id, self._modules)}. If it needs longer, allow it: "
-                    f"--set environment.hang_s={5 * self._most_s:.0f}"
+                    f"--set environment.hang_s={min(5 * self._most_s, MOST_HANG_S):.0f}"
                 )
             if waited_s > _SAY_S and not said:
                 said = True

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -138,7 +140,7 @@ def find_environment(environment_id: str) -> EnvSpec:
         raise ConfigError(advice(environment_id, package))
     if found is None:
         known, meant = list(gymnasium.registry), _nearest(environment_id)
-        told = f"{_OWN}{_or_installed(environment_id)}"
+        told = f"{_OWN}{_or_file(environment_id)}{_or_installed(environment_id)}"
         raise UnknownNameError("environment", environment_id, known, meant, told)
     return found
 
@@ -162,6 +164,13 @@ def reward_threshold(spec: EnvSpec) -> float | None:
             "Correct it where it is registered, or leave it out."
         ) from error
     return threshold if math.isfinite(threshold) else None
+
+
+def _or_file(environment_id: str) -> str:
+    """The module of that name in the working folder."""
+    if not os.path.isfile(f"{environment_id}.py"):
+        return ""
+    return f" There is a file {environment_id}.py: {training_of(environment_id)}."
 
 
 def _or_installed(environment_id: str) -> str:
@@ -197,16 +206,24 @@ def split_module(target: str) -> tuple[str, str]:
 def _instead_of_colon(environment_id: str) -> str:
     """What to write instead of Gymnasium's ``module:name``, or a file's name before the colon."""
     before, colon, name = environment_id.partition(":")
-    file = Path(before)
-    if not colon and file.suffix != ".py":
-        return ""
-    module = file.stem if file.suffix == ".py" else before
-    if not _MODULE.fullmatch(module):
-        return ""
-    path = "" if file.parent == Path() else f"PYTHONPATH={file.parent} "
-    named = name if ENVIRONMENT_ID.fullmatch(name) else "ID"
-    which = "" if named == name else ", with an id that it registers"
-    return f": {path}TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {named}{which}"
+    if before.endswith(".py") or (colon and not name):
+        return f": {training_of(before, name)}"
+    module, name = split_module(environment_id)
+    return f": TINYQUEUE_ENVIRONMENT_MODULES={module} tinyqueue train {name}" if module else ""
+
+
+def training_of(file: str, name: str = "") -> str:
+    """The command that trains an environment which a Python file registers.
+
+    Args:
+        file: Its path, with or without the suffix.
+        name: The environment's id; without one, the command says where it goes.
+    """
+    path = Path(file.removesuffix(".py"))
+    if not _MODULE.fullmatch(path.name):
+        return "rename the file first: Python imports modules of letters, digits and '_' only"
+    folder = "" if path.parent == Path() else f"PYTHONPATH={shlex.quote(str(path.parent))} "
+    return f"{folder}tinyqueue train {path.name}:{name or 'ID'}"
 
 
 def draws_pictures(environment_id: str) -> bool:

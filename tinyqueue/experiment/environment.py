@@ -22,6 +22,8 @@ ATARI_NAMESPACE = "ALE/"
 ATARI_STACK = 4
 """Frames in a policy's observation of an Atari game, unless set otherwise."""
 
+MOST_HANG_S = 86_400.0
+"""The longest environment.hang_s."""
 _IN_INFO = "info:"
 # Prefix of a key of info, in action_mask.
 
@@ -194,9 +196,9 @@ class EnvironmentConfig(Section):
     hang_s: float | None = Field(
         None,
         gt=0,
-        le=86_400,
+        le=MOST_HANG_S,
         description="Seconds after which a call of the environment that has not returned counts as "
-        "failed; default: 30.",
+        "failed; default: 30, and 60 for each step of the trial at the start.",
     )
     atari: AtariConfig | None = Field(
         None, description="The protocol of an Atari game; only for ids that begin with ALE/."

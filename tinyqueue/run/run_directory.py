@@ -359,8 +359,8 @@ class RunDirectory:
 
 
 def _remedy(error: OSError) -> str:
-    where = "ame a folder that you may write to, with --runs-dir or TINYQUEUE_RUNS_DIR."
-    return f"Free disk space, or n{where}" if has_no_room(error) else f"N{where}"
+    folder = "a folder that you may write to, with --runs-dir or TINYQUEUE_RUNS_DIR."
+    return f"Free disk space, or name {folder}" if has_no_room(error) else f"Name {folder}"
 
 
 def _read_state(path: Path) -> dict[str, Any]:
