@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode
 
@@ -175,3 +176,22 @@ def test_another_missing_package_is_told_in_the_environments_own_words(register)
 def test_an_unknown_id_is_told_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'Acrobot-v1'"):
         build("Acrobat-v1")
+
+
+def failing(error):
+    def form(**_):
+        raise error
+
+    return form
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), KeyError("x"), RuntimeError("no device")])
+def test_a_vectorised_form_that_fails_is_not_used(register, error):
+    register("Odd-v0", CartPoleEnv, vector_entry_point=failing(error))
+    assert isinstance(build("Odd-v0"), SideBySide)
+
+
+def test_a_time_limit_that_strikes_the_vectorised_form_stays_one(register):
+    register("Odd-v0", CartPoleEnv, vector_entry_point=failing(SoftTimeLimitExceeded(3)))
+    with pytest.raises(SoftTimeLimitExceeded):
+        build("Odd-v0")

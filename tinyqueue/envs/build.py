@@ -173,6 +173,9 @@ def make_vectorised(
             **arguments,
         )
     except Exception as error:
+        if not is_environments(error):
+            # Such as the time limit of the task that builds it.
+            raise
         # The single environment was built with the same arguments, so only this form is at fault.
         log.info("its vectorised form is not used", environment=config.id, error=repr(error))
         return None
