@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
+import structlog
 from kombu import Connection, Producer, Queue
 
 from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.bus.broker import Broker, drop, new_channel
+from tinyqueue.bus.rabbitmq_queues import QueueDownError
 from tinyqueue.bus.redis_expiry import ExpiringProducer, Expiry
+from tinyqueue.bus.shared_queues import declare_shared
 from tinyqueue.errors import ServiceUnreachableError
 
 BLOCKED_S = 60.0
 """A blocked connection that has been silent for this long is given up."""
+
+log = structlog.get_logger(__name__)
 
 
 class TaskConnection:
@@ -84,7 +88,14 @@ class TaskConnection:
             return False
         try:
             with self._broker.preparing(self._connection):
-                self._declare(self._producer.channel)
+                for queue in self._queues:
+                    declare_shared(self._connection, queue)
+        except QueueDownError as error:
+            self.close()
+            raise ServiceUnreachableError(
+                f"the broker at {self._broker.masked_url} cannot take a task: {error}. Start that "
+                "node, or use quorum queues (TINYQUEUE_QUEUE_TYPE), which outlive one"
+            ) from error
         except BaseException:
             # A channel may be closed then, or an answer under way.
             self.close()
@@ -125,8 +136,8 @@ class TaskConnection:
                 amqp = connection.connection
                 amqp.confirm_publish = True
                 amqp.on_blocked, amqp.on_unblocked = self._blocked, self._unblocked
+                self._declare(connection)
                 channel = new_channel(connection)
-                self._declare(channel)
                 return Producer(channel, auto_declare=False, on_return=self._returned)
             producer = ExpiringProducer(new_channel(connection), auto_declare=False)
             producer.expiry = self._expiry
@@ -148,9 +159,13 @@ class TaskConnection:
             pass
         self.close()
 
-    def _declare(self, channel: Any) -> None:
+    def _declare(self, connection: Connection) -> None:
         for queue in self._queues:
-            queue(channel).declare()
+            try:
+                declare_shared(connection, queue)
+            except QueueDownError as error:
+                # The learner can play an evaluation itself, and tasks of another queue may go.
+                log.warning("a queue's node is down", queue=queue.name, error=str(error))
 
     def _returned(self, *what: object) -> None:
         self.was_returned = True

@@ -18,6 +18,8 @@ KEPT_EXCHANGE = "experience.kept"
 DEAD_LETTERS = "tinyqueue.dead"
 """Exchange and queue of messages set aside, and of tasks that were delivered too often."""
 
+QUEUE_TYPE, QUORUM = "x-queue-type", "quorum"
+"""The argument of a queue that is replicated over the nodes of a cluster, and its value."""
 _EVALUATIONS = ".evaluations"
 KEPT, SUCCESSOR, COPY = ".kept", ".next", ".copy-"
 """Endings of queue names."""
@@ -42,6 +44,7 @@ def tasks_exchange(broker_kind: str) -> str:
 
 def task_queues(settings: Settings) -> tuple[Queue, ...]:
     """The durable queues of play and evaluation tasks, for Celery's ``task_queues``."""
+    of_type = {QUEUE_TYPE: QUORUM} if settings.queue_type == QUORUM else {}
     exchange = Exchange(TASKS_EXCHANGE, "direct", durable=True, no_declare=not settings.declare)
     names = dict.fromkeys((*settings.play_queues, EVALUATE_QUEUE))
     return tuple(
@@ -55,6 +58,7 @@ def task_queues(settings: Settings) -> tuple[Queue, ...]:
                 "x-max-length": MAX_WAITING_TASKS,
                 "x-overflow": "reject-publish",
                 "x-dead-letter-exchange": DEAD_LETTERS,
+                **of_type,
             },
         )
         for name in names
@@ -118,10 +122,10 @@ def experience_queue(
         "x-single-active-consumer": True,
     }
     name = experience_queue_name(experiment)
-    if queue_type == "quorum":
+    if queue_type == QUORUM:
         # RabbitMQ 4 drops a message after 20 returns unless told otherwise; every reconnect
         # of a learner is a return.
-        arguments |= {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+        arguments |= {QUEUE_TYPE: QUORUM, "x-delivery-limit": 1_000_000}
     else:
         arguments |= {
             "x-dead-letter-exchange": KEPT_EXCHANGE,

@@ -11,21 +11,23 @@ import re
 import time
 import warnings
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
-from amqp.exceptions import AccessRefused, PreconditionFailed
+from amqp.exceptions import AccessRefused, AMQPNotImplementedError, PreconditionFailed
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.utils.threads import bound_open_broker_sockets  # type: ignore[attr-defined]
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.events import Events
 from celery.worker.state import maybe_shutdown
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange
 from kombu.exceptions import OperationalError
 
 from tinyqueue.bus.backoff import Reconnects
 from tinyqueue.bus.broker import LOGIN_REFUSED, drop, fault_of
-from tinyqueue.bus.topology import EVALUATE_QUEUE, dead_letter_queue
+from tinyqueue.bus.rabbitmq_queues import QueueDownError
+from tinyqueue.bus.shared_queues import declare_shared
+from tinyqueue.bus.topology import EVALUATE_QUEUE, QUEUE_TYPE, QUORUM, dead_letter_queue
 from tinyqueue.connection_faults import TlsUse, plain
 from tinyqueue.urls import masked
 
@@ -47,8 +49,16 @@ class WorkerConsumer(Consumer):
     * Queues and dead letters are declared if settings and login allow it.
     * A login that may not send events plays without being seen in Flower.
     * A queue that the login may not read is left out.
+    * Queues may be quorum queues, whatever this machine's settings say.
     * What is refused otherwise ends a worker that has never worked, with what to do.
     """
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[valid-type, misc]
+        """Celery's steps but one: with quorum queues it would declare 28 for delayed tasks."""
+
+        default_steps: ClassVar[list[str]] = [
+            step for step in Consumer.Blueprint.default_steps if "delayed_delivery" not in step
+        ]
 
     # Celery's own, which its stubs leave out.
     amqheartbeat: float
@@ -119,6 +129,10 @@ class WorkerConsumer(Consumer):
         """Called by Celery when the connection is lost, or the broker has refused something."""
         if (of_events := self._connection_of_events()) is not None:
             drop(of_events)
+        if isinstance(exc, AMQPNotImplementedError):
+            # A quorum queue knows no prefetch for a whole channel, which is what Celery asked for.
+            for queue in self._queues():
+                queue.queue_arguments[QUEUE_TYPE] = QUORUM
         with warnings.catch_warnings():
             # Of a change in Celery 6 that concerns tasks which must not run twice.
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
@@ -156,7 +170,17 @@ class WorkerConsumer(Consumer):
         if not self._may_declare:
             return
         queues = self._queues()
-        if all(_may_declare(connection, queue) for queue in (*queues, dead_letter_queue())):
+        try:
+            for queue in queues:
+                declare_shared(connection, queue)
+            with connection.channel() as channel:
+                dead_letter_queue()(channel).declare()
+        except QueueDownError as error:
+            log.error("a queue's node is down", error=str(error))
+            return
+        except AccessRefused:
+            pass
+        else:
             return
         self._may_declare = False
         log.info("this login may declare no queues; a learner or its operator must have done so")
@@ -223,11 +247,11 @@ def _pause(pause_s: float) -> None:
         time.sleep(min(left_s, _WAKE_S))
 
 
-def _may_declare(connection: Connection, entity: Exchange | Queue) -> bool:
+def _may_declare(connection: Connection, exchange: Exchange) -> bool:
     """Declares, on a channel of its own, which a refusal closes."""
     try:
         with connection.channel() as channel:
-            entity(channel).declare()
+            exchange(channel).declare()
     except AccessRefused:
         return False
     return True

@@ -9,7 +9,7 @@ from typing import Any
 from tinyqueue.bus.broker import Broker
 from tinyqueue.bus.task_connection import TaskConnection
 from tinyqueue.bus.task_sender import TaskSender
-from tinyqueue.bus.topology import task_queues, tasks_exchange
+from tinyqueue.bus.topology import tasks_exchange
 from tinyqueue.celery import make_app
 from tinyqueue.envs.describe import EnvironmentInfo
 from tinyqueue.evaluation.games_process import GamesProcess
@@ -50,9 +50,12 @@ def make_learner(
         )
 
     broker = Broker(settings.broker)
+    app = make_app(settings)
+    # Celery's own, which it declares too.
+    queues = tuple(app.amqp.queues.values()) if settings.declare else ()
     tasks = TaskSender(
-        make_app(settings),
-        TaskConnection(broker, task_queues(settings) if settings.declare else ()),
+        app,
+        TaskConnection(broker, queues),
         experiment.session.queue,
         tasks_exchange(broker.kind),
     )
