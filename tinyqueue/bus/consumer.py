@@ -154,11 +154,12 @@ class ExperienceConsumer(Generic[Mark]):
 
     def _keep_connected(self) -> None:
         reconnects = Reconnects(first_s=0.2, most_s=2.0)
-        say_unreachable = Seldom(log.warning, "broker unreachable; retrying")
+        say_unreachable = Seldom(log.warning, "the broker cannot be used; retrying")
         while not self._stopping:
             try:
                 link = self._link = self._connect()
-            except ServiceUnreachableError as error:
+            except (ServiceUnreachableError, ConfigError) as error:
+                # Once it has worked, a permission or a queue that is gone may come back.
                 if not self._first_try.is_set():
                     raise
                 say_unreachable(error=str(error))
@@ -171,11 +172,11 @@ class ExperienceConsumer(Generic[Mark]):
                 try:
                     self._serve(link)
                     continue
-                except (CallbackError, ConfigError):
+                except CallbackError:
                     raise
                 except Exception as error:
                     # Whatever a broker sends may cost the connection, but not the learner.
-                    if isinstance(error, (ServiceUnreachableError, *link.errors)):
+                    if isinstance(error, (ServiceUnreachableError, ConfigError, *link.errors)):
                         log.warning(
                             "connection lost; reconnecting", error=str(error) or repr(error)
                         )

@@ -23,6 +23,8 @@ from tinyqueue.bus.topology import (
 )
 from tinyqueue.errors import ConfigError, ServiceUnreachableError
 
+_DIFFERS = "inequivalent arg"
+"""What RabbitMQ says of a queue that exists with other arguments."""
 _IN_FLIGHT_S = 0.2
 """Between the last look at a quorum queue that nothing is bound to any more, and its deletion."""
 
@@ -177,7 +179,9 @@ class ExperienceQueues:
         for queue, other in (names, reversed(names)):
             try:
                 self._declare(queue)
-            except PreconditionFailed:
+            except PreconditionFailed as error:
+                if _DIFFERS not in str(error):
+                    raise  # Such as a vhost that may have no more queues.
                 continue
             if self._is_there(other):
                 self._unbind(other)
