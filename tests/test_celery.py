@@ -161,7 +161,7 @@ def test_tasks_survive_their_worker_and_bring_no_code():
     assert 600 < soft_s < hard_s
 
 
-RABBITMQ = {"confirm_publish": True, "frame_handler": tolerant_frame_handler}
+RABBITMQ = {"frame_handler": tolerant_frame_handler}
 
 
 @pytest.mark.parametrize(

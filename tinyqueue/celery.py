@@ -103,7 +103,7 @@ def make_app(settings: Settings) -> Celery:
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if Broker(settings.broker).kind == "rabbitmq":
-        return {"confirm_publish": True, "frame_handler": tolerant_frame_handler}
+        return {"frame_handler": tolerant_frame_handler}
     return {"visibility_timeout": settings.task_visibility_s}
 
 

@@ -209,6 +209,26 @@ def test_a_worker_whose_events_have_no_place_to_go_plays_without_them(
             channel.exchange_delete("celeryev")
 
 
+def test_a_queue_that_refuses_events_keeps_no_worker_from_its_tasks(
+    logins: RoleLogins, cluster: Cluster, start: Start
+) -> None:
+    with Connection(administrator(logins)) as owner:
+        event_exchange(owner.channel()).declare()
+    # Given what a monitor may do
+    with Connection(logins.url("monitor")) as monitor:
+        channel: Any = monitor.channel()
+        refusing = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        channel.queue_declare("celeryev.full", exclusive=True, arguments=refusing)
+        channel.queue_bind("celeryev.full", "celeryev", "#")
+        worker = start(logins.url("visible-player"))
+        cluster.until(lambda: "ready." in worker.printed, "the worker is ready")
+
+        send(logins, "unheard")
+        cluster.until(lambda: "task=unheard " in worker.printed, "a task is taken")
+        send(logins, "unheard-too")
+        cluster.until(lambda: "task=unheard-too " in worker.printed, "and another")
+
+
 def test_a_worker_waits_for_a_queue_that_another_login_consumes_exclusively(
     logins: RoleLogins, cluster: Cluster, start: Start
 ) -> None:
