@@ -16,6 +16,9 @@ SLACK_S = 0.5
 PROVES_S = 120.0
 """For how long a task that has ended shows, at least, that its login has a player. Batches that
 take a minute are one task each."""
+PATIENCE_S = 30.0
+"""The longest silence after which tasks are sent again, unless a task itself lasts longer: players
+that were refused for a while then go on within so much."""
 MOST_FORGOTTEN = 4096
 """Tasks remembered that count no longer: their ends still show that there are players."""
 MOST_AT_ONCE = 64
@@ -33,8 +36,8 @@ class TaskFeed:
     The header of a later session reports that a task has ended. A player whose task ends while
     the learner's queue is full cannot report it, and a broker that has lost its memory has lost
     the tasks. So when nothing has arrived for longer than a task lasts, all tasks are forgotten.
-    While the silence lasts, this is repeated at doubling intervals, so that few tasks pile up for
-    players that are away.
+    While the silence lasts, this is repeated at intervals that double up to :data:`PATIENCE_S`, so
+    that few tasks pile up for players that are away.
 
     Players, and the tasks that they end, count for the login that they use, within bounds: a login
     that invents players fills no queue that others share.
@@ -191,7 +194,7 @@ class TaskFeed:
             if now_s - self._last_s > self._patience_s:
                 self._forget([*self._sent_s])
                 self._last_s = now_s
-                self._patience_s *= 2
+                self._patience_s = max(self._silence_s, min(2 * self._patience_s, PATIENCE_S))
             per_player = 1 if self._is_ahead() else self._per_player
             wanted = max(self._floor, per_player * len(self._presence))
             return wanted - len(self._sent_s)

@@ -41,6 +41,7 @@ _ADVICE = {
     "wrongpass": "Correct the login in TINYQUEUE_REDIS_URL, or the server's access rules.",
     "busy": "Another client's script keeps it from answering: end it with SCRIPT KILL.",
     "loading": "It reads its data from disk, and answers once it has done so.",
+    "maxclients": "Let it have more (maxclients), or end some that need no connection.",
     "misconf": "It cannot write its data to disk; its log says why.",
 }
 """Kind of refusal → what to do."""
@@ -148,6 +149,8 @@ def _kind(error: BaseException) -> str:
     """The server's own word for an error, in small letters, else the name of its class."""
     # In a pipeline the library puts "Command # 1 (…) of pipeline caused error: " before it.
     said = str(error).rpartition("caused error: ")[2]
+    if "max number of clients" in said:
+        return "maxclients"
     code = getattr(error, "status_code", None) or said.partition(" ")[0]
     if isinstance(error, redis.RedisError) and re.fullmatch("[A-Z]{3,24}", str(code)):
         return str(code).lower()
