@@ -133,7 +133,7 @@ class _Link:
             except AccessRefused as error:
                 raise ConfigError(
                     f"the login at {broker.masked_url} may not read what is played for "
-                    f"{experiment!r}: {error}. Give it the role reader or learner "
+                    f"{experiment!r}: {error}. Give it the role learner "
                     "(scripts/rabbitmq-users.sh)."
                 ) from error
 

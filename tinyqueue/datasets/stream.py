@@ -32,7 +32,7 @@ class Stream(Dataset):
     nothing here is accepted, acked or counted for the learner. The queue lasts as long as this
     object and is bound only while the learner's exists. A reader that is too slow misses the
     oldest (:attr:`missed`): a sample of the stream, not a record. Only on RabbitMQ, with a login of
-    the role ``reader`` or ``learner``.
+    the role ``learner``.
 
     Args:
         experiment: Name of an experiment that a learner trains.
