@@ -67,16 +67,17 @@ class Epochs(NamedTuple):
             )
         return count
 
-    def order(self, count: int, env_steps: int) -> Array:
+    def order(self, count: int, env_steps: int, seed: int) -> Array:
         """What each step takes, ``[epochs · minibatches, count / minibatches]`` int32.
 
         Every epoch takes everything once, in a new random order.
 
         Args:
             count: Of :meth:`require_divides`.
-            env_steps: Seed of the orders, so that a restored run draws the same.
+            env_steps: The clock, so that a restored run draws the same.
+            seed: The run's.
         """
-        rng = np.random.default_rng(env_steps)
+        rng = np.random.default_rng((seed, env_steps))
         orders = np.stack([rng.permutation(count) for _ in range(self.epochs)])
         return orders.reshape(self.steps, -1).astype(np.int32)
 

@@ -239,7 +239,7 @@ class Ppo(StreamActorCritic[PpoConfig]):
     def _settings(self, ticks: int, slots: int, env_steps: int) -> tuple[Array, ...]:
         count = self._epochs.require_divides(ticks, slots, self._network)
         rates = (self._learning_rate(env_steps), self._clip(env_steps))
-        order = self._epochs.order(count, env_steps)
+        order = self._epochs.order(count, env_steps, self._network.seed)
         return (*(np.asarray(rate, np.float32) for rate in rates), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:

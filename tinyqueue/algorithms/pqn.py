@@ -177,7 +177,7 @@ class Pqn(SessionUpdates[PqnConfig]):
 
     def _settings(self, ticks: int, slots: int, env_steps: int) -> tuple[Array, ...]:
         count = self._epochs.require_divides(ticks, slots, self._network)
-        order = self._epochs.order(count, env_steps)
+        order = self._epochs.order(count, env_steps, self._network.seed)
         return (np.asarray(self._learning_rate(env_steps), np.float32), order)
 
     def _learn(self, settings: tuple[Tensor, ...], batch: Trajectories[Tensor]) -> Tensor:
