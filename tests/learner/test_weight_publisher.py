@@ -72,6 +72,30 @@ def test_after_flushall_spec_graph_and_newest_version_are_published_anew(
     assert specs.graph("pole", spec.graph_sha256) == GRAPH
 
 
+def test_a_version_that_is_on_its_way_is_not_told_as_lost(client, make_publisher, capfd):
+    on_its_way, may_go_on = threading.Event(), threading.Event()
+
+    def check():
+        if threading.current_thread() is not threading.main_thread():
+            on_its_way.set()
+            may_go_on.wait(10)
+
+    publisher = make_publisher(client, check)
+    publisher.publish_spec()
+    publisher.publish(version(4))
+    training = threading.Thread(target=publisher.publish, args=(version(5),))
+    training.start()
+    assert on_its_way.wait(10)
+    threading.Timer(0.2, may_go_on.set).start()
+    publisher.heal()
+    training.join()
+
+    assert "has lost" not in capfd.readouterr().out
+    client.delete(Keys("pole").head)
+    publisher.heal()
+    assert "has lost the weights" in capfd.readouterr().out
+
+
 def test_a_graph_alone_that_is_evicted_is_published_again(client, make_publisher, spec):
     publisher = make_publisher(client)
     publisher.publish_spec()

@@ -64,6 +64,7 @@ class WeightPublisher:
         self._check = check
         self._replaced = replaced
         self._newest: WeightVersion | None = None
+        self._taken = -1
         self._sending = threading.Lock()
         self._waiting = waiting
         self._rests = False
@@ -90,7 +91,7 @@ class WeightPublisher:
             return
         try:
             self._check()
-            self._weights.publish(weights)
+            self._send(weights)
         except NotNowError as error:
             self._rest(str(error))
         except (LeaseLostError, StaleEpochError) as error:
@@ -131,11 +132,12 @@ class WeightPublisher:
         with self._sending:
             was_resting = self._rests
             newest = self._newest
-            while newest is not None and self._weights.head() < newest.version:
-                if not was_resting:
+            while newest is not None and (head := self._weights.head()) < newest.version:
+                # A newer one may only be on its way.
+                if not was_resting and head < self._taken:
                     log.warning("the store has lost the weights; published again")
                 self._check()
-                self._weights.publish(newest)
+                self._send(newest)
                 # Training goes on meanwhile.
                 newest = self._newest
             self._rests = False
@@ -143,6 +145,10 @@ class WeightPublisher:
             self._waiting(0, "")
         if was_resting and newest is not None:
             log.info("weights are published again", version=newest.version)
+
+    def _send(self, weights: WeightVersion) -> None:
+        self._weights.publish(weights)
+        self._taken = weights.version
 
     def _has_spec(self) -> bool:
         try:
