@@ -12,7 +12,7 @@ tab=$(printf '\t')
 
 $ctl list_vhosts --quiet | grep -qx "$vhost" || $ctl add_vhost "$vhost" --quiet
 
-# Queues that the role monitor declares itself, and copies of a stream. Whatever they ask for, each stays within a bound. RabbitMQ
+# Queues that logins declare themselves: events of the role monitor, and copies of a stream. Whatever they ask for, each stays within a bound. RabbitMQ
 # applies to a stream only a policy without the other two limits.
 bound() {
     limits="{\"max-length\": $3, \"max-length-bytes\": $4, \"expires\": 3600000}"

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tinyqueue.bus.feed import MOST_AT_ONCE, TaskFeed
+from tinyqueue.bus.feed import MOST_AT_ONCE, PATIENCE_S, TaskFeed
 from tinyqueue.bus.presence import MOST_PLAYERS, UNPROVEN
 from tinyqueue.errors import ServiceUnreachableError
 
@@ -115,6 +115,27 @@ def test_in_a_silence_all_tasks_are_forgotten_after_a_tasks_time_and_then_after_
     feed.heard("rack", "a", [])
     clock.now_s += 2.6
     assert feed.tick() == 2
+
+
+@pytest.mark.parametrize("silence_s", [10.0, 60.0, 300.0, 3600.0])
+def test_after_a_silence_of_any_length_the_next_tasks_come_within_half_a_minute(
+    feed: TaskFeed, clock: Clock, sender: Sender, silence_s: float
+) -> None:
+    # Such as players whom a full queue refuses: their tasks end, and they cannot say so.
+    feed.heard("rack", "a", [])
+    until_s = clock.now_s + silence_s
+    while clock.now_s < until_s:
+        feed.tick()
+        clock.now_s += 0.2
+    before, back_s = len(sender.sent), clock.now_s
+
+    while len(sender.sent) == before:
+        clock.now_s += 0.2
+        feed.tick()
+
+    assert clock.now_s - back_s <= PATIENCE_S + 0.5
+    # Few pile up meanwhile: two at a time.
+    assert before <= 20 + 2 * silence_s / PATIENCE_S
 
 
 def test_what_cannot_be_sent_is_not_outstanding(feed: TaskFeed, sender: Sender) -> None:

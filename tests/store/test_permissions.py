@@ -76,10 +76,10 @@ def test_a_player_reads_all_it_needs_and_publishes_nothing(
     assert count_attempt(player, "t1") == 1
     CreditStore(learner, "cartpole").append(Credit(7, 0))
     assert CreditStore(player, "cartpole").take(1.0) == Credit(7, 0)
-    with pytest.raises(ServiceUnreachableError, match="permissions of its role"):
+    with pytest.raises(ServiceUnreachableError, match="permissions of that role"):
         CreditStore(player, "cartpole").append(Credit(8, 0))
-    with pytest.raises(ServiceUnreachableError, match="permissions of its role"):
+    with pytest.raises(ServiceUnreachableError, match="permissions of that role"):
         WeightStore(player, "cartpole").publish(weights)
-    with pytest.raises(ServiceUnreachableError, match="permissions of its role"):
+    with pytest.raises(ServiceUnreachableError, match="permissions of that role"):
         StatusBoard(player).write("cartpole", {}, 10)
     lease.release()

@@ -107,6 +107,17 @@ def test_every_refusal_of_the_server_means_not_now(
         assert caught.value.kind == code.lower()
 
 
+def test_a_server_with_too_many_clients_refuses_and_is_told_so(
+    server: RefusingRedis, client: redis.Redis
+) -> None:
+    server.answer = b"-ERR max number of clients reached\r\n"
+
+    with pytest.raises(ServiceUnreachableError, match=r"refuses \(.*Let it have more") as caught:
+        CALLS["publish"](client)
+
+    assert caught.value.kind == "maxclients"
+
+
 @given(
     answer=st.one_of(
         st.just(b""),

@@ -36,7 +36,7 @@ _LARGE_BYTES = 6000
 _ADVICE = {
     "oom": "Give it more memory (maxmemory).",
     "readonly": "Name a writable primary in TINYQUEUE_REDIS_URL.",
-    "noperm": "Give this login the permissions of its role.",
+    "noperm": "Use a login of a role that may do this, with the permissions of that role.",
     "noauth": "Correct the login in TINYQUEUE_REDIS_URL, or the server's access rules.",
     "wrongpass": "Correct the login in TINYQUEUE_REDIS_URL, or the server's access rules.",
     "busy": "Another client's script keeps it from answering: end it with SCRIPT KILL.",
