@@ -67,7 +67,7 @@ def test_a_joint_action_is_valid_where_all_its_entries_are() -> None:
         ({"": Leaf("uint8", (11,), n=2)}, "there are 2,048 of them here"),
         (
             {"arm": Leaf("uint8", (), n=3), "keys": Leaf("uint8", (2,), n=4, nvec=(2, 4))},
-            "here are one of 3 values at 'arm', 2 × 4 values at 'keys'",
+            "here are one of 3 values at 'arm', choices of 2, 4 values at 'keys'",
         ),
     ],
     ids=["box", "many", "two"],

@@ -52,8 +52,8 @@ def test_every_form_of_a_mask_becomes_one_row(value):
         ([1, 1, 2, 1, 1], "5 values of 0 or 1"),
         (None, "5 values of 0 or 1"),
         ("open", "5 values of 0 or 1"),
-        ([1, 1, 0, 0, 0], "allows no action"),
-        ([0, 0, 0, 0, 0], "allows no action"),
+        ([1, 1, 0, 0, 0], r"allows no value of entry 1 \(its 3 are places 2 to 4\)"),
+        ([0, 0, 0, 0, 0], r"allows no value of entry 0 \(its 2 are places 0 to 1\)"),
     ],
 )
 def test_what_is_no_mask_is_refused(value, said):

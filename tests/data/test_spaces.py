@@ -56,8 +56,8 @@ def test_entries_are_counted_one_by_one_or_all_alike() -> None:
     ("space", "said"),
     [
         ({"": Leaf("uint8", (), n=3)}, "one of 3 values"),
-        ({"keys": Leaf("uint8", (2,), n=4, nvec=(2, 4))}, "2 × 4 values at 'keys'"),
-        ({"": Leaf("int8", (2, 3), n=2)}, "6 × 2 values of shape (2, 3)"),
+        ({"keys": Leaf("uint8", (2,), n=4, nvec=(2, 4))}, "choices of 2, 4 values at 'keys'"),
+        ({"": Leaf("int8", (2, 3), n=2)}, "6 choices of 2 values of shape (2, 3)"),
         (
             {"arm": Leaf("float32", (2,), low=-1.0, high=1.0), "leg": Leaf("float32", ())},
             "2 numbers from -1 to 1 at 'arm', a number at 'leg'",

@@ -199,7 +199,10 @@ def test_actions_do_not_lie_in_the_buffers_of_outputs() -> None:
 
 
 def test_squashing_needs_bounds() -> None:
-    with pytest.raises(ConfigError, match="the action arm/angle is an unbounded Box"):
+    with pytest.raises(
+        ConfigError,
+        match=r"the action arm/angle is a Box without finite bounds .* Use ppo or impala",
+    ):
         Factored(SPACES["nested"], "squashed_gaussian")
 
 

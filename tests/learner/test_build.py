@@ -81,7 +81,8 @@ def test_a_mask_for_numbers_is_refused(make_experiment_of):
     experiment = make_experiment_of(environment={"id": "Arm-v0", "action_mask": "info:mask"})
     assert require_acting(experiment, INFO) == 2
     with pytest.raises(
-        ConfigError, match=r"action_mask needs a single Discrete.*is 2 numbers from -1 to 1\."
+        ConfigError,
+        match=r"action_mask needs a single action space, Discrete.*is 2 numbers from -1 to 1\.",
     ):
         require_acting(experiment, replace(INFO, action_space=BOX))
 

@@ -27,8 +27,9 @@ def mask_counts(actions: Space) -> tuple[int, ...]:
     is_vector = len(leaf.shape) == 1 and leaf.nvec
     if len(leaves) > 1 or not leaf.is_discrete or (leaf.shape and not is_vector):
         raise ConfigError(
-            "environment.action_mask needs a single Discrete or MultiDiscrete action space; this "
-            f"environment's is {described(actions)}. Remove the key, or wrap the environment."
+            "environment.action_mask needs a single action space, Discrete or MultiDiscrete with "
+            f"one axis; this environment's is {described(actions)}. Remove the key, or wrap the "
+            "environment."
         )
     return leaf.counts
 
@@ -53,8 +54,17 @@ def checked_mask(value: object, counts: tuple[int, ...]) -> Array:
         raise ValueError(f"is {_shown(value)}; it should be {sum(counts)} values of 0 or 1")
     mask: Array = flat.astype(bool)
     if not allows_something(mask, counts):
-        raise ValueError(f"is {_shown(value)}, which allows no action")
+        raise ValueError(f"is {_shown(value)}, which allows no {_lacking(mask, counts)}")
     return mask
+
+
+def _lacking(mask: Array, counts: tuple[int, ...]) -> str:
+    if len(counts) == 1:
+        return "action"
+    ends = np.cumsum(counts)
+    empty = [i for i, part in enumerate(np.split(mask, ends[:-1])) if not part.any()]
+    last, first = ends[empty[0]] - 1, ends[empty[0]] - counts[empty[0]]
+    return f"value of entry {empty[0]} (its {counts[empty[0]]} are places {first} to {last})"
 
 
 def allows(mask: Array, actions: Array, counts: tuple[int, ...]) -> Array:

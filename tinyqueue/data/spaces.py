@@ -130,7 +130,7 @@ def stacked(space: Space, stack: int) -> Space:
 
 
 def described(space: Space) -> str:
-    """A space in words, for errors: ``2 × 3 values at 'keys', 2 numbers from -1 to 1 at 'arm'``."""
+    """A space in words, for errors: ``choices of 2, 3 values at 'keys', a number at 'arm'``."""
     return ", ".join(
         _told(leaf) + (f" at {path!r}" if path else "") for path, leaf in space.items()
     )
@@ -139,9 +139,10 @@ def described(space: Space) -> str:
 def _told(leaf: Leaf) -> str:
     of = f" of shape {leaf.shape}" if len(leaf.shape) > 1 else ""
     if leaf.nvec:
-        return f"{' × '.join(map(str, leaf.nvec))} values{of}"
+        return f"choices of {', '.join(map(str, leaf.nvec))} values{of}"
     if leaf.is_discrete:
-        return f"{leaf.size} × {leaf.n} values{of}" if leaf.shape else f"one of {leaf.n} values"
+        several = f"{leaf.size} choices of {leaf.n} values{of}"
+        return several if leaf.shape else f"one of {leaf.n} values"
     bounds = ""
     if leaf.low is not None and leaf.high is not None:
         bounds = f" from {leaf.low:g} to {leaf.high:g}"

@@ -267,9 +267,9 @@ def _part(path: str, leaf: Leaf, box: BoxFamily, is_only: bool) -> _Part:
             family = squashed_gaussian
             if leaf.low is None or leaf.high is None:
                 raise ConfigError(
-                    f"the action {path or 'space'} is an unbounded Box, and this algorithm draws "
-                    "actions between bounds. Give the Box finite bounds, or wrap the environment "
-                    "with gymnasium.wrappers.RescaleAction."
+                    f"the action {path or 'space'} is a Box without finite bounds on both sides, "
+                    "and this algorithm draws actions between bounds. Use ppo or impala, which act "
+                    "in any Box, or give it finite bounds."
                 )
         return _Part(
             path, leaf, family, leaf.size, _names(name, family), leaf.shape and (leaf.size,)

@@ -25,7 +25,7 @@ IS_DENSITY = True
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 
 _LARGEST = 1.0 - 2.0**-24
-"""The largest float32 below 1. In float32, tanh u is 1 from u = 9 on; its inverse is infinite."""
+"""The largest float32 below 1. For large u, tanh u is 1 in float32, and its inverse infinite."""
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 _WEIGHTS = _WEIGHTS / math.sqrt(2 * math.pi)
