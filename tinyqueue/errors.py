@@ -80,7 +80,7 @@ class UnknownNameError(ConfigError):
         if nearest:
             hint = f"did you mean {nearest[0]!r}?"
         elif len(names) <= 20:
-            hint = f"known: {', '.join(names)}."
+            hint = f"known: {', '.join(names)}.{advice and f' {advice}'}"
         else:
             hint = f"{len(names)} names are known and none is near.{advice and f' {advice}'}"
         super().__init__(f"unknown {kind} {name!r}; {hint}", wrote=name, instead=nearest)

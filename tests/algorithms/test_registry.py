@@ -7,7 +7,7 @@ import pytest
 
 from tinyqueue.algorithms.base import Algorithm, Update
 from tinyqueue.algorithms.impala import Impala, ImpalaConfig
-from tinyqueue.algorithms.registry import ALGORITHMS, checked, find, require_built
+from tinyqueue.algorithms.registry import ALGORITHMS, checked, find, outputs_of, require_built
 from tinyqueue.algorithms.stream import StreamActorCritic, StreamConfig
 from tinyqueue.catalogue import make_experiment
 from tinyqueue.data.spaces import Leaf
@@ -158,6 +158,25 @@ class Unmasked(Whole):
         super().__init__(config, network, actions)
 
 
+class Unchecked(Whole):
+    def check(self, config: Any, ticks: int, slots: int) -> None: ...  # type: ignore[override]
+
+
+class Headless(Whole):
+    head: Any = 3  # type: ignore[misc]
+
+
+class Speechless(Whole):
+    def outputs(self, actions: Any, config: Any) -> Any:  # type: ignore[override]
+        return None
+
+
+class Nothing(Whole):
+    @classmethod
+    def outputs(cls, actions: Any, config: Any) -> Any:
+        return None
+
+
 class Alone:
     Config = ImpalaConfig
 
@@ -180,6 +199,13 @@ def test_a_users_class_with_everything_will_do() -> None:
             "its __init__ takes (config, network, actions); "
             "it must take (config, network, actions, mask_size=0).",
         ),
+        (
+            Unchecked,
+            "its check takes (self, config, ticks, slots); it must take (config, ticks, slots), "
+            "as a classmethod.",
+        ),
+        (Speechless, "its outputs takes (self, actions, config); it must take (actions, config), "),
+        (Headless, "its head is 3; it must be the name of one"),
         (Alone, "must be a class that derives from tinyqueue.algorithms.base.Algorithm"),
         (Alone, "It also lacks head, restore, state."),
         (len, "is not an algorithm"),
@@ -201,3 +227,12 @@ def test_an_init_that_leaves_something_out_is_refused() -> None:
         require_built(algorithm, "own.py:Whole")
     algorithm.acting_outputs = ("logits",)
     require_built(algorithm, "own.py:Whole")
+
+    algorithm.kept = []  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="Whole: its kept is a list; it must be a dict"):
+        require_built(algorithm, "own.py:Whole")
+
+
+def test_outputs_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Nothing: its outputs returned None; it must return"):
+        outputs_of(Nothing, "own.py:Nothing", {}, None)

@@ -104,6 +104,7 @@ def test_a_file_alone_is_refused(write):
         ("def broken():\n    return 1 / 0\nbroken()\n", "ZeroDivisionError: division by zero"),
         ("def f(:\n", "SyntaxError: invalid syntax"),
         ("raise SystemExit(3)\n", "SystemExit: 3"),
+        ("raise BaseException('odd')\n", "BaseException: odd"),
         ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
@@ -155,12 +156,37 @@ def test_an_entry_point_is_among_the_nearest_names(package):
 
 @pytest.mark.parametrize(
     ("source", "said"),
-    [("1 / 0", "ZeroDivisionError"), ("x = 1", "AttributeError")],
+    [
+        ("1 / 0", "does not import.*ZeroDivisionError"),
+        ("len.nothing", "does not import.*AttributeError"),
+        ("raise BaseException('odd')", "does not import.*BaseException: odd"),
+        ("x = 1", "own_package has no 'Mine'"),
+    ],
 )
 def test_an_entry_point_that_does_not_load_is_told_with_its_package(package, source, said):
     package(source, "own = own_package:Mine")
 
-    with pytest.raises(ConfigError, match=r"of own-package\) does not import") as refused:
+    with pytest.raises(ConfigError, match=rf"(?s)of own-package\).*{said}") as refused:
         load("own")
 
-    assert said in str(refused.value)
+    assert "importlib" not in str(refused.value)  # Only frames of the package.
+    assert "brought.py" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("own:Mine", r"a file of yours is named with the file's ending, as in own\.py:Mine"),
+        ("house-vpg", "If a package of yours brings it, install that package here too"),
+    ],
+)
+def test_an_unknown_name_is_told_with_what_it_may_have_meant(name, said):
+    with pytest.raises(ConfigError, match=said):
+        load(name)
+
+
+def test_a_folder_is_not_suggested_for_itself(tmp_path):
+    (tmp_path / "own.py").mkdir()
+
+    with pytest.raises(ConfigError, match=r"cannot be read: Is a directory\.$"):
+        load(f"{tmp_path / 'own.py'}:Mine")

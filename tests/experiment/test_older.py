@@ -39,6 +39,7 @@ def without(document, section, key):
     return {**document, section: table}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS.values())
 def test_every_setting_that_a_run_did_not_have_is_told_with_todays_default(name):
     document = WHOLE[name]
@@ -104,6 +105,7 @@ def test_both_are_told_in_one_line():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("algorithm", ALGORITHM_CONFIGS)
 @pytest.mark.parametrize("keeps_shared", [True, False])

@@ -79,6 +79,18 @@ def odd(a: Any, b: Any, c: Any, config: int, e: int) -> Any:
     return None
 
 
+def swollen(observations: Any, actions: Any, outputs: Any, config: MlpConfig, seed: int) -> Any:
+    return build_mlp(observations, actions, outputs | {"logits": Output(3)}, config, seed)
+
+
+def by_keyword(observations: Any, actions: Any, outputs: Any, *, config: MlpConfig, e: int) -> Any:
+    return None
+
+
+def any_number(*given: Any) -> Any:
+    return None
+
+
 def short(observations: Any, config: MlpConfig) -> Any:
     return None
 
@@ -104,6 +116,8 @@ def test_a_users_entry_will_do_too() -> None:
     [
         (short, "is not a model: it must be a function of (observations, actions, outputs, "),
         (MlpConfig, "is not a model"),
+        (by_keyword, "seed), and takes (observations: 'Any', actions: 'Any', outputs: 'Any', *, "),
+        (any_number, "seed), and takes (*given: 'Any')"),
         (unsaid, "annotate its fourth parameter with the model's config dataclass"),
         (unknown, "its config is annotated with 'Missing', which the file does not define"),
         (misspelt, "annotated with 'mlp.MlpConfg', which is not defined (AttributeError: module "),
@@ -122,6 +136,8 @@ def test_what_is_no_model_is_refused_with_the_reason(found: object, said: str) -
 def test_a_network_that_is_none_or_says_too_little_is_refused() -> None:
     with pytest.raises(ConfigError, match="built a network without the output logits"):
         built(forgetful)
+    with pytest.raises(ConfigError, match="output logits has 3 numbers a row; 2 are wanted"):
+        built(swollen)
     with pytest.raises(ConfigError, match=r"returned a Functional; it must return a .*Network"):
         built(bare)
 

@@ -14,9 +14,11 @@ from tinyqueue.algorithms.ppo import Ppo
 from tinyqueue.algorithms.pqn import Pqn
 from tinyqueue.algorithms.r2d2 import R2d2
 from tinyqueue.algorithms.sac import Sac
+from tinyqueue.data.spaces import Space
 from tinyqueue.errors import ConfigError
 from tinyqueue.experiment.brought import brought
 from tinyqueue.experiment.config_class import require_config
+from tinyqueue.models.network import Output
 
 ALGORITHMS: Mapping[str, type[Algorithm[Any, Any]]] = {
     "impala": Impala,
@@ -93,6 +95,8 @@ def checked(found: object, where: str) -> type[AnyAlgorithm[Any, Any]]:
             f"{where} lacks {', '.join(lacks)}, which every algorithm must have; "
             f"{_base(found).module} says what each does."
         )
+    if not isinstance(found.head, str):
+        raise ConfigError(f"{where}: its head is {found.head!r}; it must be the name of one.")
     taken, wanted = inspect.signature(found), _base(found).signature
     try:
         taken.bind(*wanted.strip("()").split(", "))
@@ -113,7 +117,8 @@ def checked(found: object, where: str) -> type[AnyAlgorithm[Any, Any]]:
 def _require_methods(found: type[AnyAlgorithm[Any, Any]], where: str) -> None:
     """Returns if methods take what they are called with."""
     base = BareAlgorithm if issubclass(found, BareAlgorithm) else Algorithm
-    for name in ("update", "is_sound", "prepare", "state", "restore", "weights"):
+    of_class = ("check", "outputs")
+    for name in (*of_class, "update", "is_sound", "prepare", "state", "restore", "weights"):
         if not hasattr(base, name):
             continue
         wanted, taken = (
@@ -123,10 +128,31 @@ def _require_methods(found: type[AnyAlgorithm[Any, Any]], where: str) -> None:
         try:
             taken.bind(*wanted.parameters)
         except TypeError:
+            as_what = ", as a classmethod" if name in of_class else ""
             raise ConfigError(
                 f"{where}: its {name} takes ({', '.join(taken.parameters)}); it must take "
-                f"({', '.join(wanted.parameters)})."
+                f"({', '.join(wanted.parameters)}){as_what}."
             ) from None
+
+
+def outputs_of(
+    algorithm: type[Algorithm[Any, Any]], name: str, actions: Space, config: Any
+) -> dict[str, Output]:
+    """What an algorithm asks of its network.
+
+    Raises:
+        ConfigError: It does not support this action space; or what it returned is something else.
+            The text names the algorithm by ``name``.
+    """
+    outputs: object = algorithm.outputs(actions, config)
+    if not isinstance(outputs, dict) or not all(
+        isinstance(key, str) and isinstance(output, Output) for key, output in outputs.items()
+    ):
+        raise ConfigError(
+            f"{name}: its outputs returned {outputs!r}; it must return a dict of "
+            "tinyqueue.models.network.Output by name."
+        )
+    return outputs
 
 
 def require_built(algorithm: AnyAlgorithm[Any, Any], name: str) -> None:
@@ -140,6 +166,11 @@ def require_built(algorithm: AnyAlgorithm[Any, Any], name: str) -> None:
     if lacks:
         raise ConfigError(
             f"{name}: its __init__ must set {' and '.join(lacks)}; {base.module} says what each is."
+        )
+    if isinstance(algorithm, Algorithm) and not isinstance(algorithm.kept, Mapping):
+        raise ConfigError(
+            f"{name}: its kept is a {type(algorithm.kept).__name__}; it must be a dict of "
+            "variables by name."
         )
 
 

@@ -41,7 +41,15 @@ def brought(kind: str, name: str, known: Iterable[str]) -> tuple[object, str]:
         return _of_file(kind, *found), name
     points = {point.name: point for point in entry_points(group=f"tinyqueue.{kind}s")}
     if name not in points:
-        raise UnknownNameError(kind, name, [*known, *points])
+        every = [*known, *points]
+        if ":" in name:
+            raise ConfigError(
+                f"unknown {kind} {name!r}. One in a file of yours is named with the file's "
+                f"ending, as in {name.partition(':')[0]}.py:{name.partition(':')[2] or 'NAME'}; "
+                f"others are {', '.join(sorted(every))}."
+            )
+        advice = "If a package of yours brings it, install that package here too."
+        raise UnknownNameError(kind, name, every, advice=advice)
     return _of_entry_point(kind, points[name])
 
 
@@ -80,8 +88,10 @@ def _module(kind: str, path: Path) -> ModuleType:
     sys.modules[name] = module  # Dataclasses look up their module by name.
     try:
         exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise ConfigError(
             f"{path}, the file of {kind}.name, does not import.{_advice(error, path)}\n"
             f"{_own_traceback(error, path)}"
@@ -90,7 +100,7 @@ def _module(kind: str, path: Path) -> ModuleType:
 
 
 def _nearest(path: Path) -> str:
-    others = [other.name for other in path.parent.glob("*.py")]
+    others = [other.name for other in path.parent.glob("*.py") if other.is_file()]
     near = difflib.get_close_matches(path.name, others, n=1)
     return f" Did you mean {str(path.with_name(near[0]))!r}?" if near else ""
 
@@ -119,6 +129,22 @@ def _of_entry_point(kind: str, point: EntryPoint) -> tuple[object, str]:
     where = f"{kind} {point.name!r} ({point.value}{package})"
     try:
         return point.load(), where
-    except (Exception, SystemExit) as error:
-        text = "".join(traceback.format_exception(error)).rstrip()
-        raise ConfigError(f"{where} does not import.\n{text}") from None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        # A module that fails to import leaves no entry.
+        if isinstance(error, AttributeError) and point.module in sys.modules:
+            raise ConfigError(f"{where}: {point.module} has no {point.attr!r}.") from None
+        raise _failed(where, error) from None
+
+
+def _failed(where: str, error: BaseException) -> ConfigError:
+    """An entry point that does not import, with the frames of its own package."""
+    own = error.__traceback__
+    frames = own
+    while frames is not None:
+        if frames.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
+            own = frames.tb_next or own
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, own)).rstrip()
+    return ConfigError(f"{where} does not import.\n{text}")

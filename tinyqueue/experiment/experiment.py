@@ -80,6 +80,11 @@ class Experiment:
         return label(self.algorithm_name)
 
     @property
+    def model_label(self) -> str:
+        """The model's name for people: a file's without its folders."""
+        return label(self.model_name)
+
+    @property
     def evaluated(self) -> EnvironmentConfig | None:
         """The environment of evaluation episodes; None if it is that of training."""
         given = self.evaluation.environment

@@ -13,7 +13,7 @@ import structlog
 
 from tinyqueue.algorithms.bare import BareAlgorithm, Problem
 from tinyqueue.algorithms.base import Algorithm, AnyAlgorithm
-from tinyqueue.algorithms.registry import find, require_built
+from tinyqueue.algorithms.registry import find, outputs_of, require_built
 from tinyqueue.data.masks import ACTION_MASK, mask_counts
 from tinyqueue.data.spaces import Leaf, space_to_json, stacked
 from tinyqueue.envs.describe import EnvironmentInfo
@@ -115,7 +115,9 @@ def require_acting(experiment: Experiment, info: EnvironmentInfo) -> int:
 def _require_size(
     experiment: Experiment, info: EnvironmentInfo, algorithm: type[Algorithm[Any, Any]]
 ) -> None:
-    outputs = algorithm.outputs(info.action_space, experiment.algorithm)
+    outputs = outputs_of(
+        algorithm, experiment.algorithm_label, info.action_space, experiment.algorithm
+    )
     session = experiment.session
     rows = session.ticks * session.slots * experiment.learner.batches_per_update
     size = sum(output.size for output in outputs.values())
@@ -243,7 +245,7 @@ def _with_keras(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     network = build_network(
-        find_model(experiment.model_name),
+        find_model(experiment.model_name, experiment.model_label),
         stacked(info.observation_space, experiment.environment.stack),
         info.action_space,
         found.outputs(info.action_space, experiment.algorithm),

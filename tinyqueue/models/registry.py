@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -87,14 +88,19 @@ def build_network(
 
 _ANOTHER = 1
 # Purpose of the seeds of further networks.
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _SIGNATURE = "(observations, actions, outputs, config, seed)"
 
 
-def find(name: str) -> ModelEntry:
+def find(name: str, label: str = "") -> ModelEntry:
     """The model that an experiment names.
 
     One of :data:`MODELS`, ``path/to/file.py:name``, or an entry point of the group
     ``tinyqueue.models``.
+
+    Args:
+        name: The name.
+        label: What to call it in errors; the name by default.
 
     Raises:
         UnknownNameError: There is none of this name.
@@ -102,7 +108,8 @@ def find(name: str) -> ModelEntry:
     """
     if name in MODELS:
         return MODELS[name]
-    return entry_of(*brought("model", name, MODELS))
+    found, where = brought("model", name, MODELS)
+    return entry_of(found, label or where)
 
 
 def entry_of(found: object, where: str) -> ModelEntry:
@@ -124,10 +131,14 @@ def entry_of(found: object, where: str) -> ModelEntry:
 
 
 def _of_function(found: object, where: str) -> ModelEntry:
-    parameters = inspect.signature(found).parameters if isinstance(found, FunctionType) else {}
-    if not isinstance(found, FunctionType) or len(parameters) != len(_SIGNATURE.split(",")):
-        raise ConfigError(f"{where} is not a model: it must be a function of {_SIGNATURE}.")
-    config = list(parameters.values())[3].annotation
+    wanted = f"{where} is not a model: it must be a function of {_SIGNATURE}"
+    if not isinstance(found, FunctionType):
+        raise ConfigError(f"{wanted}.")
+    signature = inspect.signature(found)
+    try:
+        config = _fourth(signature).annotation
+    except TypeError:
+        raise ConfigError(f"{wanted}, and takes {signature}.") from None
     if isinstance(config, str):
         config = _annotated(config, found, where)
     if config is inspect.Parameter.empty:
@@ -135,6 +146,16 @@ def _of_function(found: object, where: str) -> ModelEntry:
             f"{where}: annotate its fourth parameter with the model's config dataclass."
         )
     return ModelEntry(config, found)
+
+
+def _fourth(signature: inspect.Signature) -> inspect.Parameter:
+    """Raises TypeError if a function of this signature cannot be called as models are."""
+    count = len(_SIGNATURE.split(","))
+    signature.bind(*[None] * count)
+    taken = [each for each in signature.parameters.values() if each.kind in _BY_PLACE]
+    if len(taken) < count:
+        raise TypeError
+    return taken[3]
 
 
 def _annotated(config: str, found: FunctionType, where: str) -> object:
@@ -165,6 +186,14 @@ def _says_all(build: Build, where: str) -> Build:
         lacks = sorted(set(outputs) - set(network.step.output))
         if lacks:
             raise ConfigError(f"{where} built a network without the output {', '.join(lacks)}.")
+        for name, output in outputs.items():
+            # A value of size 1 may come without an axis.
+            size = math.prod(network.step.output[name].shape[1:])
+            if size != output.size:
+                raise ConfigError(
+                    f"{where} built a network whose output {name} has {size:,} numbers a row; "
+                    f"{output.size:,} are wanted, which is outputs[{name!r}].size."
+                )
         return network
 
     return built
