@@ -40,14 +40,16 @@ demo: $(DEMO_INSTALLED)  ## install what training needs, and train CartPole-v1 o
 
 install: $(INSTALLED)  ## everything, for development
 
-check: $(INSTALLED) lint unit  ## lint, types, import contracts and the unit tests: before a commit
+check: $(INSTALLED)  ## lint, types, import contracts and the quick unit tests: before a commit
+	@$(MAKE) --no-print-directory lint & lint=$$!; \
+	$(PYTEST) $(IN_PARALLEL) -q -m "$(UNIT) and not slow"; quick=$$?; wait $$lint && exit $$quick
 
-test: $(INSTALLED) services lint  ## everything: what check does with coverage, then real servers
+test: $(INSTALLED) services lint  ## everything: all unit tests with coverage, then real servers
 	$(COVERAGE) $(PYTEST) $(IN_PARALLEL) -m "$(UNIT)" --cov --cov-report=
 	@echo "unit tests run $$($(BIN)/coverage report --format=total) % of all lines; by file: coverage report"
 	$(PYTEST) $(TWO_AT_ONCE) -m "not ($(UNIT))"
 
-unit: $(INSTALLED)  ## the unit tests, on all cores
+unit: $(INSTALLED)  ## all unit tests, on all cores
 	$(PYTEST) $(IN_PARALLEL) -m "$(UNIT)"
 
 faults: $(INSTALLED) services  ## 300 random faults against two experiments; SEED=N repeats one

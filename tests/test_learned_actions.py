@@ -53,6 +53,7 @@ def untrained(name: str, environment: Any, core: Any = "none") -> Learned:
     return Learned(checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", ["none", "gru"])
 @pytest.mark.parametrize("name", ["CopyNumbers-v0", "CopyBits-v0", "Reach-v0", "CopyAll-v0"])
 def test_actions_are_of_the_environments_own_space(name: str, core: str) -> None:

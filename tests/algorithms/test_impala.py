@@ -222,6 +222,7 @@ ARM = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["impala", "ppo"])
 @pytest.mark.parametrize("previous", [False, True])
 def test_actions_of_any_space_are_learned_from(name: str, previous: bool) -> None:

@@ -33,6 +33,7 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impala_module, "impala_loss", impala_loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", LOOKING_BACK.values(), ids=LOOKING_BACK)
 def test_the_learner_finds_the_probabilities_that_the_player_had(
     config: MlpConfig, worst: None

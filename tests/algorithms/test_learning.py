@@ -56,6 +56,7 @@ def made(name: str, **config: Any) -> tuple[Algorithm[Any, Any], PolicyExport]:
     return trained, PolicyExport(network, trained.acting_outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a3c", "impala", "ppo"])
 def test_it_learns_to_walk_to_the_right(name: str) -> None:
     # Given an untrained policy, and one-version-old weights on the player
@@ -91,6 +92,7 @@ def test_pqn_learns_which_end_is_the_right_one() -> None:
     assert outputs["q"][-2:, 1] == pytest.approx([0.9, 1.0], abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "config"),
     [

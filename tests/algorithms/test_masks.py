@@ -59,6 +59,7 @@ def test_no_gradient_reaches_the_logit_of_an_action_that_is_never_valid(name: st
     assert (moved[[0, 2]] != 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAM)
 def test_a_mask_of_nothing_but_valid_actions_changes_nothing(name: str) -> None:
     batch = random_batch()

@@ -53,6 +53,7 @@ def share_of_right_answers(core: Literal["none", "lstm", "gru"], updates: int) -
     return float(np.mean(shares[-10:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", ["lstm", "gru"])
 def test_a_network_with_a_core_learns_to_remember(core: Literal["lstm", "gru"]) -> None:
     assert share_of_right_answers(core, 100) > 0.95

@@ -63,7 +63,7 @@ def given_again() -> None:
 
 @pytest.mark.parametrize(("count", "epochs", "minibatches"), [(8, 3, 4), (6, 5, 1), (4, 1, 4)])
 def test_everything_is_taken_once_an_epoch(count: int, epochs: int, minibatches: int) -> None:
-    order = Epochs(epochs, minibatches).order(count, env_steps=7)
+    order = Epochs(epochs, minibatches).order(count, 7, seed=1)
     assert order.shape == (epochs * minibatches, count // minibatches)
     for epoch in order.reshape(epochs, count):
         assert sorted(epoch.tolist()) == list(range(count))
@@ -72,9 +72,9 @@ def test_everything_is_taken_once_an_epoch(count: int, epochs: int, minibatches:
 
 def test_the_order_is_another_in_every_epoch_and_at_every_time() -> None:
     epochs = Epochs(2, 4)
-    orders = np.concatenate([epochs.order(32, steps).reshape(2, 32) for steps in (0, 100)])
+    orders = np.concatenate([epochs.order(32, steps, 1).reshape(2, 32) for steps in (0, 100)])
     assert len({tuple(order) for order in orders.tolist()}) == 4
-    assert (epochs.order(32, 100) == orders[2:].reshape(8, 8)).all()
+    assert (epochs.order(32, 100, 1) == orders[2:].reshape(8, 8)).all()
 
 
 def test_minibatches_that_do_not_divide_the_env_steps_are_refused() -> None:
@@ -132,7 +132,7 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
         lambda_=config.lambda_,
     )
     count = batch.slots if network.state else batch.valid.size
-    for places in Epochs(config.epochs, config.minibatches).order(count, steps):
+    for places in Epochs(config.epochs, config.minibatches).order(count, steps, 0):
         with tf.GradientTape() as tape:
             logits, values = outputs()
             loss, _ = ppo_loss(
@@ -155,6 +155,7 @@ def step_by_step(config: PpoConfig, network: Network, batch: SessionBatch, steps
         optimiser.apply(cut, tf.constant(config.learning_rate))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_an_update_is_the_loop_of_its_steps(model: MlpConfig) -> None:
     # Given two equal networks, and a stale batch in which episodes end
@@ -177,6 +178,7 @@ def network_weights(network: Network) -> Arrays:
     return {path: variable.numpy() for path, variable in network.variables.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", LOOKING_BACK.values(), ids=LOOKING_BACK)
 def test_every_minibatch_has_the_memory_of_its_slots(model: MlpConfig) -> None:
     # Given batches of the network itself, which does not change
@@ -198,6 +200,7 @@ def test_every_minibatch_has_the_memory_of_its_slots(model: MlpConfig) -> None:
     assert trained.update([replace(batches[1], carry=carry)], 0).metrics["approx_kl"] > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("advantages", ["gae", "vtrace"])
 def test_what_stands_at_an_invalid_tick_changes_nothing(advantages: Any) -> None:
     config = PpoConfig(minibatches=2, advantages=advantages)
@@ -213,6 +216,7 @@ def test_what_stands_at_an_invalid_tick_changes_nothing(advantages: Any) -> None
     assert_equal(one.state(), two.state())
 
 
+@pytest.mark.slow
 def test_the_vtrace_switch_changes_stale_batches_and_no_others() -> None:
     def learned(batch: SessionBatch, advantages: Any) -> Arrays:
         trained = Ppo(PpoConfig(minibatches=2, advantages=advantages), network_of(model), PUSHES)
@@ -295,7 +299,7 @@ def test_a_step_that_is_not_finite_takes_the_steps_before_it_back(optimiser: Any
     config = PpoConfig(minibatches=4, epochs=2, optimiser=optimiser)
     batch = random_batch()
     ticks, slots = batch.valid.shape
-    places = Epochs(2, 4).order(ticks * slots, env_steps=20)
+    places = Epochs(2, 4).order(ticks * slots, 20, seed=0)
     bad_place = next(place for place in places[1] if batch.valid.ravel()[place])
     bad = replace(batch, observations={"": batch.observations[""].copy()})
     bad.observations[""][divmod(int(bad_place), slots)] = np.nan
@@ -311,6 +315,7 @@ def test_a_step_that_is_not_finite_takes_the_steps_before_it_back(optimiser: Any
     assert differ(started, trained.state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
 def test_a_restored_algorithm_goes_on_bit_for_bit(optimiser: Any) -> None:
     config = PpoConfig(minibatches=2, optimiser=optimiser)
@@ -323,6 +328,7 @@ def test_a_restored_algorithm_goes_on_bit_for_bit(optimiser: Any) -> None:
     assert_equal(one.state(), two.state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["plain", "lstm"])
 def test_preparing_changes_nothing_but_the_time_of_the_first_update(
     model: str, monkeypatch: pytest.MonkeyPatch

@@ -245,6 +245,7 @@ def test_a_restored_algorithm_goes_on_bit_for_bit() -> None:
     assert_equal(one.state(), two.state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", ["gru", "none"])
 def test_preparing_changes_nothing_but_the_time_of_the_first_update(
     core: Any, monkeypatch: pytest.MonkeyPatch

@@ -160,6 +160,7 @@ def with_hidden() -> Sac:
     return made(hidden=(8,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -200,6 +201,7 @@ def test_spaces_other_than_one_bounded_box_are_refused(space: Space) -> None:
         Sac.outputs(space, SacConfig())
 
 
+@pytest.mark.slow
 def test_it_learns_to_reach_what_it_sees() -> None:
     """One step per episode: the reward is 1 less the distance to two of the numbers seen."""
     trained = made(hidden=(32, 32), learning_rate=3e-3, batch_size=128)

@@ -78,6 +78,7 @@ def worst(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impala_module, "impala_loss", impala_loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_the_learner_finds_the_probabilities_that_the_player_had(model: str, worst: None) -> None:
     # Given batches of stacks whose episodes end at each of their ticks

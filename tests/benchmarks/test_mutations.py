@@ -9,6 +9,7 @@ import pytest
 COUNT = 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_twenty_thousand_mutations_do_no_harm_to_a_learners_consumer(tmp_path: Path) -> None:
     from mutations import WRONG, measure

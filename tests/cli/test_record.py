@@ -61,6 +61,7 @@ def test_a_film_that_is_there_stays(tinyqueue, tmp_path):
     assert (tmp_path / "records" / "pole-2.mp4").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_successive_checkpoints_are_one_film(tinyqueue, tmp_path):
     kept = checkpoint(1000, FALLS), checkpoint(2000, 0.1 * BALANCES), checkpoint(3000, FALLS)
     run = trained_run(tmp_path / "runs", *kept)

@@ -5,6 +5,7 @@ from balancing import trained_run
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "begins"),
     [

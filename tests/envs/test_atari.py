@@ -63,6 +63,7 @@ def same(mine, other):
     assert all(np.array_equal(a, b) for a, b in zip(mine, other, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "atari"),
     [
@@ -114,6 +115,7 @@ def openings(vector):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fire", [False, True])
 def test_no_ops_and_fire_are_drawn_alike(fire):
     """Breakout's ball moves from the frame of FIRE on."""
@@ -129,6 +131,7 @@ def test_no_ops_and_fire_are_drawn_alike(fire):
     assert cpp.keys() == wrapped.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [in_cpp, in_wrappers])
 def test_actions_stick_as_often_as_said(form):
     """Breakout shows a still screen until FIRE, but for the paddle."""
@@ -146,6 +149,7 @@ def test_actions_stick_as_often_as_said(form):
     vector.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [in_cpp, in_wrappers])
 def test_slots_differ_and_a_seed_repeats_them(form):
     config = EnvironmentConfig(id="ALE/SpaceInvaders-v5")
@@ -217,6 +221,7 @@ def test_a_whole_game_goes_on_through_lost_lives_and_tells_of_them():
     assert len(ends) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("frame_skip", "slots", "ticks"), [(4, 4, 1_500), (1, 4, 3_200)])
 def test_an_idle_player_ends_whole_games_though_fire_may_go_unheard(frame_skip, slots, ticks):
     # Given sticky actions: a FIRE of one frame goes unheard once in four

@@ -148,6 +148,7 @@ def test_what_an_environment_prints_does_not_spoil_the_answer(module):
     assert info.max_episode_steps is None
 
 
+@pytest.mark.slow
 def test_what_takes_long_is_said_while_it_lasts_and_when_it_has_ended(module, monkeypatch):
     name = module(
         "import gymnasium, time\n"

@@ -149,6 +149,7 @@ def test_one_that_hangs_is_made_anew():
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
 
+@pytest.mark.slow
 def test_slots_that_hang_together_cost_little_more_than_one():
     slots = range(SLOTS)
     hangs = [Fault("hang", "step", slot=slot, call=call) for slot in slots for call in (2, 5)]
@@ -265,6 +266,7 @@ class NeverCloses(gymnasium.Env):
         time.sleep(600)
 
 
+@pytest.mark.slow
 def test_a_close_that_hangs_in_every_slot_is_given_up_within_a_bound(monkeypatch):
     monkeypatch.setattr("tinyqueue.envs.side_by_side.CLOSE_S", 0.2)
     vector = SideBySide(lambda slot: NeverCloses(), 50, "NeverCloses-v0")

@@ -312,6 +312,7 @@ def test_no_mask_is_named_for_actions_that_cannot_have_one(tried: Any) -> None:
     assert "action_mask" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:
     began_s = time.monotonic()
 
@@ -321,6 +322,7 @@ def test_slow_steps_are_measured_within_seconds(tried: Any) -> None:
     assert time.monotonic() - began_s < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_s", [1.5, 6.0])
 def test_a_slow_first_step_is_not_taken_for_the_speed_of_all(tried: Any, first_s: float) -> None:
     """As of an environment that loads a model or is compiled when it is first stepped."""

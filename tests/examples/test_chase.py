@@ -45,6 +45,7 @@ def test_its_clock_does_not_wait_and_counts_what_it_missed(
     assert took_s >= 30 / HZ - 1 / HZ
 
 
+@pytest.mark.slow
 def test_between_two_episodes_its_clock_stands_still(chase: gymnasium.Env[Any, Any]) -> None:
     chase.reset(seed=1)
     while not chase.step(np.int64(1))[3]:

@@ -47,6 +47,7 @@ def test_an_example_trains_by_its_own_command(path: Path, tmp_path: Path) -> Non
     assert result["env_steps"] >= 3000
 
 
+@pytest.mark.slow
 def test_a_rule_plays_what_dqn_learns_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given its module on this machine's list; without it the run is refused at once."""
     words = ("--serial", "--max-env-steps", "1500", "--stop-at-return", "1000")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tinyqueue.datasets import Dataset
 
@@ -30,6 +31,7 @@ def test_the_loss_of_fit_q_counts_only_the_action_that_was_taken() -> None:
     np.testing.assert_allclose(loss(target, q), [0.5, 2.5])
 
 
+@pytest.mark.slow
 def test_q_is_fitted_to_what_a_log_holds() -> None:
     """Two states that lead to each other, or end with a reward of 1: values worked out by hand."""
     module = script("fit_q")

@@ -284,6 +284,7 @@ def learner(
     learner.ledger.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crashes", [False, True])
 def test_batches_of_honest_logins_are_accepted_once_whatever_another_sends(
     learner: Learner, players: list[Player], make_batch: Make, rng: random.Random, crashes: bool

@@ -14,7 +14,6 @@ from tinyqueue.evaluation.evaluated import Evaluated
 from tinyqueue.learner.reporter import Reporter
 from tinyqueue.ledger.marks import Count
 from tinyqueue.monitor.metrics import EpisodeColumn, EvaluationField, Metric
-from tinyqueue.monitor.tensorboard import TensorBoard
 from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.run.run_directory import RunDirectory
 from tinyqueue.wire.evaluations import EvaluationResult
@@ -338,21 +337,6 @@ def test_scalars_reach_tensorboard(reporter, run, make_batch):
     assert b"train/env_steps" in events.read_bytes()
     # A mean that is not there yet is left out.
     assert b"train/return_mean" not in events.read_bytes()
-
-
-def test_a_day_of_points_is_some_thousands(tmp_path, monkeypatch):
-    board = TensorBoard(tmp_path)
-    written = []
-    monkeypatch.setattr(board, "write", lambda *point: written.append(point))
-    for second in range(0, 30 * 86_400, 2):
-        board.write_rarely("train", {"loss": 1.0}, second, float(second))
-        if second == 86_400:
-            assert len(written) < 5_000
-
-    assert len(written) < 9_000
-    steps = [point[2] for point in written]
-    assert max(np.diff(steps)) < 0.002 * 30 * 86_400
-    board.close()
 
 
 def test_rates_are_those_between_updates_however_often_the_view_looks(

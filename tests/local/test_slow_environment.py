@@ -25,6 +25,7 @@ def waited(slow: SlowEnvironment, what: str, seconds: float) -> None:
         time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_long_wait_is_told_again_and_again_but_ever_less_often() -> None:
     said: list[tuple[float, str]] = []
     begun_s = time.monotonic()
@@ -50,6 +51,7 @@ def test_short_waits_for_one_update_are_one_wait() -> None:
     assert said
 
 
+@pytest.mark.slow
 def test_nothing_is_told_while_updates_are_told() -> None:
     said: list[str] = []
     slow = SlowEnvironment(said.append, first_s=1.5)

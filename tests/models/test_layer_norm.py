@@ -79,6 +79,7 @@ def test_the_scale_of_a_layer_has_no_effect(name: str) -> None:
     assert np.abs(np.asarray(plain.apply(rows(SEEN[name]))["q"]) - before).max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEEN)
 def test_players_see_the_same(name: str) -> None:
     network = built(name)

@@ -130,6 +130,7 @@ def test_bytes_and_the_floats_that_they_stand_for_are_the_same_image():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [(1, 7), (3, 3), (3, 3, 1), (11, 11, 3), (12, 12), (35, 35), (36, 36), (84, 84, 1), (2, 3, 50)],
@@ -149,6 +150,7 @@ def test_any_size_is_played_as_it_is_trained(shape: tuple[int, ...], dtype: str)
     assert np.abs(trained[0] - trained[1]).max() > 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", ["lstm", "gru"])
 @pytest.mark.parametrize("stack", [1, 2])
 def test_with_a_core_it_is_unrolled_and_exported(core: str, stack: int):

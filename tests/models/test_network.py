@@ -75,6 +75,7 @@ def unrolled(network: Network, rows: dict[str, Any], **changes: Any) -> tuple[Ar
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_player_and_the_learner_compute_the_same(name: str) -> None:
     # Given a network, what it is to see, and the acting half in ONNX

@@ -183,6 +183,7 @@ def divided_by(leaf: Leaf, convolves: bool) -> float:
     return 255.0 if convolves and leaf.dtype == "uint8" else 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [1, 2])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_brings_numbers_to_a_common_size_once(name: str, stack: int) -> None:

@@ -52,6 +52,7 @@ def made(name: str, settings: dict[str, dict[str, Any]]) -> Experiment:
     return make_experiment(merged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: name.rpartition("/")[2])
 def test_every_suggestion_is_a_setting_that_the_experiment_has_and_accepts(name: str) -> None:
     has_model = issubclass(find(name), Algorithm)

@@ -45,6 +45,7 @@ def unrolled(network: Network, batch: SessionBatch) -> dict[str, Array]:
     return {name: x[:-1] for name, x in outputs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNMASKED)
 def test_player_and_learner_agree_on_the_probability_of_every_action(name, spec, stage):
     from keras import ops

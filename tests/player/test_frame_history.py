@@ -52,6 +52,7 @@ GAMES = [
 """Id, environment, ticks of a batch, stack: ends by termination, truncation and lost lives."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "environment", "ticks", "stack"), GAMES)
 def test_a_policy_sees_the_last_frames_of_its_own_episode(
     spec, stage, name, environment, ticks, stack
@@ -70,6 +71,7 @@ def test_a_policy_sees_the_last_frames_of_its_own_episode(
         assert np.array_equal(seen, expected(rows, valid, stack))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "environment", "ticks", "stack"), GAMES)
 def test_a_learner_builds_the_same_stacks_from_each_batch_alone(
     spec, stage, name, environment, ticks, stack

@@ -54,6 +54,7 @@ def test_every_batch_is_what_the_learner_accepts(spec, batches, name, limit):
         rules.check(batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [

@@ -114,6 +114,7 @@ def expected_faults(batches):
     return sum(batch.header.faults for batch in batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ticks", [1, 2, 5])
 @pytest.mark.parametrize("kind", ["error", "nan"])
 def test_a_fault_at_any_step_of_any_slots_keeps_the_contract(played, stage, runner, ticks, kind):

@@ -169,6 +169,7 @@ def test_an_operation_that_onnx_lacks_is_named() -> None:
         PolicyExport(Network(model, {"": Leaf("float32", (2,))}), ("logits",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("name", "options"),

@@ -207,6 +207,7 @@ def test_what_a_crash_left_is_removed_when_a_writer_opens_and_not_by_a_reader(tm
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_reader_always_gets_a_whole_one_while_the_learner_writes_and_trims(tmp_path):
     writer = Checkpoints(tmp_path, keep=1)
     writer.save(checkpoint(1, 1.0))

@@ -138,6 +138,7 @@ def _measured(message: Encoded, contract: Contract) -> tuple[str, int]:
     return _outcome(message, contract), tracemalloc.get_traced_memory()[1] - before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_twenty_thousand_damaged_messages_do_no_harm(
     make_batch: Callable[..., SessionBatch], make_contract: Callable[..., Contract]
