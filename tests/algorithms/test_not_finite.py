@@ -78,7 +78,6 @@ def one_bad(
     return [batches[0], bad]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("field", STREAM_FIELDS)
 @pytest.mark.parametrize("value", VALUES)
 def test_a_value_in_a_batch_costs_at_most_its_update(
@@ -180,7 +179,6 @@ def bad_sample(sample: Any, field: str, value: float, rng: np.random.Generator) 
     return replace(sample, **{name: found})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("field", REPLAY_FIELDS)
 @pytest.mark.parametrize("value", VALUES)
 def test_a_value_in_a_sample_costs_at_most_its_update(

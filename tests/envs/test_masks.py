@@ -20,5 +20,5 @@ def test_a_mask_of_several_entries_has_the_values_of_all() -> None:
         [False, True, True, False, False],
     ]
     # Then one that leaves an entry nothing is refused
-    with pytest.raises(BrokenRuleError, match="allows no action"):
+    with pytest.raises(BrokenRuleError, match="allows no value of entry 1"):
         masks.take(0, {"valid": np.array([1, 1, 0, 0, 0])})

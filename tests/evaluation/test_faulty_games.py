@@ -230,7 +230,6 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("name", ["Faulty-v0", "FaultyTogether-v0"])
 @pytest.mark.parametrize("fails_in", ["build", "reset", "step", "close"])

@@ -105,7 +105,6 @@ def test_both_are_told_in_one_line():
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("algorithm", ALGORITHM_CONFIGS)
 @pytest.mark.parametrize("keeps_shared", [True, False])
