@@ -12,8 +12,8 @@ tab=$(printf '\t')
 
 $ctl list_vhosts --quiet | grep -qx "$vhost" || $ctl add_vhost "$vhost" --quiet
 
-# Queues that logins declare themselves: events of the role monitor, and copies of a stream. Whatever they ask for, each stays within a bound. RabbitMQ
-# applies to a stream only a policy without the other two limits.
+# Queues that logins declare themselves: events of the role monitor, and copies of what is played. Whatever they ask for,
+# each stays within a bound. RabbitMQ applies to a stream only a policy without the other two limits.
 bound() {
     limits="{\"max-length\": $3, \"max-length-bytes\": $4, \"expires\": 3600000}"
     apply="--apply-to queues --quiet"
