@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyqueue.data.spaces import Array
-from tinyqueue.distributions.arrays import ArrayModule, Tensor
+from tinyqueue.distributions.arrays import ArrayModule, Tensor, constant, log_softmax
 
 PARAMETERS: tuple[str, ...] = ("logits",)
 STATE_INDEPENDENT: tuple[str, ...] = ()
@@ -42,8 +42,7 @@ def log_probs(xp: ArrayModule, logits: Tensor) -> Tensor:
         xp: ``numpy`` or ``keras.ops``.
         logits: ``[..., n]``, at least one of them finite.
     """
-    scores = logits - xp.max(logits, axis=-1, keepdims=True)
-    return scores - xp.log(xp.sum(xp.exp(scores), axis=-1, keepdims=True))
+    return log_softmax(xp, logits)
 
 
 def log_prob(xp: ArrayModule, logits: Tensor, actions: Tensor) -> Tensor:
@@ -54,15 +53,16 @@ def log_prob(xp: ArrayModule, logits: Tensor, actions: Tensor) -> Tensor:
         logits: ``[..., n]``.
         actions: ``[...]`` integers, 0 … n−1.
     """
-    chosen = xp.equal(xp.expand_dims(actions, -1), xp.arange(logits.shape[-1]))
-    return xp.sum(xp.where(chosen, log_probs(xp, logits), 0.0), axis=-1)
+    chosen = xp.expand_dims(actions, -1)
+    return xp.squeeze(xp.take_along_axis(log_probs(xp, logits), chosen, axis=-1), -1)
 
 
 def entropy(xp: ArrayModule, logits: Tensor) -> Tensor:
     """``[...]`` entropy in nats: −Σ p log p."""
     log_p = log_probs(xp, logits)
-    p = xp.exp(log_p)
-    return -xp.sum(p * xp.where(p > 0, log_p, 0.0), axis=-1)
+    # Its gradient is −Σ ∇p log p, since Σ p ∇log p = ∇Σ p = 0. At p = 0 the logarithm must be finite.
+    weights = constant(xp, xp.maximum(log_p, MASKED))
+    return -xp.sum(xp.exp(log_p) * weights, axis=-1)
 
 
 def kl(xp: ArrayModule, p_logits: Tensor, q_logits: Tensor) -> Tensor:
