@@ -39,11 +39,11 @@ def test_the_answer_comes_with_the_state_that_was_measured(make_threshold, games
     threshold.ask(asked, "weights")
     games.finish(480.0)
 
-    answer = threshold.answer()
+    answer = threshold.answer(0)
 
     assert answer.checkpoint is asked
     assert threshold.is_reached(answer)
-    assert threshold.answer() is None
+    assert threshold.answer(0) is None
 
 
 def test_an_answer_to_another_request_is_passed_over(make_threshold, games):
@@ -51,10 +51,10 @@ def test_an_answer_to_another_request_is_passed_over(make_threshold, games):
     threshold.ask(checkpoint(1), "weights")
 
     games.finish(500.0, request="of an earlier learner")
-    assert threshold.answer() is None
+    assert threshold.answer(0) is None
 
     games.finish(470.0)
-    assert threshold.answer().mean_return == 470.0
+    assert threshold.answer(0).mean_return == 470.0
 
 
 @pytest.mark.parametrize(("mean", "reached"), [(474.9, False), (475.0, True), (500.0, True)])
@@ -69,7 +69,7 @@ def test_every_evaluation_plays_games_of_its_own(make_threshold, games):
         for _ in range(3):
             threshold.ask(checkpoint(1), "weights")
             games.finish(0.0)
-            threshold.answer()
+            threshold.answer(0)
         seeds += [request[2] for request in games.requests[-3:]]
 
     assert len(set(seeds)) == 6
@@ -202,7 +202,7 @@ def test_games_played_otherwise_than_they_were_asked_for_are_no_answer(games):
 
     games.finish(500.0)
 
-    assert threshold.answer().text == "me played greedy games, not sample ones"
+    assert threshold.answer(0).text == "me played greedy games, not sample ones"
 
 
 def test_the_learner_plays_too_what_another_says_falls_short_of_training(make_threshold):

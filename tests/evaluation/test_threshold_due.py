@@ -52,10 +52,10 @@ def test_an_evaluation_under_way_is_waited_for(make_threshold, games):
     threshold.ask(checkpoint(1000), "weights")
 
     assert not threshold.is_near(500.0, 20.0, 10**9)
-    assert threshold.answer() is None
+    assert threshold.answer(0) is None
 
     games.finish(100.0)
-    assert threshold.answer().mean_return == 100.0
+    assert threshold.answer(0).mean_return == 100.0
     assert threshold.is_near(500.0, 20.0, 10**9)
 
 
@@ -63,7 +63,7 @@ def test_the_next_evaluation_keeps_its_distance_in_env_steps(make_threshold, gam
     threshold = make_threshold(every_env_steps=20_000)
     threshold.ask(checkpoint(1000), "weights")
     games.finish(100.0)
-    threshold.answer()
+    threshold.answer(0)
 
     assert not threshold.is_near(500.0, 20.0, 20_999)
     assert threshold.is_near(500.0, 20.0, 21_000)
@@ -83,11 +83,27 @@ def test_a_run_whose_level_is_far_is_looked_at_all_the_same_now_and_then(make_th
     threshold = make_threshold(every_env_steps=1_000)
     threshold.ask(checkpoint(1_000), "weights")
     games.finish(20.0)
-    threshold.answer()
+    threshold.answer(0)
 
     due = [threshold.is_due(20.0, 20.0, steps, 9.0) for steps in (2_000, 10_999, 11_000)]
 
     assert due == [False, False, True]
+
+
+def test_while_the_level_is_far_evaluations_take_a_tenth_of_what_is_trained_on(
+    make_threshold, games
+):
+    threshold = make_threshold(every_env_steps=1_000)
+    threshold.ask(checkpoint(10_000), "weights")
+    games.finish(20.0)
+    # Given an evaluation during which 5,000 env steps were trained on
+    threshold.answer(15_000)
+
+    due = [threshold.is_due(20.0, 20.0, steps, 9.0) for steps in (15_000, 59_999, 60_000)]
+
+    assert due == [False, False, True]
+    # Near the target, an interval is enough.
+    assert threshold.is_due(470.0, 20.0, 15_000, 9.0)
 
 
 @pytest.mark.parametrize("first_mean", [None, 1e28, -1e30])
@@ -126,7 +142,7 @@ def test_training_returns_of_another_environment_tell_nothing_of_the_target(game
 
     threshold.ask(checkpoint(1_000), cast(Any, "weights"), training_mean=480.0)
     games.finish(20.0)
-    assert not threshold.wants_sampled(cast(Any, threshold.answer()))
+    assert not threshold.wants_sampled(cast(Any, threshold.answer(0)))
 
 
 FAR, NEAR = 100.0, 300.0
@@ -145,7 +161,7 @@ def asked_at_5_000(games):
         )
         threshold.ask(checkpoint(5_000), cast(Any, "weights"))
         games.finish(FAR)
-        assert threshold.answer() is not None
+        assert threshold.answer(0) is not None
         return threshold
 
     return make

@@ -17,7 +17,8 @@ from tinyqueue.run.checkpoint import Checkpoint
 from tinyqueue.wire.weights import WeightVersion
 
 _FAR = 10
-# An evaluation is due after this many times ``every_env_steps``, however far the target is.
+# An evaluation is due after this many times ``every_env_steps``, however far the target is, and
+# after this many times what was trained on during the last one: it takes a tenth of the time.
 _ERRORS = 2.0
 # Standard errors by which two means of the same policy differ in 5 of 100 cases.
 _OTHERS_IN_A_ROW = 5
@@ -111,6 +112,8 @@ class ReturnThreshold:
         self._waiting: _Waiting | None = None
         self._asked_at: int | None = None
         self._began_at: int | None = None
+        self._took = 0
+        # Env steps trained on during the last evaluation.
         self._count = 0
         self._others = 0
         # Evaluations by others in a row.
@@ -211,7 +214,9 @@ class ReturnThreshold:
 
     def _pause(self, first_mean: float | None, length: float) -> float:
         """Env steps between two evaluations while the target is not near."""
-        pause = self.interval * (1 if self._near_mean(first_mean) is None else _FAR)
+        pause = self.interval
+        if self._near_mean(first_mean) is not None:
+            pause = _FAR * max(pause, self._took)
         # Players report lengths: a false one must not put evaluations off for ever.
         return max(pause, self._config.episodes * min(length, self._config.max_steps_per_game))
 
@@ -241,8 +246,12 @@ class ReturnThreshold:
         seed = seed32(self._seed, checkpoint.env_steps, self._count)
         self._games.request(weights, request, seed, actions, here=here)
 
-    def answer(self) -> Evaluated | NoAnswer | None:
-        """The answer to the outstanding request, once; None while there is none."""
+    def answer(self, env_steps: int) -> Evaluated | NoAnswer | None:
+        """The answer to the outstanding request, once; None while there is none.
+
+        Args:
+            env_steps: The clock.
+        """
         waiting = self._waiting
         if waiting is None:
             return None
@@ -250,6 +259,7 @@ class ReturnThreshold:
         if answer is None or answer.request != waiting.request:
             return None
         self._waiting = None
+        self._took = env_steps - waiting.checkpoint.env_steps
         if isinstance(answer, NoAnswer):
             return answer
         result = answer.result

@@ -97,7 +97,7 @@ class Judgement:
         Args:
             is_spent: Whether the last env step is reached.
         """
-        answer = self._threshold.answer()
+        answer = self._threshold.answer(self._updater.clock.env_steps)
         if isinstance(answer, NoAnswer):
             self._say_no_answer(answer, is_spent)
         elif answer is not None:
