@@ -60,7 +60,7 @@ def log_prob(xp: ArrayModule, logits: Tensor, actions: Tensor) -> Tensor:
 def entropy(xp: ArrayModule, logits: Tensor) -> Tensor:
     """``[...]`` entropy in nats: −Σ p log p."""
     log_p = log_probs(xp, logits)
-    # Its gradient is −Σ ∇p log p, since Σ p ∇log p = ∇Σ p = 0. At p = 0 the logarithm must be finite.
+    # Its gradient is −Σ ∇p log p, since Σ p ∇log p = ∇Σ p = 0. Where p is 0, 0 · −∞ would be NaN.
     weights = constant(xp, xp.maximum(log_p, MASKED))
     return -xp.sum(xp.exp(log_p) * weights, axis=-1)
 
