@@ -96,10 +96,11 @@ class SeenEpisodes:
         if claimed is None:
             # It is about other slots than those whose episodes ended.
             claimed = replace(proven, lengths=np.zeros_like(proven.lengths))
-        _, first = np.unique(proven.slots, return_index=True)
-        is_first = np.zeros(len(proven), bool)
-        is_first[first] = True
-        return _judged(claimed, proven, is_first & lacks[proven.slots], stage.largest)
+        unseen = np.zeros(len(proven), bool)
+        if lacks.any():
+            _, first = np.unique(proven.slots, return_index=True)
+            unseen[first] = lacks[proven.slots[first]]
+        return _judged(claimed, proven, unseen, stage.largest)
 
     def _before(self, batch: SessionBatch) -> _Stage:
         """The stage as it was before the batch, from now on the one that was heard last."""

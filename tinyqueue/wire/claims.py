@@ -84,8 +84,9 @@ def check_episodes(batch: SessionBatch, *, max_abs_reward: float, info: int) -> 
             raise MessageError(
                 "shape", f"an episode has {numbers.shape[1]} numbers of info, not {info}"
             )
-        # NaN says that there was no number.
-        require_within("an episode's info", np.nan_to_num(numbers), MOST_MAGNITUDE)
+        if numbers.size:
+            # NaN says that there was no number.
+            require_within("an episode's info", np.nan_to_num(numbers), MOST_MAGNITUDE)
 
 
 def info_limit(seen: float) -> float:
